@@ -1,0 +1,339 @@
+"""The object everything is about: a finite preference game.
+
+``P[y, y'] = p(y ≻ y')`` with ``P + Pᵀ = 1``; the code keeps the skew margins ``A = P − ½`` because they are what an
+equilibrium depends on, because every scale of A has the same maximal lottery, and because ½ + 1e-20 is not a double.
+The reference policy μ belongs to the game; the temperature τ does not (theory §1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["BadInput", "PreferenceGame", "check_temperature"]
+
+SKEW_TOLERANCE = 1e-9  # of max|A|: several roundings of the usual text formats, far below any measured preference
+SUM_TOLERANCE = 1e-6  # of Σμ = 1: files written with six decimals are accepted, and renormalised
+MEMORY_LIMIT = 8 * 2**30  # bytes of one float64 matrix that we are willing to allocate
+
+
+class BadInput(ValueError):
+    """What the user gave breaks a rule; the message names the argument, the entry and the rule."""
+
+
+def check_temperature(temperature: float, *, positive: bool = False) -> float:
+    """Return τ as a float, or say which rule it breaks (finite, ≥ 0; > 0 where ``positive``)."""
+    try:
+        value = float(temperature)
+    except (TypeError, ValueError):
+        raise BadInput(f"temperature = {temperature!r}, must be a number") from None
+    if not np.isfinite(value) or value < 0 or (positive and value == 0):
+        rule = "positive and finite" if positive else "finite and at least 0"
+        raise BadInput(f"temperature = {value}, must be {rule}")
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class PreferenceGame:
+    """A frozen preference game; build it with :meth:`from_preferences`, :meth:`from_margins` or :meth:`from_wins`.
+
+    margins        A = P − ½ in float64, shape [n, n] or [X, n, n] (X independent games; with ``weights``, one
+                   contextual game of X prompts).  Skew; any scale above 0.
+    log_reference  log μ, shape [n] or [X, n]; ``-inf`` marks the padding of prompts with fewer responses.
+    labels         the names of the n responses.
+    weights        ρ(x), shape [X], or None.
+    exact          A as Fractions (nested tuples, one game only), or None where the source was floating point.
+    name, source   what the game is called and where it comes from.
+
+    Source: theory §1.  Bad input raises :class:`BadInput`.
+
+    >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
+    >>> game.n, float(game.preferences[0, 1])
+    (2, 0.7)
+    """
+
+    margins: NDArray[np.float64]
+    log_reference: NDArray[np.float64]
+    labels: tuple[str, ...]
+    weights: NDArray[np.float64] | None = None
+    exact: tuple[tuple[Fraction, ...], ...] | None = None
+    name: str = "game"
+    source: str = ""
+
+    # -- construction ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_preferences(cls, preferences: ArrayLike, **kwargs: Any) -> PreferenceGame:
+        """From P with P + Pᵀ = 1 and entries in [0, 1]; keeps A = P − ½ (exact where P holds ints or Fractions)."""
+        exact = _exact_entries(preferences)
+        p = _as_floats(preferences, "preferences")
+        if np.any((p < 0) | (p > 1)):
+            entry = _worst(np.maximum(-p, p - 1))
+            raise BadInput(f"preferences{_at(entry)} = {p[entry]:.6g}, must be in [0, 1]")
+        total = p + np.swapaxes(p, -1, -2)
+        off = np.abs(total - 1)
+        if np.any(off > SKEW_TOLERANCE):
+            i = _worst(off)
+            j = (*i[:-2], i[-1], i[-2])
+            raise BadInput(
+                f"preferences{_at(i)} + preferences{_at(j)} = {total[i]:.10g}, "
+                f"must be 1 (tolerance {SKEW_TOLERANCE:g})"
+            )
+        if exact is not None:
+            exact = [[x - Fraction(1, 2) for x in row] for row in exact]
+        return cls._build(p - 0.5, exact=exact, argument="preferences", **kwargs)
+
+    @classmethod
+    def from_margins(cls, margins: ArrayLike, **kwargs: Any) -> PreferenceGame:
+        """From skew margins A of any scale (A = P − ½ when |A| ≤ ½); exact where A holds ints or Fractions."""
+        return cls._build(
+            _as_floats(margins, "margins"), exact=_exact_entries(margins), argument="margins", **kwargs
+        )
+
+    @classmethod
+    def from_wins(cls, wins: ArrayLike, *, fill: float | Fraction | None = None, **kwargs: Any) -> PreferenceGame:
+        """From win counts w (row beat column; a tie is half a win each): p = w_ij/(w_ij + w_ji), exactly.
+
+        A pair that never met is refused by name, unless ``fill`` says which p to give it (only ½ keeps P + Pᵀ = 1).
+        """
+        exact_wins = _exact_entries(wins)
+        w = _as_floats(wins, "wins")
+        if w.ndim != 2:
+            raise BadInput(f"wins has shape {w.shape}, must be one square matrix")
+        if np.any(w < 0):
+            i = _worst(-w)
+            raise BadInput(f"wins{_at(i)} = {w[i]:g}, must be at least 0")
+        if fill is not None and Fraction(fill) != Fraction(1, 2):
+            raise BadInput(f"fill = {fill}, must be 1/2: P + Pᵀ = 1 leaves no other value to a pair that never met")
+        labels = _labels(kwargs.get("labels"), w.shape[-1])
+        played = w + w.T
+        idle = np.argwhere((np.triu(played == 0, 1)))
+        if len(idle) and fill is None:
+            pairs = ", ".join(f"{labels[i]} - {labels[j]}" for i, j in idle[:5])
+            more = f" and {len(idle) - 5} more" if len(idle) > 5 else ""
+            raise BadInput(f"wins: {len(idle)} pair(s) never met ({pairs}{more}); fill them with p = 1/2 by `--fill half`")
+        if exact_wins is None:
+            with np.errstate(invalid="ignore"):
+                margins = np.where(played > 0, (w - w.T) / (2 * np.where(played > 0, played, 1)), 0.0)
+            np.fill_diagonal(margins, 0.0)
+            return cls._build(margins, exact=None, argument="wins", **kwargs)
+        n = len(exact_wins)
+        exact = [
+            [
+                Fraction(0)
+                if i == j or exact_wins[i][j] + exact_wins[j][i] == 0
+                else Fraction(exact_wins[i][j] - exact_wins[j][i]) / (2 * (exact_wins[i][j] + exact_wins[j][i]))
+                for j in range(n)
+            ]
+            for i in range(n)
+        ]
+        return cls._build(_as_floats(exact, "wins"), exact=exact, argument="wins", **kwargs)
+
+    @classmethod
+    def _build(
+        cls,
+        margins: NDArray[np.float64],
+        *,
+        exact: Sequence[Sequence[Fraction]] | None,
+        argument: str,
+        reference: ArrayLike | None = None,
+        labels: Sequence[str] | None = None,
+        weights: ArrayLike | None = None,
+        name: str = "game",
+        source: str = "",
+    ) -> PreferenceGame:
+        scale = np.max(np.abs(margins), axis=(-1, -2), keepdims=True)
+        off = np.abs(margins + np.swapaxes(margins, -1, -2))
+        if np.any(off > SKEW_TOLERANCE * scale):
+            i = _worst(off)
+            j = (*i[:-2], i[-1], i[-2])
+            raise BadInput(
+                f"{argument}{_at(i)} + {argument}{_at(j)} = {(margins[i] + margins[j]):.6g}, must be 0 "
+                f"(tolerance {SKEW_TOLERANCE:g} of the largest margin)"
+            )
+        if exact is not None:
+            for i, row in enumerate(exact):
+                for j in range(i + 1):
+                    if row[j] != -exact[j][i]:  # within the tolerance: rounded text; the doubles decide then
+                        exact = None
+                        break
+                if exact is None:
+                    break
+        # exactly skew from here on: halving the difference is exact unless it underflows
+        skew = margins if exact is not None else 0.5 * margins - 0.5 * np.swapaxes(margins, -1, -2)
+        n = margins.shape[-1]
+        batch = margins.shape[:-2]
+        game = cls(
+            margins=_frozen(skew),
+            log_reference=_frozen(_log_reference(reference, n, batch)),
+            labels=_labels(labels, n),
+            weights=None if weights is None else _frozen(_weights(weights, batch)),
+            exact=None if exact is None else tuple(tuple(Fraction(x) for x in row) for row in exact),
+            name=name,
+            source=source,
+        )
+        return game
+
+    # -- views -------------------------------------------------------------------------------------------------
+
+    @property
+    def n(self) -> int:
+        """How many responses."""
+        return self.margins.shape[-1]
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The leading shape: () for one game, (X,) for X prompts or games."""
+        return self.margins.shape[:-2]
+
+    @property
+    def reference(self) -> NDArray[np.float64]:
+        """μ, shape [..., n]."""
+        return np.exp(self.log_reference)
+
+    @property
+    def support(self) -> NDArray[np.bool_]:
+        """Where μ > 0, shape [..., n]: False only on padding."""
+        return np.isfinite(self.log_reference)
+
+    @property
+    def preferences(self) -> NDArray[np.float64]:
+        """P = ½ + A; exists only where |A| ≤ ½."""
+        if np.any(np.abs(self.margins) > 0.5):
+            i = _worst(np.abs(self.margins))
+            raise BadInput(f"margins{_at(i)} = {self.margins[i]:g}: probabilities P = ½ + A need |A| ≤ ½")
+        return 0.5 + self.margins
+
+    def advantage(self, log_policy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(Aπ)(y) = p(y ≻ π) − ½, shape [..., n]."""
+        return np.matmul(self.margins, np.exp(log_policy)[..., None])[..., 0]
+
+    def mean(self, values: NDArray[np.float64]) -> float:
+        """The contextual average Σ_x ρ(x) v(x) (plain mean without weights) of one value a prompt."""
+        return float(np.average(values, weights=self.weights) if np.ndim(values) else values)
+
+    def with_reference(self, reference: ArrayLike | None) -> PreferenceGame:
+        """The same game with another μ (None: uniform)."""
+        return replace(self, log_reference=_frozen(_log_reference(reference, self.n, self.batch)))
+
+    def prompt(self, x: int) -> PreferenceGame:
+        """The single game of prompt x, its padding cut off."""
+        keep = self.support[x]
+        rows = np.flatnonzero(keep)
+        return replace(
+            self,
+            margins=_frozen(self.margins[x][np.ix_(rows, rows)]),
+            log_reference=_frozen(self.log_reference[x][rows]),
+            labels=tuple(self.labels[i] for i in rows),
+            weights=None,
+            exact=None,
+        )
+
+
+# -- the rules ---------------------------------------------------------------------------------------------------
+
+
+def _as_floats(matrix: ArrayLike, argument: str) -> NDArray[np.float64]:
+    shape = np.shape(matrix) if not isinstance(matrix, np.ndarray) else matrix.shape
+    if len(shape) >= 2 and 8 * float(np.prod(shape)) > MEMORY_LIMIT:
+        raise too_large(shape[-1])
+    try:
+        values = np.array(matrix, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadInput(f"{argument} must hold numbers in rows of equal length ({error})") from None
+    if values.ndim not in (2, 3) or values.shape[-1] != values.shape[-2]:
+        raise BadInput(f"{argument} has shape {values.shape}, must be square ([n, n] or [X, n, n])")
+    if values.size == 0:
+        raise BadInput(f"{argument} is empty, must hold at least one response")
+    if not np.all(np.isfinite(values)):
+        i = tuple(int(k) for k in np.argwhere(~np.isfinite(values))[0])
+        raise BadInput(f"{argument}{_at(i)} = {values[i]}, must be finite")
+    return values
+
+
+def too_large(n: int) -> BadInput:
+    """The error for a game that cannot be held: it says the memory needed."""
+    return BadInput(
+        f"{n} responses need {8 * n * n / 2**30:,.0f} GiB for the matrix alone "
+        f"(limit {MEMORY_LIMIT / 2**30:.0f} GiB); restrict the game to fewer responses"
+    )
+
+
+def _exact_entries(matrix: Any) -> list[list[Fraction]] | None:
+    """The entries as Fractions if every one is an int or a Fraction (never a double), else None."""
+    if isinstance(matrix, np.ndarray) and matrix.dtype.kind not in "iuO":
+        return None
+    rows = matrix.tolist() if isinstance(matrix, np.ndarray) else matrix
+    try:
+        rows = [list(row) for row in rows]
+    except TypeError:
+        return None
+    if not all(isinstance(x, (int, Fraction, np.integer)) for row in rows for x in row):
+        return None
+    return [[Fraction(int(x)) if isinstance(x, np.integer) else Fraction(x) for x in row] for row in rows]
+
+
+def _log_reference(reference: ArrayLike | None, n: int, batch: tuple[int, ...]) -> NDArray[np.float64]:
+    if reference is None:
+        return np.full((*batch, n), -np.log(n))
+    try:
+        mu = np.array(reference, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise BadInput("reference must be a list of numbers") from None
+    if mu.shape[-1:] != (n,) or mu.shape not in ((n,), (*batch, n)):
+        raise BadInput(f"reference has shape {mu.shape}, must be {(n,)} like the {n} responses")
+    padding = bool(batch) and mu.ndim > 1  # only a contextual game has padded prompts
+    bad = ~np.isfinite(mu) | (mu < 0) | ((mu == 0) & (not padding))
+    if np.any(bad):
+        i = tuple(int(k) for k in np.argwhere(bad)[0])
+        raise BadInput(f"reference{_at(i)} = {mu[i]:g}, must be positive and finite")
+    total = mu.sum(axis=-1)
+    if np.any(np.abs(total - 1) > SUM_TOLERANCE):
+        worst = np.ravel(total)[np.argmax(np.abs(np.ravel(total) - 1))]
+        raise BadInput(f"reference sums to {worst:.8g}, must sum to 1 (tolerance {SUM_TOLERANCE:g})")
+    with np.errstate(divide="ignore"):
+        log_mu = np.log(mu) - np.log(total)[..., None]
+    return np.broadcast_to(log_mu, (*batch, n)).copy()
+
+
+def _labels(labels: Sequence[str] | None, n: int) -> tuple[str, ...]:
+    if labels is None:
+        return tuple(str(i) for i in range(1, n + 1))
+    names = tuple(str(x) for x in labels)
+    if len(names) != n:
+        raise BadInput(f"labels has {len(names)} names, must have {n}, one for each response")
+    if len(set(names)) != n:
+        twice = next(x for x in names if names.count(x) > 1)
+        raise BadInput(f"labels: {twice!r} occurs more than once, names must differ")
+    return names
+
+
+def _weights(weights: ArrayLike, batch: tuple[int, ...]) -> NDArray[np.float64]:
+    try:
+        rho = np.array(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise BadInput("weights must be a list of numbers") from None
+    if rho.shape != batch:
+        raise BadInput(f"weights has shape {rho.shape}, must be {batch}: one weight a prompt")
+    if not np.all(np.isfinite(rho)) or np.any(rho < 0) or rho.sum() <= 0:
+        raise BadInput("weights must be finite, at least 0 and not all 0")
+    return rho / rho.sum()
+
+
+def _worst(badness: NDArray[np.float64]) -> tuple[int, ...]:
+    return tuple(int(k) for k in np.unravel_index(int(np.argmax(badness)), badness.shape))
+
+
+def _at(entry: tuple[int, ...]) -> str:
+    return "[" + ", ".join(str(k) for k in entry) + "]"
+
+
+def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    array.setflags(write=False)
+    return array
