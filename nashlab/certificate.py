@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.arrays import Array, array_namespace, centred, kl, log_softmax, matvec, oscillation
+from nashlab.arrays import Array, array_namespace, centred, kl, log_softmax, oscillation
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 
 __all__ = [
@@ -234,7 +234,9 @@ def check_lottery(margins: Sequence[Sequence[Fraction]], policy: Sequence[Fracti
         raise BadInput(f"policy has {len(policy)} entries, must have {len(margins)} like the margins")
     n = len(policy)
     held = [i for i in range(n) if policy[i] > 0]
-    a = fmpq_mat(n, len(held), [fmpq(margins[i][j].numerator, margins[i][j].denominator) for i in range(n) for j in held])
+    a = fmpq_mat(
+        n, len(held), [fmpq(margins[i][j].numerator, margins[i][j].denominator) for i in range(n) for j in held]
+    )
     x = fmpq_mat(len(held), 1, [fmpq(policy[j].numerator, policy[j].denominator) for j in held])
     product = a * x
     slacks = tuple(-Fraction(int(product[i, 0].p), int(product[i, 0].q)) for i in range(n))

@@ -81,8 +81,7 @@ class PreferenceGame:
             i = _worst(off)
             j = (*i[:-2], i[-1], i[-2])
             raise BadInput(
-                f"preferences{_at(i)} + preferences{_at(j)} = {total[i]:.10g}, "
-                f"must be 1 (tolerance {SKEW_TOLERANCE:g})"
+                f"preferences{_at(i)} + preferences{_at(j)} = {total[i]:.10g}, must be 1 (tolerance {SKEW_TOLERANCE:g})"
             )
         if exact is not None:
             exact = [[x - Fraction(1, 2) for x in row] for row in exact]
@@ -91,9 +90,7 @@ class PreferenceGame:
     @classmethod
     def from_margins(cls, margins: ArrayLike, **kwargs: Any) -> PreferenceGame:
         """From skew margins A of any scale (A = P − ½ when |A| ≤ ½); exact where A holds ints or Fractions."""
-        return cls._build(
-            _as_floats(margins, "margins"), exact=_exact_entries(margins), argument="margins", **kwargs
-        )
+        return cls._build(_as_floats(margins, "margins"), exact=_exact_entries(margins), argument="margins", **kwargs)
 
     @classmethod
     def from_wins(cls, wins: ArrayLike, *, fill: float | Fraction | None = None, **kwargs: Any) -> PreferenceGame:
@@ -112,11 +109,13 @@ class PreferenceGame:
             raise BadInput(f"fill = {fill}, must be 1/2: P + Pᵀ = 1 leaves no other value to a pair that never met")
         labels = _labels(kwargs.get("labels"), w.shape[-1])
         played = w + w.T
-        idle = np.argwhere((np.triu(played == 0, 1)))
+        idle = np.argwhere(np.triu(played == 0, 1))
         if len(idle) and fill is None:
             pairs = ", ".join(f"{labels[i]} - {labels[j]}" for i, j in idle[:5])
             more = f" and {len(idle) - 5} more" if len(idle) > 5 else ""
-            raise BadInput(f"wins: {len(idle)} pair(s) never met ({pairs}{more}); fill them with p = 1/2 by `--fill half`")
+            raise BadInput(
+                f"wins: {len(idle)} pair(s) never met ({pairs}{more}); fill them with p = 1/2 by `--fill half`"
+            )
         if exact_wins is None:
             with np.errstate(invalid="ignore"):
                 margins = np.where(played > 0, (w - w.T) / (2 * np.where(played > 0, played, 1)), 0.0)
@@ -132,7 +131,7 @@ class PreferenceGame:
             ]
             for i in range(n)
         ]
-        return cls._build(_as_floats(exact, "wins"), exact=exact, argument="wins", **kwargs)
+        return cls._build(np.array(exact, dtype=np.float64), exact=exact, argument="wins", **kwargs)
 
     @classmethod
     def _build(
@@ -157,13 +156,9 @@ class PreferenceGame:
                 f"(tolerance {SKEW_TOLERANCE:g} of the largest margin)"
             )
         if exact is not None:
-            for i, row in enumerate(exact):
-                for j in range(i + 1):
-                    if row[j] != -exact[j][i]:  # within the tolerance: rounded text; the doubles decide then
-                        exact = None
-                        break
-                if exact is None:
-                    break
+            order = range(len(exact))
+            if any(exact[i][j] != -exact[j][i] for i in order for j in range(i + 1)):
+                exact = None  # skew only within the tolerance, so rounded text: the doubles decide
         # exactly skew from here on: halving the difference is exact unless it underflows
         skew = margins if exact is not None else 0.5 * margins - 0.5 * np.swapaxes(margins, -1, -2)
         n = margins.shape[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -89,13 +89,15 @@ class Solution:
     @property
     def support(self) -> tuple[str, ...]:
         """The labels that carry mass (exactly, where the answer is exact)."""
-        mass = self.policy_exact if self.policy_exact is not None else self.policy
-        if np.ndim(mass) != 1:
+        if self.game.batch:
             raise ValueError("the support is defined prompt by prompt; take one game of the batch")
+        mass: Iterable[Any] = self.policy if self.policy_exact is None else self.policy_exact
         return tuple(label for label, p in zip(self.game.labels, mass, strict=True) if p > 0)
 
     def checked(self, throw: bool) -> Solution:
         """Itself; or, with ``throw`` and a status that is not ok, the status as an exception."""
         if throw and not self.status.ok:
-            raise NotSolved(f"{self.status.value} (distance to the equilibrium ≤ {self.certificate.worst_l1_bound:.3g})")
+            raise NotSolved(
+                f"{self.status.value} (distance to the equilibrium ≤ {self.certificate.worst_l1_bound:.3g})"
+            )
         return self

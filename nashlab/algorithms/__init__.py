@@ -1,1 +1,78 @@
-"""placeholder"""
+"""The registry: one file an algorithm, one line here; the command line, the tests and the bridge pick it up."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from nashlab.algorithm import AlgorithmSpec
+from nashlab.algorithms.best_response import best_response
+from nashlab.algorithms.comal import comal
+from nashlab.algorithms.dpo import offline_dpo, online_dpo
+from nashlab.algorithms.egpo import egpo
+from nashlab.algorithms.fictitious_play import fictitious_play
+from nashlab.algorithms.gpo import online_gpo
+from nashlab.algorithms.ipo_md import ipo_md, ipo_md_behaviour, ipo_md_entropic
+from nashlab.algorithms.mmd import mmd
+from nashlab.algorithms.nash_ema_pg import nash_ema_pg
+from nashlab.algorithms.nash_md import nash_md, nash_md_debiased
+from nashlab.algorithms.nash_md_pg import nash_md_pg
+from nashlab.algorithms.offline_ipo import offline_ipo
+from nashlab.algorithms.omd import omd
+from nashlab.algorithms.omwu import omwu
+from nashlab.algorithms.online_ipo import online_ipo, online_ipo_entropic
+from nashlab.algorithms.regret_matching import predictive_regret_matching, regret_matching
+from nashlab.algorithms.rlhf_pg import rlhf_pg
+from nashlab.algorithms.self_play_pg import self_play_pg
+from nashlab.algorithms.slic import offline_slic, online_slic
+from nashlab.algorithms.sppo import spo, sppo
+from nashlab.game import BadInput
+
+__all__ = ["REGISTRY", "get"]
+
+REGISTRY: dict[str, AlgorithmSpec] = {
+    spec.name: spec
+    for spec in (
+        self_play_pg,
+        omd,
+        nash_md,
+        nash_md_debiased,
+        mmd,
+        egpo,
+        omwu,
+        online_ipo,
+        online_ipo_entropic,
+        ipo_md,
+        ipo_md_entropic,
+        ipo_md_behaviour,
+        nash_md_pg,
+        nash_ema_pg,
+        best_response,
+        comal,
+        sppo,
+        spo,
+        fictitious_play,
+        regret_matching,
+        predictive_regret_matching,
+        online_dpo,
+        offline_dpo,
+        online_slic,
+        offline_slic,
+        online_gpo,
+        offline_ipo,
+        rlhf_pg,
+    )
+}
+
+
+def get(name: str) -> AlgorithmSpec:
+    """The specification of that name or alias; an unknown name is refused with the nearest known one.
+
+    >>> get("inpo").name
+    'omd'
+    """
+    names = {alias: spec for spec in REGISTRY.values() for alias in (spec.name, *spec.aliases)}
+    if name in names:
+        return names[name]
+    near = get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else "; `nashlab algorithms` lists them"
+    raise BadInput(f"algorithm {name!r} is unknown{hint}")

@@ -1,0 +1,263 @@
+"""What an alignment method is: who samples, which objective, which geometry; and what it claims.
+
+One idea carries the code: **a method is a sampling behaviour + a pairwise (or pointwise) objective + an update
+geometry**.  The same :class:`AlgorithmSpec` runs on a matrix with full expectations, on sampled feedback and on a
+transformer; the equivalence theorem L1 is two specifications meeting.
+
+A step sees only a :class:`State` (its memory), a :class:`Setting` (numbers of the problem) and an
+:class:`Environment` (the game, behind two questions).  Nothing here needs jax or torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nashlab.arrays import Array, array_namespace, geometric_mixture, log_softmax
+from nashlab.game import BadInput, PreferenceGame
+from nashlab.losses import PairwiseLoss
+from nashlab.reward import bradley_terry_reward
+
+__all__ = [
+    "AlgorithmSpec",
+    "Contraction",
+    "Environment",
+    "Objective",
+    "Pairwise",
+    "Pointwise",
+    "Problem",
+    "Setting",
+    "State",
+    "gradient_step",
+    "log_ratio",
+]
+
+State = Mapping[str, Array]
+"""What a run remembers; ``log_policy`` always, and whatever the algorithm's ``init`` adds."""
+
+
+class Setting(NamedTuple):
+    """The numbers of a problem, as one step sees them (arrays of the running library, or plain floats).
+
+    log_reference  log μ, [n];  log_behaviour  log μ_b, the data policy of offline methods, [n];
+    temperature    τ;  step_size  η;  beta  β of the geometric mixture;  time  the number of steps already done.
+    """
+
+    log_reference: Array
+    log_behaviour: Array
+    temperature: Array
+    step_size: Array
+    beta: Array
+    time: Array = 0
+
+
+class Objective(Protocol):
+    """What an alignment objective is to every side of the bridge: weights for the two score vectors of a pair.
+
+    It sees only (h_left, h_right, p, τ), elementwise; the expected ascent direction is E[c_left s(y) + c_right s(y')].
+    """
+
+    def weights(self, h_left: Array, h_right: Array, p: Array, temperature: Array) -> tuple[Array, Array]: ...
+
+    def unit(self, temperature: float) -> float: ...
+
+
+@dataclass(frozen=True)
+class Pairwise:
+    """A contrastive objective: descend ℓ(h(y) − h(y'), p, τ); the weights are ∓∂ℓ/∂d."""
+
+    loss: PairwiseLoss
+
+    def weights(self, h_left: Array, h_right: Array, p: Array, temperature: Array) -> tuple[Array, Array]:
+        """(−∂ℓ/∂d, +∂ℓ/∂d), elementwise."""
+        slope = self.loss.slope(h_left - h_right, p, temperature)
+        return -slope, slope
+
+    def unit(self, temperature: float) -> float:
+        """The loss's own unit: see :meth:`nashlab.losses.PairwiseLoss.unit`."""
+        return self.loss.unit(temperature)
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """A policy-gradient objective: ascend E[s(y) f(h(y), h(y'), p, τ)]; only the left response is scored."""
+
+    advantage: Callable[[Array, Array, Array, Array], Array]
+
+    def weights(self, h_left: Array, h_right: Array, p: Array, temperature: Array) -> tuple[Array, Array]:
+        """(f, 0), elementwise."""
+        f = self.advantage(h_left, h_right, p, temperature)
+        return f, 0.0 * f
+
+    def unit(self, temperature: float) -> float:
+        """1: a policy gradient already is in units of preference."""
+        return 1.0
+
+
+class Environment(Protocol):
+    """The game as an algorithm may ask about it."""
+
+    def advantage(self, log_opponent: Array) -> Array:
+        """(Aν)(y) = p(y ≻ ν) − ½ for every y, [n]: exact feedback only."""
+        ...
+
+    def pull(
+        self, objective: Objective, log_policy: Array, log_left: Array, log_right: Array, setting: Setting
+    ) -> Array:
+        """E[c_left s(y) + c_right s(y')] for y ~ left, y' ~ right: the ascent direction in θ, [n]."""
+        ...
+
+
+def log_ratio(log_policy: Array, log_reference: Array) -> Array:
+    """h = log π − log μ, [n], and 0 where a padded response has neither."""
+    xp = array_namespace(log_policy)
+    inside = xp.isfinite(log_reference)
+    zero = xp.zeros_like(log_policy)
+    return xp.where(inside, log_policy, zero) - xp.where(inside, log_reference, zero)
+
+
+# -- who samples -----------------------------------------------------------------------------------------------------
+
+Sampler = Literal["policy", "mixture", "reference", "behaviour", "behaviour-mixture", "average"]
+
+SAMPLERS: dict[str, Callable[[State, Setting], Array]] = {
+    "policy": lambda state, s: state["log_policy"],
+    "mixture": lambda state, s: geometric_mixture(state["log_policy"], s.log_reference, s.beta),
+    "reference": lambda state, s: s.log_reference,
+    "behaviour": lambda state, s: s.log_behaviour,
+    "behaviour-mixture": lambda state, s: geometric_mixture(state["log_policy"], s.log_behaviour, s.beta),
+    "average": lambda state, s: state["log_average"],
+}
+"""Sampling behaviours by name: (state, setting) -> log ν, always used under a stop-gradient."""
+
+
+# -- what is known of a method ---------------------------------------------------------------------------------------
+
+
+class Problem(NamedTuple):
+    """The arguments that a target or a step-size condition may depend on: one game and the numbers of a run."""
+
+    game: PreferenceGame
+    temperature: float
+    step_size: float
+    beta: float
+    log_behaviour: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """A theorem KL(target, π_{t+1}) ≤ factor · KL(target, π_t) from every start, for step sizes up to ``largest_step``.
+
+    source  the theory identifier or paper it comes from.
+    """
+
+    factor: Callable[[Problem], float]
+    largest_step: Callable[[Problem], float]
+    source: str
+
+
+@dataclass(frozen=True)
+class AlgorithmSpec:
+    """An alignment method, as data.
+
+    name, title, citation  how it is called on the command line, in prose, and where it comes from.
+    claim          what it converges to and how fast, with theory identifiers.
+    left, right    who samples y and y' (names of :data:`SAMPLERS`).
+    judge          "preference": p(y ≻ y'); "reward": the fitted Bradley-Terry reward's difference r(y) − r(y').
+    objective      a :class:`Pairwise` or :class:`Pointwise` objective; None for pure simplex updates.
+    geometry       of a gradient step: "plain" (θ += η g) or "entropic" (θ += η g/ν, which is mirror descent).
+    update         a simplex update (state, setting, environment) -> state; exact feedback only.
+    init           memory beside log_policy, from the first log-policy.
+    answer         the policy that a run is judged by: the last iterate unless the method's claim is about another.
+    target         its own fixed point, as a log-policy; None where theory knows no closed form.
+    contraction    its global rate, where there is a theorem.
+    limit          "linear": a smooth fixed point with a local rate (R3); "average": an average iterate converges;
+                   "other": neither.
+    temperature_role  "regularised": solves the τ game, needs τ > 0; "any": τ = 0 allowed; "ignored": τ only judges;
+                      "proximal": τ is a proximal weight, and must be > 0.
+    unbiased       the name of a form of this method that reaches π*_τ itself, where this one does not.
+    aliases        other names for exactly this method.
+    contrastive, online, regularised_sampling  the paper's Table 1, derived below.
+    """
+
+    name: str
+    title: str
+    citation: str
+    claim: str
+    left: Sampler = "policy"
+    right: Sampler = "policy"
+    judge: Literal["preference", "reward"] = "preference"
+    objective: Objective | None = None
+    geometry: Literal["plain", "entropic"] = "plain"
+    update: Callable[[State, Setting, Environment], State] | None = None
+    init: Callable[[Array], dict[str, Array]] = lambda log_policy: {}
+    answer: Callable[[State, Setting], Array] = SAMPLERS["policy"]
+    target: Callable[[Problem], NDArray[np.float64]] | None = None
+    contraction: Contraction | None = None
+    limit: Literal["linear", "average", "other"] = "linear"
+    temperature_role: Literal["regularised", "any", "ignored", "proximal"] = "regularised"
+    unbiased: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def contrastive(self) -> bool:
+        """Table 1, first column: both responses of a pair are scored."""
+        return isinstance(self.objective, Pairwise)
+
+    @property
+    def online(self) -> bool:
+        """Table 1, second column: the sampling moves with the policy."""
+        return not {self.left, self.right} <= {"reference", "behaviour"}
+
+    @property
+    def regularised_sampling(self) -> bool:
+        """Table 1, third column: some response is drawn from a mixture that is pulled to a fixed policy."""
+        return bool({self.left, self.right} & {"mixture", "behaviour-mixture"})
+
+    def step(self, state: State, setting: Setting, environment: Environment) -> State:
+        """One step of the method with exact feedback."""
+        if self.update is not None:
+            return self.update(state, setting, environment)
+        return gradient_step(self, state, setting, environment)
+
+    def start(self, log_policy: Array) -> dict[str, Array]:
+        """The first state."""
+        return {"log_policy": log_policy, **self.init(log_policy)}
+
+    def judged(self, game: PreferenceGame, log_behaviour: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The margins that the method's judge sees, [..., n, n]: A, or the fitted reward's r(y) − r(y')."""
+        if self.judge == "preference":
+            return game.margins
+        reward = bradley_terry_reward(game, np.exp(log_behaviour))
+        return reward[..., :, None] - reward[..., None, :]
+
+    def check(self, temperature: float, step_size: float, beta: float) -> None:
+        """Refuse the numbers that this method cannot run with, by name."""
+        if temperature == 0 and self.temperature_role in ("regularised", "proximal"):
+            raise BadInput(f"temperature = 0, must be positive for {self.name}")
+        if not np.isfinite(step_size) or step_size <= 0:
+            raise BadInput(f"step_size = {step_size}, must be positive and finite")
+        if not 0 <= beta <= 1:
+            raise BadInput(f"beta = {beta}, must be in [0, 1]")
+
+
+def gradient_step(spec: AlgorithmSpec, state: State, setting: Setting, environment: Environment) -> State:
+    """θ += η · unit · (−∇): a step of any objective; η multiplies D(Aπ − τh) whatever factors the loss carries.
+
+    In the entropic geometry the gradient is divided by the sampling policy: for online IPO that is OMD exactly.
+    """
+    assert spec.objective is not None
+    log_policy = state["log_policy"]
+    log_left = SAMPLERS[spec.left](state, setting)
+    log_right = SAMPLERS[spec.right](state, setting)
+    pull = environment.pull(spec.objective, log_policy, log_left, log_right, setting)
+    if spec.geometry == "entropic":
+        xp = array_namespace(log_policy)
+        held = log_left > -700.0  # e⁻⁷⁰⁰ is the edge of float64: below it the quotient 0/0 carries no direction
+        pull = xp.where(held, pull / xp.exp(xp.where(held, log_left, xp.zeros_like(log_left))), xp.zeros_like(pull))
+    moved = log_softmax(log_policy + setting.step_size * spec.objective.unit(setting.temperature) * pull)
+    return {**state, "log_policy": moved}

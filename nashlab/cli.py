@@ -1,0 +1,667 @@
+"""The command line: ``nashlab verify | solve | certify | run | rates | gallery | algorithms``.
+
+Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed, 2 bad input, 130
+interrupted.  Each command imports only what it uses, so that `nashlab solve` starts in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+# before numpy: on a few busy cores a second BLAS thread is slower than none; large solves ask for more themselves
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import tyro
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from nashlab.algorithm import AlgorithmSpec
+    from nashlab.game import PreferenceGame
+    from nashlab.rates import LocalRate
+    from nashlab.solution import Solution
+    from nashlab.verify import Result
+
+__all__ = ["main"]
+
+app = tyro.extras.SubcommandApp()
+
+BALL_LIMIT = 1000  # responses up to which an answer is certified in ball arithmetic (about a second there)
+
+Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
+Kind = Annotated[
+    Literal["preferences", "wins", "margins"] | None,
+    tyro.conf.arg(help="what the numbers of a bare matrix mean (default: read off its diagonal)"),
+]
+Fill = Annotated[
+    Literal["half"] | None, tyro.conf.arg(help="'half': pairs that never met count as even (default: refused)")
+]
+Reference = Annotated[str, tyro.conf.arg(help="'uniform', or a file: one number a line, or label,number")]
+Tau = Annotated[float, tyro.conf.arg(help="temperature τ of the KL regularisation, in units of preference")]
+
+
+@app.command(name="solve")
+def solve_command(
+    game: tyro.conf.Positional[str],
+    /,
+    *,
+    tau: Tau = 0.0,
+    reference: Reference | None = None,
+    kind: Kind = None,
+    fill: Fill = None,
+    exact: Annotated[
+        bool, tyro.conf.arg(help="rational arithmetic, or fail (default: where the input allows it)")
+    ] = False,
+    json_output: Json = False,
+) -> int:
+    """Find the equilibrium of a game, with a proof: the maximal lottery (τ = 0) or the regularised one (τ > 0).
+
+    Example: nashlab solve soundquality
+             nashlab solve comparisons.csv --tau 0.1 --json > answer.json
+
+    Args:
+        game: a name from `nashlab gallery`, a file (CSV, JSON, NPY, PrefLib, comparison log), or - for standard input.
+    """
+    from nashlab.certificate import certify_ball
+    from nashlab.equilibrium import maximal_lottery, regularised_nash
+    from nashlab.game import BadInput, check_temperature
+
+    temperature = check_temperature(tau)
+    problem = _load(game, reference, kind, fill)
+    if temperature == 0:
+        solution = maximal_lottery(problem, exact=True if exact else None)
+        certificate = solution.certificate
+    else:
+        if exact:
+            raise BadInput(f"exact: the equilibrium at tau = {tau} is irrational; --exact needs tau = 0")
+        solution = regularised_nash(problem, temperature)
+        rigorous = problem.n <= BALL_LIMIT
+        certificate = certify_ball(problem, solution.log_policy, temperature) if rigorous else solution.certificate
+    if json_output:
+        _print_json(_answer(solution, certificate))
+    else:
+        _show_solution(_stdout(), solution, certificate)
+    return 0 if solution.status.ok else 1
+
+
+@app.command(name="certify")
+def certify_command(
+    answer: tyro.conf.Positional[str], game: tyro.conf.Positional[str | None] = None, /, *, json_output: Json = False
+) -> int:
+    """Re-check an answer of `nashlab solve --json` by an independent verifier that shares no code with the solvers.
+
+    Example: nashlab solve soundquality --json > answer.json && nashlab certify answer.json
+
+    Args:
+        answer: the JSON that `nashlab solve --json` printed.
+        game: a CSV or JSON game to check it against (default: the answer's own exact margins).
+    """
+    import json
+
+    from nashlab.certify import CertifyError, certify_answer, read_margins
+    from nashlab.game import BadInput
+
+    try:
+        content = json.loads(sys.stdin.read() if answer == "-" else Path(answer).read_text(encoding="utf-8"))
+        rows = certify_answer(content, None if game is None else read_margins(game))
+    except CertifyError as error:
+        raise BadInput(str(error)) from None
+    except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise BadInput(f"{answer}: is not an answer of `nashlab solve --json` ({error!r})") from None
+    if json_output:
+        _print_json([{"check": what, "holds": ok, "detail": detail} for what, ok, detail in rows])
+    else:
+        for what, ok, detail in rows:
+            print(f"{'proved ' if ok else 'REFUTED'}  {what}" + (f"  ({detail})" if detail else ""))
+    return 0 if all(ok for _, ok, _ in rows) else 1
+
+
+@app.command(name="run")
+def run_command(
+    algorithms: tyro.conf.Positional[tuple[str, ...]],
+    /,
+    *,
+    game: str,
+    tau: Tau,
+    step_size: Annotated[float, tyro.conf.arg(help="η; for gradient methods it multiplies D(Aπ − τh)")] = 0.1,
+    steps: int = 2000,
+    beta: Annotated[float, tyro.conf.arg(help="β of the geometric mixture, in [0, 1]")] = 0.125,
+    reference: Reference | None = None,
+    behaviour: Annotated[
+        str | None, tyro.conf.arg(help="data policy of offline methods: like --reference (default: the reference)")
+    ] = None,
+    kind: Kind = None,
+    fill: Fill = None,
+    json_output: Json = False,
+    plot: Annotated[Path | None, tyro.conf.arg(help="draw exploitability and distance to this PNG, SVG or PDF")] = None,
+) -> int:
+    """Run algorithms with exact feedback: exploitability and distance against steps, predicted and measured rate.
+
+    Example: nashlab run omd nash-md egpo online-ipo ipo-md --game rps --tau 0.01 --plot out.png
+
+    Args:
+        algorithms: names from `nashlab algorithms`.
+        game: a name from `nashlab gallery`, a file, or -.
+    """
+    from nashlab.algorithms import get
+    from nashlab.game import BadInput
+    from nashlab.rates import local_rate, measured_rate
+    from nashlab.readers import read_reference
+    from nashlab.solve import solve
+
+    if not algorithms:
+        raise BadInput("algorithms: none given; `nashlab algorithms` lists them")
+    specs = [get(name) for name in algorithms]
+    problem = _load(game, reference, kind, fill)
+    data_policy = None if behaviour is None else read_reference(behaviour, problem.labels)
+    if plot is not None:
+        from nashlab.plots import check_figure_path
+
+        check_figure_path(plot)
+    for spec in specs:
+        spec.check(tau, step_size, beta)
+    runs: list[tuple[AlgorithmSpec, Solution, float | None, float | None]] = []
+    with _progress(len(specs)) as advance:
+        for spec in specs:
+            advance(spec.title)
+            solution = solve(spec, problem, tau, step_size=step_size, steps=steps, beta=beta, behaviour=data_policy)
+            local: LocalRate | None = None
+            if not problem.batch:
+                local = local_rate(
+                    spec, problem, tau, step_size=step_size, beta=beta, behaviour=data_policy, measure=False
+                )
+            seen = None
+            if not problem.batch and "target_distance" in solution.history:
+                seen = measured_rate(solution.history["steps"], solution.history["target_distance"])
+            runs.append((spec, solution, None if local is None else local.predicted, seen))
+    if plot is not None:
+        from nashlab.plots import Run, convergence, save
+
+        save(convergence([Run(s.name, solution, p, m) for s, solution, p, m in runs]), plot)
+    if json_output:
+        _print_json([_run_json(*run) for run in runs])
+    else:
+        _show_runs(_stdout(), runs)
+    return 0
+
+
+@app.command(name="rates")
+def rates_command(
+    algorithm: tyro.conf.Positional[str],
+    /,
+    *,
+    game: str,
+    tau: Tau,
+    step_size: float = 0.1,
+    beta: float = 0.125,
+    reference: Reference | None = None,
+    behaviour: str | None = None,
+    kind: Kind = None,
+    fill: Fill = None,
+    json_output: Json = False,
+) -> int:
+    """Predict an algorithm's local rate at its own fixed point (R3), and measure it on a run beside that point.
+
+    Example: nashlab rates egpo --game rps --tau 0.1 --step-size 0.5
+
+    Args:
+        algorithm: a name from `nashlab algorithms`.
+        game: a name from `nashlab gallery`, a file, or -.
+        behaviour: data policy of offline methods: like --reference (default: the reference).
+    """
+    import numpy as np
+
+    from nashlab.algorithms import get
+    from nashlab.rates import game_frequency, local_rate
+    from nashlab.readers import read_reference
+
+    spec = get(algorithm)
+    problem = _load(game, reference, kind, fill)
+    data_policy = None if behaviour is None else read_reference(behaviour, problem.labels)
+    rate = local_rate(spec, problem, tau, step_size=step_size, beta=beta, behaviour=data_policy)
+    content: dict[str, Any] = {
+        "algorithm": spec.name,
+        "claim": spec.claim,
+        "predicted_rate": rate and rate.predicted,
+        "measured_rate": rate and rate.measured,
+        "stable": rate and rate.predicted < 1,
+        "eigenvalues": rate and [[float(z.real), float(z.imag)] for z in rate.eigenvalues],
+        "frequency": rate and float(game_frequency(problem, rate.fixed_point)[0]),
+        "labels": problem.labels,
+        "fixed_point": rate and np.exp(rate.fixed_point).tolist(),
+    }
+    if json_output:
+        _print_json(content)
+        return 0
+    out = _stdout()
+    out.print(f"[bold]{spec.title}[/] on {problem.name}, τ = {tau:g}, η = {step_size:g}")
+    if rate is None:
+        out.print(f"no local linear rate: {spec.claim}")
+        return 0
+    out.print(f"predicted  ρ = {rate.predicted:.6f} a step" + ("" if rate.predicted < 1 else "  (unstable: ρ ≥ 1)"))
+    out.print("measured   " + ("no clean decay was seen" if rate.measured is None else f"ρ = {rate.measured:.6f}"))
+    out.print(f"game frequency λ = {content['frequency']:.6f}; claim: {spec.claim}")
+    return 0
+
+
+@app.command(name="gallery")
+def gallery_command(*, json_output: Json = False) -> int:
+    """List the named games: reference examples of the papers, hard cases, and three tables of human judgments.
+
+    Example: nashlab gallery
+    """
+    from nashlab.gallery import GALLERY
+
+    if json_output:
+        _print_json([{"name": e.name, "description": e.description, "source": e.source} for e in GALLERY.values()])
+        return 0
+    from rich.table import Table
+
+    table = Table("name", "game", "source", box=None, header_style="bold")
+    for entry in GALLERY.values():
+        table.add_row(entry.name, entry.description, entry.source)
+    _stdout().print(table)
+    return 0
+
+
+@app.command(name="algorithms")
+def algorithms_command(*, json_output: Json = False) -> int:
+    """List the algorithms: what each one claims, and the paper's Table 1 (contrastive, online, regularised sampling).
+
+    Example: nashlab algorithms
+    """
+    from nashlab.algorithms import REGISTRY
+
+    rows = [
+        {
+            "name": s.name,
+            "aliases": list(s.aliases),
+            "title": s.title,
+            "contrastive": s.contrastive,
+            "online": s.online,
+            "regularised_sampling": s.regularised_sampling,
+            "feedback": ["exact"],
+            "claim": s.claim,
+            "citation": s.citation,
+        }
+        for s in REGISTRY.values()
+    ]
+    if json_output:
+        _print_json(rows)
+        return 0
+    from rich.table import Table
+
+    table = Table("name", "contrastive", "online", "mixture", "claim", box=None, header_style="bold")
+    for s, row in zip(REGISTRY.values(), rows, strict=True):
+        marks = ("✓" if row[k] else "·" for k in ("contrastive", "online", "regularised_sampling"))
+        table.add_row(" ".join([s.name, *s.aliases]), *marks, s.claim)
+    _stdout().print(table)
+    return 0
+
+
+@app.command(name="verify")
+def verify_command(
+    *,
+    claims: Annotated[str | None, tyro.conf.arg(help="comma-separated identifiers, e.g. L1,L5 (default: all)")] = None,
+    samples: Annotated[int, tyro.conf.arg(help="random games for each claim")] = 200,
+    seed: int = 0,
+    canary: Annotated[
+        bool, tyro.conf.arg(help="replace each claim's object by a wrong twin, which must be caught")
+    ] = False,
+    out: Annotated[Path | None, tyro.conf.arg(help="folder of the report (default: verify-report)")] = None,
+    workers: Annotated[int, tyro.conf.arg(help="processes (default: one for each core, at most 4)")] = 0,
+    json_output: Json = False,
+) -> int:
+    """Check every statement of the theory by computation; write verify.json, figures and one report.html.
+
+    Example: nashlab verify
+             nashlab verify --claims L1,L5 --canary --json
+    """
+    from nashlab.game import BadInput
+    from nashlab.verify import run, select
+
+    if samples < 1:
+        raise BadInput(f"samples = {samples}, must be at least 1")
+    checks = select(claims)
+    folder = out or Path("verify-canary" if canary else "verify-report")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"out = {folder}: cannot be written ({error})") from None
+    workers = workers or min(os.cpu_count() or 1, 4)
+    finished: dict[str, Result] = {}
+    environment = _environment(samples, seed, canary)
+    try:
+        with _progress(len(checks)) as advance:
+            for result in run(checks, samples=samples, seed=seed, canary=canary, workers=workers):
+                finished[result.id] = result
+                advance(result.id)
+                # after every claim, so that an interrupted run leaves what it has
+                _write_verify_json(folder, _in_order(checks, finished), environment)
+    except KeyboardInterrupt:
+        print(f"interrupted: {len(finished)} of {len(checks)} claims are in {folder / 'verify.json'}", file=sys.stderr)
+        raise
+    rows = _in_order(checks, finished)
+    _write_report(folder, rows, environment)
+    if json_output:
+        _print_json({"claims": [_result_json(r) for r in rows], "environment": environment})
+    else:
+        _show_claims(_stdout(), rows, canary)
+        print(f"report: {folder / 'report.html'}", file=sys.stderr)
+    return 0 if all(r.status != "fail" for r in rows) else 1
+
+
+# -- loading ---------------------------------------------------------------------------------------------------------
+
+
+def _load(game: str, reference: str | None, kind: str | None, fill: str | None) -> PreferenceGame:
+    from nashlab.readers import load_game
+
+    return load_game(game, kind=kind, fill=fill, reference=reference)
+
+
+# -- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as JSON has them: no NaN (null), arrays as lists, Fractions as "p/q"."""
+    from fractions import Fraction
+
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def _print_json(content: Any) -> None:
+    import json
+
+    print(json.dumps(_plain(content), ensure_ascii=False))
+
+
+def _answer(solution: Solution, certificate: Any) -> dict[str, Any]:
+    import numpy as np
+
+    game, face = solution.game, solution.face
+    uniform = bool(np.all(game.log_reference == game.log_reference.flat[0]))
+    return {
+        "game": game.name,
+        "labels": list(game.labels),
+        "reference": None if uniform else game.reference,
+        "policy": solution.policy,
+        "log_policy": solution.log_policy,
+        "policy_exact": solution.policy_exact,
+        "margins_exact": game.exact,
+        "tau": solution.temperature,
+        "status": solution.status.token,
+        "exploitability": certificate.exploitability,
+        "support": None if game.batch else list(solution.support),
+        "slacks": solution.slacks,
+        "unique": True if solution.temperature > 0 else solution.unique,
+        "face": face and {"dimension": face.dimension, "vertices": face.vertices, "complete": face.complete},
+        "certificate": {
+            "l1_bound": certificate.l1_bound,
+            "kind": certificate.kind,
+            "rigorous": certificate.rigorous,
+        },
+    }
+
+
+def _run_json(
+    spec: AlgorithmSpec, solution: Solution, predicted: float | None, measured: float | None
+) -> dict[str, Any]:
+    import numpy as np
+
+    history, goal = solution.history, solution.stats["target"]
+    return {
+        "algorithm": spec.name,
+        "policy": solution.policy,
+        "steps": history["steps"],
+        "exploitability": history["exploitability"],
+        "distance": history["distance"],
+        "target_distance": history.get("target_distance"),
+        "status": solution.status.token,
+        "predicted_rate": predicted,
+        "measured_rate": measured,
+        "target": None if goal is None else np.exp(goal),
+        "target_to_equilibrium": None if goal is None else _l1(goal, solution.stats["nash"]),
+        "unbiased": spec.unbiased,
+        "certificate": {"l1_bound": solution.certificate.l1_bound, "kind": solution.certificate.kind},
+    }
+
+
+def _result_json(result: Result) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(result)
+
+
+def _l1(log_p: NDArray[np.float64], log_q: NDArray[np.float64]) -> NDArray[np.float64]:
+    import numpy as np
+
+    return np.abs(np.exp(log_p) - np.exp(log_q)).sum(axis=-1)
+
+
+# -- verify's files --------------------------------------------------------------------------------------------------
+
+
+def _in_order(checks: list[Any], finished: dict[str, Result]) -> list[Result]:
+    return [finished[c.id] for c in checks if c.id in finished]
+
+
+def _environment(samples: int, seed: int, canary: bool) -> dict[str, Any]:
+    import platform
+    from importlib.metadata import version
+
+    packages = ("nashlab", "numpy", "scipy", "jax", "python-flint")
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": {name: version(name) for name in packages},
+        "samples": samples,
+        "seed": seed,
+        "canary": canary,
+    }
+
+
+def _write_verify_json(folder: Path, rows: list[Result], environment: dict[str, Any]) -> None:
+    import json
+
+    content = {"claims": [_result_json(r) for r in rows], "environment": environment}
+    part = folder / "verify.json.part"
+    part.write_text(json.dumps(_plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
+    part.replace(folder / "verify.json")
+
+
+def _write_report(folder: Path, rows: list[Result], environment: dict[str, Any]) -> None:
+    from nashlab.report import write_verify_report
+
+    write_verify_report(folder, rows, environment)
+
+
+# -- tables ----------------------------------------------------------------------------------------------------------
+
+
+def _stdout() -> Console:
+    from rich.console import Console
+
+    # a pipe has no width: do not wrap what a script or a log will read
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+
+
+class _progress:
+    """A progress bar on stderr for a known number of pieces of work; ``with _progress(n) as advance: advance(name)``."""
+
+    def __init__(self, total: int):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.task = self.bar.add_task("", total=total)
+
+    def __enter__(self) -> Any:
+        self.bar.start()
+        return lambda name: self.bar.update(self.task, advance=1, description=name)
+
+    def __exit__(self, *exc: object) -> None:
+        self.bar.stop()
+
+
+def _show_solution(out: Console, solution: Solution, certificate: Any) -> None:
+    import numpy as np
+    from rich.table import Table
+
+    game = solution.game
+    what = "maximal lottery" if solution.temperature == 0 else f"regularised equilibrium, τ = {solution.temperature:g}"
+    out.print(f"[bold]{game.name}[/]: {what} of {game.n} responses" + (f"  ({game.source})" if game.source else ""))
+    if game.batch:
+        for x in range(game.batch[0]):
+            masses = ", ".join(f"{p:.6g}" for p in np.atleast_2d(solution.policy)[x][game.support[x]])
+            out.print(f"  prompt {x}: {masses}")
+    else:
+        exact = solution.policy_exact is not None
+        table = Table(
+            "response", "probability", *(["exactly", "slack"] if exact else []), box=None, header_style="bold"
+        )
+        for i in np.argsort(-solution.policy, kind="stable"):
+            row = [game.labels[i], f"{solution.policy[i]:.12g}"]
+            if solution.policy_exact is not None and solution.slacks is not None:
+                slack = solution.slacks[i]
+                row += [_short(solution.policy_exact[i]), "" if slack == 0 else f"{float(slack):.6g}"]
+            table.add_row(*row)
+        out.print(table)
+        if len(solution.support) < game.n:
+            out.print(f"support: {', '.join(solution.support)}")
+    bound = certificate.l1_bound
+    proof = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
+    distance = "unknown" if bound is None else f"≤ {np.max(bound):.3g}"
+    out.print(f"status: {solution.status.value}")
+    out.print(
+        f"exploitability: {np.max(certificate.exploitability):.3g};  ‖π − equilibrium‖₁: {distance}  ({proof[certificate.kind]})"
+    )
+    if solution.temperature == 0 and solution.unique is not None:
+        out.print(
+            "the only equilibrium (proved)"
+            if solution.unique
+            else "not the only equilibrium: KL-projection of μ on the face below"
+        )
+    if solution.face is not None:
+        more = "" if solution.face.complete else " (the first of more)"
+        out.print(
+            f"face of equilibria: dimension {solution.face.dimension}, {len(solution.face.vertices)} vertices{more}"
+        )
+        for vertex in solution.face.vertices[:10]:
+            out.print("  (" + ", ".join(_short(x) for x in vertex) + ")")
+
+
+def _short(x: Any) -> str:
+    text = str(x)
+    return text if len(text) <= 40 else f"{len(str(x.numerator))} digits / {len(str(x.denominator))} digits"
+
+
+def _show_runs(out: Console, runs: list[tuple[AlgorithmSpec, Solution, float | None, float | None]]) -> None:
+    import numpy as np
+    from rich.table import Table
+
+    def number(x: Any) -> str:
+        return "–" if x is None else f"{np.max(x):.3g}"
+
+    table = Table(
+        "algorithm",
+        "exploitability",
+        "‖π − π*‖₁",
+        "to own limit",
+        "predicted rate",
+        "measured",
+        "status",
+        box=None,
+        header_style="bold",
+    )
+    for spec, solution, predicted, measured in runs:
+        last = {k: np.asarray(v)[..., -1] for k, v in solution.history.items() if k != "log_policy"}
+        rates = (f"{r:.6f}" if r is not None else "–" for r in (predicted, measured))
+        table.add_row(
+            spec.name,
+            number(last["exploitability"]),
+            number(last["distance"]),
+            number(last.get("target_distance")),
+            *rates,
+            solution.status.token,
+        )
+    out.print(table)
+    for spec, solution, _, _ in runs:
+        goal = solution.stats["target"]
+        if goal is None:
+            continue
+        off = float(np.max(_l1(goal, solution.stats["nash"])))
+        if off > 1e-9:
+            point = (
+                ""
+                if solution.game.batch or solution.game.n > 10
+                else f" ({', '.join(f'{p:.4f}' for p in np.exp(goal))})"
+            )
+            offer = f"; {spec.unbiased} goes to π*_τ itself" if spec.unbiased else ""
+            out.print(f"{spec.name} goes to{point}, {off:.3g} from π*_τ in ℓ₁{offer}")
+
+
+def _show_claims(out: Console, rows: list[Result], canary: bool) -> None:
+    from rich.table import Table
+
+    table = Table(
+        "id", "statement", "status", "worst error", "tolerance", "cases", "seconds", box=None, header_style="bold"
+    )
+    colour = {"pass": "green", "fail": "bold red", "skipped": "yellow"}
+    for r in rows:
+        table.add_row(
+            r.id,
+            r.statement,
+            f"[{colour[r.status]}]{r.status}[/]",
+            f"{r.worst_error:.1e}",
+            f"{r.tolerance:.0e}",
+            str(r.cases),
+            f"{r.seconds:.1f}",
+        )
+    out.print(table)
+    good = sum(r.status == "pass" for r in rows)
+    out.print(f"{good} of {len(rows)} " + ("wrong twins caught" if canary else "claims hold"))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: turn bad input into one line and exit code 2, an interrupt into 130."""
+    from nashlab.game import BadInput
+
+    description = (
+        "Preference games: exact equilibria with proofs, the algorithms that look for them, the theory checked."
+    )
+    try:
+        code = app.cli(prog="nashlab", args=arguments, description=description, config=(tyro.conf.FlagCreatePairsOff,))
+    except BadInput as error:
+        print(f"nashlab: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away: nobody to tell
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""R3: the local rate of any algorithm, predicted at its own fixed point and measured on the run.
+
+Predicted: the spectral radius of the Jacobian of one step, on log π modulo constants together with whatever else the
+algorithm remembers, at its fixed point.  Measured: the slope of log ‖π_t − fixed point‖₁ over the tail of a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nashlab.algorithm import AlgorithmSpec, Problem, Setting
+from nashlab.algorithms import get
+from nashlab.environment import ExactEnvironment
+from nashlab.game import BadInput, PreferenceGame, check_temperature
+from nashlab.solve import DEFAULT_BETA, simulate
+
+__all__ = ["LocalRate", "game_frequency", "local_rate", "measured_rate"]
+
+FLOOR = 1e-12  # of an ℓ₁ distance: below it a history shows rounding, not convergence
+FIXED = 1e-9  # of one step's movement in log π: what counts as a fixed point
+NEWTON_STEPS = 60
+
+
+@dataclass(frozen=True)
+class LocalRate:
+    """One algorithm near its fixed point.
+
+    predicted     spectral radius ρ: ‖π_t − fixed point‖ shrinks by ρ a step; above 1 the point is unstable.
+    eigenvalues   of the Jacobian, by falling modulus.
+    fixed_point   log-policy, [n].
+    measured      the rate seen by a run started near the fixed point; None where no clean decay or growth was seen.
+    """
+
+    predicted: float
+    eigenvalues: NDArray[np.complex128]
+    fixed_point: NDArray[np.float64]
+    measured: float | None
+
+
+def game_frequency(game: PreferenceGame, log_policy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """|λ| of the imaginary spectrum of AD at a policy, falling, [n]; D = diag π − ππᵀ (E4, N3).
+
+    >>> game = PreferenceGame.from_margins([[0, 1, -1], [-1, 0, 1], [1, -1, 0]])
+    >>> round(float(game_frequency(game, game.log_reference)[0]), 6)
+    0.57735
+    """
+    pi = np.exp(log_policy)
+    root = np.sqrt(pi)
+    # D = (I − π1ᵀ) diag π (I − 1πᵀ), so AD shares its spectrum with a skew matrix: moduli are its singular values
+    skew = root[:, None] * _centred_margins(game.margins, pi) * root[None, :]
+    return np.asarray(np.linalg.svd(skew, compute_uv=False), dtype=np.float64)
+
+
+def _centred_margins(margins: NDArray[np.float64], pi: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(I − 1πᵀ) A (I − π1ᵀ), still skew."""
+    row = margins - (pi @ margins)[None, :]
+    return row - (row @ pi)[:, None]
+
+
+class _StepMap:
+    """One step as a map of a flat vector: log-policies normalised first, so constants are no direction of it."""
+
+    def __init__(self, spec: AlgorithmSpec, game: PreferenceGame, setting: Setting, log_behaviour: NDArray[np.float64]):
+        import jax
+        from jax.flatten_util import ravel_pytree
+
+        from nashlab.arrays import log_softmax
+
+        judged = spec.judged(game, log_behaviour)
+        with jax.enable_x64(True):
+            environment = ExactEnvironment(jax.numpy.asarray(judged))
+            setting = Setting(*(jax.numpy.asarray(np.asarray(x, dtype=np.float64)) for x in setting))
+            _, unravel = ravel_pytree(spec.start(jax.numpy.asarray(game.log_reference)))
+
+            def step(x: Any) -> Any:
+                state = {k: log_softmax(v) if k.startswith("log_") else v for k, v in unravel(x).items()}
+                return ravel_pytree(spec.step(state, setting, environment))[0]
+
+            self._step, self._jacobian = jax.jit(step), jax.jit(jax.jacfwd(step))
+            self._ravel = lambda log_policy: ravel_pytree(spec.start(jax.numpy.asarray(log_policy)))[0]
+            self._unravel = unravel
+
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        import jax
+
+        with jax.enable_x64(True):
+            return np.asarray(self._step(jax.numpy.asarray(x)))
+
+    def jacobian(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        import jax
+
+        with jax.enable_x64(True):
+            return np.asarray(self._jacobian(jax.numpy.asarray(x)))
+
+    def start(self, log_policy: NDArray[np.float64]) -> NDArray[np.float64]:
+        import jax
+
+        with jax.enable_x64(True):
+            return np.asarray(self._ravel(log_policy))
+
+    def log_policy(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        import jax
+
+        with jax.enable_x64(True):
+            return np.asarray(self._unravel(jax.numpy.asarray(x))["log_policy"])
+
+
+def _fixed_point(step: _StepMap, guess: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Newton on step(x) = x from the guess, halving a step that does not help; None if it does not get there."""
+    x = step(step.start(guess))
+    defect = step(x) - x
+    for _ in range(NEWTON_STEPS):
+        if np.max(np.abs(defect)) <= FIXED:
+            return x
+        direction = np.linalg.solve(np.eye(x.size) - step.jacobian(x), defect)
+        size = 1.0
+        while size > 1e-6:
+            trial = x + size * direction
+            new = step(trial) - trial
+            # NaN compares false, so an overflowing trial is halved too
+            if np.max(np.abs(new)) < (1 - 0.1 * size) * np.max(np.abs(defect)):
+                break
+            size *= 0.5
+        else:
+            return None
+        x, defect = trial, new
+    return None
+
+
+def local_rate(
+    algorithm: AlgorithmSpec | str,
+    game: PreferenceGame,
+    temperature: float,
+    *,
+    step_size: float,
+    beta: float = DEFAULT_BETA,
+    behaviour: NDArray[np.float64] | None = None,
+    measure: bool = True,
+) -> LocalRate | None:
+    """Predict ρ at the algorithm's own fixed point, and measure it on a run started beside that point.
+
+    None for methods whose limit is not a smooth fixed point (average iterates, kinks) or whose fixed point was not
+    found.  One game (contextual games: one prompt at a time).  Source: R3.
+
+    >>> game = PreferenceGame.from_margins([[0, .5, -.5], [-.5, 0, .5], [.5, -.5, 0]])
+    >>> rate = local_rate("omd", game, 0.1, step_size=0.5)
+    >>> round(rate.predicted, 6) == round(abs(1 - 0.05 + 0.5j * np.sqrt(3) / 6), 6)
+    True
+    """
+    from nashlab.algorithms._targets import nash
+
+    spec = get(algorithm) if isinstance(algorithm, str) else algorithm
+    tau = check_temperature(temperature)
+    spec.check(tau, step_size, beta)
+    if game.batch:
+        raise BadInput("game is contextual: rates are a matter of one prompt; use game.prompt(x)")
+    if spec.limit != "linear":
+        return None
+    log_behaviour = game.log_reference if behaviour is None else game.with_reference(behaviour).log_reference
+    setting = Setting(game.log_reference, log_behaviour, tau, step_size, beta, 0.0)
+    step = _StepMap(spec, game, setting, log_behaviour)
+    problem = Problem(game, tau, step_size, beta, log_behaviour)
+    guess = nash(game, tau) if spec.target is None else spec.target(problem)
+    if not np.all(np.isfinite(guess)):
+        return None
+    x = _fixed_point(step, guess)
+    if x is None:
+        return None
+    eigenvalues = np.asarray(np.linalg.eigvals(step.jacobian(x)), dtype=np.complex128)
+    eigenvalues = eigenvalues[np.argsort(-np.abs(eigenvalues))]
+    rho = float(np.abs(eigenvalues[0]))
+    fixed = step.log_policy(x)
+    measured = _measure(spec, game, setting, fixed, rho) if measure else None
+    return LocalRate(rho, eigenvalues, fixed, measured)
+
+
+def _measure(
+    spec: AlgorithmSpec, game: PreferenceGame, setting: Setting, fixed: NDArray[np.float64], rho: float
+) -> float | None:
+    """Run from 1e-3 beside the fixed point until the distance is lost in rounding (or from 1e-9 until it is large)."""
+    small = 1e-3 if rho < 1 else 1e-9
+    steps = int(np.clip(np.log(1e7) / max(abs(np.log(max(rho, 1e-300))), 1e-12), 40, 40_000))
+    kick = small * np.random.default_rng(0).normal(size=fixed.shape)
+    one = Setting(*(np.asarray(x)[None] for x in setting))
+    judged = spec.judged(game, np.asarray(setting.log_behaviour))
+    start = (fixed + kick)[None]
+    start = start - np.log(np.sum(np.exp(start)))
+    with np.errstate(all="ignore"):
+        answer = spec.answer({"log_policy": fixed}, setting)
+    seen = simulate(spec, judged[None], one, start, steps, truth=game.margins[None], target=np.exp(answer)[None])
+    distance = seen.target_distance[0]
+    if rho > 1:
+        distance = distance[: int(np.argmax(distance > 1e-3)) or None]
+    return measured_rate(np.arange(distance.size), distance)
+
+
+def measured_rate(steps: NDArray[np.int_], distance: NDArray[np.float64]) -> float | None:
+    """exp of the slope of log distance over the second half of what lies above rounding; None if under ten points.
+
+    >>> t = np.arange(100)
+    >>> round(measured_rate(t, 0.5 ** t.astype(float)), 9)
+    0.5
+    """
+    lost = np.flatnonzero(~(distance > FLOOR))
+    end = int(lost[0]) if lost.size else distance.size
+    tail = slice(end // 2, end)
+    if end - end // 2 < 10:
+        return None
+    t, d = steps[tail].astype(float), np.log(distance[tail])
+    return float(np.exp(np.polyfit(t - t[0], d, 1)[0]))

@@ -1,0 +1,272 @@
+"""The one loop: any algorithm of the registry on any game, games × step sizes × temperatures at a time.
+
+    state ← spec.step(state, setting, environment)        lax.scan over records, vmap over runs
+
+Every run returns a :class:`nashlab.solution.Solution` whose history is judged from outside the algorithm:
+exploitability (E2), distance to π*_τ, and distance to the algorithm's own fixed point where theory knows it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nashlab.algorithm import AlgorithmSpec, Problem, Setting
+from nashlab.algorithms import get
+from nashlab.algorithms._targets import nash
+from nashlab.certificate import certify, gap
+from nashlab.environment import ExactEnvironment
+from nashlab.game import BadInput, PreferenceGame, check_temperature
+from nashlab.solution import Solution, Status
+
+__all__ = ["DEFAULT_BETA", "RECORDS", "Histories", "simulate", "solve"]
+
+DEFAULT_BETA = 0.125  # the paper's choice for IPO-MD and Nash-MD-PG
+RECORDS = 1000  # a history longer than this is thinned, so memory does not grow with the number of steps
+BLOCK = 1024  # runs side by side; bounds the memory of a sweep, and a core's cache likes it no larger
+CONVERGED = 1e-8  # of ‖π − target‖₁, or of one step's movement: half of float64's digits
+
+
+class Histories(NamedTuple):
+    """What :func:`simulate` records of B runs at R moments.
+
+    exploitability, distance, target_distance  [B, R];  movement  ‖π_{t+1} − π_t‖₁ of the last step, [B];
+    log_policy  the final answer, [B, n];  path  log-policies at the moments, [B, R, n], or None;
+    alive  False where a run left float64, [B].
+    """
+
+    exploitability: Any
+    distance: Any
+    target_distance: Any
+    movement: Any
+    log_policy: Any
+    path: Any
+    alive: Any
+
+
+@functools.cache
+def _compiled(spec: AlgorithmSpec, records: int, every: int, unregularised: bool, keep_path: bool) -> Any:
+    """The jitted simulator of a block of runs: ``records`` times ``every`` steps; 0 records: one look."""
+    import jax
+    import jax.numpy as jnp
+
+    def one_run(margins: Any, setting: Setting, state: Any, truth: Any, nash_policy: Any, target: Any) -> Any:
+        environment, judge_of = ExactEnvironment(margins), ExactEnvironment(truth)
+
+        def advance(t: Any, state: Any) -> Any:
+            return spec.step(state, setting._replace(time=setting.time + t), environment)
+
+        def judge(state: Any, time: Any) -> tuple[Any, ...]:
+            log_policy = spec.answer(state, setting._replace(time=time))
+            policy = jnp.exp(log_policy)
+            advantage = judge_of.advantage(log_policy)
+            if unregularised:
+                inside = jnp.isfinite(setting.log_reference)
+                value = jnp.maximum(jnp.max(jnp.where(inside, advantage, -jnp.inf)), 0.0)
+            else:
+                value = gap(advantage, setting.log_reference, log_policy, setting.temperature)
+            seen = (value, jnp.sum(jnp.abs(policy - nash_policy)), jnp.sum(jnp.abs(policy - target)))
+            return (*seen, log_policy) if keep_path else seen
+
+        def block(carry: Any, k: Any) -> tuple[Any, Any]:
+            state, alive = carry
+            first = k * every
+            moved = advance(first, state) if every == 1 else jax.lax.fori_loop(first, first + every, advance, state)
+            finite = jnp.all(jnp.array([jnp.all(~jnp.isnan(leaf)) for leaf in jax.tree.leaves(moved)]))
+            state = jax.tree.map(lambda new, old: jnp.where(finite, new, old), moved, state)
+            return (state, alive & finite), judge(state, setting.time + first + every)
+
+        if records == 0:  # only look: the record of the moment before any step
+            return (state, True), tuple(x[None] for x in judge(state, setting.time))
+        return jax.lax.scan(block, (state, True), jnp.arange(records))
+
+    return jax.jit(jax.vmap(one_run))
+
+
+def simulate(
+    spec: AlgorithmSpec,
+    margins: NDArray[np.float64],
+    setting: Setting,
+    start: NDArray[np.float64],
+    steps: int,
+    *,
+    truth: NDArray[np.float64] | None = None,
+    nash_policy: NDArray[np.float64] | None = None,
+    target: NDArray[np.float64] | None = None,
+    every: int = 1,
+    keep_path: bool = False,
+) -> Histories:
+    """B runs of one algorithm side by side, float64, jitted: the engine under :func:`solve` and under sweeps.
+
+    margins  [B, n, n] as the method's judge sees them; truth  the game's own (default: the same).
+    setting  every field [B] or [B, n];  start  log π₀, [B, n];  every  steps between records.
+    nash_policy, target  [B, n]; distances to what is not given are NaN.
+    Records the moments 0, every, 2·every, ..., and always the last step.  τ is 0 in all runs or in none.
+    """
+    runs, n = start.shape
+    unknown = np.full((runs, n), np.nan)
+    data = (
+        margins,
+        setting,
+        start,
+        margins if truth is None else truth,
+        unknown if nash_policy is None else nash_policy,
+        unknown if target is None else target,
+    )
+    parts = [
+        _simulate_block(spec, _rows(data, low, min(low + BLOCK, runs)), steps, every, keep_path)
+        for low in range(0, runs, BLOCK)
+    ]
+    joined = [None if k[0] is None else np.concatenate(k) for k in zip(*parts, strict=True)]
+    return Histories._make(joined)
+
+
+def _rows(data: Any, low: int, high: int) -> Any:
+    """Runs low to high of every array."""
+    if isinstance(data, tuple):
+        parts = (_rows(x, low, high) for x in data)
+        return Setting(*parts) if isinstance(data, Setting) else tuple(parts)
+    return np.asarray(data, dtype=np.float64)[low:high]
+
+
+def _simulate_block(spec: AlgorithmSpec, data: Any, steps: int, every: int, keep_path: bool) -> Histories:
+    import jax
+    import jax.numpy as jnp
+
+    with jax.enable_x64(True):
+        margins, setting, start, *fixed = jax.tree.map(jnp.asarray, data)
+        runs = start.shape[0]
+        unregularised = bool(np.all(np.asarray(data[1].temperature) == 0))
+        state = jax.vmap(spec.start)(start)
+        done, alive, series = 0, jnp.ones(runs, dtype=bool), []
+
+        def onward(records: int, length: int) -> Any:
+            run = _compiled(spec, records, length, unregularised, keep_path)
+            return run(margins, setting._replace(time=setting.time + done), state, *fixed)
+
+        whole, rest = divmod(steps, every)
+        for records, length in ((0, 1), (whole, every), (int(rest > 0), rest)):
+            if records == 0 and done > 0:
+                continue
+            (state, ok), seen = onward(records, length)
+            alive &= ok
+            series.append(seen)
+            done += records * length
+        # one step more, only to see how far it would move: a run without a known target is judged by that
+        (after, _), _ = onward(1, 1)
+        at_end = setting._replace(time=setting.time + done)
+        answer_of = jax.vmap(spec.answer)
+        answer = answer_of(state, at_end)
+        movement = jnp.sum(jnp.abs(jnp.exp(answer_of(after, at_end)) - jnp.exp(answer)), axis=-1)
+        joined = [np.concatenate([np.asarray(part[k]) for part in series], axis=1) for k in range(len(series[0]))]
+        path = joined[3] if keep_path else None
+        return Histories(*joined[:3], np.asarray(movement), np.asarray(answer), path, np.asarray(alive))
+
+
+def solve(
+    algorithm: AlgorithmSpec | str,
+    game: PreferenceGame,
+    temperature: float,
+    *,
+    step_size: float,
+    steps: int,
+    beta: float = DEFAULT_BETA,
+    behaviour: ArrayLike | None = None,
+    start: NDArray[np.float64] | None = None,
+    every: int | None = None,
+    keep_path: bool = False,
+    throw: bool = False,
+) -> Solution:
+    """Run one algorithm with exact feedback; every game of a batch at once.
+
+    step_size  η of theory §4: for gradient methods it multiplies g = D(Aπ − τh), so online IPO at learning rate ητ/4.
+    behaviour  the data policy μ_b of offline methods (default μ);  start  log π₀ (default log μ).
+    every      steps between records (default: at most 1,000 records).
+
+    ``history`` holds "steps", "exploitability", "distance" (‖π − π*_τ‖₁), "target_distance" (to the algorithm's own
+    fixed point, absent where theory knows none) and, with ``keep_path``, "log_policy"; the first entry is step 0.  For
+    X independent games the series are [X, R]; for a contextual game they are averaged over its prompts, whose gradient
+    is averaged too: prompt x moves with step ηρ(x).
+
+    >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
+    >>> run = solve("omd", game, 1.0, step_size=0.5, steps=100)
+    >>> run.status.token, round(float(run.policy[0]), 4)
+    ('converged', 0.5498)
+    """
+    spec = get(algorithm) if isinstance(algorithm, str) else algorithm
+    tau = check_temperature(temperature)
+    spec.check(tau, step_size, beta)
+    if steps < 1:
+        raise BadInput(f"steps = {steps}, must be at least 1")
+    log_behaviour = game.log_reference if behaviour is None else game.with_reference(behaviour).log_reference
+    log_start = game.log_reference if start is None else start
+    problem = Problem(game, tau, float(step_size), float(beta), log_behaviour)
+    truth = nash(game, tau)
+    goal = None if spec.target is None else spec.target(problem)
+    every = every or max(1, math.ceil(steps / RECORDS))
+
+    runs = math.prod(game.batch)
+    per_run = np.ones(runs) if game.weights is None or spec.objective is None else game.weights
+
+    def lead(x: NDArray[np.float64], *tail: int) -> NDArray[np.float64]:
+        return np.broadcast_to(x, (*game.batch, *tail)).reshape(runs, *tail)
+
+    n = game.n
+    setting = Setting(
+        log_reference=lead(game.log_reference, n),
+        log_behaviour=lead(log_behaviour, n),
+        temperature=np.full(runs, tau),
+        step_size=step_size * per_run,
+        beta=np.full(runs, float(beta)),
+        time=np.zeros(runs),
+    )
+    seen = simulate(
+        spec,
+        lead(spec.judged(game, log_behaviour), n, n),
+        setting,
+        lead(log_start, n),
+        steps,
+        truth=lead(game.margins, n, n),
+        nash_policy=np.exp(lead(truth, n)),
+        target=None if goal is None else np.exp(lead(goal, n)),
+        every=every,
+        keep_path=keep_path,
+    )
+    log_policy = seen.log_policy.reshape(log_start.shape)
+
+    def series(recorded: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not game.batch:
+            return recorded[0]
+        return recorded if game.weights is None else np.average(recorded, axis=0, weights=game.weights)
+
+    moments = [*range(0, steps + 1, every)] + ([steps] if steps % every else [])
+    history: dict[str, Any] = {
+        "steps": np.array(moments),
+        "exploitability": series(seen.exploitability),
+        "distance": series(seen.distance),
+    }
+    if goal is not None:
+        history["target_distance"] = series(seen.target_distance)
+    if keep_path:
+        history["log_policy"] = seen.path[0] if not game.batch else seen.path
+    left_over = seen.movement if goal is None else seen.target_distance[:, -1]
+    if not np.all(seen.alive):
+        status = Status.DIVERGED
+    elif np.all(left_over <= CONVERGED):
+        status = Status.CONVERGED
+    else:
+        status = Status.STEPS_EXHAUSTED
+    answer = Solution(
+        game=game,
+        temperature=tau,
+        log_policy=log_policy,
+        status=status,
+        certificate=certify(game, log_policy, tau),
+        history=history,
+        stats={"algorithm": spec.name, "steps": steps, "target": goal, "nash": truth},
+    )
+    return answer.checked(throw)
