@@ -123,10 +123,11 @@ def certify(game: PreferenceGame, log_policy: NDArray[np.float64], temperature: 
     0.0
     """
     tau = check_temperature(temperature)
-    value = exploitability(game, log_policy, tau)
     if tau == 0:
-        return Certificate(value, None, "float", rigorous=False)
-    r = residual(game.advantage(log_policy), game.log_reference, log_policy, tau)
+        return Certificate(exploitability(game, log_policy, tau), None, "float", rigorous=False)
+    advantage = game.advantage(log_policy)
+    value = gap(advantage, game.log_reference, log_policy, tau)
+    r = residual(advantage, game.log_reference, log_policy, tau)
     with np.errstate(invalid="ignore"):
         spread = oscillation(r, game.support)
     spread = np.where(np.isnan(spread), np.inf, spread)

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.arrays import centred, log_softmax, matvec, oscillation
+from nashlab.arrays import log_softmax, matvec, oscillation
 from nashlab.certificate import certify
 from nashlab.game import PreferenceGame, check_temperature
 from nashlab.solution import Solution, Status
@@ -26,23 +26,28 @@ from nashlab.solution import Solution, Status
 __all__ = ["METHODS", "regularised_nash"]
 
 Array = NDArray[np.float64]
-Direction = Callable[[Array, Array, Array, float], Array]
+Solver = Callable[[Array, Array, Array, float], Array]
 Method = Literal["auto", "newton", "path", "products"]
 METHODS: tuple[Method, ...] = ("auto", "newton", "path", "products")
 
 TOLERANCE = 1e-12  # of ‖π − π*_τ‖₁ down to an effective τ of 1e-2 ...
 TOLERANCE_PER_T = 1e-14  # ... and this over τ below: rounding in Aπ is multiplied by 1/τ
+T_LIMIT = 1e300  # keeps tA finite; float64 has lost every digit of the equilibrium long before
 EPS = float(np.finfo(np.float64).eps)
 NEWTON_STEPS = 60  # quadratic once close: 5-15 are used, more only where the damping fights
 NEWTON_UP_TO = 300.0  # of t: beyond, damping fails often enough that the path is the shorter way
 HALVINGS = 12
+FORCING = 1e-4  # relative accuracy of an inexact direction: the next one corrects it, digits cost the same either way
+PRODUCTS_PER_FACTORISATION = 10  # n/10 iterations of two products take about as long as one factorisation
+PATIENCE = 100_000  # where only products are allowed
 CORRECTIONS = 8  # Newton steps at one point of the path; more means that the tangent step was too long
 CLOSE = 1e-3  # of osc F while on the way: near enough for the next tangent, the end is polished
-PATH_START = 2.0  # the t at which |A| ≤ ½ gives tλ < 1 (N4), so that Newton from μ has nothing to fight
+PATH_START = 1.0  # the t at which |A| < 1 gives tλ < 1 (N4), so that Newton from μ has nothing to fight
 PATH_STEPS = 2000  # a path down to τ = 1e-6 takes about 40 factorisations
 PRODUCTS_FROM = 100  # responses from which products are cheaper than a factorisation
 ANDERSON_STEPS = 40  # beyond, the contraction tλ is too weak for it and Newton-Krylov takes over
 ANDERSON_WINDOW = 8
+ENOUGH = 2e-13  # of osc F: by E3 a distance of 1e-13, a tenth of what is promised
 
 
 def regularised_nash(
@@ -68,12 +73,14 @@ def regularised_nash(
     n = game.n
     margins = game.margins.reshape(-1, n, n)
     log_mu = np.broadcast_to(game.log_reference, (*game.batch, n)).reshape(-1, n)
-    scale = 2.0 * np.max(np.abs(margins), axis=(-1, -2))
-    # t = 1/τ for the game scaled to |A| ≤ ½; no larger than 1e300, so that tA stays finite
-    t = np.minimum(np.where(scale > 0, scale, 1.0) * min(1.0 / tau, 1e300) if tau > 1e-300 else 1e300, 1e300)
-    unit = np.where(scale > 0, scale, 1.0)[:, None, None]
+    # a power of two brings max|A| into [½, 1) without rounding, and τ with it
+    exponent = np.frexp(np.max(margins, axis=(-1, -2)))[1]
+    if np.any(exponent):
+        margins = np.ldexp(margins, -exponent[:, None, None])
+    with np.errstate(over="ignore", divide="ignore"):
+        t = np.minimum(1.0 / np.ldexp(tau, -exponent), T_LIMIT)
     work = _Work()
-    h = _solve(margins / unit, log_mu, t, method, work)
+    h = _solve(margins, log_mu, t, method, work)
     log_policy = log_softmax(np.where(np.isfinite(log_mu), log_mu + h, -np.inf)).reshape(*game.batch, n)
     certificate = certify(game, log_policy, tau)
     allowed = np.maximum(TOLERANCE, TOLERANCE_PER_T * t).reshape(game.batch)
@@ -94,66 +101,101 @@ class _Work:
 def _solve(margins: Array, log_mu: Array, t: Array, method: Method, work: _Work) -> Array:
     """Log-ratios h, [X, n], of X games with |A| ≤ ½."""
     h = np.zeros_like(log_mu)
-    todo = np.ones(len(h), dtype=bool)
     if method == "products" or (method == "auto" and h.shape[1] >= PRODUCTS_FROM):
         for x in range(len(h)):
-            h[x], found = _anderson(margins[x], log_mu[x], t[x], work)
-            todo[x] = not found
-            if method == "products" and not found:
-                h[x] = _path(margins[x], log_mu[x], t[x], _krylov_direction(work), work)
-        if method == "products":
-            return h
-    rows = np.flatnonzero(todo & (t <= NEWTON_UP_TO) if method == "auto" else todo)
-    if method != "path" and rows.size:
+            patience = PATIENCE if method == "products" else h.shape[1] // PRODUCTS_PER_FACTORISATION
+            h[x], done = _anderson(margins[x], log_mu[x], t[x], work)
+            if not done:
+                h[x] = _path(margins[x], log_mu[x], t[x], _Krylov(work, patience), work)
+        return h
+    todo = np.ones(len(h), dtype=bool)
+    if method != "path":
+        rows = np.flatnonzero(t <= NEWTON_UP_TO) if method == "auto" else np.arange(len(h))
         h[rows], found = _newton(margins[rows], log_mu[rows], t[rows], work)
         todo[rows[found]] = False
     if method != "newton":
-        for x in np.flatnonzero(todo):
-            h[x] = _path(margins[x], log_mu[x], t[x], _dense_direction, work)
+        for x in map(int, np.flatnonzero(todo)):
+            h[x] = _path(margins[x], log_mu[x], t[x], _dense(work), work)
     return h
 
 
 # -- the residual and its Newton direction -----------------------------------------------------------------------
 
 
-def _residual(margins: Array, log_mu: Array, h: Array, t: Array | float) -> tuple[Array, Array, Array]:
-    """(log π, Aπ, F), each [..., n]; F has π-mean 0, for a constant means nothing, and is 0 on padding."""
-    inside = np.isfinite(log_mu)
-    log_pi = log_softmax(np.where(inside, log_mu + h, -np.inf))
-    advantage = matvec(margins, np.exp(log_pi))
-    f = np.where(inside, h - np.asarray(t)[..., None] * advantage, 0.0)
-    return log_pi, advantage, np.where(inside, centred(f, log_pi), 0.0)
+class _Point(NamedTuple):
+    """A policy on the way: h = log π − log μ, log π, Aπ and the residual F, each [..., n]; h and F 0 on padding."""
+
+    h: Array
+    log_pi: Array
+    advantage: Array
+    f: Array
 
 
-def _moved(log_mu: Array, h: Array, step: Array) -> Array:
-    """h + step with the constant that makes it log π − log μ: on the support it stays small, where digits matter."""
-    inside = np.isfinite(log_mu)
-    log_pi = log_softmax(np.where(inside, log_mu + h + step, -np.inf))
-    return np.where(inside, log_pi, 0.0) - np.where(inside, log_mu, 0.0)
+def _point(margins: Array, log_mu: Array, h: Array, t: Array | float) -> _Point:
+    """Evaluate at h: normalise it, so that it stays small on the support, where digits matter; F has π-mean 0."""
+    padded = not np.isfinite(log_mu).all()
+    log_pi = log_softmax(np.where(np.isfinite(log_mu), log_mu + h, -np.inf) if padded else log_mu + h)
+    pi = np.exp(log_pi)
+    advantage = matvec(margins, pi)
+    h = np.where(np.isfinite(log_mu), log_pi - log_mu, 0.0) if padded else log_pi - log_mu
+    f = h - np.asarray(t)[..., None] * advantage
+    f = f - np.sum(pi * f, axis=-1, keepdims=True)
+    return _Point(h, log_pi, advantage, np.where(np.isfinite(log_mu), f, 0.0) if padded else f)
 
 
-def _dense_direction(margins: Array, log_pi: Array, f: Array, t: Array | float) -> Array:
-    """d with (I − tAD) d = −F, [..., n], by one factorisation of I − skew in the coordinates √π (E4)."""
-    t = np.asarray(t)[..., None]
+def _direction(margins: Array, f: Array, shift: Array, t: Array | float) -> Array:
+    """d = −F + tA(Dd), [..., n], from the shift Dd of the policy that a linear solver found."""
+    return -f + np.asarray(t)[..., None] * matvec(margins, shift)
+
+
+def _dense_shift(margins: Array, log_pi: Array, f: Array, t: Array | float) -> Array:
+    """Dd for (I − tAD) d = −F, [..., n], by one factorisation of I − skew in the coordinates √π (E4)."""
     root = np.exp(0.5 * log_pi)
-    skew = (t * root)[..., :, None] * margins * root[..., None, :]
+    skew = (np.asarray(t)[..., None] * root)[..., :, None] * margins * root[..., None, :]
     pull = matvec(skew, root)
     # the projection orthogonal to √π on both sides; √π·(skew √π) = 0 saves its quadratic term
     skew += root[..., :, None] * pull[..., None, :] - pull[..., :, None] * root[..., None, :]
     right = root * f
     right -= root * np.sum(root * right, axis=-1, keepdims=True)
     z = np.linalg.solve(np.eye(f.shape[-1]) - skew, -right[..., None])[..., 0]
-    return -f + t * matvec(margins, root * z)
+    return root * z
 
 
-def _krylov_direction(work: _Work) -> Direction:
-    """The same direction from products with A only: conjugate gradients on (I − S)ᵀ(I − S) = I + SᵀS, S skew."""
+def _dense(work: _Work) -> Solver:
+    """The dense solver of one game, factorising only the responses whose mass can be felt."""
 
-    def direction(margins: Array, log_pi: Array, f: Array, t: float) -> Array:
+    def shift(margins: Array, log_pi: Array, f: Array, t: float) -> Array:
+        work.factorisations += 1
+        felt = np.flatnonzero(log_pi > np.log(1e-20 / max(t, 1.0)))
+        if 10 * felt.size > 9 * f.size:
+            return _dense_shift(margins, log_pi, f, t)
+        full = np.zeros_like(f)
+        full[felt] = _dense_shift(margins[np.ix_(felt, felt)], log_pi[felt], f[felt], t)
+        return full
+
+    return shift
+
+
+class _Krylov:
+    """The solver from products with A only: conjugate gradients on (I − S)ᵀ(I − S) = I + SᵀS, S skew.
+
+    About tλ of them a digit; after ``patience`` without success it factorises, once and for all that follows.
+    """
+
+    def __init__(self, work: _Work, patience: int):
+        self.work, self.patience, self.dense = work, patience, False
+
+    def __call__(self, margins: Array, log_pi: Array, f: Array, t: float) -> Array:
         root = np.exp(0.5 * log_pi)
+        z = None if self.dense else self._conjugate_gradients(margins, root, f, t)
+        if z is None:
+            self.dense = True
+            return _dense(self.work)(margins, log_pi, f, t)
+        return root * z
 
+    def _conjugate_gradients(self, margins: Array, root: Array, f: Array, t: float) -> Array | None:
         def skew(v: Array) -> Array:
-            work.products += 1
+            self.work.products += 1
             v = t * root * (margins @ (root * (v - root * (root @ v))))
             return v - root * (root @ v)
 
@@ -162,10 +204,11 @@ def _krylov_direction(work: _Work) -> Direction:
         z = np.zeros_like(f)
         left = right + skew(right)  # (I − S)ᵀ = I + S
         step, size = left.copy(), float(left @ left)
-        target = max(1e-24 * size, 1e-300)  # twelve digits of a direction are more than a Newton step can use
-        for _ in range(20 * f.size):
-            if size <= target:
-                break
+        # an error of the shift is multiplied by t off the support, where nothing feeds it back
+        goal = (FORCING / (1.0 + t)) ** 2 * size
+        for _ in range(self.patience):
+            if size <= goal:
+                return z
             moved = step - skew(step)
             curved = moved + skew(moved)
             a = size / float(step @ curved)
@@ -173,9 +216,7 @@ def _krylov_direction(work: _Work) -> Direction:
             left -= a * curved
             size, before = float(left @ left), size
             step = left + (size / before) * step
-        return -f + t * (margins @ (root * z))
-
-    return direction
+        return None
 
 
 def _floor(h: Array, t: Array | float) -> Array:
@@ -188,111 +229,100 @@ def _floor(h: Array, t: Array | float) -> Array:
 
 def _newton(margins: Array, log_mu: Array, t: Array, work: _Work) -> tuple[Array, NDArray[np.bool_]]:
     """Damped Newton from μ, X games side by side: (h [X, n], which of them were solved)."""
-    h, inside = np.zeros_like(log_mu), np.isfinite(log_mu)
-    log_pi, _, f = _residual(margins, log_mu, h, t)
-    size = oscillation(f, inside)
-    solved, active = size <= _floor(h, t), size > _floor(h, t)
+    inside = np.isfinite(log_mu)
+    now = _point(margins, log_mu, np.zeros_like(log_mu), t)
+    size = oscillation(now.f, inside)
+    solved = size <= _floor(now.h, t)
+    active = ~solved
     for _ in range(NEWTON_STEPS):
         rows = np.flatnonzero(active)
         if not rows.size:
             break
-        a, mu, s = margins[rows], log_mu[rows], t[rows]
-        d = _dense_direction(a, log_pi[rows], f[rows], s)
+        a, s = margins[rows], t[rows]
+        d = _direction(a, now.f[rows], _dense_shift(a, now.log_pi[rows], now.f[rows], s), s)
         work.factorisations += rows.size
         moved, was = np.zeros(rows.size, dtype=bool), size[rows]
         length = 1.0
         for _ in range(HALVINGS):
             k = np.flatnonzero(~moved)
-            trial = _moved(mu[k], h[rows[k]], length * d[k])
-            new_pi, _, new_f = _residual(a[k], mu[k], trial, s[k])
-            new_size = oscillation(new_f, inside[rows[k]])
-            ok = new_size <= (1.0 - 0.1 * length) * size[rows[k]]
-            r = rows[k[ok]]
-            h[r], log_pi[r], f[r], size[r] = trial[ok], new_pi[ok], new_f[ok], new_size[ok]
+            trial = _point(a[k], log_mu[rows[k]], now.h[rows[k]] + length * d[k], s[k])
+            new_size = oscillation(trial.f, inside[rows[k]])
+            ok = new_size <= (1.0 - 0.1 * length) * was[k]
+            for held, new in zip((*now, size), (*trial, new_size), strict=True):
+                held[rows[k[ok]]] = new[ok]
             moved[k[ok]] = True
             if np.all(moved):
                 break
             length *= 0.5
-        done = size[rows] <= _floor(h[rows], s)
+        done = size[rows] <= _floor(now.h[rows], s)
         # no step helps any more: at the rounding floor that is success, elsewhere the path must do it
-        stuck = ~moved
-        close = was <= 1e3 * _floor(h[rows], s)
-        solved[rows] = done | (stuck & close)
-        active[rows] = ~(done | stuck)
-    return h, solved
+        solved[rows] = done | (~moved & (was <= 1e3 * _floor(now.h[rows], s)))
+        active[rows] = moved & ~done
+    return now.h, solved
 
 
-def _path(margins: Array, log_mu: Array, t: float, direction: Direction, work: _Work) -> Array:
-    """Follow the equilibrium from t = 2 to 1/τ: a tangent step, Newton corrections, a step size that adapts."""
-    t, now = float(t), min(float(t), PATH_START)
-    h, _ = _correct(margins, log_mu, np.zeros_like(log_mu), now, direction, work, CLOSE)
+def _path(margins: Array, log_mu: Array, t: float, shift: Solver, work: _Work) -> Array:
+    """Follow the equilibrium from t = 1 to 1/τ: a tangent step, Newton corrections, a step size that adapts."""
+    t, at = float(t), min(float(t), PATH_START)
+    now, _ = _correct(margins, log_mu, np.zeros_like(log_mu), at, shift, CLOSE)
     stride = 0.5  # of log t
     for _ in range(PATH_STEPS):
-        if now >= t or stride < 1e-9:
+        if at >= t or stride < 1e-9:
             break
-        log_pi, advantage, _ = _residual(margins, log_mu, h, now)
-        tangent = direction(margins, log_pi, -advantage, now)  # dh/dt solves (I − tAD) h' = Aπ
-        work.factorisations += 1
-        ahead = min(now * float(np.exp(stride)), t)
-        guess = _moved(log_mu, h, (ahead - now) * tangent)
-        trial, steps = _correct(margins, log_mu, guess, ahead, direction, work, CLOSE)
+        # dh/dt solves (I − tAD) h' = Aπ
+        pull = -now.advantage
+        tangent = _direction(margins, pull, shift(margins, now.log_pi, pull, at), at)
+        ahead = min(at * float(np.exp(stride)), t)
+        trial, steps = _correct(margins, log_mu, now.h + (ahead - at) * tangent, ahead, shift, CLOSE)
         if steps is None:
             stride *= 0.3
             continue
-        h, now = trial, ahead
+        now, at = trial, ahead
         stride = min(stride * (2.0 if steps <= 1 else 1.4 if steps <= 3 else 0.7), 3.0)
-    if now < t:  # float64 ends here: far along the path h grows like t
-        return h * (t / now)
-    return _correct(margins, log_mu, h, t, direction, work, 0.0)[0]
+    if at < t:  # float64 ends here: far along the path h grows like t
+        return now.h * (t / at)
+    return _correct(margins, log_mu, now.h, t, shift, 0.0)[0].h
 
 
 def _correct(
-    margins: Array, log_mu: Array, h: Array, t: float, direction: Direction, work: _Work, goal: float
-) -> tuple[Array, int | None]:
-    """Newton at fixed t until osc F ≤ ``goal`` or rounding: (the best h, steps), None for steps if it fails to contract."""
+    margins: Array, log_mu: Array, h: Array, t: float, shift: Solver, goal: float
+) -> tuple[_Point, int | None]:
+    """Newton at fixed t until osc F ≤ ``goal`` or rounding: (the best point, steps), None if it does not contract."""
     inside = np.isfinite(log_mu)
-    log_pi, _, f = _residual(margins, log_mu, h, t)
-    size = float(oscillation(f, inside))
+    now = _point(margins, log_mu, h, t)
+    size = float(oscillation(now.f, inside))
     for k in range(CORRECTIONS):
-        if size <= max(goal, float(_floor(h, t))):
-            return h, k
-        trial = _moved(log_mu, h, direction(margins, log_pi, f, t))
-        work.factorisations += 1
-        log_pi, _, f = _residual(margins, log_mu, trial, t)
-        new = float(oscillation(f, inside))
+        if size <= max(goal, float(_floor(now.h, t))):
+            return now, k
+        trial = _point(margins, log_mu, now.h + _direction(margins, now.f, shift(margins, now.log_pi, now.f, t), t), t)
+        new = float(oscillation(trial.f, inside))
         if not new < 0.9 * size:
             break
-        h, size = trial, new
-    return (h, CORRECTIONS) if size <= max(goal, 1e3 * float(_floor(h, t))) else (h, None)
+        now, size = trial, new
+    return now, CORRECTIONS if size <= max(goal, 1e3 * float(_floor(now.h, t))) else None
 
 
 def _anderson(margins: Array, log_mu: Array, t: float, work: _Work) -> tuple[Array, bool]:
     """Anderson acceleration of h ← tAπ: one product a step, good while tλ is below about 1; (h, solved)."""
     inside = np.isfinite(log_mu)
-    n = log_mu.size
-    h = np.zeros(n)
-    moves, changes = np.zeros((ANDERSON_WINDOW, n)), np.zeros((ANDERSON_WINDOW, n))
-    _, _, f = _residual(margins, log_mu, h, t)
-    best, best_size, since = h, float(oscillation(f, inside)), 0
+    moves, changes = np.zeros((2, ANDERSON_WINDOW, log_mu.size))
+    now = _point(margins, log_mu, np.zeros_like(log_mu), t)
+    best, best_size, since = now.h, float(oscillation(now.f, inside)), 0
     for k in range(ANDERSON_STEPS):
-        floor = float(_floor(h, t))
-        if best_size <= floor or (best_size <= 16 * floor and since >= 2):
-            return best, True
-        if since >= 6:
+        if best_size <= max(ENOUGH, float(_floor(now.h, t))) or since >= 6:
             break
         held = min(k, ANDERSON_WINDOW)
-        step = -f
+        step = -now.f
         if held:
-            mixing = np.linalg.lstsq(changes[:held] @ changes[:held].T, changes[:held] @ f, rcond=1e-14)[0]
-            step = -(f - mixing @ changes[:held]) - mixing @ moves[:held]
-        h_new = _moved(log_mu, h, step)
-        _, _, f_new = _residual(margins, log_mu, h_new, t)
+            past = changes[:held]
+            mixing = np.linalg.lstsq(past @ past.T, past @ now.f, rcond=1e-14)[0]
+            step += mixing @ (past - moves[:held])
+        new = _point(margins, log_mu, now.h + step, t)
         work.products += 1
-        row = k % ANDERSON_WINDOW
-        moves[row], changes[row] = h_new - h, f_new - f
-        h, f = h_new, f_new
-        size = float(oscillation(f, inside))
+        moves[k % ANDERSON_WINDOW], changes[k % ANDERSON_WINDOW] = new.h - now.h, new.f - now.f
+        now = new
+        size = float(oscillation(now.f, inside))
         since = since + 1 if size > 0.5 * best_size else 0
         if size < best_size:
-            best, best_size = h, size
-    return best, best_size <= 16 * float(_floor(best, t))
+            best, best_size = now.h, size
+    return best, best_size <= max(ENOUGH, 4.0 * float(_floor(best, t)))
