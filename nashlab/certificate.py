@@ -31,6 +31,7 @@ __all__ = [
     "certify",
     "certify_ball",
     "check_lottery",
+    "enclose_lottery",
     "exploitability",
     "gap",
     "residual",
@@ -169,6 +170,44 @@ def certify_ball(game: PreferenceGame, log_policy: NDArray[np.float64], temperat
         by_gap = _upper((arb(2) * arb(divergence)).sqrt())
         by_residual = _upper(arb(2) * (arb(spread) / 4).tanh())
         return Certificate(value, min(by_gap, by_residual, 2.0), "ball", rigorous=True)
+    finally:
+        ctx.prec = bits
+
+
+def enclose_lottery(game: PreferenceGame, log_policy: NDArray[np.float64]) -> Certificate | None:
+    """Prove in ball arithmetic that the support of a policy is that of the only maximal lottery, and how near it is.
+
+    Solves A_BB x = 0, Σx = 1 in balls on the policy's support B; if every weight is certainly positive and every slack
+    off B certainly too, x is the unique equilibrium (E6) and ‖π − x‖₁ is bounded by the balls.  None: not proved.
+
+    >>> rps = PreferenceGame.from_margins([[0, 0.3, -0.1], [-0.3, 0, 0.2], [0.1, -0.2, 0]])
+    >>> enclose_lottery(rps, np.log([1 / 3, 1 / 6, 1 / 2])).l1_bound < 1e-15
+    True
+    """
+    from flint import arb, arb_mat, ctx
+
+    held = [int(i) for i in np.flatnonzero(np.isfinite(log_policy))]
+    k, n = len(held), game.n
+    bits, ctx.prec = ctx.prec, BALL_BITS
+    try:
+        whole = _balls(game)
+        # a power of two, so that the border and the margins are of one size
+        unit = arb(2) ** -int(np.frexp(np.max(np.abs(game.margins)))[1])
+        entries = [v for i in held for v in (*(whole[i * n + j] * unit for j in held), arb(1))] + [arb(1)] * k + [arb(0)]
+        try:
+            x = arb_mat(k + 1, k + 1, entries).solve(arb_mat(k + 1, 1, [arb(0)] * k + [arb(1)]))
+        except ZeroDivisionError:
+            return None
+        weights = [x[row, 0] for row in range(k)]
+        outside = set(range(n)) - set(held)
+        products = [sum((whole[i * n + j] * w for j, w in zip(held, weights, strict=True)), arb(0)) for i in outside]
+        # the border's own unknown is 0 because xᵀA_BB x is, so A_BB x = 0 holds with it; k is odd or the solve failed
+        if not (all(w > 0 for w in weights) and all(p < 0 for p in products)):
+            return None
+        mass = [arb(float(log_policy[i])).exp() for i in held]
+        distance = sum((abs(m - w) for m, w in zip(mass, weights, strict=True)), arb(0))
+        judged = [sum((whole[i * n + j] * m for j, m in zip(held, mass, strict=True)), arb(0)) for i in range(n)]
+        return Certificate(max(_upper(_largest(judged)), 0.0), _upper(distance), "ball", rigorous=True)
     finally:
         ctx.prec = bits
 

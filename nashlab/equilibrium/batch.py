@@ -1,0 +1,144 @@
+"""Maximal lotteries of many small games at a time: a compiled simplex, each answer verified, the rest done carefully.
+
+With |A| < 1 the game B = 1 + A has only positive payoffs, so  max Σy, By ≤ 1, y ≥ 0  starts at a feasible basis and its
+optimum is y = x, up to scale.  A float simplex can stop at a wrong basis; so the weights are solved again from the
+support alone, and an answer whose weights or slacks float64 cannot tell from 0 goes to :func:`maximal_lottery`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nashlab.equilibrium.lottery import MARGIN, maximal_lottery
+from nashlab.game import PreferenceGame
+
+__all__ = ["lottery_batch"]
+
+Array = NDArray[np.float64]
+
+PIVOT_TOLERANCE = 1e-11  # of a tableau whose entries start in (0, 2)
+
+
+def lottery_batch(margins: ArrayLike, reference: ArrayLike | None = None) -> Array:
+    """The maximal lotteries of X independent games, [X, n, n] -> [X, n]; for sweeps, without certificates.
+
+    reference  [n], decides where several lotteries exist (default uniform).  Source: E6.
+
+    >>> rps = np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]]) / 2
+    >>> lottery_batch(np.stack([rps, 1e-9 * rps])).round(12).tolist()[1]
+    [0.333333333333, 0.333333333333, 0.333333333333]
+    """
+    game = PreferenceGame.from_margins(margins, reference=reference)
+    a = game.margins if game.batch else game.margins[None]
+    scaled = np.ldexp(a, -np.frexp(np.max(a, axis=(-1, -2)))[1][:, None, None])
+    policies, sure = _compiled()(scaled, MARGIN)
+    for x in np.flatnonzero(~sure):
+        one = PreferenceGame.from_margins(a[x], reference=reference)
+        policies[x] = maximal_lottery(one).policy
+    return policies if game.batch else policies[0]
+
+
+@functools.cache
+def _compiled() -> Any:
+    import numba
+
+    @numba.njit(cache=True, error_model="numpy")
+    def simplex(a: Array, margin: float) -> tuple[Array, NDArray[np.bool_]]:  # pragma: no cover - compiled
+        games, n = a.shape[0], a.shape[1]
+        policies = np.zeros((games, n))
+        sure = np.zeros(games, dtype=np.bool_)
+        table = np.empty((n + 1, n + 1))
+        rows, columns = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+        bordered = np.empty((n + 1, n + 2))
+        held = np.empty(n, dtype=np.int64)
+        for g in range(games):
+            for i in range(n):
+                for j in range(n):
+                    table[i, j] = 1.0 + a[g, i, j]
+                table[i, n] = 1.0
+                table[n, i] = -1.0
+                rows[i], columns[i] = n + i, i
+            table[n, n] = 0.0
+            finished = False
+            for _ in range(20 * n + 50):
+                c = 0
+                for j in range(1, n):
+                    if table[n, j] < table[n, c]:
+                        c = j
+                if table[n, c] >= -PIVOT_TOLERANCE:
+                    finished = True
+                    break
+                r, best = -1, np.inf
+                for i in range(n):
+                    if table[i, c] > PIVOT_TOLERANCE and table[i, n] < best * table[i, c]:
+                        r, best = i, table[i, n] / table[i, c]
+                if r < 0:
+                    break
+                p = 1.0 / table[r, c]
+                for j in range(n + 1):
+                    table[r, j] *= p
+                table[r, c] = p
+                for i in range(n + 1):
+                    if i != r:
+                        f = table[i, c]
+                        table[i, c] = 0.0
+                        for j in range(n + 1):
+                            table[i, j] -= f * table[r, j]
+                rows[r], columns[c] = columns[c], rows[r]
+            if not finished:
+                continue
+            k = 0
+            for i in range(n):
+                if rows[i] < n and table[i, n] > PIVOT_TOLERANCE:
+                    held[k] = rows[i]
+                    k += 1
+            if k % 2 == 0:
+                continue
+            # the weights again, from the support alone: A_BB x + w = 0, Σx = 1
+            for i in range(k):
+                for j in range(k):
+                    bordered[i, j] = a[g, held[i], held[j]]
+                bordered[i, k] = 1.0
+                bordered[i, k + 1] = 0.0
+                bordered[k, i] = 1.0
+            bordered[k, k], bordered[k, k + 1] = 0.0, 1.0
+            good = True
+            for c in range(k + 1):
+                r = c
+                for i in range(c + 1, k + 1):
+                    if abs(bordered[i, c]) > abs(bordered[r, c]):
+                        r = i
+                if abs(bordered[r, c]) < margin:
+                    good = False
+                    break
+                for j in range(c, k + 2):
+                    bordered[c, j], bordered[r, j] = bordered[r, j], bordered[c, j]
+                p = 1.0 / bordered[c, c]
+                for i in range(c + 1, k + 1):
+                    f = bordered[i, c] * p
+                    for j in range(c + 1, k + 2):
+                        bordered[i, j] -= f * bordered[c, j]
+            if not good:
+                continue
+            for i in range(k, -1, -1):
+                total = bordered[i, k + 1]
+                for j in range(i + 1, k + 1):
+                    total -= bordered[i, j] * bordered[j, k + 1]
+                bordered[i, k + 1] = total / bordered[i, i]
+            for i in range(k):
+                policies[g, held[i]] = bordered[i, k + 1]
+                good = good and bordered[i, k + 1] > margin
+            for i in range(n):
+                if policies[g, i] == 0.0:
+                    value = 0.0
+                    for j in range(k):
+                        value += a[g, i, held[j]] * policies[g, held[j]]
+                    good = good and value < -margin
+            sure[g] = good
+        return policies, sure
+
+    return simplex

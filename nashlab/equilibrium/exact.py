@@ -1,0 +1,334 @@
+"""Maximal lotteries in rational arithmetic: the whole optimal face, whatever the float guess was worth.
+
+Every equilibrium lives on the responses B that some equilibrium uses, where Ax = 0; so the face is
+
+    {x_B = Kc ≥ 0,  −A_NB Kc ≥ 0,  Σx = 1},    K a basis of ker A_BB,
+
+and one point of it with every inequality strict proves B (E6).  A float guess supplies such a point nearly always; where
+it cannot, Tucker's theorem does: x ≥ 0, −Ax ≥ 0, x − Ax ≥ 1 is feasible for every skew A, and an exact simplex solves it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ExactFace", "exact_face", "strictly_complementary"]
+
+Rational = tuple[Fraction, ...]
+
+VERTEX_LIMIT = 1000  # vertices reported
+RAY_LIMIT = 2000  # rays of the double description before it gives way to sampling vertices
+DENOMINATOR = 10**6  # of the coordinates of an interior point guessed from floats
+
+
+@dataclass(frozen=True)
+class ExactFace:
+    """All maximal lotteries of a game.
+
+    support   B, the responses that some equilibrium uses.
+    kernel    K, shape [|B|][k], rational; the lotteries are the x_B = Kc that obey the inequalities.
+    middle    one equilibrium in the relative interior, [n].
+    vertices  the face's vertices, [·][n]; ``complete`` unless there are more.
+    pivots    exact pivots spent (0 where the float guess was right).
+    """
+
+    support: tuple[int, ...]
+    kernel: tuple[Rational, ...]
+    middle: Rational
+    vertices: tuple[Rational, ...]
+    complete: bool
+    pivots: int
+
+    @property
+    def dimension(self) -> int:
+        """0 where the equilibrium is unique."""
+        return len(self.kernel[0]) - 1
+
+
+def exact_face(margins: Sequence[Rational], guess: NDArray[np.float64], support: NDArray[np.intp]) -> ExactFace:
+    """The optimal face of rational skew margins; ``guess`` and ``support`` only make it faster.
+
+    >>> ties = [(Fraction(0),) * 2] * 2
+    >>> exact_face(ties, np.array([0.5, 0.5]), np.array([0, 1])).dimension
+    1
+    """
+    whole = _integers(margins)
+    held, pivots = tuple(int(i) for i in support), 0
+    found = _interior(whole, held, guess)
+    if found is None:
+        point, pivots = strictly_complementary(whole)
+        held = tuple(i for i, x in enumerate(point) if x > 0)
+        found = _kernel(whole, held), point
+    kernel, middle = found
+    vertices, complete = ((middle,), True) if len(kernel[0]) == 1 else _vertices(whole, held, kernel, middle)
+    return ExactFace(held, kernel, middle, vertices, complete, pivots)
+
+
+def _integers(margins: Sequence[Rational]) -> list[list[int]]:
+    """The margins times their common denominator: scale is no part of the problem."""
+    common = math.lcm(*(x.denominator for row in margins for x in row))
+    return [[x.numerator * (common // x.denominator) for x in row] for row in margins]
+
+
+def _null_space(rows: Sequence[Sequence[int]], columns: int) -> list[list[Fraction]]:
+    """A basis of {c : rows · c = 0}: reduced, so that some coordinates are the identity."""
+    from flint import fmpz_mat
+
+    if not rows:
+        return [[Fraction(i == j) for j in range(columns)] for i in range(columns)]
+    reduced, denominator, rank = fmpz_mat(len(rows), columns, [v for row in rows for v in row]).rref()
+    pivots = [next(j for j in range(columns) if reduced[r, j] != 0) for r in range(rank)]
+    basis = []
+    for free in sorted(set(range(columns)) - set(pivots)):
+        vector = [Fraction(j == free) for j in range(columns)]
+        for r, p in enumerate(pivots):
+            vector[p] = Fraction(-int(reduced[r, free]), int(denominator))
+        basis.append(vector)
+    return basis
+
+
+def _kernel(a: list[list[int]], held: tuple[int, ...]) -> tuple[Rational, ...]:
+    """A basis of ker A_BB as columns, [|B|][k]."""
+    basis = _null_space([[a[i][j] for j in held] for i in held], len(held))
+    return tuple(tuple(vector[i] for vector in basis) for i in range(len(held)))
+
+
+def _coordinates(kernel: tuple[Rational, ...]) -> list[int]:
+    """The rows of K that are the identity: x there is c."""
+    columns = range(len(kernel[0]))
+    unit = [tuple(Fraction(i == j) for j in columns) for i in columns]
+    return [kernel.index(u) for u in unit]
+
+
+def _interior(
+    a: list[list[int]], held: tuple[int, ...], guess: NDArray[np.float64]
+) -> tuple[tuple[Rational, ...], Rational] | None:
+    """(K, a strictly complementary x) on the guessed support, or None if the guess was wrong."""
+    if not held:
+        return None
+    single = _single(a, held)
+    if single is not None:
+        weights = tuple(single[i] for i in held)
+        return (tuple((w,) for w in weights), single) if _strict(a, held, single) else None
+    kernel = _kernel(a, held)
+    if not kernel[0]:
+        return None
+    coordinates = [Fraction(float(guess[held[i]])).limit_denominator(DENOMINATOR) for i in _coordinates(kernel)]
+    x = _combine(kernel, coordinates, held, len(a))
+    return (kernel, x) if x is not None and _strict(a, held, x) else None
+
+
+def _single(a: list[list[int]], held: tuple[int, ...]) -> Rational | None:
+    """The x with A_BB x = 0, Σx = 1 if there is exactly one (flint's p-adic solver), [n]."""
+    from flint import fmpz_mat
+
+    k = len(held)
+    if k % 2 == 0:
+        return None
+    entries = [v for i in held for v in (*(a[i][j] for j in held), 1)] + [1] * k + [0]
+    try:
+        solved = fmpz_mat(k + 1, k + 1, entries).solve(fmpz_mat(k + 1, 1, [0] * k + [1]))
+    except ZeroDivisionError:
+        return None
+    x = [Fraction(0)] * len(a)
+    for row, i in enumerate(held):
+        x[i] = Fraction(int(solved[row, 0].p), int(solved[row, 0].q))
+    return tuple(x)
+
+
+def _combine(kernel: Sequence[Rational], c: Sequence[Fraction], held: Sequence[int], n: int) -> Rational | None:
+    """Kc as a policy over all n responses; None if its sum is not positive."""
+    weights = [sum((k * x for k, x in zip(row, c, strict=True)), Fraction(0)) for row in kernel]
+    total = sum(weights, Fraction(0))
+    if total <= 0:
+        return None
+    x = [Fraction(0)] * n
+    for i, w in zip(held, weights, strict=True):
+        x[i] = w / total
+    return tuple(x)
+
+
+def _strict(a: list[list[int]], held: Sequence[int], x: Rational) -> bool:
+    """x > 0 on B, Ax = 0 on B and Ax < 0 elsewhere, exactly."""
+    common = math.lcm(*(v.denominator for v in x))
+    whole = [(i, v.numerator * (common // v.denominator)) for i, v in enumerate(x) if v]
+    inside = set(held)
+    if any(x[i] <= 0 for i in held):
+        return False
+    products = [sum(row[j] * w for j, w in whole) for row in a]
+    return all((p == 0) if i in inside else (p < 0) for i, p in enumerate(products))
+
+
+# -- without a guess ------------------------------------------------------------------------------------------------
+
+
+def strictly_complementary(a: list[list[int]]) -> tuple[Rational, int]:
+    """(an equilibrium x with x − Ax > 0, pivots): an exact simplex on Tucker's system, never a rounding.
+
+    min Σx subject to x − Ax ≥ 1, −Ax ≥ 0, x ≥ 0, solved through its dual, whose slack basis is feasible; the integers
+    of the tableau share one denominator (Edmonds), so every division is exact.
+
+    >>> x, _ = strictly_complementary([[0, 1], [-1, 0]])
+    >>> [str(v) for v in x]
+    ['1', '0']
+    """
+    n = len(a)
+    skew = np.array(a, dtype=object)
+    unit = max((abs(v) for row in a for v in row), default=0) or 1
+    identity = np.array([[unit * (i == j) for j in range(n)] for i in range(n)], dtype=object)
+    # rows: the n constraints Gᵀy ≤ 1 with Gᵀ = [I − Aᵀ, −Aᵀ] = [I + A, A]; last row: the objective −g; last column: 1
+    table = np.zeros((n + 1, 2 * n + 1), dtype=object)
+    table[:n, :n], table[:n, n : 2 * n], table[:n, 2 * n] = identity + skew, skew, 1
+    table[n, :n] = -1
+    basis, nonbasis = list(range(2 * n, 3 * n)), list(range(2 * n))
+    denominator, pivots, stalled = 1, 0, 0
+    while True:
+        costs = table[n, : 2 * n]
+        entering = [j for j in range(2 * n) if costs[j] < 0]
+        if not entering:
+            break
+        # the steepest cost is quick, Bland's least index cannot cycle: change over when nothing improves
+        c = min(entering, key=lambda j: nonbasis[j]) if stalled > n else min(entering, key=lambda j: costs[j])
+        rows = [i for i in range(n) if table[i, c] > 0]
+        ratio = min(Fraction(table[i, 2 * n], table[i, c]) for i in rows)
+        tied = [i for i in rows if table[i, 2 * n] * ratio.denominator == table[i, c] * ratio.numerator]
+        r = min(tied, key=lambda i: basis[i])
+        stalled = stalled + 1 if ratio == 0 else 0
+        denominator = _pivot(table, r, c, denominator)
+        basis[r], nonbasis[c] = nonbasis[c], basis[r]
+        pivots += 1
+    # x_i is the price of constraint i: the final cost of its slack, 0 while that slack is basic
+    x = [Fraction(0)] * n
+    for j, name in enumerate(nonbasis):
+        if name >= 2 * n:
+            x[name - 2 * n] = Fraction(table[n, j], denominator)
+    total = sum(x, Fraction(0))
+    return tuple(v / total for v in x), pivots
+
+
+def _pivot(table: Any, r: int, c: int, denominator: int) -> int:
+    """Exchange row r with column c in place; all entries are integers over one denominator, the new one is returned."""
+    p = table[r, c]
+    row, column = table[r].copy(), table[:, c].copy()
+    table *= p
+    table -= np.outer(column, row)
+    table //= denominator
+    table[r], table[:, c] = row, -column
+    table[r, c] = denominator
+    return int(p)
+
+
+# -- the face ---------------------------------------------------------------------------------------------------------
+
+
+def _vertices(
+    a: list[list[int]], held: tuple[int, ...], kernel: tuple[Rational, ...], middle: Rational
+) -> tuple[tuple[Rational, ...], bool]:
+    """(the vertices, whether that is all), from the extreme rays of the cone of c with Kc ≥ 0, −A_NB Kc ≥ 0."""
+    n, k = len(a), len(kernel[0])
+    inside = set(held)
+    outside = [
+        [-sum((a[i][j] * row[c] for j, row in zip(held, kernel, strict=True)), Fraction(0)) for c in range(k)]
+        for i in range(n)
+        if i not in inside
+    ]
+    constraints = sorted({_primitive(row) for row in (*kernel, *outside)} - {(0,) * k})
+    rays = _extreme_rays(constraints, k)
+    complete = rays is not None and len(rays) <= VERTEX_LIMIT
+    if rays is None:
+        rays = list(_sampled_vertices(constraints, [middle[held[i]] for i in _coordinates(kernel)]))
+    points = [_combine(kernel, [Fraction(v) for v in ray], held, n) for ray in rays[:VERTEX_LIMIT]]
+    return tuple(sorted((p for p in points if p is not None), reverse=True)), complete
+
+
+def _primitive(row: Sequence[Fraction] | Sequence[int]) -> tuple[int, ...]:
+    """The integer vector of the same direction without common factor."""
+    values = [Fraction(x) for x in row]
+    common = math.lcm(*(x.denominator for x in values))
+    whole = [x.numerator * (common // x.denominator) for x in values]
+    divisor = math.gcd(*whole) or 1
+    return tuple(x // divisor for x in whole)
+
+
+def _dot(u: Sequence[Any], v: Sequence[Any]) -> Any:
+    return sum(x * y for x, y in zip(u, v, strict=True))
+
+
+def _extreme_rays(constraints: list[tuple[int, ...]], k: int) -> list[tuple[int, ...]] | None:
+    """Double description (Motzkin; Fukuda & Prodon 1996) of a pointed cone in Zᵏ; None if it outgrows RAY_LIMIT."""
+    from flint import fmpq_mat
+
+    chosen: list[int] = []
+    for i in range(len(constraints)):
+        rows = [constraints[j] for j in (*chosen, i)]
+        if fmpq_mat(len(rows), k, [v for row in rows for v in row]).rank() == len(rows):
+            chosen.append(i)
+        if len(chosen) == k:
+            break
+    inverse = fmpq_mat(k, k, [v for i in chosen for v in constraints[i]]).inv()
+    rays = [_primitive([Fraction(int(inverse[i, j].p), int(inverse[i, j].q)) for i in range(k)]) for j in range(k)]
+    zeros = [sum(1 << i for i in chosen if i != chosen[j]) for j in range(k)]
+    for i, g in enumerate(constraints):
+        if i in chosen:
+            continue
+        values = [_dot(g, ray) for ray in rays]
+        kept = [(ray, z | (1 << i if v == 0 else 0)) for ray, z, v in zip(rays, zeros, values, strict=True) if v >= 0]
+        ahead = [j for j, v in enumerate(values) if v > 0]
+        behind = [j for j, v in enumerate(values) if v < 0]
+        if len(ahead) * len(behind) > RAY_LIMIT**2 // 4:
+            return None
+        for p in ahead:
+            for m in behind:
+                common = zeros[p] & zeros[m]
+                if common.bit_count() < k - 2:
+                    continue
+                if any(common & ~z == 0 for j, z in enumerate(zeros) if j not in (p, m)):
+                    continue  # not adjacent: another ray lies on every face that the two share
+                new = [values[p] * u - values[m] * w for u, w in zip(rays[m], rays[p], strict=True)]
+                kept.append((_primitive(new), common | 1 << i))
+        rays, zeros = [ray for ray, _ in kept], [z for _, z in kept]
+        if len(rays) > RAY_LIMIT:
+            return None
+    return rays
+
+
+def _sampled_vertices(
+    constraints: list[tuple[int, ...]], start: list[Fraction], tries: int = 50
+) -> set[tuple[int, ...]]:
+    """Some extreme rays: from an interior one slide along random directions, facet by facet, until none is left."""
+    rng = np.random.default_rng(0)
+    found: set[tuple[int, ...]] = set()
+    for _ in range(tries):
+        point = start
+        tight: list[tuple[int, ...]] = []
+        while len(directions := _null_space(tight, len(start))) > 1:
+            mix = [int(v) for v in rng.integers(-99, 100, len(directions))]
+            move = [sum((m * d[c] for m, d in zip(mix, directions, strict=True)), Fraction(0)) for c in range(len(start))]
+            speeds = [_dot(g, move) for g in constraints]
+            if not any(v < 0 for v in speeds):
+                speeds, move = [-v for v in speeds], [-v for v in move]
+            heights = [_dot(g, point) for g in constraints]
+            reach = min((h / -v for h, v in zip(heights, speeds, strict=True) if v < 0), default=None)
+            if reach is None:  # the move was along the ray itself
+                continue
+            point = [p + reach * m for p, m in zip(point, move, strict=True)]
+            tight = [g for g in constraints if _dot(g, point) == 0]
+        found.add(_primitive(point))
+    return found
+
+
+def on_face(
+    face: ExactFace, weights: NDArray[np.float64], denominator: int, margins: Sequence[Rational]
+) -> Rational | None:
+    """The lottery in the face's relative interior next to float ``weights`` on its support, coordinates rounded; or None."""
+    rows = _coordinates(face.kernel)
+    coordinates = [Fraction(float(weights[i])).limit_denominator(denominator) for i in rows]
+    x = _combine(face.kernel, coordinates, face.support, len(margins))
+    return x if x is not None and _strict(_integers(margins), face.support, x) else None

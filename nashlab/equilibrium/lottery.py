@@ -1,0 +1,292 @@
+"""The maximal lottery: the equilibrium of the unregularised game, exactly where the input is rational (E6, E6b).
+
+    x ≥ 0,  Σx = 1,  s = −Ax ≥ 0       (then x·s = 0 for every skew A: no dual problem is needed)
+
+A self-dual interior point finds which responses carry mass; the weights are then the kernel of A on them, solved once in
+float64, in balls or in rationals.  Where several lotteries exist the answer is E5's limit, the KL-projection of μ on
+their face.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nashlab.certificate import Certificate, certify, check_lottery, enclose_lottery
+from nashlab.equilibrium.exact import ExactFace, exact_face
+from nashlab.equilibrium.projection import project, rational_projection
+from nashlab.game import PreferenceGame
+from nashlab.solution import Face, Solution, Status
+
+__all__ = ["maximal_lottery"]
+
+Array = NDArray[np.float64]
+
+EXACT_LIMIT = 100  # responses up to which rational input is answered in rationals without being asked
+BALL_LIMIT = 300  # responses up to which a float answer is proved in ball arithmetic (about a second there)
+GAP_TOLERANCE = 1e-12  # of the largest margin: what a float answer without a proof must reach
+ITERATIONS = 100  # of the interior point; 8-15 are used
+SMALL = 64  # responses up to which an explicit inverse beats the start-up of a LAPACK factorisation from scipy
+MARGIN = 1e-9  # of the scaled game: weights and slacks that float64 can tell from 0 beyond doubt
+
+
+def maximal_lottery(game: PreferenceGame, *, exact: bool | None = None, throw: bool = False) -> Solution:
+    """A policy that no response beats: max_π min_y (πᵀA)_y, at any scale of A; prompt by prompt in a batch.
+
+    exact  True: in rational arithmetic whatever the input (doubles are rationals too); False: in float64, proved in
+           ball arithmetic up to 300 responses; None: exactly if the game is rational and has at most 100 responses,
+           and also where float64 cannot tell.
+
+    Exact answers carry ``policy_exact``, ``slacks``, ``unique`` (proved) and, where there are several equilibria, the
+    whole ``face``; the policy is then argmin KL(π‖μ) over it, whose ``policy_exact`` is None when it is irrational.
+    Source: E5, E6, E6b.  Errors: NotSolved with ``throw``.
+
+    >>> rps = PreferenceGame.from_margins([[0, 3, -1], [-3, 0, 2], [1, -2, 0]])
+    >>> [str(x) for x in maximal_lottery(rps).policy_exact]
+    ['1/3', '1/6', '1/2']
+    """
+    if game.batch:
+        return _prompts(game, exact).checked(throw)
+    rational = exact if exact is not None else game.exact is not None and game.n <= EXACT_LIMIT
+    margins = np.ldexp(game.margins, -np.frexp(np.max(game.margins))[1])
+    guess = interior_point(margins)
+    if not rational:
+        answer = _in_floats(game, margins, guess)
+        if answer.status.ok or exact is False or game.n > EXACT_LIMIT:
+            return answer.checked(throw)
+    return _in_rationals(game, guess).checked(throw)
+
+
+class Guess(NamedTuple):
+    """What the interior point knows: a policy near the middle of the optimal face, its support, and if it is proved.
+
+    policy   [n], purified (zero off the support) where ``sure``.
+    support  indices.
+    sure     the support's kernel was solved, and weights and slacks are positive beyond rounding: the lottery is unique.
+    """
+
+    policy: Array
+    support: NDArray[np.intp]
+    sure: bool
+    iterations: int
+
+
+def interior_point(margins: Array) -> Guess:
+    """Follow x_i s_i = v/n, s = v − Ax, Σx = 1 to v = 0 (Mehrotra's predictor-corrector): one factorisation a step.
+
+    Stops as soon as the responses with x > s stay the same and their kernel proves itself.
+    """
+    n = len(margins)
+    x = np.full(n, 1.0 / n)
+    v = 1.0 + float(np.max(margins @ x))
+    s = v - margins @ x
+    last = np.arange(0)
+    for k in range(ITERATIONS):
+        held = np.flatnonzero(x > s)
+        if held.size == last.size and np.array_equal(held, last):
+            policy = kernel_policy(margins, held)
+            if policy is not None:
+                return Guess(policy, held, True, k)
+        last = held
+        if v <= 1e-15 or np.min(x) < 1e-200:
+            break
+        solve = _factorised(np.diag(s / x) - margins)
+        q = solve(np.ones(n))
+
+        def direction(right: Array, solve: Solve = solve, q: Array = q, x: Array = x, s: Array = s) -> tuple[Array, Array, float]:
+            p = solve(right)
+            dv = float(np.sum(p) / np.sum(q))
+            dx = p - q * dv
+            return dx, right - (s / x) * dx, dv
+
+        dx, ds, _ = direction(-s)
+        reach = _reach(x, dx, s, ds)
+        centring = (1.0 - reach) ** 3
+        dx, ds, dv = direction(-s + (centring * v / n - reach**2 * dx * ds) / x)
+        length = min(1.0, 0.995 * _reach(x, dx, s, ds))
+        x = x + length * dx
+        x /= np.sum(x)
+        v += length * dv
+        s = np.maximum(s + length * ds, 1e-300)
+        if length < 1e-8:
+            break
+    return Guess(x, last, False, k)
+
+
+def _reach(x: Array, dx: Array, s: Array, ds: Array) -> float:
+    """The longest step in [0, 1] that keeps x and s from becoming negative."""
+    worst = max(float(np.max(-dx / x)), float(np.max(-ds / s)))
+    return 1.0 if worst <= 1.0 else 1.0 / worst
+
+
+class Solve:
+    """A factorised matrix, applied to right-hand sides."""
+
+    def __init__(self, matrix: Array):
+        if len(matrix) <= SMALL:
+            self._inverse = np.linalg.inv(matrix)
+        else:
+            from scipy.linalg import lu_factor
+
+            self._inverse = None
+            self._factors = lu_factor(matrix, overwrite_a=True, check_finite=False)
+
+    def __call__(self, right: Array) -> Array:
+        if self._inverse is not None:
+            return np.asarray(self._inverse @ right)
+        from scipy.linalg import lu_solve
+
+        return np.asarray(lu_solve(self._factors, right, check_finite=False))
+
+
+_factorised = Solve
+
+
+def kernel_policy(margins: Array, support: NDArray[np.intp]) -> Array | None:
+    """The x with A_BB x_B = 0, Σx = 1, if the weights and the slacks off B are positive beyond rounding; else None."""
+    k = support.size
+    if k % 2 == 0:
+        return None  # a skew matrix of even order has no one-dimensional kernel
+    bordered = np.ones((k + 1, k + 1))
+    bordered[:k, :k] = margins[np.ix_(support, support)]
+    bordered[k, k] = 0.0
+    try:
+        inverse_column = np.linalg.solve(bordered, np.eye(k + 1)[:, k])
+    except np.linalg.LinAlgError:
+        return None
+    weights = inverse_column[:k]
+    if not np.all(weights > MARGIN / k):
+        return None
+    policy = np.zeros(len(margins))
+    policy[support] = weights / np.sum(weights)
+    slack = -(margins @ policy)
+    slack[support] = np.inf
+    on_support = np.max(np.abs(margins[support] @ policy))
+    return policy if np.min(slack) > MARGIN and on_support <= 1e-13 else None
+
+
+# -- answers ------------------------------------------------------------------------------------------------------
+
+
+def _in_floats(game: PreferenceGame, margins: Array, guess: Guess) -> Solution:
+    """The float64 answer; proved in balls where the size allows it."""
+    log_policy = _log(guess.policy)
+    stats = {"factorisations": guess.iterations}
+    if guess.sure and game.n <= BALL_LIMIT:
+        proof = enclose_lottery(game, log_policy)
+        if proof is not None:
+            return Solution(game, 0.0, log_policy, Status.CONVERGED, proof, unique=True, stats=stats)
+    if not guess.sure:
+        log_policy = _log(_float_projection(margins, guess, game.reference))
+    gap = float(np.max(margins @ np.exp(log_policy)))
+    # without a proof of the support, a small gap says nothing of π (E6b): only a large game is let through on it
+    good = gap <= GAP_TOLERANCE and game.n > EXACT_LIMIT
+    status = Status.CONVERGED if good else Status.STALLED
+    return Solution(game, 0.0, log_policy, status, certify(game, log_policy, 0.0), stats=stats)
+
+
+def _float_projection(margins: Array, guess: Guess, reference: Array) -> Array:
+    """The KL-projection of μ on the face that the interior point ended in, its kernel read off singular values."""
+    held = guess.support if guess.support.size else np.arange(len(margins))
+    square = margins[np.ix_(held, held)]
+    _, size, right = np.linalg.svd(square)
+    kernel = right[size <= 1e-10].T
+    start = guess.policy[held] / np.sum(guess.policy[held])
+    start = kernel @ (kernel.T @ start)
+    if kernel.shape[1] < 2 or np.min(start) <= 0:
+        return guess.policy
+    rest = np.setdiff1d(np.arange(len(margins)), held)
+    policy = np.zeros(len(margins))
+    policy[held] = project(start / np.sum(start), kernel, -margins[np.ix_(rest, held)], reference[held])
+    return policy
+
+
+def _in_rationals(game: PreferenceGame, guess: Guess) -> Solution:
+    """The exact answer: a proof of optimality and of uniqueness, or the whole face with the projection of μ."""
+    # a double is a rational too, so every game has exact margins
+    margins = game.exact or tuple(tuple(Fraction(x) for x in row) for row in game.margins.tolist())
+    found = exact_face(margins, guess.policy, guess.support)
+    stats = {"factorisations": guess.iterations, "pivots": found.pivots}
+    if found.dimension == 0:
+        return _exact_solution(game, margins, found.middle, True, None, stats)
+    face = Face(found.dimension, found.vertices, found.complete)
+    held = found.support
+    numbers = np.array([[float(x) for x in row] for row in found.kernel])
+    rest = [i for i in range(game.n) if i not in set(held)]
+    scaled = np.ldexp(game.margins, -np.frexp(np.max(game.margins))[1])
+    middle = np.array([float(found.middle[i]) for i in held])
+    weights = project(middle, numbers, -scaled[np.ix_(rest, held)], game.reference[list(held)])
+    uniform = bool(np.all(game.log_reference == game.log_reference[0]))
+    exact = rational_projection(found, weights, margins) if uniform else None
+    if exact is not None:
+        return _exact_solution(game, margins, exact, False, face, stats)
+    policy = np.zeros(game.n)
+    policy[list(held)] = weights
+    certificate = certify(game, _log(policy), 0.0)
+    return Solution(
+        game, 0.0, _log(policy), Status.CONVERGED, certificate, unique=False, face=face, stats=stats
+    )
+
+
+def _exact_solution(
+    game: PreferenceGame,
+    margins: tuple[tuple[Fraction, ...], ...],
+    policy: tuple[Fraction, ...],
+    unique: bool,
+    face: Face | None,
+    stats: dict[str, int],
+) -> Solution:
+    """Wrap a rational lottery after judging it afresh."""
+    check = check_lottery(margins, policy)
+    assert check.valid, "the exact solver returned a policy that the certificate refutes"
+    log_policy = np.array([_log_fraction(p) for p in policy])
+    mass = np.exp(log_policy)
+    rounding = sum((abs(Fraction(float(m)) - p) for m, p in zip(mass, policy, strict=True)), Fraction(0))
+    bound = math.nextafter(float(rounding), math.inf)
+    certificate = Certificate(0.0, bound, "rational", rigorous=True)
+    return Solution(
+        game,
+        0.0,
+        log_policy,
+        Status.EXACT,
+        certificate,
+        policy_exact=policy,
+        slacks=check.slacks,
+        unique=unique and check.unique,
+        face=face,
+        stats=stats,
+    )
+
+
+def _prompts(game: PreferenceGame, exact: bool | None) -> Solution:
+    """One lottery a prompt, put back into the batch's shape."""
+    parts = [maximal_lottery(game.prompt(x), exact=exact) for x in range(game.batch[0])]
+    log_policy = np.full((*game.batch, game.n), -np.inf)
+    for x, part in enumerate(parts):
+        log_policy[x][game.support[x]] = part.log_policy
+    bounds = [p.certificate.l1_bound for p in parts]
+    known = all(b is not None for b in bounds)
+    kinds = {p.certificate.kind for p in parts}
+    certificate = Certificate(
+        np.array([p.certificate.exploitability for p in parts]),
+        np.array(bounds) if known else None,
+        kinds.pop() if len(kinds) == 1 else "float",
+        rigorous=all(p.certificate.rigorous for p in parts),
+    )
+    worst = next((p.status for p in parts if not p.status.ok), parts[0].status)
+    unique = all(p.unique for p in parts) if all(p.unique is not None for p in parts) else None
+    return Solution(game, 0.0, log_policy, worst, certificate, unique=unique)
+
+
+def _log(policy: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        return np.log(policy)
+
+
+def _log_fraction(x: Fraction) -> float:
+    """log of a rational of any size; −∞ at 0."""
+    return -math.inf if x == 0 else math.log(x.numerator) - math.log(x.denominator)
