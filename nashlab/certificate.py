@@ -193,7 +193,9 @@ def enclose_lottery(game: PreferenceGame, log_policy: NDArray[np.float64]) -> Ce
         whole = _balls(game)
         # a power of two, so that the border and the margins are of one size
         unit = arb(2) ** -int(np.frexp(np.max(np.abs(game.margins)))[1])
-        entries = [v for i in held for v in (*(whole[i * n + j] * unit for j in held), arb(1))] + [arb(1)] * k + [arb(0)]
+        entries = (
+            [v for i in held for v in (*(whole[i * n + j] * unit for j in held), arb(1))] + [arb(1)] * k + [arb(0)]
+        )
         try:
             x = arb_mat(k + 1, k + 1, entries).solve(arb_mat(k + 1, 1, [arb(0)] * k + [arb(1)]))
         except ZeroDivisionError:

@@ -360,7 +360,7 @@ def verify_command(
 
 
 def _load(game: str, reference: str | None, kind: str | None, fill: str | None) -> PreferenceGame:
-    from nashlab.readers import load_game
+    from nashlab.gallery import load_game
 
     return load_game(game, kind=kind, fill=fill, reference=reference)
 

@@ -310,7 +310,9 @@ def _sampled_vertices(
         tight: list[tuple[int, ...]] = []
         while len(directions := _null_space(tight, len(start))) > 1:
             mix = [int(v) for v in rng.integers(-99, 100, len(directions))]
-            move = [sum((m * d[c] for m, d in zip(mix, directions, strict=True)), Fraction(0)) for c in range(len(start))]
+            move = [
+                sum((m * d[c] for m, d in zip(mix, directions, strict=True)), Fraction(0)) for c in range(len(start))
+            ]
             speeds = [_dot(g, move) for g in constraints]
             if not any(v < 0 for v in speeds):
                 speeds, move = [-v for v in speeds], [-v for v in move]

@@ -97,7 +97,9 @@ def interior_point(margins: Array) -> Guess:
         solve = _factorised(np.diag(s / x) - margins)
         q = solve(np.ones(n))
 
-        def direction(right: Array, solve: Solve = solve, q: Array = q, x: Array = x, s: Array = s) -> tuple[Array, Array, float]:
+        def direction(
+            right: Array, solve: Solve = solve, q: Array = q, x: Array = x, s: Array = s
+        ) -> tuple[Array, Array, float]:
             p = solve(right)
             dv = float(np.sum(p) / np.sum(q))
             dx = p - q * dv
@@ -227,9 +229,7 @@ def _in_rationals(game: PreferenceGame, guess: Guess) -> Solution:
     policy = np.zeros(game.n)
     policy[list(held)] = weights
     certificate = certify(game, _log(policy), 0.0)
-    return Solution(
-        game, 0.0, _log(policy), Status.CONVERGED, certificate, unique=False, face=face, stats=stats
-    )
+    return Solution(game, 0.0, _log(policy), Status.CONVERGED, certificate, unique=False, face=face, stats=stats)
 
 
 def _exact_solution(

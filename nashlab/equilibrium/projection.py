@@ -1,6 +1,6 @@
 """Where several lotteries exist: argmin KL(π‖μ) over the face, the limit of π*_τ as τ → 0 (E5).
 
-    minimise Σ x log(x/μ)   over   x = Kc,  Σx = 1,  Hx ≥ 0      (x ≥ 0 takes care of itself: the slope at 0 is −∞)
+minimise Σ x log(x/μ)   over   x = Kc,  Σx = 1,  Hx ≥ 0      (x ≥ 0 takes care of itself: the slope at 0 is −∞)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Derivatives of the regularised equilibrium, by implicit differentiation of its fixed-point equation (E4, N16).
 
-    log π = log μ + Aπ/τ + const   ⇒   dπ = J (d log μ + (dA) π/τ − (Aπ) dτ/τ²),    J = D (I − AD/τ)⁻¹
+log π = log μ + Aπ/τ + const   ⇒   dπ = J (d log μ + (dA) π/τ − (Aπ) dτ/τ²),    J = D (I − AD/τ)⁻¹
 """
 
 from __future__ import annotations

@@ -1,0 +1,465 @@
+"""The gallery: named games with their source and, where it is known, their answer; random families; human data.
+
+Every game has exact margins and a uniform reference unless its description says otherwise.  A known ``lottery`` is a
+maximal lottery derived by hand or taken from the source (the projection of μ where there are several): an expectation
+to check solvers against, never an input of theirs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nashlab.game import BadInput, PreferenceGame
+from nashlab.readers import parse_game, read_game, read_reference
+
+__all__ = [
+    "FAMILIES",
+    "GALLERY",
+    "PAPER_TABLE_1",
+    "Entry",
+    "compose",
+    "get",
+    "load_game",
+    "random_game",
+    "rater_population",
+]
+
+PAPER = "Calandriello et al. 2024, arXiv 2403.08635"
+NLHF = "Munos et al. 2024, arXiv 2312.00886"
+HALF = Fraction(1, 2)
+
+Rows = Sequence[Sequence[int | Fraction]]
+
+PAPER_TABLE_1: dict[str, tuple[bool, bool, bool]] = {
+    "offline-ipo": (True, False, False),
+    "nash-md-pg": (False, True, True),
+    "online-ipo": (True, True, False),
+    "ipo-md": (True, True, True),
+}
+"""Table 1 of the paper: method -> (contrastive, online, regularised sampling)."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named game.
+
+    name, description, source  what it is, why it is here, where it comes from.
+    build    makes it;  lottery  its known maximal lottery;  aliases  other names.
+    """
+
+    name: str
+    description: str
+    source: str
+    build: Callable[[], PreferenceGame]
+    lottery: tuple[Fraction, ...] | None = None
+    aliases: tuple[str, ...] = ()
+
+
+def get(name: str) -> PreferenceGame:
+    """The gallery's game of that name; an unknown name is refused with the nearest known one.
+
+    >>> get("rps").n
+    3
+    """
+    names = {alias: e.name for e in GALLERY.values() for alias in (e.name, *e.aliases)}
+    if name in names:
+        return _built(names[name])
+    near = get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise BadInput(f"game {name!r} is neither a file nor a game of the gallery{hint} (`nashlab gallery` lists them)")
+
+
+@functools.cache
+def _built(name: str) -> PreferenceGame:
+    from dataclasses import replace
+
+    entry = GALLERY[name]
+    return replace(entry.build(), name=entry.name, source=entry.source)
+
+
+def load_game(
+    name: str, *, kind: str | None = None, fill: str | None = None, reference: str | None = None
+) -> PreferenceGame:
+    """A game by file name, gallery name or ``-`` (standard input), with its reference replaced where one is given."""
+    if name == "-" or Path(name).exists() or Path(name).suffix:
+        if name != "-" and not Path(name).exists():
+            near = get_close_matches(name, GALLERY, n=1, cutoff=0.6)
+            raise BadInput(f"{name}: no such file" + (f"; the gallery has {near[0]!r}" if near else ""))
+        game = read_game(name, kind=kind, fill=fill)
+    else:
+        game = get(name)
+        for argument, value in (("kind", kind), ("fill", fill)):
+            if value is not None:
+                raise BadInput(f"{argument} = {value!r} is for files; {name!r} is a game of the gallery")
+    return game if reference is None else game.with_reference(read_reference(reference, game.labels))
+
+
+# -- games ------------------------------------------------------------------------------------------------------------
+
+
+def _margins(
+    rows: Rows, labels: Sequence[str] | None = None, reference: Sequence[float] | None = None
+) -> PreferenceGame:
+    return PreferenceGame.from_margins([list(map(Fraction, row)) for row in rows], labels=labels, reference=reference)
+
+
+def _cycle(first: Fraction, second: Fraction, third: Fraction) -> list[list[Fraction]]:
+    """1 ≻ 2 ≻ 3 ≻ 1 by margins A₁₂, A₂₃, A₃₁: the equilibrium is ∝ (A₂₃, A₃₁, A₁₂)."""
+    zero = Fraction(0)
+    return [[zero, first, -third], [-first, zero, second], [third, -second, zero]]
+
+
+ROCK_PAPER_SCISSORS = _cycle(HALF, HALF, HALF)
+
+
+def compose(outer: Rows, inner: Rows) -> list[list[Fraction]]:
+    """Each response of ``outer`` replaced by a copy of ``inner``; a product of equilibria is an equilibrium.
+
+    >>> len(compose(ROCK_PAPER_SCISSORS, ROCK_PAPER_SCISSORS))
+    9
+    """
+    m = len(inner)
+    size = range(len(outer) * m)
+    return [[Fraction(inner[i % m][j % m] if i // m == j // m else outer[i // m][j // m]) for j in size] for i in size]
+
+
+def circulant_tournament(n: int) -> list[list[Fraction]]:
+    """Each of an odd number of responses beats the (n−1)/2 that follow it; the equilibrium is uniform."""
+    return [[Fraction(0) if i == j else HALF if (j - i) % n <= n // 2 else -HALF for j in range(n)] for i in range(n)]
+
+
+def _duplicated(rows: Rows, copies: Sequence[int]) -> list[list[Fraction]]:
+    """The game whose responses are copies of the given rows."""
+    return [[Fraction(rows[i][j]) for j in copies] for i in copies]
+
+
+def _direct_sum(first: Rows, second: Rows) -> list[list[Fraction]]:
+    """Both games side by side, every cross comparison even."""
+    k, m = len(first), len(second)
+    zero = [Fraction(0)]
+    return [[*map(Fraction, row), *zero * m] for row in first] + [[*zero * k, *map(Fraction, row)] for row in second]
+
+
+def rater_population(epsilon: Fraction | int) -> PreferenceGame:
+    """Three types of raters who together prefer in a cycle (NLHF §3.2), with weights ⅓−ε/4, ⅓+ε/2, ⅓−ε/4.
+
+    Convention: their rankings are 1≻2≻3, 2≻3≻1, 3≻1≻2, so p(1≻2) = ⅔−ε/2 and p(2≻3) = p(3≻1) = ⅔+ε/4.  The
+    equilibrium is (⅓+ε/2, ⅓+ε/2, ⅓−ε), continuous in ε ∈ [−⅔, ⅓]; the best response by average reward jumps from 1
+    to 2 at ε = 0.
+
+    >>> rater_population(0).exact[0][1]
+    Fraction(1, 6)
+    """
+    e = Fraction(epsilon)
+    if not Fraction(-2, 3) <= e <= Fraction(1, 3):
+        raise BadInput(f"epsilon = {e}, must be in [-2/3, 1/3]")
+    sixth = Fraction(1, 6)
+    return _margins(_cycle(sixth - e / 2, sixth + e / 4, sixth + e / 4))
+
+
+def _bradley_terry(strengths: Sequence[int]) -> PreferenceGame:
+    """p(i ≻ j) = sᵢ/(sᵢ + sⱼ), exactly."""
+    return PreferenceGame.from_preferences([[Fraction(s, s + t) for t in strengths] for s in strengths])
+
+
+def _table(name: str) -> PreferenceGame:
+    data = files("nashlab").joinpath("data", f"{name}.csv").read_bytes()
+    return parse_game(data, name, ".csv", kind="wins")
+
+
+def _trap() -> list[list[Fraction]]:
+    tiny = Fraction(1, 10**7)
+    return [[*row, -tiny] for row in ROCK_PAPER_SCISSORS] + [[tiny, tiny, tiny, Fraction(0)]]
+
+
+FOUR_CYCLE: Rows = [[0, HALF, 0, -HALF], [-HALF, 0, HALF, 0], [0, -HALF, 0, HALF], [HALF, 0, -HALF, 0]]
+TINY = Fraction(2, 10**12)
+
+
+def _fractions(*values: int | str | Fraction) -> tuple[Fraction, ...]:
+    return tuple(map(Fraction, values))
+
+
+_THIRDS = _fractions("1/3", "1/3", "1/3")
+PSYCHOTOOLS = "R package psychotools"
+
+_ENTRIES = (
+    Entry(
+        "soundquality",
+        "8 audio formats compared by 783 listeners, 21,924 judgments; no Condorcet winner",
+        f"Choisel & Wickelmaier 2007; {PSYCHOTOOLS}",
+        lambda: _table("soundquality"),
+    ),
+    Entry(
+        "firstnames",
+        "6 boys' first names compared by 192 judges",
+        f"Wickelmaier; {PSYCHOTOOLS}",
+        lambda: _table("firstnames"),
+    ),
+    Entry(
+        "germanparties2009",
+        "6 German parties before the 2009 election, compared by 192 students",
+        f"Wickelmaier; {PSYCHOTOOLS}",
+        lambda: _table("germanparties2009"),
+    ),
+    Entry(
+        "rps",
+        "rock, paper, scissors with win probabilities 1",
+        "folklore",
+        lambda: _margins(ROCK_PAPER_SCISSORS),
+        _THIRDS,
+        ("rock-paper-scissors",),
+    ),
+    Entry(
+        "rps-weighted",
+        "the same with the reference (.5, .3, .2)",
+        "theory section 4, facts to reproduce",
+        lambda: _margins(ROCK_PAPER_SCISSORS, reference=(0.5, 0.3, 0.2)),
+        _THIRDS,
+    ),
+    Entry(
+        "dice",
+        "three dice {2,4,9}, {1,6,8}, {3,5,7}: a cycle of win probabilities 5/9",
+        "non-transitive dice, after Gardner 1970",
+        lambda: _margins(_cycle(*_fractions("1/18", "1/18", "1/18"))),
+        _THIRDS,
+    ),
+    Entry(
+        "figure-6",
+        "a cycle with p(1≻2) = .9, p(2≻3) = .8, p(3≻1) = .7: trajectories on the simplex at τ = .1",
+        f"after Figure 6 of {PAPER}; the numbers are ours",
+        lambda: _margins(_cycle(*_fractions("2/5", "3/10", "1/5"))),
+        _fractions("1/3", "2/9", "4/9"),
+    ),
+    Entry(
+        "raters",
+        "three equally frequent types of raters in a cycle (ε = 0)",
+        f"after section 3.2 of {NLHF}",
+        lambda: rater_population(0),
+        _THIRDS,
+    ),
+    Entry(
+        "raters-tilted",
+        "the same with ε = 1/6: the equilibrium moves continuously, the best reward jumps",
+        f"after section 3.2 of {NLHF}",
+        lambda: rater_population(Fraction(1, 6)),
+        _fractions("5/12", "5/12", "1/6"),
+    ),
+    Entry(
+        "restricted-elo",
+        "Bradley-Terry with rewards (0, log 9, log 2): on π₁ = 2π₂ reward and preference disagree",
+        f"appendix A of {NLHF}",
+        lambda: _bradley_terry((1, 9, 2)),
+        _fractions(0, 1, 0),
+    ),
+    Entry(
+        "two-responses",
+        "p = .7",
+        f"after section 4 of {PAPER}",
+        lambda: _margins([[0, Fraction(1, 5)], [Fraction(-1, 5), 0]]),
+        _fractions(1, 0),
+    ),
+    Entry(
+        "lengths",
+        "three sequences of lengths 1, 2, 2: averaging log-probabilities over tokens misses the equilibrium (L2.iv)",
+        "theory L2",
+        lambda: _margins(
+            _cycle(*_fractions("3/10", "2/5", "-1/10")), labels=("E", "aE", "aa"), reference=(0.5, 0.25, 0.25)
+        ),
+        _fractions(1, 0, 0),
+    ),
+    Entry(
+        "gap-trap",
+        "rock, paper, scissors and a row that beats all by 1e-7: a small gap, the wrong policy (E6b)",
+        "theory E6b",
+        lambda: _margins(_trap()),
+        _fractions(0, 0, 0, 1),
+    ),
+    Entry(
+        "weighted-cycle",
+        "a cycle of margins 3, 2, 1: at scale 1e-6 or 1e15 several solvers err",
+        "theory E6b; scales by the test suite",
+        lambda: _margins(_cycle(*_fractions(3, 2, 1))),
+        _fractions("1/3", "1/6", "1/2"),
+    ),
+    Entry(
+        "tiny-rps",
+        "rock, paper, scissors with margins 1e-7",
+        "theory E6b",
+        lambda: _margins(_cycle(*[Fraction(1, 10**7)] * 3)),
+        _THIRDS,
+    ),
+    Entry(
+        "tiny-margin",
+        "a cycle closed by a margin of 2e-12",
+        "theory E6b",
+        lambda: _margins(_cycle(Fraction(1, 2), Fraction(1, 2), TINY / 2)),
+        (1 / (2 + TINY), TINY / (2 + TINY), 1 / (2 + TINY)),
+    ),
+    Entry(
+        "duplicates",
+        "rock, paper, scissors with rock four times: a face of dimension 3, uniform's projection splits the share",
+        "theory E6, clone consistency",
+        lambda: _margins(_duplicated(ROCK_PAPER_SCISSORS, (0, 0, 0, 0, 1, 2))),
+        _fractions("1/12", "1/12", "1/12", "1/12", "1/3", "1/3"),
+    ),
+    Entry(
+        "rps-and-loser",
+        "rock, paper, scissors beside a pair whose first beats its second: two components, one of them a point",
+        "theory E6",
+        lambda: _margins(_direct_sum(ROCK_PAPER_SCISSORS, [[0, HALF], [-HALF, 0]])),
+        _fractions("1/4", "1/4", "1/4", "1/4", 0),
+    ),
+    Entry(
+        "four-cycle",
+        "1≻2≻3≻4≻1 with ties 1~3, 2~4: the equilibria are (a, b, a, b), none of odd support",
+        "theory E6",
+        lambda: _margins(FOUR_CYCLE),
+        _fractions("1/4", "1/4", "1/4", "1/4"),
+    ),
+    Entry(
+        "weak-dominance",
+        "1 weakly dominates 2 (A₁₂ = 0, A₁₃ = .5, A₂₃ = .1): every mix of the two is an equilibrium",
+        "theory E6",
+        lambda: _margins([[0, 0, HALF], [0, 0, Fraction(1, 10)], [-HALF, Fraction(-1, 10), 0]]),
+        _fractions("1/2", "1/2", 0),
+    ),
+    Entry(
+        "all-ties",
+        "six responses, every comparison even: every policy is an equilibrium",
+        "degenerate on purpose",
+        lambda: _margins([[0] * 6] * 6),
+        _fractions(*["1/6"] * 6),
+    ),
+    Entry(
+        "condorcet",
+        "a Condorcet winner above a cycle",
+        "Condorcet 1785",
+        lambda: _margins(compose([[0, Fraction(1, 5)], [Fraction(-1, 5), 0]], ROCK_PAPER_SCISSORS)),
+        _fractions("1/3", "1/3", "1/3", 0, 0, 0),
+    ),
+    Entry(
+        "nested-rps",
+        "rock, paper, scissors of rock, paper, scissors of rock, paper, scissors: 27 responses",
+        "composition consistency, Laslier 1997",
+        lambda: _margins(compose(ROCK_PAPER_SCISSORS, compose(ROCK_PAPER_SCISSORS, ROCK_PAPER_SCISSORS))),
+        _fractions(*["1/27"] * 27),
+    ),
+    Entry(
+        "circulant-41",
+        "41 responses, each beats the 20 that follow it: near the largest frequency 1/π (N4)",
+        "theory N4",
+        lambda: _margins(circulant_tournament(41)),
+        _fractions(*["1/41"] * 41),
+    ),
+)
+
+GALLERY: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+
+
+# -- random families -----------------------------------------------------------------------------------------------------
+
+Array = NDArray[np.float64]
+Generator = np.random.Generator
+
+
+def _skew(values: Array) -> Array:
+    upper = np.triu(values, 1)
+    return upper - upper.T
+
+
+def _uniform(n: int, rng: Generator) -> Array:
+    return _skew(rng.uniform(-0.5, 0.5, (n, n)))
+
+
+def _bradley_terry_family(n: int, rng: Generator) -> Array:
+    r = rng.normal(size=n)
+    return np.asarray(0.5 * np.tanh(0.5 * (r[:, None] - r[None, :])))
+
+
+def _cyclic(n: int, rng: Generator) -> Array:
+    i, j = np.indices((n, n))
+    return _skew(0.4 * np.where((j - i) % n <= n // 2, 1.0, -1.0) + rng.uniform(-0.1, 0.1, (n, n)))
+
+
+def _low_rank(n: int, rng: Generator) -> Array:
+    """σ(uᵀRv) − ½ with R skew: a preference that no scalar reward has (theory §6)."""
+    u = rng.normal(size=(n, 4))
+    r = _skew(rng.normal(size=(4, 4)))
+    return _skew(0.5 * np.tanh(0.5 * u @ r @ u.T))
+
+
+def _majorities(orders: NDArray[np.int_]) -> Array:
+    """Margins of a profile of rankings, [voters, n] with the best first."""
+    place = np.argsort(orders, axis=1)
+    return _skew(np.mean(place[:, :, None] < place[:, None, :], axis=0) - 0.5)
+
+
+VOTERS = 101  # odd: no pair ties
+
+
+def _mallows(n: int, rng: Generator) -> Array:
+    """Repeated insertion with dispersion .8 around the identity."""
+    orders = np.empty((VOTERS, n), dtype=np.int_)
+    for v in range(VOTERS):
+        order: list[int] = []
+        for k in range(n):
+            share = 0.8 ** np.arange(k, -1, -1)
+            order.insert(int(rng.choice(k + 1, p=share / share.sum())), k)
+        orders[v] = order
+    return _majorities(orders)
+
+
+def _plackett_luce(n: int, rng: Generator) -> Array:
+    strength = rng.normal(size=n)
+    return _majorities(np.argsort(-(strength + rng.gumbel(size=(VOTERS, n))), axis=1))
+
+
+def _single_peaked(n: int, rng: Generator) -> Array:
+    """Voters and responses on a line: the median voter's favourite is a Condorcet winner."""
+    responses, voters = rng.uniform(size=n), rng.uniform(size=VOTERS)
+    return _majorities(np.argsort(np.abs(voters[:, None] - responses[None, :]), axis=1))
+
+
+def _near_ties(n: int, rng: Generator) -> Array:
+    return _skew(1e-9 * rng.choice([-1.0, 1.0], (n, n)))
+
+
+def _tournament(n: int, rng: Generator) -> Array:
+    return _skew(0.5 * rng.choice([-1.0, 1.0], (n, n)))
+
+
+_FAMILIES: dict[str, Callable[[int, Generator], Array]] = {
+    "uniform": _uniform,
+    "bradley-terry": _bradley_terry_family,
+    "cyclic": _cyclic,
+    "low-rank": _low_rank,
+    "mallows": _mallows,
+    "plackett-luce": _plackett_luce,
+    "single-peaked": _single_peaked,
+    "near-ties": _near_ties,
+    "tournament": _tournament,
+}
+FAMILIES: tuple[str, ...] = tuple(_FAMILIES)
+
+
+def random_game(family: str, n: int, rng: np.random.Generator) -> PreferenceGame:
+    """A random game of n responses with |A| ≤ ½ and uniform reference, from one of :data:`FAMILIES`.
+
+    >>> random_game("tournament", 5, np.random.default_rng(0)).n
+    5
+    """
+    if family not in _FAMILIES:
+        near = get_close_matches(family, _FAMILIES, n=1, cutoff=0.3)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise BadInput(f"family {family!r} is unknown{hint}")
+    return PreferenceGame.from_margins(_FAMILIES[family](n, rng), name=family, source=f"random family {family}")
