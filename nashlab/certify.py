@@ -44,30 +44,53 @@ def certify_answer(answer: dict[str, Any], game: dict[str, Any] | None = None) -
         ("the labels are the game's", not source["labels"] or list(source["labels"]) == list(labels), ""),
     ]
     if answer.get("policy_exact") is not None:
-        return rows + _lottery(margins, [Fraction(x) for x in answer["policy_exact"]], labels)
+        return rows + _lottery(margins, [Fraction(x) for x in answer["policy_exact"]], labels, bool(answer.get("unique")))
     if answer.get("tau"):
         return rows + _regularised(margins, answer)
     raise CertifyError("the answer has neither policy_exact nor tau > 0: there is nothing to prove")
 
 
-def _lottery(margins: list[list[Fraction]], x: list[Fraction], labels: list[str]) -> list[tuple[str, bool, str]]:
+def _lottery(
+    margins: list[list[Fraction]], x: list[Fraction], labels: list[str], unique: bool
+) -> list[tuple[str, bool, str]]:
     product = [sum((a * p for a, p in zip(row, x, strict=True)), Fraction(0)) for row in margins]
     worst = max(range(len(x)), key=product.__getitem__)
     name = labels[worst] if labels else str(worst)
-    strict = all(product[i] < 0 for i in range(len(x)) if x[i] == 0)
-    return [
+    rows = [
         ("no probability is negative", min(x) >= 0, f"smallest {min(x)}"),
         ("the probabilities sum to 1", sum(x) == 1, f"sum {sum(x)}"),
         ("no response beats it", max(product) <= 0, f"best reply {name}: p − ½ = {product[worst]}"),
-        ("every response off the support loses strictly", True, "yes" if strict else "no (it need not)"),
     ]
+    if unique:
+        held = [i for i in range(len(x)) if x[i] > 0]
+        strict = all(product[i] < 0 for i in range(len(x)) if x[i] == 0)
+        kernel = len(held) - _rank([[margins[i][j] for j in held] for i in held])
+        rows += [
+            ("every response off the support loses strictly", strict, ""),
+            ("so it is the only equilibrium", strict and kernel == 1, f"the support's kernel has dimension {kernel}"),
+        ]
+    return rows
+
+
+def _rank(matrix: list[list[Fraction]]) -> int:
+    rank = 0
+    for column in range(len(matrix)):
+        pivot = next((r for r in range(rank, len(matrix)) if matrix[r][column] != 0), None)
+        if pivot is None:
+            continue
+        matrix[rank], matrix[pivot] = matrix[pivot], matrix[rank]
+        for r in range(rank + 1, len(matrix)):
+            factor = matrix[r][column] / matrix[rank][column]
+            matrix[r] = [u - factor * v for u, v in zip(matrix[r], matrix[rank], strict=True)]
+        rank += 1
+    return rank
 
 
 def _regularised(margins: list[list[Fraction]], answer: dict[str, Any]) -> list[tuple[str, bool, str]]:
     claimed = answer["certificate"]["l1_bound"]
     with localcontext() as context:
         context.prec = DIGITS
-        tau = Decimal(str(answer["tau"]))
+        tau = Decimal(float(answer["tau"]))  # the double itself: 0.1 means 0.1000000000000000055...
         log_pi = [Decimal(repr(x)) for x in answer["log_policy"]]
         mu = [Decimal(repr(x)) for x in answer.get("reference") or [1.0] * len(log_pi)]
         mass = [x.exp() for x in log_pi]

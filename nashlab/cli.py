@@ -506,7 +506,7 @@ def _stdout() -> Console:
 
 
 class _progress:
-    """A progress bar on stderr for a known number of pieces of work; ``with _progress(n) as advance: advance(name)``."""
+    """A progress bar on stderr for n pieces of work; ``with _progress(n) as advance: advance(name)``."""
 
     def __init__(self, total: int):
         from rich.console import Console
@@ -553,9 +553,8 @@ def _show_solution(out: Console, solution: Solution, certificate: Any) -> None:
     proof = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
     distance = "unknown" if bound is None else f"≤ {np.max(bound):.3g}"
     out.print(f"status: {solution.status.value}")
-    out.print(
-        f"exploitability: {np.max(certificate.exploitability):.3g};  ‖π − equilibrium‖₁: {distance}  ({proof[certificate.kind]})"
-    )
+    gap = f"{np.max(certificate.exploitability):.3g}"
+    out.print(f"exploitability: {gap};  ‖π − equilibrium‖₁: {distance}  ({proof[certificate.kind]})")
     if solution.temperature == 0 and solution.unique is not None:
         out.print(
             "the only equilibrium (proved)"

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +171,7 @@ def _bradley_terry(strengths: Sequence[int]) -> PreferenceGame:
 
 
 def _table(name: str) -> PreferenceGame:
-    data = files("nashlab").joinpath("data", f"{name}.csv").read_bytes()
+    data = Path(__file__).with_name("data").joinpath(f"{name}.csv").read_bytes()
     return parse_game(data, name, ".csv", kind="wins")
 
 
@@ -186,7 +185,7 @@ TINY = Fraction(2, 10**12)
 
 
 def _fractions(*values: int | str | Fraction) -> tuple[Fraction, ...]:
-    return tuple(map(Fraction, values))
+    return tuple(Fraction(value) for value in values)
 
 
 _THIRDS = _fractions("1/3", "1/3", "1/3")
@@ -366,7 +365,7 @@ _ENTRIES = (
 GALLERY: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
-# -- random families -----------------------------------------------------------------------------------------------------
+# -- random families ---------------------------------------------------------------------------------------------
 
 Array = NDArray[np.float64]
 Generator = np.random.Generator

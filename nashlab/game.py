@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+MatrixLike = ArrayLike | Sequence[Sequence[int | Fraction]]
+
 __all__ = ["BadInput", "PreferenceGame", "check_temperature"]
 
 SKEW_TOLERANCE = 1e-9  # of max|A|: several roundings of the usual text formats, far below any measured preference
@@ -68,7 +70,7 @@ class PreferenceGame:
     # -- construction ------------------------------------------------------------------------------------------
 
     @classmethod
-    def from_preferences(cls, preferences: ArrayLike, **kwargs: Any) -> PreferenceGame:
+    def from_preferences(cls, preferences: MatrixLike, **kwargs: Any) -> PreferenceGame:
         """From P with P + Pᵀ = 1 and entries in [0, 1]; keeps A = P − ½ (exact where P holds ints or Fractions)."""
         exact = _exact_entries(preferences)
         p = _as_floats(preferences, "preferences")
@@ -88,12 +90,12 @@ class PreferenceGame:
         return cls._build(p - 0.5, exact=exact, argument="preferences", **kwargs)
 
     @classmethod
-    def from_margins(cls, margins: ArrayLike, **kwargs: Any) -> PreferenceGame:
+    def from_margins(cls, margins: MatrixLike, **kwargs: Any) -> PreferenceGame:
         """From skew margins A of any scale (A = P − ½ when |A| ≤ ½); exact where A holds ints or Fractions."""
         return cls._build(_as_floats(margins, "margins"), exact=_exact_entries(margins), argument="margins", **kwargs)
 
     @classmethod
-    def from_wins(cls, wins: ArrayLike, *, fill: float | Fraction | None = None, **kwargs: Any) -> PreferenceGame:
+    def from_wins(cls, wins: MatrixLike, *, fill: float | Fraction | None = None, **kwargs: Any) -> PreferenceGame:
         """From win counts w (row beat column; a tie is half a win each): p = w_ij/(w_ij + w_ji), exactly.
 
         A pair that never met is refused by name, unless ``fill`` says which p to give it (only ½ keeps P + Pᵀ = 1).
@@ -233,7 +235,7 @@ class PreferenceGame:
 # -- the rules ---------------------------------------------------------------------------------------------------
 
 
-def _as_floats(matrix: ArrayLike, argument: str) -> NDArray[np.float64]:
+def _as_floats(matrix: MatrixLike, argument: str) -> NDArray[np.float64]:
     shape = np.shape(matrix) if not isinstance(matrix, np.ndarray) else matrix.shape
     if len(shape) >= 2 and 8 * float(np.prod(shape)) > MEMORY_LIMIT:
         raise too_large(shape[-1])

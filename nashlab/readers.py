@@ -1,12 +1,12 @@
 """Readers: files of human comparisons -> :class:`PreferenceGame`, every number kept exactly as it was written.
 
     .csv .tsv .txt          a matrix with optional labels, or a log with columns winner,loser[,weight]
-    .json                   {"labels"?, "preferences" | "wins" | "margins": [[...]] or [[[...]]], "weights"?, "reference"?}
+    .json                   {"preferences" | "wins" | "margins": [[...]] or [[[...]]], labels?, weights?, reference?}
     .npy                    a 2-D or 3-D array, never pickled
-    .soc .soi .toc .toi     PrefLib rankings: who is ranked above wins, a tie is half a win each, unranked is not compared
+    .soc .soi .toc .toi     PrefLib rankings: the higher ranked wins, a tie is half a win each, unranked is not compared
 
-What a bare matrix means is read off it: diagonal ½ = probabilities; diagonal 0 or empty with negative entries = margins;
-otherwise win counts.
+What a bare matrix means is read off it: diagonal ½ = probabilities; diagonal 0 or empty with negative entries =
+margins; otherwise win counts.
 """
 
 from __future__ import annotations
@@ -353,8 +353,8 @@ def _kind_of(matrix: Any) -> Kind:
     if np.any(diagonal != 0):
         i = int(np.argwhere(np.atleast_2d(diagonal != 0))[0][-1])
         raise BadInput(
-            f"matrix[{i}, {i}] = {np.atleast_2d(diagonal)[0][i]:g}: a diagonal of ½ means probabilities, of 0 (or empty) "
-            "margins or win counts; this is neither"
+            f"matrix[{i}, {i}] = {np.atleast_2d(diagonal)[0][i]:g}: a diagonal of ½ means probabilities, "
+            "of 0 (or empty) margins or win counts; this is neither"
         )
     if values.size > 1 and not np.any(values):
         raise BadInput("the matrix is all zero: margins of a tie, or no comparison at all? say which with --kind")

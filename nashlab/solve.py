@@ -164,7 +164,7 @@ def _simulate_block(spec: AlgorithmSpec, data: Any, steps: int, every: int, keep
         movement = jnp.sum(jnp.abs(jnp.exp(answer_of(after, at_end)) - jnp.exp(answer)), axis=-1)
         joined = [np.concatenate([np.asarray(part[k]) for part in series], axis=1) for k in range(len(series[0]))]
         path = joined[3] if keep_path else None
-        return Histories(*joined[:3], np.asarray(movement), np.asarray(answer), path, np.asarray(alive))
+        return Histories._make((*joined[:3], *map(np.asarray, (movement, answer)), path, np.asarray(alive)))
 
 
 def solve(

@@ -4,8 +4,9 @@ Every equilibrium lives on the responses B that some equilibrium uses, where Ax 
 
     {x_B = Kc ≥ 0,  −A_NB Kc ≥ 0,  Σx = 1},    K a basis of ker A_BB,
 
-and one point of it with every inequality strict proves B (E6).  A float guess supplies such a point nearly always; where
-it cannot, Tucker's theorem does: x ≥ 0, −Ax ≥ 0, x − Ax ≥ 1 is feasible for every skew A, and an exact simplex solves it.
+and one point of it with every inequality strict proves B (E6).  A float guess supplies such a point nearly always;
+where it cannot, Tucker's theorem does: x ≥ 0, −Ax ≥ 0, x − Ax ≥ 1 is feasible for every skew A, and an exact simplex
+solves it.
 """
 
 from __future__ import annotations
@@ -329,7 +330,7 @@ def _sampled_vertices(
 def on_face(
     face: ExactFace, weights: NDArray[np.float64], denominator: int, margins: Sequence[Rational]
 ) -> Rational | None:
-    """The lottery in the face's relative interior next to float ``weights`` on its support, coordinates rounded; or None."""
+    """A lottery of the face's relative interior next to float ``weights`` on its support, coordinates rounded."""
     rows = _coordinates(face.kernel)
     coordinates = [Fraction(float(weights[i])).limit_denominator(denominator) for i in rows]
     x = _combine(face.kernel, coordinates, face.support, len(margins))

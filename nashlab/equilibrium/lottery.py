@@ -2,9 +2,9 @@
 
     x ≥ 0,  Σx = 1,  s = −Ax ≥ 0       (then x·s = 0 for every skew A: no dual problem is needed)
 
-A self-dual interior point finds which responses carry mass; the weights are then the kernel of A on them, solved once in
-float64, in balls or in rationals.  Where several lotteries exist the answer is E5's limit, the KL-projection of μ on
-their face.
+A self-dual interior point finds which responses carry mass; the weights are then the kernel of A on them, solved once
+in float64, in balls or in rationals.  Where several lotteries exist the answer is E5's limit, the KL-projection of μ
+on their face.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nashlab.certificate import Certificate, certify, check_lottery, enclose_lottery
-from nashlab.equilibrium.exact import ExactFace, exact_face
+from nashlab.equilibrium.exact import exact_face
 from nashlab.equilibrium.projection import project, rational_projection
 from nashlab.game import PreferenceGame
 from nashlab.solution import Face, Solution, Status
@@ -66,7 +66,7 @@ class Guess(NamedTuple):
 
     policy   [n], purified (zero off the support) where ``sure``.
     support  indices.
-    sure     the support's kernel was solved, and weights and slacks are positive beyond rounding: the lottery is unique.
+    sure     the support's kernel was solved, weights and slacks are positive beyond rounding: it is unique.
     """
 
     policy: Array
@@ -130,7 +130,7 @@ class Solve:
 
     def __init__(self, matrix: Array):
         if len(matrix) <= SMALL:
-            self._inverse = np.linalg.inv(matrix)
+            self._inverse: Array | None = np.linalg.inv(matrix)
         else:
             from scipy.linalg import lu_factor
 
