@@ -90,9 +90,9 @@ def _regularised(margins: list[list[Fraction]], answer: dict[str, Any]) -> list[
     claimed = answer["certificate"]["l1_bound"]
     with localcontext() as context:
         context.prec = DIGITS
-        tau = Decimal(float(answer["tau"]))  # the double itself: 0.1 means 0.1000000000000000055...
-        log_pi = [Decimal(repr(x)) for x in answer["log_policy"]]
-        mu = [Decimal(repr(x)) for x in answer.get("reference") or [1.0] * len(log_pi)]
+        tau = Decimal(float(answer["tau"]))  # the double itself, as everywhere: 0.1 is not a tenth
+        log_pi = [Decimal(float(x)) for x in answer["log_policy"]]
+        mu = [Decimal(float(x)) for x in answer.get("reference") or [1.0] * len(log_pi)]
         mass = [x.exp() for x in log_pi]
         total = sum(mass, Decimal(0))
         pi = [m / total for m in mass]
@@ -102,7 +102,7 @@ def _regularised(margins: list[list[Fraction]], answer: dict[str, Any]) -> list[
         divergence = sum((p * (mean - x).exp() for p, x in zip(pi, r, strict=True)), Decimal(0)).ln()
         bound = (2 * max(divergence, Decimal(0))).sqrt()
         gap = tau * divergence
-    holds = claimed is not None and bound <= Decimal(repr(claimed))
+    holds = claimed is not None and bound <= Decimal(float(claimed))
     return [
         ("the probabilities sum to 1", abs(total - 1) < Decimal("1e-12"), ""),
         (

@@ -236,7 +236,7 @@ class PreferenceGame:
 
 
 def _as_floats(matrix: MatrixLike, argument: str) -> NDArray[np.float64]:
-    shape = np.shape(matrix) if not isinstance(matrix, np.ndarray) else matrix.shape
+    shape: tuple[int, ...] = getattr(matrix, "shape", ())
     if len(shape) >= 2 and 8 * float(np.prod(shape)) > MEMORY_LIMIT:
         raise too_large(shape[-1])
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,7 +130,7 @@ class Solve:
 
     def __init__(self, matrix: Array):
         if len(matrix) <= SMALL:
-            self._inverse: Array | None = np.linalg.inv(matrix)
+            self._inverse: NDArray[Any] | None = np.linalg.inv(matrix)
         else:
             from scipy.linalg import lu_factor
 
