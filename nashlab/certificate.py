@@ -80,20 +80,21 @@ def residual(advantage: Array, log_reference: Array, log_policy: Array, temperat
 def gap(advantage: Array, log_reference: Array, log_policy: Array, temperature: float | Array) -> Array:
     """G(π) = τ KL(π ‖ BR(π)), shape [..., n] -> [...], for τ > 0 and any policy on the support of μ (E2).
 
-    Near the equilibrium KL is a small difference of large terms, so there it is computed as log E_π e^{−(r − E_π r)}
-    (N15) through expm1, which keeps its relative accuracy down to r ~ 1e-15.
+    KL is a small difference of large terms, so it is computed as log(1 + E_π[e^{−r} − 1 + r]) with E_π r = 0 (N15): a
+    sum of non-negative terms, which keeps its relative accuracy down to r ~ 1e-15; only where e^{−r} would overflow the
+    difference is taken.
     """
     xp = array_namespace(log_policy)
     r = residual(advantage, log_reference, log_policy, temperature)
     zero = xp.zeros_like(r)
     held = xp.isfinite(log_policy)
     r = centred(xp.where(held, r, zero), log_policy)
-    near = xp.all(xp.where(held, xp.abs(r), zero) < 0.5, axis=-1)
-    small = xp.where(near[..., None] & held, r, zero)
+    tame = xp.all(r > -500.0, axis=-1)
+    small = xp.where(tame[..., None] & held, r, zero)
     missing = xp.any(~held & xp.isfinite(log_reference), axis=-1)
     series = xp.log1p(xp.sum(xp.exp(log_policy) * (xp.expm1(-small) + small), axis=-1))
     plain = kl(log_policy, best_response(advantage, log_reference, temperature))
-    value = xp.where(near & ~missing, series, plain)
+    value = xp.where(tame & ~missing, series, plain)
     return temperature * xp.where(value > 0, value, xp.zeros_like(value))
 
 
