@@ -44,7 +44,8 @@ def certify_answer(answer: dict[str, Any], game: dict[str, Any] | None = None) -
         ("the labels are the game's", not source["labels"] or list(source["labels"]) == list(labels), ""),
     ]
     if answer.get("policy_exact") is not None:
-        return rows + _lottery(margins, [Fraction(x) for x in answer["policy_exact"]], labels, bool(answer.get("unique")))
+        policy = [Fraction(x) for x in answer["policy_exact"]]
+        return rows + _lottery(margins, policy, labels, bool(answer.get("unique")))
     if answer.get("tau"):
         return rows + _regularised(margins, answer)
     raise CertifyError("the answer has neither policy_exact nor tau > 0: there is nothing to prove")

@@ -148,9 +148,11 @@ def run_command(
         algorithms: names from `nashlab algorithms`.
         game: a name from `nashlab gallery`, a file, or -.
     """
+    import numpy as np
+
     from nashlab.algorithms import get
     from nashlab.game import BadInput
-    from nashlab.rates import local_rate, measured_rate
+    from nashlab.rates import local_rate, trajectory_rate
     from nashlab.readers import read_reference
     from nashlab.solve import solve
 
@@ -169,15 +171,16 @@ def run_command(
     with _progress(len(specs)) as advance:
         for spec in specs:
             advance(spec.title)
-            solution = solve(spec, problem, tau, step_size=step_size, steps=steps, beta=beta, behaviour=data_policy)
+            numbers: dict[str, Any] = {"step_size": step_size, "beta": beta, "behaviour": data_policy}
+            solution = solve(spec, problem, tau, steps=steps, keep_path=not problem.batch, **numbers)
             local: LocalRate | None = None
             if not problem.batch:
-                local = local_rate(
-                    spec, problem, tau, step_size=step_size, beta=beta, behaviour=data_policy, measure=False
-                )
+                local = local_rate(spec, problem, tau, measure=False, **numbers)
             seen = None
-            if not problem.batch and "target_distance" in solution.history:
-                seen = measured_rate(solution.history["steps"], solution.history["target_distance"])
+            if local is not None:
+                path, moments = np.exp(solution.history["log_policy"]), solution.history["steps"]
+                end = len(path) if moments[-1] % moments[1] == 0 else -1  # the last record may come early
+                seen = trajectory_rate(path[:end] - np.exp(local.fixed_point), int(moments[1]))
             runs.append((spec, solution, None if local is None else local.predicted, seen))
     if plot is not None:
         from nashlab.plots import Run, convergence, save

@@ -1,15 +1,18 @@
 """The gallery: named games with their source and, where it is known, their answer; random families; human data.
 
-Every game has exact margins and a uniform reference unless its description says otherwise.  A known ``lottery`` is a
-maximal lottery derived by hand or taken from the source (the projection of μ where there are several): an expectation
-to check solvers against, never an input of theirs.
+Every game has exact margins and a uniform reference unless its description says otherwise.  A known answer is derived
+by hand or taken from the source, as an expectation to check solvers against, never an input of theirs:
+
+    lottery x:               x ≥ 0, Σx = 1, Ax ≤ 0; the KL-projection of μ where there are several     E6, E5
+    regularised (τ, π, ε):   π ∝ μ exp(Aπ/τ) within ε in ℓ₁                                           E1
 """
 
 from __future__ import annotations
 
 import functools
+import os.path
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +27,9 @@ __all__ = [
     "FAMILIES",
     "GALLERY",
     "PAPER_TABLE_1",
+    "PAPER_TABLE_2",
     "Entry",
+    "circulant_tournament",
     "compose",
     "get",
     "load_game",
@@ -46,13 +51,26 @@ PAPER_TABLE_1: dict[str, tuple[bool, bool, bool]] = {
 }
 """Table 1 of the paper: method -> (contrastive, online, regularised sampling)."""
 
+PAPER_TABLE_2: dict[str, tuple[str, ...]] = {
+    "IPO": (".500", ".515", ".608", ".621", ".608", ".791"),
+    "IPO-MD": (".485", ".500", ".600", ".608", ".594", ".778"),
+    "DPO": (".392", ".400", ".500", ".520", ".493", ".727"),
+    "Nash-MD-PG": (".379", ".392", ".480", ".500", ".479", ".729"),
+    "SLiC": (".392", ".406", ".507", ".521", ".500", ".728"),
+    "RL": (".209", ".222", ".273", ".271", ".272", ".500"),
+}
+"""Table 2 of the paper: how often the row's method was preferred to the column's (same order), means of 3 × 3 seeds."""
+
 
 @dataclass(frozen=True)
 class Entry:
     """A named game.
 
     name, description, source  what it is, why it is here, where it comes from.
-    build    makes it;  lottery  its known maximal lottery;  aliases  other names.
+    build        makes it.
+    lottery      its known maximal lottery (the projection of μ where there are several), or None.
+    aliases      other names that :func:`get` knows it by.
+    regularised  known regularised equilibria: (τ, policy, tolerance in ℓ₁).
     """
 
     name: str
@@ -61,10 +79,11 @@ class Entry:
     build: Callable[[], PreferenceGame]
     lottery: tuple[Fraction, ...] | None = None
     aliases: tuple[str, ...] = ()
+    regularised: tuple[tuple[float, tuple[float, ...], float], ...] = ()
 
 
 def get(name: str) -> PreferenceGame:
-    """The gallery's game of that name; an unknown name is refused with the nearest known one.
+    """The gallery's game of that name or alias; an unknown name is refused (BadInput) with the nearest known one.
 
     >>> get("rps").n
     3
@@ -79,8 +98,6 @@ def get(name: str) -> PreferenceGame:
 
 @functools.cache
 def _built(name: str) -> PreferenceGame:
-    from dataclasses import replace
-
     entry = GALLERY[name]
     return replace(entry.build(), name=entry.name, source=entry.source)
 
@@ -88,12 +105,21 @@ def _built(name: str) -> PreferenceGame:
 def load_game(
     name: str, *, kind: str | None = None, fill: str | None = None, reference: str | None = None
 ) -> PreferenceGame:
-    """A game by file name, gallery name or ``-`` (standard input), with its reference replaced where one is given."""
-    if name == "-" or Path(name).exists() or Path(name).suffix:
-        if name != "-" and not Path(name).exists():
-            near = get_close_matches(name, GALLERY, n=1, cutoff=0.6)
-            raise BadInput(f"{name}: no such file" + (f"; the gallery has {near[0]!r}" if near else ""))
+    """A game by file name, gallery name or ``-`` (standard input), with its reference replaced where one is given.
+
+    A file of that name comes before a game of the gallery; ``reference`` is "uniform" or a file (see
+    :func:`nashlab.readers.read_reference`).  Errors: BadInput naming the file or the nearest known name.
+
+    >>> load_game("rps", reference="uniform").name
+    'rps'
+    """
+    known = {alias: e.name for e in GALLERY.values() for alias in (e.name, *e.aliases)}
+    # os.path.exists: unlike Path.exists it answers False to names that no file can have
+    if name == "-" or os.path.isfile(name) or (os.path.exists(name) and name not in known):
         game = read_game(name, kind=kind, fill=fill)
+    elif Path(name).suffix or os.path.dirname(name):
+        near = get_close_matches(Path(name).stem, known, n=1, cutoff=0.6)
+        raise BadInput(f"{name}: no such file" + (f"; the gallery has {near[0]!r}" if near else ""))
     else:
         game = get(name)
         for argument, value in (("kind", kind), ("fill", fill)):
@@ -132,7 +158,13 @@ def compose(outer: Rows, inner: Rows) -> list[list[Fraction]]:
 
 
 def circulant_tournament(n: int) -> list[list[Fraction]]:
-    """Each of an odd number of responses beats the (n−1)/2 that follow it; the equilibrium is uniform."""
+    """Each of an odd number of responses beats the (n−1)/2 that follow it; the only equilibrium is uniform (N4).
+
+    >>> circulant_tournament(3) == ROCK_PAPER_SCISSORS
+    True
+    """
+    if n < 1 or n % 2 == 0:
+        raise BadInput(f"n = {n}, must be odd and positive: each response beats as many as beat it")
     return [[Fraction(0) if i == j else HALF if (j - i) % n <= n // 2 else -HALF for j in range(n)] for i in range(n)]
 
 
@@ -175,6 +207,16 @@ def _table(name: str) -> PreferenceGame:
     return parse_game(data, name, ".csv", kind="wins")
 
 
+def _paper_table_2() -> PreferenceGame:
+    rows = [[Fraction(p) for p in row] for row in PAPER_TABLE_2.values()]
+    return PreferenceGame.from_preferences(rows, labels=list(PAPER_TABLE_2))
+
+
+def _uniform_at(n: int, *temperatures: float) -> tuple[tuple[float, tuple[float, ...], float], ...]:
+    """Uniform at every τ: Aπ = 0 there, and μ is uniform (tolerance: rounding of n terms of size 1/τ)."""
+    return tuple((tau, (1 / n,) * n, 1e-12) for tau in temperatures)
+
+
 def _trap() -> list[list[Fraction]]:
     tiny = Fraction(1, 10**7)
     return [[*row, -tiny] for row in ROCK_PAPER_SCISSORS] + [[tiny, tiny, tiny, Fraction(0)]]
@@ -194,20 +236,20 @@ PSYCHOTOOLS = "R package psychotools"
 _ENTRIES = (
     Entry(
         "soundquality",
-        "8 audio formats compared by 783 listeners, 21,924 judgments; no Condorcet winner",
+        "8 audio reproduction modes, 783 rounds of 28 comparisons by 40 listeners; no Condorcet winner",
         f"Choisel & Wickelmaier 2007; {PSYCHOTOOLS}",
         lambda: _table("soundquality"),
     ),
     Entry(
         "firstnames",
-        "6 boys' first names compared by 192 judges",
-        f"Wickelmaier; {PSYCHOTOOLS}",
+        "6 boys' first names compared by 192 respondents",
+        f"survey of the University of Tübingen, June 2009; {PSYCHOTOOLS}",
         lambda: _table("firstnames"),
     ),
     Entry(
         "germanparties2009",
-        "6 German parties before the 2009 election, compared by 192 students",
-        f"Wickelmaier; {PSYCHOTOOLS}",
+        "5 German parties and abstention, compared by 192 respondents before the election of 2009",
+        f"survey of the University of Tübingen, June 2009; {PSYCHOTOOLS}",
         lambda: _table("germanparties2009"),
     ),
     Entry(
@@ -217,6 +259,7 @@ _ENTRIES = (
         lambda: _margins(ROCK_PAPER_SCISSORS),
         _THIRDS,
         ("rock-paper-scissors",),
+        _uniform_at(3, 0.01, 1.0),
     ),
     Entry(
         "rps-weighted",
@@ -231,6 +274,8 @@ _ENTRIES = (
         "non-transitive dice, after Gardner 1970",
         lambda: _margins(_cycle(*_fractions("1/18", "1/18", "1/18"))),
         _THIRDS,
+        ("three-dice",),
+        _uniform_at(3, 0.1),
     ),
     Entry(
         "figure-6",
@@ -266,6 +311,8 @@ _ENTRIES = (
         f"after section 4 of {PAPER}",
         lambda: _margins([[0, Fraction(1, 5)], [Fraction(-1, 5), 0]]),
         _fractions(1, 0),
+        # π₁ = σ(.2/τ), to the four decimals of the theory
+        regularised=((1.0, (0.5498, 0.4502), 2e-4), (0.1, (0.8808, 0.1192), 2e-4)),
     ),
     Entry(
         "lengths",
@@ -275,6 +322,15 @@ _ENTRIES = (
             _cycle(*_fractions("3/10", "2/5", "-1/10")), labels=("E", "aE", "aa"), reference=(0.5, 0.25, 0.25)
         ),
         _fractions(1, 0, 0),
+        # three decimals of the theory: half a unit of each is 1.5e-3 in ℓ₁, and the bound is about twice the distance
+        regularised=((0.5, (0.601, 0.208, 0.192), 4e-3),),
+    ),
+    Entry(
+        "paper-table-2",
+        "how often one trained method was preferred to another, as published: online IPO beats all",
+        f"Table 2 of {PAPER}",
+        _paper_table_2,
+        _fractions(1, 0, 0, 0, 0, 0),
     ),
     Entry(
         "gap-trap",
@@ -296,6 +352,7 @@ _ENTRIES = (
         "theory E6b",
         lambda: _margins(_cycle(*[Fraction(1, 10**7)] * 3)),
         _THIRDS,
+        ("near-ties-rps",),
     ),
     Entry(
         "tiny-margin",
@@ -310,6 +367,7 @@ _ENTRIES = (
         "theory E6, clone consistency",
         lambda: _margins(_duplicated(ROCK_PAPER_SCISSORS, (0, 0, 0, 0, 1, 2))),
         _fractions("1/12", "1/12", "1/12", "1/12", "1/3", "1/3"),
+        ("duplicate-rps",),
     ),
     Entry(
         "rps-and-loser",
@@ -352,6 +410,8 @@ _ENTRIES = (
         "composition consistency, Laslier 1997",
         lambda: _margins(compose(ROCK_PAPER_SCISSORS, compose(ROCK_PAPER_SCISSORS, ROCK_PAPER_SCISSORS))),
         _fractions(*["1/27"] * 27),
+        ("nested-rps-27",),
+        _uniform_at(27, 0.1),
     ),
     Entry(
         "circulant-41",
@@ -359,6 +419,7 @@ _ENTRIES = (
         "theory N4",
         lambda: _margins(circulant_tournament(41)),
         _fractions(*["1/41"] * 41),
+        regularised=_uniform_at(41, 0.1),
     ),
 )
 
@@ -399,23 +460,25 @@ def _low_rank(n: int, rng: Generator) -> Array:
 
 def _majorities(orders: NDArray[np.int_]) -> Array:
     """Margins of a profile of rankings, [voters, n] with the best first."""
-    place = np.argsort(orders, axis=1)
-    return _skew(np.mean(place[:, :, None] < place[:, None, :], axis=0) - 0.5)
+    wins = np.zeros((orders.shape[1],) * 2)
+    for place in np.argsort(orders, axis=1):  # one voter at a time: all of them at once is 101 n² bytes
+        wins += np.less.outer(place, place)
+    return _skew(wins / len(orders) - 0.5)
 
 
 VOTERS = 101  # odd: no pair ties
+DISPERSION = 0.8  # of Mallows' model: 0 is unanimity, 1 is noise
 
 
 def _mallows(n: int, rng: Generator) -> Array:
-    """Repeated insertion with dispersion .8 around the identity."""
-    orders = np.empty((VOTERS, n), dtype=np.int_)
-    for v in range(VOTERS):
-        order: list[int] = []
-        for k in range(n):
-            share = 0.8 ** np.arange(k, -1, -1)
-            order.insert(int(rng.choice(k + 1, p=share / share.sum())), k)
-        orders[v] = order
-    return _majorities(orders)
+    """Repeated insertion around the identity: response k goes j places up with probability ∝ dispersion^j."""
+    orders: list[list[int]] = [[] for _ in range(VOTERS)]
+    for k in range(n):
+        share = np.cumsum(DISPERSION ** np.arange(k + 1))
+        up = np.searchsorted(share, rng.uniform(size=VOTERS) * share[-1], side="right")
+        for order, j in zip(orders, np.minimum(up, k), strict=True):
+            order.insert(k - int(j), k)
+    return _majorities(np.array(orders, dtype=np.int_))
 
 
 def _plackett_luce(n: int, rng: Generator) -> Array:
@@ -454,6 +517,8 @@ FAMILIES: tuple[str, ...] = tuple(_FAMILIES)
 def random_game(family: str, n: int, rng: np.random.Generator) -> PreferenceGame:
     """A random game of n responses with |A| ≤ ½ and uniform reference, from one of :data:`FAMILIES`.
 
+    Errors: BadInput for an unknown family (with the nearest known one) or n < 1.  Source: theory §5.
+
     >>> random_game("tournament", 5, np.random.default_rng(0)).n
     5
     """
@@ -461,4 +526,6 @@ def random_game(family: str, n: int, rng: np.random.Generator) -> PreferenceGame
         near = get_close_matches(family, _FAMILIES, n=1, cutoff=0.3)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise BadInput(f"family {family!r} is unknown{hint}")
+    if n < 1:
+        raise BadInput(f"n = {n}, must be at least 1")
     return PreferenceGame.from_margins(_FAMILIES[family](n, rng), name=family, source=f"random family {family}")

@@ -85,9 +85,11 @@ class PreferenceGame:
             raise BadInput(
                 f"preferences{_at(i)} + preferences{_at(j)} = {total[i]:.10g}, must be 1 (tolerance {SKEW_TOLERANCE:g})"
             )
-        if exact is not None:
-            exact = [[x - Fraction(1, 2) for x in row] for row in exact]
-        return cls._build(p - 0.5, exact=exact, argument="preferences", **kwargs)
+        if exact is None:
+            return cls._build(p - 0.5, exact=None, argument="preferences", **kwargs)
+        exact = [[x - Fraction(1, 2) for x in row] for row in exact]
+        # subtracted before rounding: ½ + 1e-20 is not a double, its margin is
+        return cls._build(np.array(exact, dtype=np.float64), exact=exact, argument="preferences", **kwargs)
 
     @classmethod
     def from_margins(cls, margins: MatrixLike, **kwargs: Any) -> PreferenceGame:

@@ -1,7 +1,7 @@
 """R3: the local rate of any algorithm, predicted at its own fixed point and measured on the run.
 
 Predicted: the spectral radius of the Jacobian of one step, on log π modulo constants together with whatever else the
-algorithm remembers, at its fixed point.  Measured: the slope of log ‖π_t − fixed point‖₁ over the tail of a run.
+algorithm remembers, at its fixed point.  Measured: the linear recurrence that the last iterates of a run obey.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from nashlab.environment import ExactEnvironment
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.solve import DEFAULT_BETA, simulate
 
-__all__ = ["LocalRate", "game_frequency", "local_rate", "measured_rate"]
+__all__ = ["LocalRate", "game_frequency", "local_rate", "trajectory_rate"]
 
-FLOOR = 1e-12  # of an ℓ₁ distance: below it a history shows rounding, not convergence
+FLOOR = 1e-10  # of a displacement: below, six digits of it are rounding
+LINEAR = 1e-3  # of a displacement: above, a growing one is no longer in the linear regime
 FIXED = 1e-9  # of one step's movement in log π: what counts as a fixed point
 NEWTON_STEPS = 60
 
@@ -189,26 +190,33 @@ def _measure(
     judged = spec.judged(game, np.asarray(setting.log_behaviour))
     start = (fixed + kick)[None]
     start = start - np.log(np.sum(np.exp(start)))
+    seen = simulate(spec, judged[None], one, start, steps, truth=game.margins[None], keep_path=True)
     with np.errstate(all="ignore"):
         answer = spec.answer({"log_policy": fixed}, setting)
-    seen = simulate(spec, judged[None], one, start, steps, truth=game.margins[None], target=np.exp(answer)[None])
-    distance = seen.target_distance[0]
-    if rho > 1:
-        distance = distance[: int(np.argmax(distance > 1e-3)) or None]
-    return measured_rate(np.arange(distance.size), distance)
+        away = np.exp(seen.path[0]) - np.exp(answer)
+    return trajectory_rate(away)
 
 
-def measured_rate(steps: NDArray[np.int_], distance: NDArray[np.float64]) -> float | None:
-    """exp of the slope of log distance over the second half of what lies above rounding; None if under ten points.
+def trajectory_rate(away: NDArray[np.float64], every: int = 1) -> float | None:
+    """The rate ρ a step at which displacements from a fixed point, [T, n] taken ``every`` steps, decay (or grow).
 
-    >>> t = np.arange(100)
-    >>> round(measured_rate(t, 0.5 ** t.astype(float)), 9)
-    0.5
+    It is the largest root of the recurrence x_{t+2} = c₁ x_{t+1} + c₀ x_t that fits the later half best: a dominant
+    mode is one real number or a conjugate pair, so order 2 catches it whatever its phase, where the slope of log ‖x_t‖
+    is biased by an oscillation seen for less than a few periods.  None if fewer than ten displacements are useful.
+
+    >>> t = np.arange(60)
+    >>> spiral = 0.9**t * np.array([np.cos(0.1 * t), np.sin(0.1 * t)])
+    >>> round(trajectory_rate(spiral.T), 9)
+    0.9
     """
-    lost = np.flatnonzero(~(distance > FLOOR))
-    end = int(lost[0]) if lost.size else distance.size
-    tail = slice(end // 2, end)
-    if end - end // 2 < 10:
+    size = np.max(np.abs(away), axis=1)
+    growing = size[-1] > size[0]
+    outside = size > LINEAR if growing else ~(size > FLOOR)
+    end = int(np.argmax(outside)) or len(size)
+    tail = away[end // 2 : end]
+    if len(tail) < 10:
         return None
-    t, d = steps[tail].astype(float), np.log(distance[tail])
-    return float(np.exp(np.polyfit(t - t[0], d, 1)[0]))
+    scale = np.max(np.abs(tail[:-2]), axis=1)[:, None]
+    columns = np.stack([(tail[1:-1] / scale).ravel(), (tail[:-2] / scale).ravel()], axis=1)
+    c1, c0 = np.linalg.lstsq(columns, (tail[2:] / scale).ravel(), rcond=1e-12)[0]
+    return float(np.max(np.abs(np.roots([1.0, -c1, -c0]))) ** (1.0 / every))

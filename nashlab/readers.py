@@ -6,21 +6,24 @@
     .soc .soi .toc .toi     PrefLib rankings: the higher ranked wins, a tie is half a win each, unranked is not compared
 
 What a bare matrix means is read off it: diagonal ½ = probabilities; diagonal 0 or empty with negative entries =
-margins; otherwise win counts.
+margins; otherwise win counts, where w_ij is how often row i beat column j.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +35,29 @@ __all__ = ["Kind", "parse_game", "parse_number", "read_game", "read_reference"]
 Kind = Literal["preferences", "wins", "margins"]
 KINDS: tuple[Kind, ...] = ("preferences", "wins", "margins")
 
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
-RATIO = re.compile(r"[+-]?\d+/\d+")
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+RATIO = re.compile(r"[+-]?\d+/0*[1-9]\d*", re.ASCII)
+NUMERIC = re.compile(r"[+-]?(\d[\d./]*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE)
 DIGITS = 400  # of one number: beyond, a cell is a mistake or an attack on the parser
-EXACT_LIMIT = 1000  # responses up to which entries are kept as rationals: above, memory is what matters
+LARGEST = 10**300  # in size: sums and differences of two entries stay finite doubles
+EXACT_LIMIT = 500  # responses up to which entries are kept as rationals (4 s there): above, memory is what matters
 PREFLIB = (".soc", ".soi", ".toc", ".toi")
+HEAD = 2**20  # bytes that tell how large a game a file holds, before the rest of it is read
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a file says, before it is a game.
+
+    cells   rows of Fractions (None: an empty diagonal cell), or a float64 array, [n, n] or [X, n, n].
+    labels  the names of the responses, or None;  kind  what the format says the cells are, or None.
+    extra   ``reference`` and ``weights`` where the file states them.
+    """
+
+    cells: Any
+    labels: Sequence[str] | None = None
+    kind: Kind | None = None
+    extra: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def read_game(source: str, *, kind: str | None = None, fill: str | None = None) -> PreferenceGame:
@@ -50,11 +71,17 @@ def read_game(source: str, *, kind: str | None = None, fill: str | None = None) 
     if source == "-":
         return parse_game(sys.stdin.buffer.read(), "standard input", "", kind=kind, fill=fill)
     path = Path(source)
+    suffix = path.suffix.lower()
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{source}: cannot be read ({error.strerror})") from None
-    return parse_game(data, path.name, path.suffix.lower(), kind=kind, fill=fill)
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            _check_size(_columns(head, suffix))
+            data = head + file.read()
+    except BadInput as error:
+        raise BadInput(f"{path.name}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{source}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    return parse_game(data, path.name, suffix, kind=kind, fill=fill)
 
 
 def parse_game(
@@ -69,52 +96,52 @@ def parse_game(
         raise BadInput(f"kind = {kind!r}, must be one of {', '.join(KINDS)}")
     if fill not in (None, "half"):
         raise BadInput(f"fill = {fill!r}, must be 'half': P + Pᵀ = 1 leaves no other value to a pair that never met")
-    if not data.strip():
-        raise BadInput(f"{name}: is empty")
     try:
-        if suffix == ".npy" or data.startswith(b"\x93NUMPY"):
-            return _npy(data, name, kind, fill)
-        text = _text(data, name)
-        if suffix in PREFLIB or (suffix == "" and text.startswith("# FILE NAME")):
-            return _preflib(text, name, suffix, fill)
-        if suffix == ".json" or (suffix == "" and text.lstrip()[:1] in ("{", "[")):
-            return _json(text, name, kind, fill)
-        return _csv(text, name, kind, fill)
+        return _game(_parse(data, suffix), name, kind, fill)
     except BadInput as error:
-        message = str(error)
-        raise BadInput(message if message.startswith(name) else f"{name}: {message}") from None
+        raise BadInput(f"{name}: {error}") from None
 
 
 def read_reference(source: str, labels: Sequence[str]) -> NDArray[np.float64] | None:
-    """A policy from a file, one number a line or ``label,number`` in any order; None for "uniform"."""
+    """A policy from a file, one number a line or ``label,number`` in any order; None for "uniform".
+
+    Errors: BadInput naming file, line and rule.
+    """
     if source == "uniform":
         return None
     try:
-        text = _text(Path(source).read_bytes(), source)
-    except OSError as error:
-        raise BadInput(f"reference {source}: cannot be read ({error.strerror}); give 'uniform' or a file") from None
-    rows = [row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
+        text = _text(Path(source).read_bytes())
+    except (OSError, ValueError) as error:
+        why = error if isinstance(error, BadInput) else f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise BadInput(f"reference {source}: {why}; give 'uniform' or a file") from None
+    try:
+        return _policy(list(_rows(text, ",")), labels)
+    except BadInput as error:
+        raise BadInput(f"reference {source}: {error}") from None
+
+
+def _policy(rows: list[list[str]], labels: Sequence[str]) -> NDArray[np.float64]:
     if not rows:
-        raise BadInput(f"reference {source}: is empty")
-    values = [float(parse_number(row[-1], f"reference {source}, line {i}")) for i, row in enumerate(rows, 1)]
-    if all(len(row) == 1 for row in rows):
+        raise BadInput("is empty")
+    width = len(rows[0])
+    for line, row in enumerate(rows, 1):
+        if len(row) != width or width > 2:
+            raise BadInput(f"line {line} has {len(row)} cells, must have a number or label,number like every line")
+    values = [float(parse_number(row[-1], f"line {line}")) for line, row in enumerate(rows, 1)]
+    if width == 1:
         if len(values) != len(labels):
-            raise BadInput(f"reference {source}: has {len(values)} numbers, must have {len(labels)}, one a response")
+            raise BadInput(f"has {len(values)} numbers, must have {len(labels)}, one a response")
         return np.array(values)
-    names = [row[0].strip() for row in rows]
-    _match(names, labels, f"reference {source}")
-    by_name = dict(zip(names, values, strict=True))
+    by_name = dict(zip((row[0] for row in rows), values, strict=True))
+    if len(by_name) < len(rows):
+        twice = Counter(row[0] for row in rows).most_common(1)[0][0]
+        raise BadInput(f"{twice!r} occurs more than once, names must differ")
+    if unknown := [x for x in by_name if x not in set(labels)]:
+        known = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
+        raise BadInput(f"{unknown[0]!r} is not a response of the game ({known})")
+    if missing := [x for x in labels if x not in by_name]:
+        raise BadInput(f"{missing[0]!r} is missing, every response needs a number")
     return np.array([by_name[label] for label in labels])
-
-
-def _match(names: Sequence[str], labels: Sequence[str], where: str) -> None:
-    """Refuse names that are not the labels, each once."""
-    if twice := [x for x in names if list(names).count(x) > 1]:
-        raise BadInput(f"{where}: {twice[0]!r} occurs more than once, names must differ")
-    if unknown := [x for x in names if x not in labels]:
-        raise BadInput(f"{where}: {unknown[0]!r} is not a response of the game ({', '.join(labels[:8])}, ...)")
-    if missing := [x for x in labels if x not in names]:
-        raise BadInput(f"{where}: {missing[0]!r} is missing, every response needs a number")
 
 
 # -- numbers and text ------------------------------------------------------------------------------------------------
@@ -126,112 +153,232 @@ def parse_number(text: str, where: str) -> Fraction:
     >>> parse_number("1e-3", "here"), parse_number("5/9", "here")
     (Fraction(1, 1000), Fraction(5, 9))
     """
-    word = text.strip()
+    try:
+        return _fraction(text.strip())
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
+
+
+@functools.lru_cache(maxsize=2**16)  # counts repeat: most cells of a large table are found here
+def _fraction(word: str) -> Fraction:
     if len(word) > DIGITS:
-        raise BadInput(f"{where}: a number of {len(word)} characters, must have at most {DIGITS}")
-    if NUMBER.fullmatch(word):
-        return Fraction(word)
-    if RATIO.fullmatch(word) and int(word.split("/")[1]) != 0:
-        return Fraction(word)
-    raise BadInput(f"{where}: {word[:40]!r} is not a finite number")
+        raise BadInput(f"a number of {len(word)} characters, must have at most {DIGITS}")
+    # the pattern bounds the exponent: Fraction("1e999999999") would compute for hours
+    if not (NUMBER.fullmatch(word) or RATIO.fullmatch(word)):
+        raise BadInput(f"{word[:40]!r} is not a finite number" if word else "is empty, must be a number")
+    value = Fraction(word)
+    if value and not Fraction(1, LARGEST) < abs(value) < LARGEST:
+        raise BadInput(f"{word[:40]} is not a usable number, must be 0 or between 1e-300 and 1e300 in size")
+    return value
 
 
-def _text(data: bytes, name: str) -> str:
+def _text(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{name}: is not UTF-8 text (byte {error.start})") from None
+        raise BadInput(f"is not UTF-8 text (byte {error.start})") from None
+
+
+def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    """The rows that are not blank, cells stripped; a blank as delimiter stands for any white space."""
+    for row in text.splitlines() if delimiter == " " else _csv_rows(text, delimiter):
+        cells = [cell.strip() for cell in (row.split() if isinstance(row, str) else row)]
+        if any(cells):
+            yield cells
+
+
+def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    except csv.Error as error:
+        raise BadInput(f"is not a table ({error})") from None
+
+
+def _delimiter(line: str) -> str:
+    delimiter = max(",;\t", key=line.count)
+    return delimiter if delimiter in line else " "
+
+
+def _columns(head: bytes, suffix: str) -> int:
+    """How many responses the first bytes of a file declare, at least; 0 where they do not say."""
+    if head.startswith(b"\x93NUMPY"):
+        shape = _npy_header(head)[0]
+        return int(shape[-1]) if len(shape) >= 2 else 0
+    text = head.decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
+    if suffix in PREFLIB or text.startswith("# FILE NAME"):
+        declared = re.search(r"^# NUMBER ALTERNATIVES: *(\d{1,18})", text, re.MULTILINE)
+        return int(declared[1]) if declared else 0
+    if text[:1] in ("{", "["):
+        row = re.search(r"\[\s*\[[^\[\]]*", text)
+        return row[0].count(",") + 1 if row else 0
+    line = text.split("\n", 1)[0]
+    delimiter = _delimiter(line)
+    if delimiter == " ":
+        return len(line.split())
+    return line.count(delimiter) + (not line.startswith(delimiter))  # an empty corner is no response
+
+
+def _check_size(n: int) -> None:
+    if n * n * 8 > MEMORY_LIMIT:
+        raise too_large(n)
+
+
+# -- one format each: bytes or text -> Table -------------------------------------------------------------------------
+
+
+def _parse(data: bytes, suffix: str) -> Table:
+    if not data.strip():
+        raise BadInput("is empty")
+    if suffix == ".npy" or data.startswith(b"\x93NUMPY"):
+        return _npy(data)
+    text = _text(data)
+    if suffix in PREFLIB or (suffix == "" and text.startswith("# FILE NAME")):
+        return _preflib(text, suffix)
+    if suffix == ".json" or (suffix == "" and text.lstrip()[:1] in ("{", "[")):
+        return _json(text)
+    return _delimited(text)
+
+
+def _delimited(text: str) -> Table:
+    """A matrix or a comparison log; which borders of the matrix are labels is told by its shape."""
+    delimiter = _delimiter(text.lstrip().split("\n", 1)[0])
+    first = next(_rows(text, delimiter), None)
+    if first is None:
+        raise BadInput("holds no numbers")
+    header = [cell.lower() for cell in first]
+    if {"winner", "loser"} <= set(header):
+        return _log(text, header, delimiter)
+    top, left = _borders(_rows(text, delimiter))
+    rows = _rows(text, delimiter)
+    if top is not None:
+        next(rows)
+    start = 0 if left is None else 1
+    n = len(first) - start
+    labels = top or left
+    if top and left and top != left:
+        i = next(i for i in range(n) if top[i] != left[i])
+        raise BadInput(f"column {i + 1} is called {top[i]!r} and row {i + 1} {left[i]!r}, must be the same response")
+    return Table(_numbers((row[start:] for row in rows), n), labels)
+
+
+def _borders(rows: Iterable[list[str]]) -> tuple[list[str] | None, list[str] | None]:
+    """(labels above the columns, labels left of the rows) of a table, None where it has none.
+
+    In a square table whose corner is empty the border may be names or numbers: it is labels if it is not numeric, if
+    it reads the same above and left, or if the diagonal is not empty all along.
+    """
+    first: list[str] = []
+    left: list[str] = []
+    diagonal = False  # is any cell of it filled?
+    for i, row in enumerate(rows):
+        first = first or row
+        if len(row) != len(first):
+            raise BadInput(f"row {i + 1} has {len(row)} cells, must have {len(first)} like the first")
+        left.append(row[0])
+        diagonal = diagonal or (i < len(row) and bool(row[i]))
+    height, width = len(left), len(first)
+    if height == width + 1:
+        return first, None
+    if width == height + 1:
+        return None, left
+    if height != width:
+        raise BadInput(f"has {height} rows and {width} columns, must be square")
+    border = first[1:] + left[1:]
+    named = any(cell and not _numeric(cell) for cell in border) or (bool(first[0]) and not _numeric(first[0]))
+    alike = first[1:] == left[1:] and len(set(first)) == width
+    if height > 1 and (named or (not first[0] and (alike or diagonal))):
+        return first[1:], left[1:]
+    return None, None
 
 
 def _numeric(cell: str) -> bool:
-    word = cell.strip()
-    return bool(NUMBER.fullmatch(word) or RATIO.fullmatch(word))
+    """Was it meant as a number, even one that is refused: a border of such cells holds no names."""
+    return bool(NUMERIC.fullmatch(cell))
 
 
-# -- one format each -------------------------------------------------------------------------------------------------
+def _numbers(rows: Iterable[Sequence[Any]], n: int, where: str = "") -> Any:
+    """n rows of n texts as Fractions (an empty diagonal cell is None), or as float64 beyond the exact limit.
+
+    ``rows`` may be an iterator: a large table is never held as text cells.
+    """
+    if n > EXACT_LIMIT:
+        _check_size(n)
+        values = np.zeros((n, n))
+        for i, row in enumerate(rows):
+            values[i] = [float(x) if x is not None else 0.0 for x in _row(row, i, where)]
+        return values
+    return [_row(row, i, where) for i, row in enumerate(rows)]
 
 
-def _csv(text: str, name: str, kind: str | None, fill: str | None) -> PreferenceGame:
-    first = text.lstrip().split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    try:
-        rows = [[c.strip() for c in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter)]
-    except csv.Error as error:
-        raise BadInput(f"not a table ({error})") from None
-    rows = [row for row in rows if any(row)]
-    header = [cell.lower() for cell in rows[0]]
-    if {"winner", "loser"} <= set(header):
-        return _log(rows[1:], header, name, fill)
-    if len(rows[0]) ** 2 * 8 > MEMORY_LIMIT:
-        raise too_large(len(rows[0]))
-    body, columns, lines = _split_labels(rows)
-    labels = columns or lines
-    if columns and lines and columns != lines:
-        i = next(i for i, (c, r) in enumerate(zip(columns, lines, strict=True)) if c != r)
-        raise BadInput(
-            f"column {i + 1} is called {columns[i]!r} and row {i + 1} {lines[i]!r}, must be the same response"
-        )
-    entries = [
-        [
-            Fraction(0) if i == j and not cell else parse_number(cell, f"row {i + 1}, column {j + 1}")
-            for j, cell in enumerate(row)
-        ]
-        for i, row in enumerate(body)
+def _row(row: Sequence[Any], i: int, where: str) -> list[Fraction | None]:
+    return [
+        None
+        if i == j and cell in ("", None)
+        else parse_number(cell if isinstance(cell, str) else repr(cell), f"{where}row {i + 1}, column {j + 1}")
+        for j, cell in enumerate(row)
     ]
-    return _game(entries, labels, name, kind, fill)
 
 
-def _split_labels(rows: list[list[str]]) -> tuple[list[list[str]], list[str] | None, list[str] | None]:
-    """(the n×n cells, column labels, row labels) of a table whose shape says which labels it has."""
-    height, width = len(rows), max(len(row) for row in rows)
-    ragged = next((i for i, row in enumerate(rows, 1) if len(row) != width), None)
-    if ragged is not None:
-        raise BadInput(f"row {ragged} has {len(rows[ragged - 1])} cells, must have {width} like the others")
-    if height == width + 1:
-        return rows[1:], rows[0], None
-    if width == height + 1:
-        return [row[1:] for row in rows], None, [row[0] for row in rows]
-    if height != width:
-        raise BadInput(f"has {height} rows and {width} columns, must be square")
-    border = rows[0][1:] + [row[0] for row in rows[1:]]
-    named = any(cell and not _numeric(cell) for cell in border) or (height > 1 and not _numeric(rows[0][0] or "0"))
-    # an empty corner: the corner of a table with numeric labels, unless the whole diagonal is empty
-    corner = height > 1 and not rows[0][0] and any(rows[i][i] for i in range(height))
-    if named or corner:
-        return [row[1:] for row in rows[1:]], rows[0][1:], [row[0] for row in rows[1:]]
-    return rows, None, None
+def _log(text: str, header: list[str], delimiter: str) -> Table:
+    """A comparison log: one line a judgment; equal lines are counted before anything is looked at."""
+    names = ("winner", "loser", "weight") if "weight" in header else ("winner", "loser")
+    places = [header.index(name) for name in names]
+    pick: Callable[[list[str]], tuple[str, ...]] = itemgetter(*places)
 
+    def lines() -> Iterator[list[str]]:
+        found = filter(None, _csv_rows(text, delimiter))
+        next(row for row in found if [cell.strip().lower() for cell in row] == header)
+        return found
 
-def _log(rows: list[list[str]], header: list[str], name: str, fill: str | None) -> PreferenceGame:
-    """A comparison log: one line a judgment."""
-    winner, loser = header.index("winner"), header.index("loser")
-    weight = header.index("weight") if "weight" in header else None
-    counts: defaultdict[tuple[str, str], Fraction | int] = defaultdict(int)
-    needed = max(winner, loser, weight or 0)
-    for line, row in enumerate(rows, 2):
-        if len(row) <= needed or not row[winner] or not row[loser]:
-            raise BadInput(f"line {line}: has no winner or no loser")
-        if row[winner] == row[loser]:
-            raise BadInput(f"line {line}: {row[winner]!r} is compared with itself")
-        counts[row[winner], row[loser]] += 1 if weight is None else parse_number(row[weight], f"line {line}, weight")
-    labels = list(dict.fromkeys(x for pair in counts for x in pair))
-    if not labels:
-        raise BadInput("holds no comparison, only a header")
-    if len(labels) ** 2 * 8 > MEMORY_LIMIT:
-        raise too_large(len(labels))
-    index = {label: i for i, label in enumerate(labels)}
-    wins = _zeros(len(labels))
-    for (first, second), count in counts.items():
-        wins[index[first]][index[second]] += count
-    return _game(wins, labels, name, "wins", fill)
-
-
-def _json(text: str, name: str, kind: str | None, fill: str | None) -> PreferenceGame:
-    def number(word: str) -> Fraction:
-        return parse_number(word, "a number")
+    def refuse(why: str, fault: Callable[[list[str]], bool]) -> NoReturn:
+        line = next(i for i, row in enumerate(lines(), 1) if fault(row))
+        raise BadInput(f"judgment {line}: {why}")
 
     try:
-        content = json.loads(text, parse_float=number, parse_int=number, parse_constant=number)
+        seen = Counter(map(pick, lines()))
+    except IndexError:
+        refuse(f"has fewer cells than the header ({', '.join(header)})", lambda row: len(row) <= max(places))
+    counts: defaultdict[tuple[str, str], Fraction] = defaultdict(Fraction)
+    for key, times in seen.items():
+        if not any(map(str.strip, key)):
+            continue  # a blank line with its delimiters
+        try:
+            winner, loser, weight = _judgment(*key)
+        except BadInput as error:
+            refuse(str(error), functools.partial(lambda key, row: pick(row) == key, key))
+        counts[winner, loser] += times * weight
+    return _counted(counts)
+
+
+def _judgment(winner: str, loser: str, weight: str = "1") -> tuple[str, str, Fraction]:
+    winner, loser = winner.strip(), loser.strip()
+    if not winner or not loser:
+        raise BadInput("has no winner or no loser")
+    if winner == loser:
+        raise BadInput(f"{winner!r} is compared with itself")
+    value = parse_number(weight, "weight")
+    if value < 0:
+        raise BadInput(f"weight = {weight.strip()}, must be at least 0")
+    return winner, loser, value
+
+
+def _counted(counts: Mapping[tuple[str, str], Fraction]) -> Table:
+    """Win counts of pairs of names; responses in the order in which they first occur."""
+    index = {label: i for i, label in enumerate(dict.fromkeys(x for pair in counts for x in pair))}
+    n = len(index)
+    if n == 0:
+        raise BadInput("holds no comparison, only a header")
+    _check_size(n)
+    wins: Any = [[Fraction(0)] * n for _ in range(n)] if n <= EXACT_LIMIT else np.zeros((n, n))
+    for (winner, loser), count in counts.items():
+        wins[index[winner]][index[loser]] = count
+    return Table(wins, list(index), "wins")
+
+
+def _json(text: str) -> Table:
+    try:
+        # numbers stay text until it is known what they are: 0.1 is a tenth here
+        content = json.loads(text.lstrip("\ufeff"), parse_float=str, parse_int=str, parse_constant=str)
     except (json.JSONDecodeError, RecursionError) as error:
         raise BadInput(f"is not JSON ({error})") from None
     if isinstance(content, list):
@@ -241,120 +388,169 @@ def _json(text: str, name: str, kind: str | None, fill: str | None) -> Preferenc
     given = [k for k in KINDS if k in content]
     if len(given) > 1 or (not given and "matrix" not in content):
         raise BadInput(f"has {' and '.join(given) or 'no matrix'}, must have one of {', '.join(KINDS)}")
-    if given and kind not in (None, given[0]):
-        raise BadInput(f"kind = {kind!r} contradicts the file, which holds {given[0]}")
-    matrix = content[given[0] if given else "matrix"]
     labels = content.get("labels")
     if labels is not None and not (isinstance(labels, list) and all(isinstance(x, str) for x in labels)):
-        raise BadInput("labels must be a list of strings")
-    extra = {key: _floats(content[key], key) for key in ("reference", "weights") if content.get(key) is not None}
-    return _game(matrix, labels, name, given[0] if given else kind, fill, extra)
+        raise BadInput("labels must be a list of names")
+    extra = {key: _values(content[key], key) for key in ("reference", "weights") if content.get(key) is not None}
+    return Table(_nested(content[given[0] if given else "matrix"]), labels, given[0] if given else None, extra)
 
 
-def _floats(value: Any, argument: str) -> NDArray[np.float64]:
+def _nested(matrix: Any) -> Any:
+    """[[...]] exactly, [[[...]]] as float64."""
+    if not isinstance(matrix, list) or not all(isinstance(row, list) for row in matrix):
+        raise BadInput("the matrix must be a list of rows")
+    if matrix and all(row and all(isinstance(x, list) for x in row) for row in matrix):
+        prompts = [_square(prompt, f"prompt {x}, ") for x, prompt in enumerate(matrix)]
+        if len({len(rows) for rows in prompts}) > 1:
+            raise BadInput("every prompt must have as many responses as the first (pad it, with reference 0)")
+        return np.array([[[float(x or 0) for x in row] for row in rows] for rows in prompts])
+    return _square(matrix, "")
+
+
+def _square(rows: list[Any], where: str) -> Any:
+    n = len(rows)
+    for i, row in enumerate(rows):
+        if len(row) != n:
+            raise BadInput(f"{where}row {i + 1} has {len(row)} entries, must have {n} like the number of rows")
+    return _numbers(rows, n, where)
+
+
+def _values(value: Any, argument: str) -> NDArray[np.float64]:
+    """A list of numbers, or a list of such lists."""
+    if not isinstance(value, list) or not value:
+        raise BadInput(f"{argument} must be a list of numbers")
+    if all(isinstance(row, list) for row in value):
+        parts = [_values(row, argument) for row in value]
+        if len({part.shape for part in parts}) > 1 or parts[0].ndim > 1:
+            raise BadInput(f"{argument} must hold rows of equal length")
+        return np.array(parts)
+    return np.array(
+        [float(parse_number(x if isinstance(x, str) else repr(x), f"{argument}[{i}]")) for i, x in enumerate(value)]
+    )
+
+
+def _npy(data: bytes) -> Table:
+    shape, dtype = _npy_header(data)
+    if dtype.kind not in "iuf":
+        raise BadInput(f"holds {dtype}, must hold real numbers")
+    count = float(np.prod([float(k) for k in shape]))
+    if len(shape) >= 2 and 8 * count > MEMORY_LIMIT:
+        raise too_large(int(shape[-1]))
+    if dtype.itemsize * count > len(data):
+        raise BadInput(f"is cut off: shape {shape} needs more bytes than there are")
     try:
-        return np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise BadInput(f"{argument} must be a list of numbers") from None
+        array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # the format module raises whatever a broken file makes it raise
+        raise BadInput(f"is not a NumPy array file ({error})") from None
+    if array.dtype.kind == "f" or array.size > EXACT_LIMIT**2:
+        with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes inf or nan, and is refused as that
+            array = array.astype(np.float64)
+    return Table(array)
 
 
-def _npy(data: bytes, name: str, kind: str | None, fill: str | None) -> PreferenceGame:
+def _npy_header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(stream)
-        if dtype.kind not in "iuf":
-            raise BadInput(f"holds {dtype}, must hold real numbers")
-        if len(shape) in (2, 3) and 8.0 * np.prod([float(k) for k in shape]) > MEMORY_LIMIT:
-            raise too_large(shape[-1])
-        if dtype.itemsize * np.prod([float(k) for k in shape]) > len(data):
-            raise BadInput(f"is cut off: shape {shape} needs more bytes than there are")
-        array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except BadInput:
-        raise
     except Exception as error:  # the format module raises whatever a broken header makes it raise
         raise BadInput(f"is not a NumPy array file ({error})") from None
-    return _game(array, None, name, kind, fill)
+    return shape, dtype
 
 
-def _preflib(text: str, name: str, suffix: str, fill: str | None) -> PreferenceGame:
+def _preflib(text: str, suffix: str) -> Table:
     from preflibtools.instances import OrdinalInstance
 
     declared = re.search(r"^# DATA TYPE: *(\w+)", text, re.MULTILINE)
-    number = re.search(r"^# NUMBER ALTERNATIVES: *(\d+)", text, re.MULTILINE)
-    if number and int(number[1][:12]) ** 2 * 8 > MEMORY_LIMIT:
-        raise too_large(int(number[1][:12]))
+    _check_size(_columns(text.encode(errors="replace"), ".soc"))
     instance = OrdinalInstance()
     try:
-        instance.parse_str(text, suffix.lstrip(".") or (declared[1] if declared else ""))
+        # autocorrect: an order that occurs on two lines is counted on both, equal names are told apart
+        instance.parse_str(text, suffix.lstrip(".") or (declared[1] if declared else ""), autocorrect=True)
         names: dict[int, str] = dict(instance.alternatives_name)
         ballots = [(order, int(instance.multiplicity[order])) for order in instance.orders]
     except Exception as error:  # the parser raises whatever a broken line makes it raise
         raise BadInput(f"is not a PrefLib ordinal file ({type(error).__name__}: {error})") from None
     if not names or not ballots:
         raise BadInput("holds no ranking")
+    if min(voters for _, voters in ballots) < 0 or sum(voters for _, voters in ballots) > 2**50:
+        raise BadInput("the number of voters of an order must be at least 0, and at most 2^50 in all")
+    points = _points(names, ballots)
+    small = len(names) <= EXACT_LIMIT
+    return Table(
+        [[Fraction(int(v), 2) for v in row] for row in points] if small else points / 2, [*names.values()], "wins"
+    )
+
+
+def _points(names: Mapping[int, str], ballots: Iterable[tuple[Any, int]]) -> NDArray[np.int64]:
+    """Twice the wins of each pair, so that a tie is a whole number too; [n, n]."""
     row = {alternative: i for i, alternative in enumerate(names)}
-    twice = np.zeros((len(names), len(names)), dtype=np.int64)  # two points a win, so that a tie is one each
+    points = np.zeros((len(names), len(names)), dtype=np.int64)
     for order, voters in ballots:
         place = np.full(len(names), -1, dtype=np.int64)
         for rank, group in enumerate(order):
             for alternative in group:
                 if alternative not in row:
-                    raise BadInput(f"ranks {alternative}, which is no alternative of the file")
+                    raise BadInput(f"ranks alternative {alternative}, which has no # ALTERNATIVE NAME line")
+                if place[row[alternative]] >= 0:
+                    raise BadInput(f"ranks alternative {alternative} twice in one order, must be at most once")
                 place[row[alternative]] = rank
-        ranked = place >= 0
-        both = ranked[:, None] & ranked[None, :]
-        twice += voters * both * (2 * (place[:, None] < place[None, :]) + (place[:, None] == place[None, :]))
-    np.fill_diagonal(twice, 0)
-    labels = [names[a] for a in row]
-    if len(set(labels)) < len(labels):
-        labels = [f"{label} ({a})" for a, label in names.items()]
-    wins = [[Fraction(int(v), 2) for v in line] for line in twice] if len(names) <= EXACT_LIMIT else twice / 2
-    return _game(wins, labels, name, "wins", fill)
+        seen = np.flatnonzero(place >= 0)
+        better, equal = np.less.outer(place[seen], place[seen]), np.equal.outer(place[seen], place[seen])
+        points[np.ix_(seen, seen)] += voters * (2 * better + equal)
+    np.fill_diagonal(points, 0)
+    return points
 
 
 # -- what the numbers mean ---------------------------------------------------------------------------------------------
 
 
-def _zeros(n: int) -> Any:
-    """An n×n table to count in: rationals where the size allows them."""
-    return [[Fraction(0)] * n for _ in range(n)] if n <= EXACT_LIMIT else np.zeros((n, n))
-
-
-def _game(
-    matrix: Any,
-    labels: Sequence[str] | None,
-    name: str,
-    kind: str | None,
-    fill: str | None,
-    extra: Mapping[str, NDArray[np.float64]] | None = None,
-) -> PreferenceGame:
-    if not isinstance(matrix, np.ndarray) and len(matrix) > EXACT_LIMIT:
-        matrix = _floats(matrix, kind or "matrix")
-    kind = kind or _kind_of(matrix)
-    common: dict[str, Any] = {"labels": labels, "name": Path(name).stem, "source": name, **(extra or {})}
+def _game(table: Table, name: str, kind: str | None, fill: str | None) -> PreferenceGame:
+    if table.kind is not None and kind not in (None, table.kind):
+        raise BadInput(f"kind = {kind!r} contradicts the file, which holds {table.kind}")
+    kind = table.kind or kind or _kind_of(_floats(table.cells, "matrix"))
+    if fill is not None and kind != "wins":
+        raise BadInput(f"fill = {fill!r} is for win counts, the file holds {kind}")
+    cells = table.cells
+    if not isinstance(cells, np.ndarray):
+        empty = Fraction(1, 2) if kind == "preferences" else Fraction(0)
+        cells = [[empty if x is None else x for x in row] for row in cells]
+    _floats(cells, kind)
+    common: dict[str, Any] = {"labels": table.labels, "name": Path(name).stem, "source": name, **table.extra}
     if kind == "wins":
-        return PreferenceGame.from_wins(matrix, fill=Fraction(1, 2) if fill else None, **common)
-    build: Callable[..., PreferenceGame] = (
-        PreferenceGame.from_preferences if kind == "preferences" else PreferenceGame.from_margins
-    )
-    return build(matrix, **common)
+        return PreferenceGame.from_wins(cells, fill=Fraction(1, 2) if fill else None, **common)
+    if kind == "preferences":
+        return PreferenceGame.from_preferences(cells, **common)
+    return PreferenceGame.from_margins(cells, **common)
 
 
-def _kind_of(matrix: Any) -> Kind:
+def _floats(cells: Any, argument: str) -> NDArray[np.float64]:
+    """The cells as float64, refused where one is not finite or too large to be added to another."""
+    if not isinstance(cells, np.ndarray):
+        cells = [[0 if x is None else x for x in row] for row in cells]
+    values = np.asarray(cells, dtype=np.float64)
+    bad = ~(np.abs(values) < LARGEST)
+    if np.any(bad):
+        i = tuple(int(k) for k in np.argwhere(bad)[0])
+        entry = ", ".join(map(str, i))
+        raise BadInput(f"{argument}[{entry}] = {values[i]:g}, must be finite and below 1e300 in size")
+    return values
+
+
+def _kind_of(values: NDArray[np.float64]) -> Kind:
     """Probabilities have ½ on the diagonal, margins are negative somewhere, win counts are neither."""
-    values = _floats(matrix, "matrix")
-    if values.ndim not in (2, 3) or values.shape[-1] != values.shape[-2]:
-        raise BadInput(f"matrix has shape {values.shape}, must be square ([n, n] or [X, n, n])")
+    if values.ndim not in (2, 3) or values.shape[-1] != values.shape[-2] or values.size == 0:
+        raise BadInput(f"the matrix has shape {values.shape}, must be square ([n, n] or [X, n, n], n ≥ 1)")
     diagonal = np.diagonal(values, axis1=-2, axis2=-1)
     if np.all(diagonal == 0.5):
         return "preferences"
     if np.any(diagonal != 0):
-        i = int(np.argwhere(np.atleast_2d(diagonal != 0))[0][-1])
+        where = tuple(int(k) for k in np.argwhere(diagonal != 0)[0])
+        entry = ", ".join(map(str, (*where, where[-1])))
         raise BadInput(
-            f"matrix[{i}, {i}] = {np.atleast_2d(diagonal)[0][i]:g}: a diagonal of ½ means probabilities, "
-            "of 0 (or empty) margins or win counts; this is neither"
+            f"matrix[{entry}] = {diagonal[where]:g}: a diagonal of ½ means probabilities, of 0 (or empty) margins or "
+            "win counts; this is neither"
         )
     if values.size > 1 and not np.any(values):
         raise BadInput("the matrix is all zero: margins of a tie, or no comparison at all? say which with --kind")

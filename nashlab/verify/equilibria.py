@@ -267,7 +267,7 @@ def _linear_programme(margins: Array) -> tuple[float, Array]:
 
 @claim(
     "E6b",
-    "a small gap does not certify π: scales 1e-12 to 1e12 give the same lottery, and the trap's answer is its fourth row",
+    "a small gap does not certify π: any scale of A has the same lottery, and the trap's answer is its fourth row",
     tolerance=1e-12,
     because="scaling by a power of ten rounds each margin once",
     twin="the policy that the gap alone would accept (uniform on rock, paper, scissors, gap 1e-7)",
@@ -420,7 +420,7 @@ def n15(cases: Cases, twin: bool) -> Iterator[Observation]:
     "N16",
     "‖q_P − q_Q‖₁ ≤ ‖P − Q‖_max/(√3 τ); ‖q_τ − q_τ'‖₁ ≤ |1/τ − 1/τ'|/√12; derivatives equal finite differences",
     tolerance=2e-6,
-    because="central differences of step 1e-5·τ: truncation 1e-8 relative, rounding 1e-12/1e-6; inequalities hold to 1e-12",
+    because="central differences of step 1e-5·τ: truncation 1e-8 relative, rounding 1e-12/1e-6",
     twin="the derivative for P alone, its mirror entry p(y' ≻ y) = 1 − p(y ≻ y') left in place",
 )
 def n16(cases: Cases, twin: bool) -> Iterator[Observation]:
