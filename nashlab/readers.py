@@ -443,7 +443,9 @@ def _npy(data: bytes) -> Table:
     except Exception as error:  # the format module raises whatever a broken file makes it raise
         raise BadInput(f"is not a NumPy array file ({error})") from None
     if array.dtype.kind == "f" or array.size > EXACT_LIMIT**2:
-        with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes inf or nan, and is refused as that
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # what does not fit becomes inf or nan, and is refused as that
             array = array.astype(np.float64)
     return Table(array)
 

@@ -92,7 +92,7 @@ class Observation(NamedTuple):
     """What a check saw on one case: its error, and how to see it again (built only when it is needed)."""
 
     error: float
-    describe: Callable[[], Mapping[str, Any]] = dict
+    describe: Callable[..., Mapping[str, Any]] = dict  # called without arguments
     witness: bool = False  # a shrunk counterexample to keep in the report even when the claim passes
 
 

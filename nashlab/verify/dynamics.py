@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.algorithm import AlgorithmSpec, Problem, Setting
+from nashlab.algorithm import AlgorithmSpec, Problem, Setting, State
 from nashlab.algorithms import REGISTRY
 from nashlab.arrays import geometric_mixture, kl, log_softmax
 from nashlab.environment import ExactEnvironment
@@ -30,7 +30,8 @@ def _step(spec: AlgorithmSpec, case: Case, step_size: float, steps: int = 1, bet
     """The log-policies of a run of the library's algorithm, after each step."""
     log_mu = case.game.log_reference
     setting = Setting(log_mu, log_mu, case.temperature, step_size, beta, 0.0)
-    environment, state = ExactEnvironment(case.game.margins), spec.start(case.log_policy)
+    environment = ExactEnvironment(case.game.margins)
+    state: State = spec.start(case.log_policy)
     for t in range(steps):
         state = spec.step(state, setting._replace(time=float(t)), environment)
         yield np.asarray(spec.answer(state, setting._replace(time=float(t + 1))))
@@ -583,7 +584,8 @@ def sppo(cases: Cases, twin: bool) -> Iterator[Observation]:
         game, step, steps = case.game, 0.5, 200
         uniform = np.full(game.n, -np.log(game.n))
         start = case._replace(log_policy=uniform, game=game.with_reference(None))
-        environment, state = ExactEnvironment(game.margins), REGISTRY["sppo"].start(uniform)
+        environment = ExactEnvironment(game.margins)
+        state: State = REGISTRY["sppo"].start(uniform)
         setting = Setting(uniform, uniform, 1.0, step, 0.0, 0.0)
         for t in range(steps):
             state = REGISTRY["sppo"].step(state, setting._replace(time=float(t)), environment)

@@ -207,9 +207,9 @@ def _reverse_projection(vertices: tuple[tuple[Fraction, ...], ...], mu: Array, r
 
 @claim(
     "E6",
-    "the maximal lottery x ≥ 0, Ax ≤ 0, Σx = 1 exists, found exactly; the value is ½; uniqueness is proved",
-    tolerance=1e-9,
-    because="HiGHS solves the linear programme to 1e-9; our own answer is exact where the game is",
+    "the maximal lotteries {x ≥ 0, Ax ≤ 0, Σx = 1}: exact, all vertices of the face, uniqueness proved; the value is ½",
+    tolerance=0.0,
+    because="rational arithmetic throughout: known answers, KKT conditions, and every vertex found by enumeration",
     twin="the equilibrium with 1e-6 of its mass moved from its first response to the next",
 )
 def e6(cases: Cases, twin: bool) -> Iterator[Observation]:
@@ -218,7 +218,6 @@ def e6(cases: Cases, twin: bool) -> Iterator[Observation]:
         if game.exact is None:
             continue
         answer = maximal_lottery(game)
-        assert answer.policy_exact is not None or answer.unique is False
         policy = list(answer.policy_exact or ())
         if twin and policy:
             moved = next(i for i, p in enumerate(policy) if p > 0)
@@ -234,35 +233,44 @@ def e6(cases: Cases, twin: bool) -> Iterator[Observation]:
         if entry.lottery is not None and policy:
             off = max(off, float(sum(abs(p - q) for p, q in zip(policy, entry.lottery, strict=True))))
         yield Observation(off, lambda game=game: {"game": game.name, "margins": game.margins.tolist()})
-    for case in cases.random("E6", max_n=9, share=0.25):
-        answer = maximal_lottery(case.game, exact=True)
-        log_policy = answer.log_policy
-        value, policy = _linear_programme(case.game.margins)
-        off = abs(value) + (_distance(log_policy, policy) if answer.unique else 0.0)
-        if twin:
-            continue
-        # solvers to 1e-9 of a game whose smallest relevant margins are of size max|A|
-        near = off <= 1e-5 or not answer.unique
-        yield Observation(0.0 if near else off, case.describe)
+    if twin:
+        return
+    rng = cases.rng("E6")
+    for _ in range(max(10, cases.samples // 4)):
+        n = int(rng.integers(1, 5))
+        whole = np.triu(rng.integers(-2, 3, (n, n)), 1)
+        game = PreferenceGame.from_margins(whole - whole.T, name="small integers")
+        answer = maximal_lottery(game)
+        found = set(answer.face.vertices) if answer.face else {answer.policy_exact}
+        off = 0.0 if found == _all_vertices((whole - whole.T).tolist()) else 1.0
+        yield Observation(off, Case(game, 0.0, game.log_reference).describe)
 
 
-def _linear_programme(margins: Array) -> tuple[float, Array]:
-    """(value − ½ in units of the largest margin, log x) from HiGHS."""
-    from scipy.optimize import linprog
+def _all_vertices(a: list[list[int]]) -> set[tuple[Fraction, ...]]:
+    """Every vertex of {x ≥ 0, Ax ≤ 0, Σx = 1}: all choices of n − 1 tight inequalities, solved by elimination."""
+    n = len(a)
+    rows = [[int(i == j) for j in range(n)] for i in range(n)] + [[-v for v in row] for row in a]
+    found = set()
+    for tight in itertools.combinations(rows, n - 1):
+        x = _eliminate([[*map(Fraction, row), Fraction(0)] for row in tight] + [[Fraction(1)] * (n + 1)])
+        if x is not None and all(sum(c * v for c, v in zip(row, x, strict=True)) >= 0 for row in rows):
+            found.add(tuple(x))
+    return found
 
-    n = len(margins)
-    a = margins / np.max(np.abs(margins))
-    # max v subject to (xᵀA)_y ≥ v for all y
-    solved = linprog(
-        np.r_[np.zeros(n), -1.0],
-        A_ub=np.c_[a, np.ones(n)],  # −(xᵀA)_y + v ≤ 0 and xᵀA = −Ax
-        b_ub=np.zeros(n),
-        A_eq=np.r_[np.ones(n), 0.0][None, :],
-        b_eq=[1.0],
-        bounds=[(0, None)] * n + [(None, None)],
-    )
-    with np.errstate(divide="ignore"):
-        return float(solved.fun), np.log(np.maximum(solved.x[:n], 0.0))
+
+def _eliminate(system: list[list[Fraction]]) -> list[Fraction] | None:
+    """The solution of a square system [M | b], or None if M is singular."""
+    n = len(system)
+    for k in range(n):
+        pivot = next((r for r in range(k, n) if system[r][k] != 0), None)
+        if pivot is None:
+            return None
+        system[k], system[pivot] = system[pivot], system[k]
+        system[k] = [v / system[k][k] for v in system[k]]
+        for r in range(n):
+            if r != k and system[r][k] != 0:
+                system[r] = [u - system[r][k] * v for u, v in zip(system[r], system[k], strict=True)]
+    return [row[n] for row in system]
 
 
 @claim(
