@@ -173,11 +173,11 @@ def _duplicated(rows: Rows, copies: Sequence[int]) -> list[list[Fraction]]:
     return [[Fraction(rows[i][j]) for j in copies] for i in copies]
 
 
-def _direct_sum(first: Rows, second: Rows) -> list[list[Fraction]]:
-    """Both games side by side, every cross comparison even."""
+def _above(margin: Fraction, first: Rows, second: Rows) -> list[list[Fraction]]:
+    """Both games side by side, every response of the first ahead of every one of the second by ``margin``."""
     k, m = len(first), len(second)
-    zero = [Fraction(0)]
-    return [[*map(Fraction, row), *zero * m] for row in first] + [[*zero * k, *map(Fraction, row)] for row in second]
+    upper = [[*map(Fraction, row), *[margin] * m] for row in first]
+    return upper + [[*[-margin] * k, *map(Fraction, row)] for row in second]
 
 
 def rater_population(epsilon: Fraction | int) -> PreferenceGame:
@@ -373,7 +373,7 @@ _ENTRIES = (
         "rps-and-loser",
         "rock, paper, scissors beside a pair whose first beats its second: two components, one of them a point",
         "theory E6",
-        lambda: _margins(_direct_sum(ROCK_PAPER_SCISSORS, [[0, HALF], [-HALF, 0]])),
+        lambda: _margins(_above(Fraction(0), ROCK_PAPER_SCISSORS, [[0, HALF], [-HALF, 0]])),
         _fractions("1/4", "1/4", "1/4", "1/4", 0),
     ),
     Entry(
@@ -399,9 +399,16 @@ _ENTRIES = (
     ),
     Entry(
         "condorcet",
-        "a Condorcet winner above a cycle",
+        "a Condorcet winner by 7 to 3 above a cycle of certain wins: it takes all, however narrow its victories",
         "Condorcet 1785",
-        lambda: _margins(compose([[0, Fraction(1, 5)], [Fraction(-1, 5), 0]], ROCK_PAPER_SCISSORS)),
+        lambda: _margins(_above(Fraction(1, 5), [[0]], ROCK_PAPER_SCISSORS)),
+        _fractions(1, 0, 0, 0),
+    ),
+    Entry(
+        "top-cycle",
+        "two cycles, each of the first beats each of the second by 7 to 3: the first is the support",
+        "after Smith 1973",
+        lambda: _margins(_above(Fraction(1, 5), ROCK_PAPER_SCISSORS, ROCK_PAPER_SCISSORS)),
         _fractions("1/3", "1/3", "1/3", 0, 0, 0),
     ),
     Entry(

@@ -157,13 +157,15 @@ def test_restricted_elo_prefers_what_the_reward_does_not() -> None:
             assert float(HALF + exact[i][j]) == pytest.approx(1 / (1 + math.exp(rewards[j] - rewards[i])), abs=1e-15)
 
 
-def test_soundquality_has_no_condorcet_winner_and_the_surveys_have() -> None:
+def test_who_has_a_condorcet_winner() -> None:
     def condorcet_winners(name: str) -> list[str]:
         exact = get(name).exact
         assert exact is not None
         labels = get(name).labels
         return [labels[i] for i, row in enumerate(exact) if all(x > 0 for j, x in enumerate(row) if j != i)]
 
+    assert condorcet_winners("condorcet") == ["1"]
+    assert condorcet_winners("top-cycle") == []
     assert condorcet_winners("soundquality") == []
     assert condorcet_winners("firstnames") == ["Lucas"]
     assert condorcet_winners("germanparties2009") == ["Gruene"]

@@ -17,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nashlab import readers
+from nashlab.certify import read_margins
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.readers import parse_game, parse_number, read_game, read_reference
 
@@ -97,6 +98,17 @@ def test_every_format_reads_the_same_game_exactly(name: str, sniffed: bool) -> N
 def test_canary_one_vote_more_is_another_game() -> None:
     data, suffix = SAME_GAME["log"]
     assert exact(parse_game(data + b"\na,b", "x", suffix)) != MARGINS
+
+
+@pytest.mark.parametrize(
+    "name", ["wins", "wins, header only", "preferences", "margins", "json wins", "json preferences"]
+)
+def test_the_independent_verifier_reads_the_same_margins(tmp_path: Path, name: str) -> None:
+    """`nashlab certify` has a reader of its own that shares no code with this one."""
+    data, suffix = SAME_GAME[name]
+    path = tmp_path / f"game{suffix}"
+    path.write_bytes(data)
+    assert read_margins(str(path)) == {"labels": NAMES, "margins": exact(read_game(str(path)))}
 
 
 @pytest.mark.parametrize("data", [csv_of(WINS), npy(np.array(WINS)), json.dumps(WINS).encode(), b"0 7 1\n3 0 2\n3 2 0"])
@@ -458,6 +470,21 @@ def read_or_refuse(data: bytes, suffix: str, **options: Any) -> None:
     assert not np.any(np.isnan(game.log_reference))
     if game.exact is not None:
         assert np.array_equal(game.margins, np.array(game.exact, dtype=np.float64))
+
+
+@pytest.mark.parametrize(
+    ("broken", "complaint"),
+    [
+        (lambda text: Fraction(len(text), 0), ZeroDivisionError),
+        (lambda text: np.float64(1e308) * np.float64(10), RuntimeWarning),
+    ],
+)
+def test_canary_a_reader_that_leaks_an_error_or_a_warning_is_caught(
+    monkeypatch: pytest.MonkeyPatch, broken: Any, complaint: type[Exception]
+) -> None:
+    monkeypatch.setattr(readers, "_json", broken)
+    with pytest.raises(complaint):
+        read_or_refuse(b"[]", ".json")
 
 
 CELLS = st.sampled_from(

@@ -9,6 +9,7 @@ that was caught.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -172,7 +173,7 @@ def evaluate(check: Check, cases: Cases, *, canary: bool = False) -> Result:
 def select(ids: str | None) -> list[Check]:
     """The checks of a comma-separated list of identifiers ("L2" is every L2.x), in the table's order; None: all."""
     if ids is None:
-        return list(CHECKS.values())
+        return sorted(CHECKS.values(), key=_place)
     chosen: list[Check] = []
     for word in ids.split(","):
         key = word.strip()
@@ -182,5 +183,10 @@ def select(ids: str | None) -> list[Check]:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise BadInput(f"claims: {key!r} is unknown{hint}")
         chosen += [c for c in found if c not in chosen]
-    order = list(CHECKS)
-    return sorted(chosen, key=lambda c: order.index(c.id))
+    return sorted(chosen, key=_place)
+
+
+def _place(check: Check) -> tuple[int, int, str]:
+    """The order of the theory: equilibria, losses, rates, new statements; within each by number."""
+    number = re.match(r"\d+", check.id[1:])
+    return "ELRN".index(check.id[0]), int(number[0]) if number else 0, check.id
