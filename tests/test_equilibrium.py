@@ -1,0 +1,406 @@
+"""Equilibria: the peers' failure cases, metamorphic relations, independent solvers, derivatives.
+
+Every comparison has its canary: the same assertion must fail on a deliberately broken answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import strategies as own
+from hypothesis import given
+from hypothesis import strategies as st
+from nashlab.certificate import certify, certify_ball, check_lottery
+from nashlab.equilibrium import METHODS, lottery_batch, maximal_lottery, regularised_nash, sensitivity
+from nashlab.equilibrium.exact import exact_face, strictly_complementary
+from nashlab.gallery import FAMILIES, GALLERY, compose, get, random_game
+from nashlab.game import BadInput, PreferenceGame
+from nashlab.solution import NotSolved, Status
+
+RPS = [[0, 1, -1], [-1, 0, 1], [1, -1, 0]]
+WEIGHTED = [[0, 3, -1], [-3, 0, 2], [1, -2, 0]]
+SHARES = (Fraction(1, 3), Fraction(1, 6), Fraction(1, 2))
+
+
+def game(rows: object, **kwargs: object) -> PreferenceGame:
+    return PreferenceGame.from_margins(rows, **kwargs)  # type: ignore[arg-type]
+
+
+def distance(p: np.ndarray, q: np.ndarray) -> float:
+    return float(np.abs(p - q).sum())
+
+
+# -- the regularised equilibrium ---------------------------------------------------------------------------------------
+
+
+@given(own.games(max_n=10), own.temperatures)
+def test_every_method_meets_the_promised_bound(g: PreferenceGame, tau: float) -> None:
+    for method in METHODS:
+        answer = regularised_nash(g, tau, method=method)
+        assert answer.status is Status.CONVERGED
+        assert answer.certificate.worst_l1_bound <= 1e-12
+
+
+@given(own.games(max_n=8), st.sampled_from([1e-3, 1e-4, 1e-5, 1e-6]))
+def test_the_path_solves_down_to_1e_6(g: PreferenceGame, tau: float) -> None:
+    answer = regularised_nash(g, tau)
+    assert answer.status is Status.CONVERGED
+    # 1e-14/τ is what rounding in Aπ allows, τ in units of the largest margin
+    assert answer.certificate.worst_l1_bound <= max(1e-12, 1e-14 * 2 * np.max(np.abs(g.margins)) / tau)
+
+
+@given(own.games(max_n=6), own.temperatures)
+def test_the_ball_certificate_encloses_the_float_one(g: PreferenceGame, tau: float) -> None:
+    answer = regularised_nash(g, tau)
+    ball = certify_ball(g, answer.log_policy, tau)
+    assert ball.rigorous
+    assert ball.l1_bound <= 1e-12
+    # canary: a policy moved by 1e-9 must be told apart, where its mass can move at all
+    mass = answer.policy[0]
+    moved = answer.log_policy + 1e-9 * np.eye(g.n)[0]
+    assert certify_ball(g, moved, tau).l1_bound > 1e-12 or mass * (1 - mass) < 1e-5
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-9, 1.0, 1e15, 1e300])
+def test_margins_and_temperature_scale_together(scale: float) -> None:
+    a = np.array(WEIGHTED) / 6.0
+    known = regularised_nash(game(a), 0.05).policy
+    assert distance(regularised_nash(game(a * scale), 0.05 * scale).policy, known) <= 1e-12
+
+
+def test_temperatures_at_the_ends_of_float64() -> None:
+    g = game(WEIGHTED, reference=[0.5, 0.3, 0.2])
+    assert distance(regularised_nash(g, 1e12).policy, g.reference) <= 1e-9
+    for tau in (1e-12, 1e-200, 5e-324):
+        answer = regularised_nash(g, tau)
+        assert np.all(np.isfinite(answer.log_policy))
+        assert not np.isnan(answer.certificate.l1_bound)
+
+
+def test_a_stalled_answer_says_so_and_can_raise() -> None:
+    answer = regularised_nash(game(WEIGHTED), 1e-200)
+    assert answer.status is Status.STALLED
+    with pytest.raises(NotSolved, match="distance to the equilibrium"):
+        regularised_nash(game(WEIGHTED), 1e-200, throw=True)
+
+
+def test_batch_equals_loop_with_padded_prompts() -> None:
+    rng = np.random.default_rng(0)
+    parts = [random_game("uniform", n, rng) for n in (5, 3, 4)]
+    margins, mu = np.zeros((3, 5, 5)), np.zeros((3, 5))
+    for x, part in enumerate(parts):
+        margins[x, : part.n, : part.n] = part.margins
+        mu[x, : part.n] = part.reference
+    batch = game(margins, reference=mu, weights=[0.5, 0.2, 0.3])
+    for tau in (1.0, 0.01, 1e-4):
+        whole = regularised_nash(batch, tau)
+        for x, part in enumerate(parts):
+            assert distance(whole.policy[x, : part.n], regularised_nash(part, tau).policy) <= 1e-12
+            assert np.all(whole.policy[x, part.n :] == 0)
+    lotteries = maximal_lottery(batch)
+    for x, part in enumerate(parts):
+        assert distance(lotteries.policy[x, : part.n], maximal_lottery(part).policy) <= 1e-12
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_large_games_need_products_only(family: str) -> None:
+    g = random_game(family, 150, np.random.default_rng(1))
+    answer = regularised_nash(g, 0.1, method="products")
+    assert answer.status is Status.CONVERGED
+    assert answer.stats["factorisations"] == 0
+    assert distance(answer.policy, regularised_nash(g, 0.1, method="newton").policy) <= 1e-11
+
+
+def test_gambit_and_our_logit_equilibrium_are_the_same_object() -> None:
+    # the closed form of n = 2: π₁/π₂ = exp((p − ½)/τ)
+    for p, tau in itertools.product((0.6, 0.9), (0.1, 1.0)):
+        g = PreferenceGame.from_preferences([[0.5, p], [1 - p, 0.5]])
+        ratio = np.exp((p - 0.5) / tau)
+        assert abs(regularised_nash(g, tau).policy[0] - ratio / (1 + ratio)) <= 1e-14
+
+
+# -- maximal lotteries: where peers go wrong ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e-9, 1e-6, 1.0, 5e7, 1e15, 1e300])
+def test_scaled_margins_have_the_same_lottery(scale: float) -> None:
+    known = np.array([float(x) for x in SHARES])
+    assert distance(maximal_lottery(game(np.array(WEIGHTED) * scale)).policy, known) <= 1e-12
+    assert distance(lottery_batch(np.array(WEIGHTED) * scale), known) <= 1e-12
+    exact = [[Fraction(x) * Fraction(scale) for x in row] for row in WEIGHTED]
+    assert maximal_lottery(game(exact)).policy_exact == SHARES
+
+
+@pytest.mark.parametrize(
+    ("rows", "known"),
+    [
+        ([[1e-7 * x for x in row] for row in RPS], (1 / 3, 1 / 3, 1 / 3)),
+        ([[0, 2e-9], [-2e-9, 0]], (1, 0)),
+        ([[0, 1, -1, -1e-7], [-1, 0, 1, -1e-7], [1, -1, 0, -1e-7], [1e-7, 1e-7, 1e-7, 0]], (0, 0, 0, 1)),
+        ([[0, 1, -2e-12], [-1, 0, 1], [2e-12, -1, 0]], (1 / (2 + 2e-12), 2e-12 / (2 + 2e-12), 1 / (2 + 2e-12))),
+    ],
+    ids=["1e-7 RPS", "dominance by 2e-9", "trap", "2e-12 closes the cycle"],
+)
+def test_small_differences_decide(rows: list[list[float]], known: tuple[float, ...]) -> None:
+    for exact in (True, None):
+        answer = maximal_lottery(game(np.array(rows)), exact=exact)
+        assert answer.status.ok
+        assert answer.unique
+        assert distance(answer.policy, np.array(known)) <= 1e-12
+    assert distance(lottery_batch(np.array(rows)), np.array(known)) <= 1e-12
+
+
+def test_degenerate_games_hang_nobody() -> None:
+    rng = np.random.default_rng(2)
+    n = 41
+    circulant = [[0 if i == j else 1 if (j - i) % n <= n // 2 else -1 for j in range(n)] for i in range(n)]
+    assert maximal_lottery(game(circulant)).policy_exact == (Fraction(1, n),) * n
+    nested = maximal_lottery(game(compose(RPS, compose(RPS, RPS))))
+    assert nested.policy_exact == (Fraction(1, 27),) * 27
+    for values in ([-1, 1], [-1, 0, 1], [-1, 0, 0, 0, 0, 1], [0]):
+        whole = np.triu(rng.choice(values, (20, 20)), 1)
+        answer = maximal_lottery(game(whole - whole.T))
+        assert answer.status.ok
+        assert np.max((whole - whole.T) @ answer.policy) <= 1e-12
+        assert answer.unique is not None
+
+
+def test_preferences_in_floats_are_constant_sum_within_the_stated_tolerance() -> None:
+    p = np.array([[0.5, 0.7, 0.1], [0.3, 0.5, 0.6], [0.9, 0.4, 0.5]])
+    noisy = p + 1e-12 * np.array([[0, 1, 0], [0, 0, 0], [0, 0, 0]])
+    assert maximal_lottery(PreferenceGame.from_preferences(noisy)).status.ok
+    with pytest.raises(BadInput, match=r"preferences\[0, 1\] \+ preferences\[1, 0\]"):
+        PreferenceGame.from_preferences(p + 1e-6 * np.array([[0, 1, 0], [0, 0, 0], [0, 0, 0]]))
+
+
+@pytest.mark.parametrize("name", [n for n, e in GALLERY.items() if e.lottery is not None])
+def test_known_answers_of_the_gallery(name: str) -> None:
+    answer = maximal_lottery(get(name))
+    assert answer.status is Status.EXACT
+    assert answer.policy_exact == GALLERY[name].lottery
+
+
+def test_one_response_is_a_trivial_game() -> None:
+    answer = maximal_lottery(game([[0]]))
+    assert answer.policy_exact == (Fraction(1),)
+    assert answer.unique
+    assert regularised_nash(game([[0]]), 0.1).policy.tolist() == [1.0]
+
+
+# -- non-unique games ---------------------------------------------------------------------------------------------------------
+
+
+def vertices_by_enumeration(a: np.ndarray) -> set[tuple[Fraction, ...]]:
+    """Every vertex of {x ≥ 0, Ax ≤ 0, Σx = 1}, by solving all choices of n − 1 tight inequalities with sympy-free
+    Fractions (Cramer by cofactor expansion: slow, obvious)."""
+    n = len(a)
+
+    def determinant(m: list[list[int]]) -> int:
+        if not m:
+            return 1
+        return sum((-1) ** j * m[0][j] * determinant([r[:j] + r[j + 1 :] for r in m[1:]]) for j in range(len(m)))
+
+    rows = np.vstack([np.eye(n, dtype=int), -a]).tolist()
+    found = set()
+    for tight in itertools.combinations(rows, n - 1):
+        # the null vector of n − 1 rows is the vector of their signed minors
+        x = [(-1) ** j * determinant([r[:j] + r[j + 1 :] for r in tight]) for j in range(n)]
+        if sum(x) == 0:
+            continue
+        point = tuple(Fraction(v, sum(x)) for v in x)
+        if all(sum(c * v for c, v in zip(row, point, strict=True)) >= 0 for row in rows):
+            found.add(point)
+    return found
+
+
+@given(st.integers(0, 10**6), st.integers(1, 5), st.sampled_from([1, 2, 9]))
+def test_the_face_has_exactly_the_enumerated_vertices(seed: int, n: int, size: int) -> None:
+    whole = np.triu(np.random.default_rng(seed).integers(-size, size + 1, (n, n)), 1)
+    a = whole - whole.T
+    answer = maximal_lottery(game(a))
+    found = set(answer.face.vertices) if answer.face else {answer.policy_exact}
+    assert found == vertices_by_enumeration(a)
+    assert answer.unique == (len(found) == 1)
+    # with no float guess at all the exact simplex finds the same face
+    blind = exact_face(game(a).exact or (), np.zeros(n), np.arange(0))
+    assert set(blind.vertices) == found
+
+
+@given(st.integers(0, 10**6), st.integers(2, 6))
+def test_the_choice_on_a_face_is_the_limit_of_small_temperature(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    whole = np.triu(rng.integers(-1, 2, (n, n)), 1)
+    g = game(whole - whole.T, reference=rng.dirichlet(np.ones(n)) * 0.9 + 0.1 / n)
+    assert distance(maximal_lottery(g).policy, regularised_nash(g, 1e-7).policy) <= 1e-4
+
+
+def test_peers_examples_of_non_unique_games() -> None:
+    duplicated = [[RPS[i][j] for j in (0, 0, 0, 0, 1, 2)] for i in (0, 0, 0, 0, 1, 2)]
+    answer = maximal_lottery(game(duplicated))
+    assert answer.policy_exact == tuple(map(Fraction, ("1/12", "1/12", "1/12", "1/12", "1/3", "1/3")))
+    assert answer.face is not None
+    assert answer.face.dimension == 3
+    beside = np.zeros((5, 5), dtype=int)
+    beside[:3, :3], beside[3, 4], beside[4, 3] = RPS, 1, -1
+    assert maximal_lottery(game(beside)).policy_exact == tuple(map(Fraction, ("1/4", "1/4", "1/4", "1/4", 0)))
+    weak = maximal_lottery(game([[0, 0, 5], [0, 0, 1], [-5, -1, 0]]))
+    assert weak.unique is False
+
+
+def test_a_large_face_is_cut_at_a_thousand_vertices_and_says_so() -> None:
+    # eleven pairs of clones inside a cycle: 2^11 vertices
+    n = 11
+    circulant = [[0 if i == j else 1 if (j - i) % n <= n // 2 else -1 for j in range(n)] for i in range(n)]
+    twice = [[circulant[i // 2][j // 2] for j in range(2 * n)] for i in range(2 * n)]
+    answer = maximal_lottery(game(twice))
+    assert answer.face is not None
+    assert answer.face.dimension == n
+    assert not answer.face.complete
+    assert len(answer.face.vertices) <= 1000
+    assert all(check_lottery(game(twice).exact or (), v).valid for v in answer.face.vertices[:20])
+    assert answer.policy_exact == (Fraction(1, 2 * n),) * (2 * n)
+
+
+# -- metamorphic relations ---------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 10**6), st.integers(3, 7))
+def test_permutation_clones_domination_composition(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    whole = np.triu(rng.integers(-9, 10, (n, n)), 1)
+    a = whole - whole.T
+    base = maximal_lottery(game(a))
+    if not base.unique or base.policy_exact is None:
+        return
+    order = rng.permutation(n)
+    assert maximal_lottery(game(a[np.ix_(order, order)])).policy_exact == tuple(base.policy_exact[i] for i in order)
+    copies = [*range(n), 0]
+    cloned = maximal_lottery(game(a[np.ix_(copies, copies)])).policy
+    assert abs(cloned[0] + cloned[n] - base.policy[0]) <= 1e-12
+    assert abs(cloned[0] - cloned[n]) <= 1e-12  # uniform μ: the clones share alike
+    beaten = np.block([[a, np.full((n, 1), 10)], [np.full((1, n), -10), np.zeros((1, 1), dtype=int)]])
+    assert maximal_lottery(game(beaten.astype(int))).policy_exact == (*base.policy_exact, Fraction(0))
+    product = maximal_lottery(game(compose(a.tolist(), WEIGHTED))).policy_exact
+    assert product == tuple(p * q for p in base.policy_exact for q in SHARES)
+
+
+@given(own.games(max_n=7), own.temperatures)
+def test_regularised_equilibria_commute_with_relabelling_and_clones(g: PreferenceGame, tau: float) -> None:
+    order = np.random.default_rng(0).permutation(g.n)
+    q = regularised_nash(g, tau).policy
+    moved = game(g.margins[np.ix_(order, order)], reference=g.reference[order])
+    assert distance(regularised_nash(moved, tau).policy, q[order]) <= 1e-11
+    copies = [*range(g.n), 0]
+    mu = np.append(g.reference, 0.25 * g.reference[0])
+    mu[0] *= 0.75
+    cloned = regularised_nash(game(g.margins[np.ix_(copies, copies)], reference=mu), tau).policy
+    assert abs(cloned[0] - 0.75 * q[0]) <= 1e-11
+    assert distance(cloned[1 : g.n], q[1:]) <= 1e-11
+
+
+# -- independent solvers --------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 10**6), st.integers(2, 9))
+def test_highs_finds_the_same_value_and_policy(seed: int, n: int) -> None:
+    from scipy.optimize import linprog
+
+    a = random_game("uniform", n, np.random.default_rng(seed)).margins
+    solved = linprog(
+        np.r_[np.zeros(n), -1.0],
+        A_ub=np.c_[a, np.ones(n)],
+        b_ub=np.zeros(n),
+        A_eq=np.r_[np.ones(n), 0.0][None],
+        b_eq=[1.0],
+        bounds=[(0, None)] * n + [(None, None)],
+    )
+    assert abs(solved.fun) <= 1e-9
+    # its feasibility tolerance of 1e-7, times the conditioning of a random support
+    assert distance(solved.x[:n], maximal_lottery(game(a)).policy) <= 1e-4
+
+
+def test_batch_equals_the_careful_solver() -> None:
+    rng = np.random.default_rng(3)
+    for family, n in itertools.product(FAMILIES, (2, 5, 10)):
+        a = np.stack([random_game(family, n, rng).margins for _ in range(20)])
+        found = lottery_batch(a)
+        known = np.stack([maximal_lottery(game(one)).policy for one in a])
+        assert distance(found, known) <= 1e-9 * len(a)
+
+
+def test_exact_simplex_needs_no_guess() -> None:
+    point, pivots = strictly_complementary([[0, 3, -1], [-3, 0, 2], [1, -2, 0]])
+    assert point == SHARES
+    assert pivots > 0
+
+
+def test_float_answers_are_proved_in_balls() -> None:
+    answer = maximal_lottery(random_game("uniform", 60, np.random.default_rng(4)))
+    assert answer.certificate.kind == "ball"
+    assert answer.certificate.rigorous
+    assert answer.unique
+    assert answer.certificate.l1_bound <= 1e-12
+
+
+def test_the_exact_certificate_refutes_a_moved_policy() -> None:
+    exact = get("soundquality").exact
+    policy = list(maximal_lottery(get("soundquality")).policy_exact or ())
+    assert exact is not None
+    assert check_lottery(exact, policy).unique
+    moved = next(i for i, p in enumerate(policy) if p > 0)
+    policy[moved] -= Fraction(1, 10**30)
+    policy[moved - 1] += Fraction(1, 10**30)
+    assert not check_lottery(exact, policy).valid
+
+
+# -- derivatives --------------------------------------------------------------------------------------------------------------------
+
+
+@given(own.games(min_n=2, max_n=6, families=("uniform", "cyclic", "bradley-terry")), st.sampled_from([0.05, 0.3, 1.0]))
+def test_derivatives_are_finite_differences_and_obey_n16(g: PreferenceGame, tau: float) -> None:
+    derivative, step = sensitivity(g, tau), 1e-5 * tau
+    rng = np.random.default_rng(0)
+    change = np.triu(rng.uniform(-1, 1, (g.n, g.n)), 1)
+    change = (change - change.T) / np.max(np.abs(change))
+
+    def at(margins: np.ndarray, t: float) -> np.ndarray:
+        return regularised_nash(game(margins, reference=g.reference), t).policy
+
+    # truncation ~ step² · third derivative, rounding ~ 1e-13/step
+    by_p = (at(g.margins + step * change, tau) - at(g.margins - step * change, tau)) / (2 * step)
+    assert distance(by_p, derivative.to_preferences(change)) <= 1e-6 / tau
+    by_tau = (at(g.margins, tau + step) - at(g.margins, tau - step)) / (2 * step)
+    assert distance(by_tau, derivative.to_temperature) <= 1e-6 / tau
+    assert np.abs(derivative.to_preferences(change)).sum() <= 1 / (np.sqrt(3) * tau) + 1e-12
+    assert np.abs(derivative.to_temperature).sum() <= 1 / (np.sqrt(12) * tau**2) + 1e-12
+    # canary: half the change is told apart
+    assert distance(0.5 * by_p, derivative.to_preferences(change)) > 1e-6 / tau or np.abs(by_p).sum() < 1e-4
+    full = np.tensordot(derivative.preferences, np.triu(change, 1), axes=([1, 2], [0, 1]))
+    assert distance(full, derivative.to_preferences(change)) <= 1e-10 / tau
+
+
+def test_sensitivity_names_bad_changes() -> None:
+    derivative = sensitivity(game(WEIGHTED), 1.0)
+    with pytest.raises(BadInput, match="change"):
+        derivative.to_preferences(np.ones((3, 3)))
+    with pytest.raises(BadInput, match="change"):
+        derivative.to_reference(np.ones(2))
+    with pytest.raises(BadInput, match="contextual"):
+        sensitivity(game(np.zeros((2, 2, 2))), 1.0)
+
+
+@pytest.mark.parametrize("tau", [-1.0, 0.0, float("nan"), float("inf")])
+def test_bad_temperatures_are_refused(tau: float) -> None:
+    with pytest.raises(BadInput, match="temperature"):
+        regularised_nash(game(RPS), tau)
+
+
+def test_certificates_know_no_solver() -> None:
+    g = get("figure-6")
+    uniform = np.log(np.full(3, 1 / 3))
+    truth = regularised_nash(g, 0.1)
+    bound = certify(g, uniform, 0.1).l1_bound
+    assert distance(np.exp(uniform), truth.policy) <= bound
