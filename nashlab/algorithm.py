@@ -33,7 +33,6 @@ __all__ = [
     "Setting",
     "State",
     "gradient_step",
-    "log_ratio",
 ]
 
 State = Mapping[str, Array]
@@ -110,14 +109,6 @@ class Environment(Protocol):
     ) -> Array:
         """E[c_left s(y) + c_right s(y')] for y ~ left, y' ~ right: the ascent direction in θ, [n]."""
         ...
-
-
-def log_ratio(log_policy: Array, log_reference: Array) -> Array:
-    """h = log π − log μ, [n], and 0 where a padded response has neither."""
-    xp = array_namespace(log_policy)
-    inside = xp.isfinite(log_reference)
-    zero = xp.zeros_like(log_policy)
-    return xp.where(inside, log_policy, zero) - xp.where(inside, log_reference, zero)
 
 
 # -- who samples -----------------------------------------------------------------------------------------------------

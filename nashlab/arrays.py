@@ -15,6 +15,7 @@ __all__ = [
     "centred",
     "geometric_mixture",
     "kl",
+    "log_ratio",
     "log_softmax",
     "logsumexp",
     "matvec",
@@ -101,6 +102,14 @@ def blend(log_p: Array, log_q: Array, beta: float | Array) -> Array:
     zero = xp.zeros_like(log_p)
     mixed = (1.0 - beta) * xp.where(outside, zero, log_p) + beta * xp.where(outside, zero, log_q)
     return xp.where(outside, zero - xp.inf, mixed)
+
+
+def log_ratio(log_policy: Array, log_reference: Array) -> Array:
+    """h = log π − log μ, [n], and 0 where a padded response has neither."""
+    xp = array_namespace(log_policy)
+    inside = xp.isfinite(log_reference)
+    zero = xp.zeros_like(log_policy)
+    return xp.where(inside, log_policy, zero) - xp.where(inside, log_reference, zero)
 
 
 def matvec(matrix: Array, vector: Array) -> Array:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nashlab.algorithm import Objective, Setting, log_ratio
-from nashlab.arrays import Array, array_namespace, matvec
+from nashlab.algorithm import Objective, Setting
+from nashlab.arrays import Array, array_namespace, log_ratio, matvec
 
 __all__ = ["ExactEnvironment"]
 

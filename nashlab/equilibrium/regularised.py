@@ -18,9 +18,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.arrays import log_softmax, matvec, oscillation
+from nashlab.arrays import log_ratio, log_softmax, matvec, oscillation
 from nashlab.certificate import certify
-from nashlab.game import PreferenceGame, check_temperature
+from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.solution import Solution, Status
 
 __all__ = ["METHODS", "regularised_nash"]
@@ -32,7 +32,8 @@ METHODS: tuple[Method, ...] = ("auto", "newton", "path", "products")
 
 TOLERANCE = 1e-12  # of ‖π − π*_τ‖₁ down to an effective τ of 1e-2 ...
 TOLERANCE_PER_T = 1e-14  # ... and this over τ below: rounding in Aπ is multiplied by 1/τ
-T_LIMIT = 1e300  # keeps tA finite; float64 has lost every digit of the equilibrium long before
+WORST_TOLERANCE = 1e-6  # whatever τ is, a policy known no better than this is not called solved
+LEAST_TEMPERATURE = 1e-280  # of the largest margin: keeps A/τ finite, long after the last digit of π is lost
 EPS = float(np.finfo(np.float64).eps)
 NEWTON_STEPS = 60  # quadratic once close: 5-15 are used, more only where the damping fights
 NEWTON_UP_TO = 300.0  # of t: beyond, damping fails often enough that the path is the shorter way
@@ -58,9 +59,9 @@ def regularised_nash(
     method  "newton" (damped, dense), "path" (predictor-corrector in 1/τ, dense), "products" (Anderson acceleration,
             then Newton-Krylov along the path: only products with A), "auto": the cheapest first, the path last.
 
-    Status CONVERGED means that the certificate's bound on ‖π − π*_τ‖₁ is at most 1e-12 (1e-14/τ below τ = 1e-2; τ in
-    units of the largest margin, so that A and 1e-9·A are the same problem); STALLED, that float64 gives no more.
-    Errors: BadInput for τ ≤ 0; NotSolved with ``throw``.  Source: E1, E3, E4.
+    Status CONVERGED means that the certificate's bound on ‖π − π*_τ‖₁ is at most 1e-12 (below τ = 1e-2 it is 1e-14/τ, to
+    1e-6; τ in units of the largest margin, so that A and 1e-9·A are the same problem); STALLED, that float64 gives no
+    more.  Errors: BadInput for τ ≤ 0 or below 1e-280 of the largest margin; NotSolved with ``throw``.  Source: E1, E3, E4.
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
     >>> answer = regularised_nash(game, 0.1)
@@ -77,13 +78,18 @@ def regularised_nash(
     exponent = np.frexp(np.max(margins, axis=(-1, -2)))[1]
     if np.any(exponent):
         margins = np.ldexp(margins, -exponent[:, None, None])
-    with np.errstate(over="ignore", divide="ignore"):
-        t = np.minimum(1.0 / np.ldexp(tau, -exponent), T_LIMIT)
+    least = np.ldexp(tau, -exponent)
+    if np.any(least < LEAST_TEMPERATURE):
+        raise BadInput(
+            f"temperature = {tau:g} is below {LEAST_TEMPERATURE:g} of the largest margin, where 1/τ leaves float64; "
+            "use 0, its limit"
+        )
+    t = 1.0 / least
     work = _Work()
     h = _solve(margins, log_mu, t, method, work)
     log_policy = log_softmax(np.where(np.isfinite(log_mu), log_mu + h, -np.inf)).reshape(*game.batch, n)
     certificate = certify(game, log_policy, tau)
-    allowed = np.maximum(TOLERANCE, TOLERANCE_PER_T * t).reshape(game.batch)
+    allowed = np.clip(TOLERANCE_PER_T * t, TOLERANCE, WORST_TOLERANCE).reshape(game.batch)
     good = bool(np.all(certificate.l1_bound <= allowed))
     status = Status.CONVERGED if good else Status.STALLED
     stats = {"factorisations": work.factorisations, "products": work.products}
@@ -133,14 +139,13 @@ class _Point(NamedTuple):
 
 def _point(margins: Array, log_mu: Array, h: Array, t: Array | float) -> _Point:
     """Evaluate at h: normalise it, so that it stays small on the support, where digits matter; F has π-mean 0."""
-    padded = not np.isfinite(log_mu).all()
-    log_pi = log_softmax(np.where(np.isfinite(log_mu), log_mu + h, -np.inf) if padded else log_mu + h)
+    log_pi = log_softmax(log_mu + h)  # padding stays at −∞
     pi = np.exp(log_pi)
     advantage = matvec(margins, pi)
-    h = np.where(np.isfinite(log_mu), log_pi - log_mu, 0.0) if padded else log_pi - log_mu
+    h = log_ratio(log_pi, log_mu)
     f = h - np.asarray(t)[..., None] * advantage
     f = f - np.sum(pi * f, axis=-1, keepdims=True)
-    return _Point(h, log_pi, advantage, np.where(np.isfinite(log_mu), f, 0.0) if padded else f)
+    return _Point(h, log_pi, advantage, np.where(np.isfinite(log_mu), f, 0.0))
 
 
 def _direction(margins: Array, f: Array, shift: Array, t: Array | float) -> Array:
