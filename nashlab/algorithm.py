@@ -164,7 +164,7 @@ class AlgorithmSpec:
     update         a simplex update (state, setting, environment) -> state; exact feedback only.
     init           memory beside log_policy, from the first log-policy.
     answer         the policy that a run is judged by: the last iterate unless the method's claim is about another.
-    target         its own fixed point, as a log-policy; None where theory knows no closed form.
+    target         its own fixed point, as a log-policy; None where theory knows none.
     contraction    its global rate, where there is a theorem.
     limit          "linear": a smooth fixed point with a local rate (R3); "average": an average iterate converges;
                    "other": neither.
@@ -187,7 +187,7 @@ class AlgorithmSpec:
     update: Callable[[State, Setting, Environment], State] | None = None
     init: Callable[[Array], dict[str, Array]] = lambda log_policy: {}
     answer: Callable[[State, Setting], Array] = SAMPLERS["policy"]
-    target: Callable[[Problem], NDArray[np.float64]] | None = None
+    target: Callable[[Problem], NDArray[np.float64] | None] | None = None
     contraction: Contraction | None = None
     limit: Literal["linear", "average", "other"] = "linear"
     temperature_role: Literal["regularised", "any", "ignored", "proximal"] = "regularised"

@@ -22,7 +22,8 @@ __all__ = ["LocalRate", "game_frequency", "local_rate", "trajectory_rate"]
 
 FLOOR = 1e-10  # of a displacement: below, six digits of it are rounding
 LINEAR = 1e-3  # of a displacement: above, a growing one is no longer in the linear regime
-FIXED = 1e-9  # of one step's movement in log π: what counts as a fixed point
+FIXED = 1e-9  # of one step's movement in log π: what counts as a fixed point ...
+ROUNDING = 1e-15  # ... and what is looked for: a movement of 1e-9 at rate .999 is a distance of 1e-6
 NEWTON_STEPS = 60
 
 
@@ -111,11 +112,11 @@ class _StepMap:
 
 
 def _fixed_point(step: _StepMap, guess: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Newton on step(x) = x from the guess, halving a step that does not help; None if it does not get there."""
+    """Newton on step(x) = x from the guess to rounding, halving a step that does not help; None if it fails."""
     x = step(step.start(guess))
     defect = step(x) - x
     for _ in range(NEWTON_STEPS):
-        if np.max(np.abs(defect)) <= FIXED:
+        if np.max(np.abs(defect)) <= ROUNDING:
             return x
         direction = np.linalg.solve(np.eye(x.size) - step.jacobian(x), defect)
         size = 1.0
@@ -127,9 +128,9 @@ def _fixed_point(step: _StepMap, guess: NDArray[np.float64]) -> NDArray[np.float
                 break
             size *= 0.5
         else:
-            return None
+            break
         x, defect = trial, new
-    return None
+    return x if np.max(np.abs(defect)) <= FIXED else None
 
 
 def local_rate(
@@ -165,7 +166,9 @@ def local_rate(
     setting = Setting(game.log_reference, log_behaviour, tau, step_size, beta, 0.0)
     step = _StepMap(spec, game, setting, log_behaviour)
     problem = Problem(game, tau, step_size, beta, log_behaviour)
-    guess = nash(game, tau) if spec.target is None else spec.target(problem)
+    guess = None if spec.target is None else spec.target(problem)
+    if guess is None:
+        guess = nash(game, tau)
     if not np.all(np.isfinite(guess)):
         return None
     x = _fixed_point(step, guess)

@@ -13,6 +13,7 @@ import pytest
 import strategies as own
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nashlab.certificate import certify, certify_ball, check_lottery
 from nashlab.equilibrium import METHODS, lottery_batch, maximal_lottery, regularised_nash, sensitivity
 from nashlab.equilibrium.exact import exact_face, strictly_complementary
@@ -33,7 +34,7 @@ def distance(p: np.ndarray, q: np.ndarray) -> float:
     return float(np.abs(p - q).sum())
 
 
-# -- the regularised equilibrium ---------------------------------------------------------------------------------------
+# -- the regularised equilibrium -------------------------------------------------------------------------------------
 
 
 @given(own.games(max_n=10), own.temperatures)
@@ -124,7 +125,7 @@ def test_gambit_and_our_logit_equilibrium_are_the_same_object() -> None:
         assert abs(regularised_nash(g, tau).policy[0] - ratio / (1 + ratio)) <= 1e-14
 
 
-# -- maximal lotteries: where peers go wrong ------------------------------------------------------------------------------
+# -- maximal lotteries: where peers go wrong -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e-9, 1e-6, 1.0, 5e7, 1e15, 1e300])
@@ -192,7 +193,7 @@ def test_one_response_is_a_trivial_game() -> None:
     assert regularised_nash(game([[0]]), 0.1).policy.tolist() == [1.0]
 
 
-# -- non-unique games ---------------------------------------------------------------------------------------------------------
+# -- non-unique games ------------------------------------------------------------------------------------------------
 
 
 def vertices_by_enumeration(a: np.ndarray) -> set[tuple[Fraction, ...]]:
@@ -266,7 +267,7 @@ def test_a_large_face_is_cut_at_a_thousand_vertices_and_says_so() -> None:
     assert answer.policy_exact == (Fraction(1, 2 * n),) * (2 * n)
 
 
-# -- metamorphic relations ---------------------------------------------------------------------------------------------------
+# -- metamorphic relations -------------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 10**6), st.integers(3, 7))
@@ -303,7 +304,7 @@ def test_regularised_equilibria_commute_with_relabelling_and_clones(g: Preferenc
     assert distance(cloned[1 : g.n], q[1:]) <= 1e-11
 
 
-# -- independent solvers --------------------------------------------------------------------------------------------------------
+# -- independent solvers ---------------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 10**6), st.integers(2, 9))
@@ -358,7 +359,7 @@ def test_the_exact_certificate_refutes_a_moved_policy() -> None:
     assert not check_lottery(exact, policy).valid
 
 
-# -- derivatives --------------------------------------------------------------------------------------------------------------------
+# -- derivatives -----------------------------------------------------------------------------------------------------
 
 
 @given(own.games(min_n=2, max_n=6, families=("uniform", "cyclic", "bradley-terry")), st.sampled_from([0.05, 0.3, 1.0]))

@@ -25,9 +25,10 @@ def update(state: State, s: Setting, env: Environment) -> State:
     return {**state, "log_policy": log_softmax(log_m + s.step_size * env.advantage(log_m))}
 
 
-def target(problem: Problem) -> NDArray[np.float64]:
-    """BR_τ(π*_{τ/(1−ητ)}) (N10)."""
-    return displaced(problem.game, problem.temperature, problem.step_size * problem.temperature)
+def target(problem: Problem) -> NDArray[np.float64] | None:
+    """BR_τ(π*_{τ/(1−ητ)}) (N10); None for ητ > 1, where the mixture is no mixture."""
+    share = problem.step_size * problem.temperature
+    return displaced(problem.game, problem.temperature, share) if share <= 1 else None
 
 
 def corrected(s: Setting) -> Setting:

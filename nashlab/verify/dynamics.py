@@ -296,7 +296,8 @@ def n10(cases: Cases, twin: bool) -> Iterator[Observation]:
         limit = q if twin else log_softmax(game.log_reference + game.margins @ np.exp(q_hot) / tau)
         still = _l1(_last(spec, case._replace(log_policy=limit), step), limit)
         assert spec.target is not None
-        declared = _l1(spec.target(Problem(game, tau, step, 0.1, game.log_reference)), limit)
+        stated = spec.target(Problem(game, tau, step, 0.1, game.log_reference))
+        declared = np.inf if stated is None else _l1(stated, limit)
         biased = max(0.0, _l1(limit, q) - step / (4 * np.sqrt(3) * tau))
         yield Observation(max(still, declared, biased), case.describe)
 

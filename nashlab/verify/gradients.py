@@ -367,6 +367,14 @@ def _problem(case: Case, beta: float = 0.125, log_behaviour: Array | None = None
     return Problem(case.game, case.temperature, 0.1, beta, log_data)
 
 
+def _target(name: str, problem: Problem) -> Array:
+    """The fixed point that the library declares for an algorithm."""
+    target = REGISTRY[name].target
+    found = None if target is None else target(problem)
+    assert found is not None
+    return found
+
+
 @claim(
     "L4",
     "offline IPO on ν ends at ∝ μ exp(p(y ≻ ν)/τ), which moves with ν; for n = 2 it does not",
@@ -379,22 +387,19 @@ def l4(cases: Cases, twin: bool) -> Iterator[Observation]:
     for case in cases.all("L4"):
         game, tau, _ = case
         n = game.n
-        target = REGISTRY["offline-ipo"].target
-        assert target is not None
         optima, off = [], 0.0
         for nu in (random_policy(n, rng), random_policy(n, rng)):
             # the loss is least squares in h: rows √(ν_i ν_j) (h_i − h_j) = √(ν_i ν_j) (p_ij − ½)/τ
             weight = np.sqrt(np.outer(nu, nu)).ravel()
             design = (np.eye(n)[:, None, :] - np.eye(n)[None, :, :]).reshape(n * n, n)
             h = np.linalg.lstsq(weight[:, None] * design, weight * game.margins.ravel() / tau, rcond=None)[0]
-            known = target(_problem(case, log_behaviour=game.log_reference if twin else np.log(nu)))
+            known = _target("offline-ipo", _problem(case, log_behaviour=game.log_reference if twin else np.log(nu)))
             off = max(off, float(np.ptp(h - (known - game.log_reference))) * tau)
             optima.append(h)
         moved = float(np.ptp(optima[0] - optima[1])) * tau
         yield Observation(max(off, moved if n == 2 else 0.0), case.describe)
-    dice, target = get("dice"), REGISTRY["offline-ipo"].target
-    assert target is not None
-    found = np.exp(target(Problem(dice, 0.1, 0.1, 0.1, np.log([0.6, 0.3, 0.1]))))
+    problem = Problem(get("dice"), 0.1, 0.1, 0.1, np.log([0.6, 0.3, 0.1]))
+    found = np.exp(_target("offline-ipo", problem))
     off = _size(found - np.array([0.366, 0.248, 0.387])) - 5e-4  # printed with three decimals
     yield Observation(max(0.0, off), lambda: {"game": "dice", "optimum": found.tolist()})
 
@@ -499,10 +504,8 @@ def l6(cases: Cases, twin: bool) -> Iterator[Observation]:
         tau = max(case.temperature, 0.05)
         beta = float(rng.uniform(0.05, 0.95))
         for name in ("ipo-md", "nash-md-pg"):
-            spec = REGISTRY[name]
-            assert spec.target is not None
             point = case._replace(temperature=tau)
-            log_pi = spec.target(_problem(point, beta))
+            log_pi = _target(name, _problem(point, beta))
             if twin:
                 log_pi = regularised_nash(case.game, tau).log_policy
             log_nu = geometric_mixture(log_pi, case.game.log_reference, beta)

@@ -1,0 +1,235 @@
+"""The contract of the registry: every algorithm of theory §4, one table of tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nashlab.algorithm import AlgorithmSpec, Problem, Setting
+from nashlab.algorithms import REGISTRY, get
+from nashlab.arrays import kl, log_softmax
+from nashlab.environment import ExactEnvironment
+from nashlab.equilibrium import maximal_lottery, regularised_nash
+from nashlab.gallery import PAPER_TABLE_1, random_game
+from nashlab.gallery import get as gallery
+from nashlab.game import BadInput, PreferenceGame
+from nashlab.rates import local_rate
+from nashlab.solution import NotSolved, Status
+from nashlab.solve import solve
+
+SPECS = pytest.mark.parametrize("spec", REGISTRY.values(), ids=list(REGISTRY))
+WITH_TARGET = [s for s in REGISTRY.values() if s.target is not None]
+
+GAME = gallery("figure-6").with_reference([0.5, 0.3, 0.2])
+TAU, STEP, BETA = 0.3, 0.3, 0.25
+
+
+def steps(spec: AlgorithmSpec, game: PreferenceGame, start: np.ndarray, count: int, step: float = STEP) -> np.ndarray:
+    """The answer after a number of plain numpy steps."""
+    log_data = game.log_reference
+    setting = Setting(game.log_reference, log_data, TAU, step, BETA, 0.0)
+    environment, state = ExactEnvironment(spec.judged(game, log_data)), spec.start(start)
+    for t in range(count):
+        state = spec.step(state, setting._replace(time=float(t)), environment)
+    return np.asarray(spec.answer(state, setting._replace(time=float(count))))
+
+
+@pytest.mark.parametrize("spec", WITH_TARGET, ids=lambda s: s.name)
+def test_the_target_is_a_fixed_point_and_its_neighbour_is_not(spec: AlgorithmSpec) -> None:
+    assert spec.target is not None
+    target = spec.target(Problem(GAME, TAU, STEP, BETA, GAME.log_reference))
+    if spec.name != "nash-md-debiased":  # its answer is a mixture of its state
+        assert np.abs(np.exp(steps(spec, GAME, target, 1)) - np.exp(target)).sum() <= 1e-12
+    # canary: one step from a point 1e-3 away moves
+    moved = log_softmax(target + 1e-3 * np.array([1.0, -1.0, 0.0]))
+    assert np.abs(np.exp(steps(spec, GAME, moved, 1)) - np.exp(moved)).sum() > 1e-7
+
+
+@pytest.mark.parametrize("spec", WITH_TARGET, ids=lambda s: s.name)
+def test_runs_end_at_the_declared_target(spec: AlgorithmSpec) -> None:
+    run = solve(spec, GAME, TAU, step_size=STEP, steps=60_000 if spec.name == "rlhf-pg" else 12_000, beta=BETA)
+    assert run.status is Status.CONVERGED
+    assert run.history["target_distance"][-1] <= 1e-8
+    assert run.history["target_distance"][0] > 1e-3
+
+
+@SPECS
+def test_relabelling_the_responses_relabels_the_run(spec: AlgorithmSpec) -> None:
+    order = np.array([2, 0, 1])
+    moved = PreferenceGame.from_margins(GAME.margins[np.ix_(order, order)], reference=GAME.reference[order])
+    plain = steps(spec, GAME, GAME.log_reference, 7)
+    with np.errstate(invalid="ignore"):
+        assert np.abs(np.exp(steps(spec, moved, moved.log_reference, 7)) - np.exp(plain[order])).max() <= 1e-13
+
+
+@SPECS
+def test_the_engine_equals_plain_numpy_and_a_batch_equals_a_loop(spec: AlgorithmSpec) -> None:
+    rng = np.random.default_rng(0)
+    games = [GAME.margins, random_game("cyclic", 3, rng).margins]
+    batch = PreferenceGame.from_margins(np.stack(games), reference=[0.5, 0.3, 0.2])
+    whole = solve(spec, batch, TAU, step_size=STEP, steps=40, beta=BETA)
+    for x, margins in enumerate(games):
+        one = PreferenceGame.from_margins(margins, reference=[0.5, 0.3, 0.2])
+        single = solve(spec, one, TAU, step_size=STEP, steps=40, beta=BETA)
+        assert np.abs(whole.policy[x] - single.policy).max() <= 1e-13
+        assert np.abs(single.policy - np.exp(steps(spec, one, one.log_reference, 40))).max() <= 1e-12
+        assert np.allclose(whole.history["distance"][x], single.history["distance"], rtol=0, atol=1e-12)
+
+
+@SPECS
+def test_runs_are_repeatable_bit_by_bit(spec: AlgorithmSpec) -> None:
+    runs = [solve(spec, GAME, TAU, step_size=STEP, steps=50, beta=BETA) for _ in range(2)]
+    assert np.array_equal(runs[0].log_policy, runs[1].log_policy)
+    assert np.array_equal(runs[0].history["exploitability"], runs[1].history["exploitability"])
+
+
+@SPECS
+def test_a_starved_run_says_so(spec: AlgorithmSpec) -> None:
+    run = solve(spec, GAME, TAU, step_size=1e-3, steps=2, beta=BETA)
+    assert run.status is Status.STEPS_EXHAUSTED
+    assert np.all(np.isfinite(run.history["exploitability"]))
+    with pytest.raises(NotSolved):
+        solve(spec, GAME, TAU, step_size=1e-3, steps=2, beta=BETA, throw=True)
+
+
+@SPECS
+def test_absurd_steps_never_give_nan(spec: AlgorithmSpec) -> None:
+    run = solve(spec, GAME, TAU, step_size=1e6, steps=30, beta=BETA)
+    assert not np.any(np.isnan(run.log_policy))
+    assert abs(run.policy.sum() - 1) <= 1e-9
+
+
+@SPECS
+def test_padded_prompts_get_no_mass(spec: AlgorithmSpec) -> None:
+    margins = np.zeros((2, 4, 4))
+    margins[0, :3, :3], margins[1] = GAME.margins, random_game("uniform", 4, np.random.default_rng(1)).margins
+    mu = np.array([[0.5, 0.3, 0.2, 0.0], [0.25] * 4])
+    game = PreferenceGame.from_margins(margins, reference=mu)
+    run = solve(spec, game, TAU, step_size=STEP, steps=25, beta=BETA)
+    assert run.policy[0, 3] == 0
+    assert np.abs(run.policy[0, :3] - np.exp(steps(spec, GAME, GAME.log_reference, 25))).max() <= 1e-12
+
+
+@pytest.mark.parametrize("spec", [s for s in REGISTRY.values() if s.contraction], ids=lambda s: s.name)
+def test_the_declared_contraction_holds_on_random_games(spec: AlgorithmSpec) -> None:
+    assert spec.contraction is not None
+    rng = np.random.default_rng(2)
+    for family in ("uniform", "cyclic", "tournament", "bradley-terry"):
+        game = random_game(family, 5, rng)
+        for tau in (0.05, 0.3, 2.0):
+            q = regularised_nash(game, tau).log_policy
+            largest = spec.contraction.largest_step(Problem(game, tau, 0.1, BETA, game.log_reference))
+            problem = Problem(game, tau, largest, BETA, game.log_reference)
+            factor = spec.contraction.factor(problem)
+            run = solve(spec, game, tau, step_size=largest, steps=60, keep_path=True)
+            divergence = kl(q[None, :], run.history["log_policy"])
+            # below 1e-13 a divergence is rounding
+            held = divergence[:-1] > 1e-13
+            assert np.all(divergence[1:][held] <= factor * divergence[:-1][held] * (1 + 1e-6) + 1e-13)
+
+
+AVERAGES = ["sppo", "spo", "fictitious-play", "regret-matching-plus", "predictive-regret-matching-plus"]
+
+
+@pytest.mark.parametrize("name", AVERAGES)
+def test_average_iterates_approach_a_maximal_lottery(name: str) -> None:
+    game = gallery("weighted-cycle")
+    game = PreferenceGame.from_margins(game.margins / 6, name="weighted cycle")
+    run = solve(name, game, 0.0, step_size=0.1, steps=20_000)
+    assert float(np.max(game.margins @ run.policy)) <= 0.05  # SPO, the slowest, promises about log n/√T
+    assert np.abs(run.policy - maximal_lottery(game).policy).sum() <= 0.3
+
+
+def test_averages_of_mwu_obey_their_bound() -> None:
+    game = gallery("circulant-41")
+    for step, count in ((0.5, 100), (0.1, 2000)):
+        run = solve("sppo", game, 0.0, step_size=step, steps=count)
+        assert np.max(game.margins @ run.policy) <= np.log(41) / (step * count) + step / 24
+
+
+def test_comal_finds_a_maximal_lottery_with_its_last_iterate() -> None:
+    game = gallery("figure-6").with_reference([0.5, 0.3, 0.2])
+    run = solve("comal", game, 0.5, step_size=1.0, steps=20_000)
+    assert np.abs(run.policy - maximal_lottery(game).policy).sum() <= 1e-6
+
+
+def test_optimism_converges_without_regularisation_and_mwu_does_not() -> None:
+    game = gallery("figure-6").with_reference([0.5, 0.3, 0.2])
+    lottery = maximal_lottery(game).policy
+    assert np.abs(solve("omwu", game, 0.0, step_size=1.0, steps=20_000).policy - lottery).sum() <= 1e-8
+    assert np.abs(solve("omd", game, 0.0, step_size=1.0, steps=20_000).policy - lottery).sum() > 0.5
+
+
+def test_the_papers_table_1_is_read_off_the_specifications() -> None:
+    for name, row in PAPER_TABLE_1.items():
+        spec = get(name)
+        assert (spec.contrastive, spec.online, spec.regularised_sampling) == row
+
+
+def test_contextual_games_average_exploitability_and_gradient() -> None:
+    rng = np.random.default_rng(3)
+    parts = [random_game("cyclic", 3, rng) for _ in range(2)]
+    rho = np.array([0.8, 0.2])
+    game = PreferenceGame.from_margins(np.stack([p.margins for p in parts]), weights=rho)
+    run = solve("online-ipo", game, TAU, step_size=STEP, steps=30)
+    for x, part in enumerate(parts):
+        # a shared step size: prompt x sees its own gradient times ρ(x)
+        assert (
+            np.abs(run.policy[x] - np.exp(steps(get("online-ipo"), part, part.log_reference, 30, STEP * rho[x]))).max()
+            <= 1e-12
+        )
+    gaps = [
+        solve("online-ipo", p, TAU, step_size=STEP * r, steps=30).history["exploitability"]
+        for p, r in zip(parts, rho, strict=True)
+    ]
+    assert np.allclose(run.history["exploitability"], rho @ np.array(gaps), atol=1e-12)
+    assert run.certificate.l1_bound.shape == (2,)
+
+
+@pytest.mark.parametrize("name", ["omd", "egpo", "online-ipo", "ipo-md", "nash-md-pg", "rlhf-pg", "online-dpo"])
+def test_predicted_and_measured_rates_agree(name: str) -> None:
+    rate = local_rate(name, GAME, TAU, step_size=STEP, beta=BETA)
+    assert rate is not None
+    assert rate.measured is not None
+    assert abs(rate.predicted - rate.measured) <= 1e-5
+
+
+def test_an_unstable_step_is_predicted_and_seen() -> None:
+    rate = local_rate("omd", GAME, 0.05, step_size=3.0)
+    assert rate is not None
+    assert rate.measured is not None
+    assert rate.predicted > 1.2 or abs(rate.predicted - rate.measured) <= 1e-3
+    closed = local_rate("omd", gallery("rps"), 0.1, step_size=2.0)
+    assert closed is not None
+    assert abs(closed.predicted - abs(1 - 0.2 + 2j * np.sqrt(3) / 6)) <= 1e-12
+
+
+def test_nash_md_names_its_limit_and_offers_the_unbiased_form() -> None:
+    spec = get("nash-md")
+    assert spec.unbiased == "nash-md-debiased"
+    assert spec.target is not None
+    limit = spec.target(Problem(GAME, TAU, 0.5, BETA, GAME.log_reference))
+    off = np.abs(np.exp(limit) - regularised_nash(GAME, TAU).policy).sum()
+    assert 1e-4 < off <= 0.5 / (4 * np.sqrt(3) * TAU)  # N10
+    run = solve("nash-md-debiased", GAME, TAU, step_size=0.5, steps=2000)
+    assert run.history["distance"][-1] <= 1e-9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("no-such", GAME, TAU), "unknown"),
+        (("online-ip", GAME, TAU), "did you mean 'online-ipo'"),
+        (("online-ipo", GAME, 0.0), "temperature = 0, must be positive for online-ipo"),
+        (("omd", GAME, -1.0), "temperature"),
+    ],
+)
+def test_bad_input_is_named(arguments: tuple[str, PreferenceGame, float], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        solve(*arguments, step_size=STEP, steps=5)
+    with pytest.raises(BadInput, match="step_size"):
+        solve("omd", GAME, TAU, step_size=-1, steps=5)
+    with pytest.raises(BadInput, match="beta"):
+        solve("ipo-md", GAME, TAU, step_size=1, steps=5, beta=2)
+    with pytest.raises(BadInput, match="steps"):
+        solve("omd", GAME, TAU, step_size=1, steps=0)
