@@ -61,7 +61,8 @@ def regularised_nash(
 
     Status CONVERGED means that the certificate's bound on ‖π − π*_τ‖₁ is at most 1e-12 (below τ = 1e-2 it is 1e-14/τ,
     to 1e-6; τ in units of the largest margin, so that A and 1e-9·A are the same problem); STALLED, that float64 gives
-    no more.  Errors: BadInput for τ ≤ 0 or below 1e-280 of the largest margin; NotSolved with ``throw``.  Source: E1, E3, E4.
+    no more.  Errors: BadInput for τ ≤ 0 or below 1e-280 of the largest margin; NotSolved with ``throw``.
+    Source: E1, E3, E4.
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
     >>> answer = regularised_nash(game, 0.1)
