@@ -1,0 +1,160 @@
+"""The report of ``nashlab verify``: figures and one self-contained HTML page, no script, nothing from a network."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from nashlab import plots
+from nashlab.equilibrium import maximal_lottery
+from nashlab.gallery import get
+from nashlab.rates import local_rate, trajectory_rate
+from nashlab.solve import solve
+
+__all__ = ["write_verify_report"]
+
+
+class Row(Protocol):
+    """What the report needs of a result; see :class:`nashlab.verify.claim.Result`."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def statement(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def worst_error(self) -> float: ...
+    @property
+    def tolerance(self) -> float: ...
+    @property
+    def cases(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def counterexample(self) -> Mapping[str, Any] | None: ...
+
+
+CSS = """
+:root { color-scheme: light dark; --ink: #222; --muted: #6b6b6b; --line: #dcdcdc; --paper: #fff; --good: #00704f;
+  --bad: #b33c00; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --muted: #a3a3a3; --line: #3a3a3a; --paper: #161616;
+  --good: #4cc79d; --bad: #ff9a5c; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem;
+  margin: 2.5rem auto; padding: 0 1.2rem; }
+h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.1rem; margin-top: 2.4rem; }
+p.lead, figcaption, .small { color: var(--muted); }
+table { border-collapse: collapse; width: 100%; font-size: .86rem; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.pass { color: var(--good); } .fail { color: var(--bad); font-weight: 700; } .skipped { color: var(--muted); }
+figure { margin: 1.2rem 0; } figure img { width: 100%; background: #fff; border-radius: 4px; }
+details { margin: .4rem 0; } pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .78rem; }
+@media print { body { margin: 0; max-width: none; } details { break-inside: avoid; } }
+"""
+
+
+def write_verify_report(folder: Path, rows: Sequence[Row], environment: Mapping[str, Any]) -> None:
+    """Draw the figures into a folder and write ``report.html`` beside them; every file appears whole or not at all."""
+    figures = _figures(rows)
+    images = []
+    for name, (caption, figure) in figures.items():
+        path = folder / f"{name}.png"
+        plots.save(figure, path)
+        images.append(_image(path, caption))
+    _write(folder / "report.html", _page(rows, environment, images))
+
+
+def _figures(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
+    """name -> (caption, figure); everything is computed here and now."""
+    cycle, sound = get("figure-6"), get("soundquality")
+    outcomes = [plots.Outcome(r.id, r.worst_error, r.tolerance, r.status == "pass") for r in rows]
+    return {
+        "claims": ("Worst error of every claim, relative to its stated tolerance.", plots.claims(outcomes)),
+        "figure-6": (
+            "Figure 6 of the paper: a three-response cycle, τ = 0.1, uniform μ. ★ the equilibrium π*, ○ the point that "
+            "a method goes to where it is another one.",
+            plots.figure_6(cycle),
+        ),
+        "convergence": (
+            "Rock, paper, scissors with μ = (.5, .3, .2), τ = 0.1, η = 0.3. Dotted: the predicted local rate. Dashed: "
+            "the distance to the method's own limit, where that is not π*.",
+            plots.convergence(_runs()),
+        ),
+        "soundquality": (
+            "21,924 human judgments of eight ways to reproduce music: the exact maximal lottery and its data.",
+            plots.lottery(maximal_lottery(sound)),
+        ),
+        "temperature": ("The same game's equilibrium at every temperature (E5).", plots.temperature_path(sound)),
+    }
+
+
+def _runs() -> list[plots.Run]:
+    game, tau, step = get("rps-weighted"), 0.1, 0.3
+    runs = []
+    for name in ("omd", "nash-md", "egpo", "online-ipo", "ipo-md"):
+        solution = solve(name, game, tau, step_size=step, steps=3000, keep_path=True)
+        rate = local_rate(name, game, tau, step_size=step, measure=False)
+        assert rate is not None
+        path = np.exp(solution.history["log_policy"]) - np.exp(rate.fixed_point)
+        every = int(solution.history["steps"][1])
+        runs.append(plots.Run(name, solution, rate.predicted, trajectory_rate(path, every)))
+    return runs
+
+
+def _image(path: Path, caption: str) -> str:
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    text = escape(caption)
+    return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+
+
+def _page(rows: Sequence[Row], environment: Mapping[str, Any], images: Sequence[str]) -> str:
+    good = sum(r.status == "pass" for r in rows)
+    what = "wrong twins were caught" if environment.get("canary") else "claims hold"
+    table = "\n".join(_table_row(r) for r in rows)
+    shown = "\n".join(_example(r) for r in rows if r.counterexample)
+    samples, seed = (escape(str(environment.get(key))) for key in ("samples", "seed"))
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>nashlab verify: {good} of {len(rows)}</title><style>{CSS}</style></head><body>
+<h1>{good} of {len(rows)} {what}</h1>
+<p class="lead">Each row is a statement of the theory of preference games, checked by computation on named games, on
+human judgments and on up to {samples} random games a claim (seed {seed}).</p>
+<table><thead><tr><th>id</th><th>statement</th><th>status</th><th class="number">worst error</th>
+<th class="number">tolerance</th><th class="number">cases</th><th class="number">seconds</th></tr></thead>
+<tbody>{table}</tbody></table>
+<h2>Figures</h2>
+{"".join(images)}
+<h2>Counterexamples and witnesses</h2>
+{shown or '<p class="small">None.</p>'}
+<h2>Environment</h2>
+<pre>{escape(json.dumps(environment, indent=1, ensure_ascii=False))}</pre>
+</body></html>
+"""
+
+
+def _table_row(r: Row) -> str:
+    return (
+        f"<tr><td>{escape(r.id)}</td><td>{escape(r.statement)}</td>"
+        f'<td class="{escape(r.status)}">{escape(r.status)}</td>'
+        f'<td class="number">{r.worst_error:.1e}</td><td class="number">{r.tolerance:.0e}</td>'
+        f'<td class="number">{r.cases}</td><td class="number">{r.seconds:.1f}</td></tr>'
+    )
+
+
+def _example(r: Row) -> str:
+    content = escape(json.dumps(r.counterexample, ensure_ascii=False, default=str))
+    return f"<details><summary>{escape(r.id)}: {escape(r.statement)}</summary><pre>{content}</pre></details>"
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
