@@ -124,7 +124,8 @@ def _figure(width: float, height: float) -> Figure:
 def _styled() -> Any:
     from matplotlib import rc_context
 
-    return rc_context(STYLE)
+    rc: Any = STYLE  # the stubs list every key
+    return rc_context(rc)
 
 
 # -- convergence -----------------------------------------------------------------------------------------------------
@@ -157,9 +158,9 @@ def _convergence_lines(left: Axes, right: Axes, run: Run, colour: str) -> None:
             values = np.max(values, axis=0)
         return np.where(values > FLOOR, values, np.nan)
 
-    rates = [
-        f"ρ {word} {rate:.5f}" for word, rate in (("predicted", run.predicted), ("measured", run.measured)) if rate
-    ]
+    numbers = {"predicted": run.predicted, "measured": run.measured}
+    rates = ", ".join(f"{word} {rate:.5f}" for word, rate in numbers.items() if rate is not None)
+    label = f"{run.name}: ρ {rates}" if rates else run.name
     left.plot(steps, curve("exploitability"), color=colour, lw=1.4)
     right.plot(steps, curve("distance"), color=colour, lw=1.4, label=label)
     followed = curve("distance")
@@ -211,9 +212,8 @@ def simplex(
                 if path.log_target is not None and np.abs(np.exp(path.log_target) - np.exp(log_nash)).sum() > 1e-3:
                     target = np.exp(path.log_target)[None].T
                     axes.plot(*target, marker="o", ms=5, mfc="white", mec=colour, ls="none", zorder=5)
-            axes.plot(
-                *np.exp(log_nash)[None].T, marker="*", ms=11, color=INK, mec="white", mew=0.6, ls="none", zorder=6
-            )
+            star: dict[str, Any] = {"marker": "*", "ms": 11, "mec": "white", "mew": 0.6, "ls": "none", "zorder": 6}
+            axes.plot(*np.exp(log_nash)[None].T, color=INK, **star)
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=1, handlelength=1.4)
     return figure
 
