@@ -11,19 +11,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-# before numpy: on a few busy cores a second BLAS thread is slower than none; large solves ask for more themselves
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import tyro
+
+from nashlab.display import Progress, l1, plain, print_json, show_claims, show_runs, show_solution, show_table
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from rich.console import Console
 
-    from nashlab.algorithm import AlgorithmSpec
     from nashlab.game import PreferenceGame
-    from nashlab.rates import LocalRate
+    from nashlab.rates import Run
     from nashlab.solution import Solution
     from nashlab.verify import Result
 
@@ -83,9 +80,9 @@ def solve_command(
         rigorous = problem.n <= BALL_LIMIT
         certificate = certify_ball(problem, solution.log_policy, temperature) if rigorous else solution.certificate
     if json_output:
-        _print_json(_answer(solution, certificate))
+        print_json(_answer(solution, certificate))
     else:
-        _show_solution(_stdout(), solution, certificate)
+        show_solution(solution, certificate)
     return 0 if solution.status.ok else 1
 
 
@@ -114,7 +111,7 @@ def certify_command(
     except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise BadInput(f"{answer}: is not an answer of `nashlab solve --json` ({error!r})") from None
     if json_output:
-        _print_json([{"check": what, "holds": ok, "detail": detail} for what, ok, detail in rows])
+        print_json([{"check": what, "holds": ok, "detail": detail} for what, ok, detail in rows])
     else:
         for what, ok, detail in rows:
             print(f"{'proved ' if ok else 'REFUTED'}  {what}" + (f"  ({detail})" if detail else ""))
@@ -129,11 +126,15 @@ def run_command(
     game: str,
     tau: Tau,
     step_size: Annotated[float, tyro.conf.arg(help="η; for gradient methods it multiplies D(Aπ − τh)")] = 0.1,
-    steps: int = 2000,
+    steps: int = 10_000,
     beta: Annotated[float, tyro.conf.arg(help="β of the geometric mixture, in [0, 1]")] = 0.125,
     reference: Reference | None = None,
     behaviour: Annotated[
         str | None, tyro.conf.arg(help="data policy of offline methods: like --reference (default: the reference)")
+    ] = None,
+    start: Annotated[
+        str | None,
+        tyro.conf.arg(help="first policy: like --reference (default: μ; tilted from it where μ is the equilibrium)"),
     ] = None,
     kind: Kind = None,
     fill: Fill = None,
@@ -148,13 +149,10 @@ def run_command(
         algorithms: names from `nashlab algorithms`.
         game: a name from `nashlab gallery`, a file, or -.
     """
-    import numpy as np
-
     from nashlab.algorithms import get
     from nashlab.game import BadInput
-    from nashlab.rates import local_rate, trajectory_rate
+    from nashlab.rates import rated_run
     from nashlab.readers import read_reference
-    from nashlab.solve import solve
 
     if not algorithms:
         raise BadInput("algorithms: none given; `nashlab algorithms` lists them")
@@ -167,29 +165,21 @@ def run_command(
         check_figure_path(plot)
     for spec in specs:
         spec.check(tau, step_size, beta)
-    runs: list[tuple[AlgorithmSpec, Solution, float | None, float | None]] = []
-    with _progress(len(specs)) as advance:
+    first = _first_policy(problem, tau, start)
+    with Progress(len(specs)) as advance:
+        runs = []
         for spec in specs:
             advance(spec.title)
-            numbers: dict[str, Any] = {"step_size": step_size, "beta": beta, "behaviour": data_policy}
-            solution = solve(spec, problem, tau, steps=steps, keep_path=not problem.batch, **numbers)
-            local: LocalRate | None = None
-            if not problem.batch:
-                local = local_rate(spec, problem, tau, measure=False, **numbers)
-            seen = None
-            if local is not None:
-                path, moments = np.exp(solution.history["log_policy"]), solution.history["steps"]
-                end = len(path) if moments[-1] % moments[1] == 0 else -1  # the last record may come early
-                seen = trajectory_rate(path[:end] - np.exp(local.fixed_point), int(moments[1]))
-            runs.append((spec, solution, None if local is None else local.predicted, seen))
+            numbers: dict[str, Any] = {"step_size": step_size, "beta": beta, "behaviour": data_policy, "start": first}
+            runs.append(rated_run(spec, problem, tau, steps=steps, **numbers))
     if plot is not None:
-        from nashlab.plots import Run, convergence, save
+        from nashlab.plots import convergence, save
 
-        save(convergence([Run(s.name, solution, p, m) for s, solution, p, m in runs]), plot)
+        save(convergence(runs), plot)
     if json_output:
-        _print_json([_run_json(*run) for run in runs])
+        print_json([_run_json(run) for run in runs])
     else:
-        _show_runs(_stdout(), runs)
+        show_runs(runs)
     return 0
 
 
@@ -239,16 +229,15 @@ def rates_command(
         "fixed_point": rate and np.exp(rate.fixed_point).tolist(),
     }
     if json_output:
-        _print_json(content)
+        print_json(content)
         return 0
-    out = _stdout()
-    out.print(f"[bold]{spec.title}[/] on {problem.name}, τ = {tau:g}, η = {step_size:g}")
+    print(f"{spec.title} on {problem.name}, τ = {tau:g}, η = {step_size:g}")
     if rate is None:
-        out.print(f"no local linear rate: {spec.claim}")
+        print(f"no local linear rate: {spec.claim}")
         return 0
-    out.print(f"predicted  ρ = {rate.predicted:.6f} a step" + ("" if rate.predicted < 1 else "  (unstable: ρ ≥ 1)"))
-    out.print("measured   " + ("no clean decay was seen" if rate.measured is None else f"ρ = {rate.measured:.6f}"))
-    out.print(f"game frequency λ = {content['frequency']:.6f}; claim: {spec.claim}")
+    print(f"predicted  ρ = {rate.predicted:.6f} a step" + ("" if rate.predicted < 1 else "  (unstable: ρ ≥ 1)"))
+    print("measured   " + ("no clean decay was seen" if rate.measured is None else f"ρ = {rate.measured:.6f}"))
+    print(f"game frequency λ = {content['frequency']:.6f}; claim: {spec.claim}")
     return 0
 
 
@@ -261,14 +250,9 @@ def gallery_command(*, json_output: Json = False) -> int:
     from nashlab.gallery import GALLERY
 
     if json_output:
-        _print_json([{"name": e.name, "description": e.description, "source": e.source} for e in GALLERY.values()])
+        print_json([{"name": e.name, "description": e.description, "source": e.source} for e in GALLERY.values()])
         return 0
-    from rich.table import Table
-
-    table = Table("name", "game", "source", box=None, header_style="bold")
-    for entry in GALLERY.values():
-        table.add_row(entry.name, entry.description, entry.source)
-    _stdout().print(table)
+    show_table(("name", "game", "source"), [(e.name, e.description, e.source) for e in GALLERY.values()])
     return 0
 
 
@@ -295,15 +279,19 @@ def algorithms_command(*, json_output: Json = False) -> int:
         for s in REGISTRY.values()
     ]
     if json_output:
-        _print_json(rows)
+        print_json(rows)
         return 0
-    from rich.table import Table
-
-    table = Table("name", "contrastive", "online", "mixture", "claim", box=None, header_style="bold")
-    for s, row in zip(REGISTRY.values(), rows, strict=True):
-        marks = ("✓" if row[k] else "·" for k in ("contrastive", "online", "regularised_sampling"))
-        table.add_row(" ".join([s.name, *s.aliases]), *marks, s.claim)
-    _stdout().print(table)
+    show_table(
+        ("name", "contrastive", "online", "mixture", "claim"),
+        [
+            (
+                " ".join([s.name, *s.aliases]),
+                *("✓" if has else "·" for has in (s.contrastive, s.online, s.regularised_sampling)),
+                s.claim,
+            )
+            for s in REGISTRY.values()
+        ],
+    )
     return 0
 
 
@@ -340,7 +328,7 @@ def verify_command(
     finished: dict[str, Result] = {}
     environment = _environment(samples, seed, canary)
     try:
-        with _progress(len(checks)) as advance:
+        with Progress(len(checks)) as advance:
             for result in run(checks, samples=samples, seed=seed, canary=canary, workers=workers):
                 finished[result.id] = result
                 advance(result.id)
@@ -352,9 +340,9 @@ def verify_command(
     rows = _in_order(checks, finished)
     _write_report(folder, rows, environment)
     if json_output:
-        _print_json({"claims": [_result_json(r) for r in rows], "environment": environment})
+        print_json({"claims": [_result_json(r) for r in rows], "environment": environment})
     else:
-        _show_claims(_stdout(), rows, canary)
+        show_claims(rows, canary)
         print(f"report: {folder / 'report.html'}", file=sys.stderr)
     return 0 if all(r.status != "fail" for r in rows) else 1
 
@@ -368,34 +356,23 @@ def _load(game: str, reference: str | None, kind: str | None, fill: str | None) 
     return load_game(game, kind=kind, fill=fill, reference=reference)
 
 
-# -- JSON ------------------------------------------------------------------------------------------------------------
-
-
-def _plain(value: Any) -> Any:
-    """Numbers as JSON has them: no NaN (null), arrays as lists, Fractions as "p/q"."""
-    from fractions import Fraction
-
+def _first_policy(game: PreferenceGame, tau: float, start: str | None) -> NDArray[np.float64]:
+    """log π₀ of a run: as asked, else μ; where μ is the equilibrium there would be nothing to see, so a tilt of it."""
     import numpy as np
 
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, Fraction):
-        return str(value)
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
+    from nashlab.arrays import log_softmax
+    from nashlab.certificate import exploitability
+    from nashlab.readers import read_reference
+
+    if start is not None:
+        return game.with_reference(read_reference(start, game.labels)).log_reference
+    if game.batch or game.n == 1 or float(exploitability(game, game.log_reference, tau)) > 1e-12:
+        return game.log_reference
+    print("the reference is the equilibrium: starting from a policy tilted to the first responses", file=sys.stderr)
+    return np.asarray(log_softmax(game.log_reference + np.log(np.arange(game.n, 0, -1))))
 
 
-def _print_json(content: Any) -> None:
-    import json
-
-    print(json.dumps(_plain(content), ensure_ascii=False))
+# -- JSON ------------------------------------------------------------------------------------------------------------
 
 
 def _answer(solution: Solution, certificate: Any) -> dict[str, Any]:
@@ -426,25 +403,24 @@ def _answer(solution: Solution, certificate: Any) -> dict[str, Any]:
     }
 
 
-def _run_json(
-    spec: AlgorithmSpec, solution: Solution, predicted: float | None, measured: float | None
-) -> dict[str, Any]:
+def _run_json(run: Run) -> dict[str, Any]:
     import numpy as np
 
-    history, goal = solution.history, solution.stats["target"]
+    solution, history = run.solution, run.solution.history
+    goal = solution.stats["target"]
     return {
-        "algorithm": spec.name,
+        "algorithm": run.spec.name,
         "policy": solution.policy,
         "steps": history["steps"],
         "exploitability": history["exploitability"],
         "distance": history["distance"],
         "target_distance": history.get("target_distance"),
         "status": solution.status.token,
-        "predicted_rate": predicted,
-        "measured_rate": measured,
+        "predicted_rate": run.predicted,
+        "measured_rate": run.measured,
         "target": None if goal is None else np.exp(goal),
-        "target_to_equilibrium": None if goal is None else _l1(goal, solution.stats["nash"]),
-        "unbiased": spec.unbiased,
+        "target_to_equilibrium": None if goal is None else l1(goal, solution.stats["nash"]),
+        "unbiased": run.spec.unbiased,
         "certificate": {"l1_bound": solution.certificate.l1_bound, "kind": solution.certificate.kind},
     }
 
@@ -453,12 +429,6 @@ def _result_json(result: Result) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(result)
-
-
-def _l1(log_p: NDArray[np.float64], log_q: NDArray[np.float64]) -> NDArray[np.float64]:
-    import numpy as np
-
-    return np.abs(np.exp(log_p) - np.exp(log_q)).sum(axis=-1)
 
 
 # -- verify's files --------------------------------------------------------------------------------------------------
@@ -488,7 +458,7 @@ def _write_verify_json(folder: Path, rows: list[Result], environment: dict[str, 
 
     content = {"claims": [_result_json(r) for r in rows], "environment": environment}
     part = folder / "verify.json.part"
-    part.write_text(json.dumps(_plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
+    part.write_text(json.dumps(plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
     part.replace(folder / "verify.json")
 
 
@@ -498,156 +468,13 @@ def _write_report(folder: Path, rows: list[Result], environment: dict[str, Any])
     write_verify_report(folder, rows, environment)
 
 
-# -- tables ----------------------------------------------------------------------------------------------------------
-
-
-def _stdout() -> Console:
-    from rich.console import Console
-
-    # a pipe has no width: do not wrap what a script or a log will read
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-
-
-class _progress:
-    """A progress bar on stderr for n pieces of work; ``with _progress(n) as advance: advance(name)``."""
-
-    def __init__(self, total: int):
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self.task = self.bar.add_task("", total=total)
-
-    def __enter__(self) -> Any:
-        self.bar.start()
-        return lambda name: self.bar.update(self.task, advance=1, description=name)
-
-    def __exit__(self, *exc: object) -> None:
-        self.bar.stop()
-
-
-def _show_solution(out: Console, solution: Solution, certificate: Any) -> None:
-    import numpy as np
-    from rich.table import Table
-
-    game = solution.game
-    what = "maximal lottery" if solution.temperature == 0 else f"regularised equilibrium, τ = {solution.temperature:g}"
-    out.print(f"[bold]{game.name}[/]: {what} of {game.n} responses" + (f"  ({game.source})" if game.source else ""))
-    if game.batch:
-        for x in range(game.batch[0]):
-            masses = ", ".join(f"{p:.6g}" for p in np.atleast_2d(solution.policy)[x][game.support[x]])
-            out.print(f"  prompt {x}: {masses}")
-    else:
-        exact = solution.policy_exact is not None
-        table = Table(
-            "response", "probability", *(["exactly", "slack"] if exact else []), box=None, header_style="bold"
-        )
-        for i in np.argsort(-solution.policy, kind="stable"):
-            row = [game.labels[i], f"{solution.policy[i]:.12g}"]
-            if solution.policy_exact is not None and solution.slacks is not None:
-                slack = solution.slacks[i]
-                row += [_short(solution.policy_exact[i]), "" if slack == 0 else f"{float(slack):.6g}"]
-            table.add_row(*row)
-        out.print(table)
-        if len(solution.support) < game.n:
-            out.print(f"support: {', '.join(solution.support)}")
-    bound = certificate.l1_bound
-    proof = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
-    distance = "unknown" if bound is None else f"≤ {np.max(bound):.3g}"
-    out.print(f"status: {solution.status.value}")
-    gap = f"{np.max(certificate.exploitability):.3g}"
-    out.print(f"exploitability: {gap};  ‖π − equilibrium‖₁: {distance}  ({proof[certificate.kind]})")
-    if solution.temperature == 0 and solution.unique is not None:
-        out.print(
-            "the only equilibrium (proved)"
-            if solution.unique
-            else "not the only equilibrium: KL-projection of μ on the face below"
-        )
-    if solution.face is not None:
-        more = "" if solution.face.complete else " (the first of more)"
-        out.print(
-            f"face of equilibria: dimension {solution.face.dimension}, {len(solution.face.vertices)} vertices{more}"
-        )
-        for vertex in solution.face.vertices[:10]:
-            out.print("  (" + ", ".join(_short(x) for x in vertex) + ")")
-
-
-def _short(x: Any) -> str:
-    text = str(x)
-    return text if len(text) <= 40 else f"{len(str(x.numerator))} digits / {len(str(x.denominator))} digits"
-
-
-def _show_runs(out: Console, runs: list[tuple[AlgorithmSpec, Solution, float | None, float | None]]) -> None:
-    import numpy as np
-    from rich.table import Table
-
-    def number(x: Any) -> str:
-        return "–" if x is None else f"{np.max(x):.3g}"
-
-    table = Table(
-        "algorithm",
-        "exploitability",
-        "‖π − π*‖₁",
-        "to own limit",
-        "predicted rate",
-        "measured",
-        "status",
-        box=None,
-        header_style="bold",
-    )
-    for spec, solution, predicted, measured in runs:
-        last = {k: np.asarray(v)[..., -1] for k, v in solution.history.items() if k != "log_policy"}
-        rates = (f"{r:.6f}" if r is not None else "–" for r in (predicted, measured))
-        table.add_row(
-            spec.name,
-            number(last["exploitability"]),
-            number(last["distance"]),
-            number(last.get("target_distance")),
-            *rates,
-            solution.status.token,
-        )
-    out.print(table)
-    for spec, solution, _, _ in runs:
-        goal = solution.stats["target"]
-        if goal is None:
-            continue
-        off = float(np.max(_l1(goal, solution.stats["nash"])))
-        if off > 1e-9:
-            point = (
-                ""
-                if solution.game.batch or solution.game.n > 10
-                else f" ({', '.join(f'{p:.4f}' for p in np.exp(goal))})"
-            )
-            offer = f"; {spec.unbiased} goes to π*_τ itself" if spec.unbiased else ""
-            out.print(f"{spec.name} goes to{point}, {off:.3g} from π*_τ in ℓ₁{offer}")
-
-
-def _show_claims(out: Console, rows: list[Result], canary: bool) -> None:
-    from rich.table import Table
-
-    table = Table(
-        "id", "statement", "status", "worst error", "tolerance", "cases", "seconds", box=None, header_style="bold"
-    )
-    colour = {"pass": "green", "fail": "bold red", "skipped": "yellow"}
-    for r in rows:
-        table.add_row(
-            r.id,
-            r.statement,
-            f"[{colour[r.status]}]{r.status}[/]",
-            f"{r.worst_error:.1e}",
-            f"{r.tolerance:.0e}",
-            str(r.cases),
-            f"{r.seconds:.1f}",
-        )
-    out.print(table)
-    good = sum(r.status == "pass" for r in rows)
-    out.print(f"{good} of {len(rows)} " + ("wrong twins caught" if canary else "claims hold"))
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turn bad input into one line and exit code 2, an interrupt into 130."""
+    from threadpoolctl import threadpool_limits
+
     from nashlab.game import BadInput
+
+    threadpool_limits(1)  # on a few busy cores a second BLAS thread is slower than none, by up to 100 times
 
     description = (
         "Preference games: exact equilibria with proofs, the algorithms that look for them, the theory checked."

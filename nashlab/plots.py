@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nashlab.equilibrium import regularised_nash
 from nashlab.game import BadInput, PreferenceGame
+from nashlab.rates import Run
 from nashlab.solution import Solution
 from nashlab.solve import solve
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Outcome",
-    "Run",
     "Trajectory",
     "check_figure_path",
     "claims",
@@ -66,15 +66,6 @@ STYLE: dict[str, Any] = {
 }
 SUFFIXES = (".png", ".svg", ".pdf")
 FLOOR = 1e-17  # where a log axis ends: below, a float64 history is rounding
-
-
-class Run(NamedTuple):
-    """One line of :func:`convergence`: an algorithm's run, its predicted and its measured local rate."""
-
-    name: str
-    solution: Solution
-    predicted: float | None
-    measured: float | None
 
 
 class Trajectory(NamedTuple):
@@ -160,7 +151,7 @@ def _convergence_lines(left: Axes, right: Axes, run: Run, colour: str) -> None:
 
     numbers = {"predicted": run.predicted, "measured": run.measured}
     rates = ", ".join(f"{word} {rate:.5f}" for word, rate in numbers.items() if rate is not None)
-    label = f"{run.name}: ρ {rates}" if rates else run.name
+    label = f"{run.spec.name}: ρ {rates}" if rates else run.spec.name
     left.plot(steps, curve("exploitability"), color=colour, lw=1.4)
     right.plot(steps, curve("distance"), color=colour, lw=1.4, label=label)
     followed = curve("distance")
@@ -184,7 +175,7 @@ def _rate_line(axes: Axes, steps: Array, distance: Array, rate: float, colour: s
     axes.plot(steps[seen][shown], reference[shown], color=colour, lw=1.0, ls=":")
 
 
-# -- the simplex ----------------------------------------------------------------------------------------------------------
+# -- the simplex -----------------------------------------------------------------------------------------------------
 
 
 def simplex(
@@ -250,7 +241,7 @@ def figure_6(game: PreferenceGame, temperature: float = 0.1, steps: int = 4000) 
     return simplex(panels, regularised_nash(game, temperature).log_policy, game.labels)
 
 
-# -- equilibria ------------------------------------------------------------------------------------------------------------
+# -- equilibria ------------------------------------------------------------------------------------------------------
 
 
 def lottery(solution: Solution) -> Figure:

@@ -7,7 +7,7 @@ algorithm remembers, at its fixed point.  Measured: the linear recurrence that t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,10 @@ from nashlab.algorithm import AlgorithmSpec, Problem, Setting
 from nashlab.algorithms import get
 from nashlab.environment import ExactEnvironment
 from nashlab.game import BadInput, PreferenceGame, check_temperature
-from nashlab.solve import DEFAULT_BETA, simulate
+from nashlab.solution import Solution
+from nashlab.solve import DEFAULT_BETA, simulate, solve
 
-__all__ = ["LocalRate", "game_frequency", "local_rate", "trajectory_rate"]
+__all__ = ["LocalRate", "Run", "game_frequency", "local_rate", "rated_run", "trajectory_rate"]
 
 FLOOR = 1e-10  # of a displacement: below, six digits of it are rounding
 LINEAR = 1e-3  # of a displacement: above, a growing one is no longer in the linear regime
@@ -40,6 +41,15 @@ class LocalRate:
     predicted: float
     eigenvalues: NDArray[np.complex128]
     fixed_point: NDArray[np.float64]
+    measured: float | None
+
+
+class Run(NamedTuple):
+    """A run and its local rate: predicted at the algorithm's fixed point, measured on this very run; None: unknown."""
+
+    spec: AlgorithmSpec
+    solution: Solution
+    predicted: float | None
     measured: float | None
 
 
@@ -213,6 +223,8 @@ def trajectory_rate(away: NDArray[np.float64], every: int = 1) -> float | None:
     0.9
     """
     size = np.max(np.abs(away), axis=1)
+    if not size[0] > FLOOR:
+        return None  # it starts at the fixed point
     growing = size[-1] > size[0]
     outside = size > LINEAR if growing else ~(size > FLOOR)
     end = int(np.argmax(outside)) or len(size)
@@ -223,3 +235,34 @@ def trajectory_rate(away: NDArray[np.float64], every: int = 1) -> float | None:
     columns = np.stack([(tail[1:-1] / scale).ravel(), (tail[:-2] / scale).ravel()], axis=1)
     c1, c0 = np.linalg.lstsq(columns, (tail[2:] / scale).ravel(), rcond=1e-12)[0]
     return float(np.max(np.abs(np.roots([1.0, -c1, -c0]))) ** (1.0 / every))
+
+
+def rated_run(
+    algorithm: AlgorithmSpec | str,
+    game: PreferenceGame,
+    temperature: float,
+    *,
+    step_size: float,
+    steps: int,
+    beta: float = DEFAULT_BETA,
+    behaviour: NDArray[np.float64] | None = None,
+    start: NDArray[np.float64] | None = None,
+) -> Run:
+    """Run an algorithm with exact feedback (:func:`nashlab.solve.solve`) and hold its rate against the predicted one.
+
+    >>> game = PreferenceGame.from_margins([[0, .5, -.5], [-.5, 0, .5], [.5, -.5, 0]], reference=[.5, .3, .2])
+    >>> run = rated_run("omd", game, 0.1, step_size=0.5, steps=500)
+    >>> abs(run.predicted - run.measured) < 1e-6
+    True
+    """
+    spec = get(algorithm) if isinstance(algorithm, str) else algorithm
+    numbers: dict[str, Any] = {"step_size": step_size, "beta": beta, "behaviour": behaviour}
+    single = not game.batch
+    solution = solve(spec, game, temperature, steps=steps, start=start, keep_path=single, **numbers)
+    rate = local_rate(spec, game, temperature, measure=False, **numbers) if single else None
+    if rate is None:
+        return Run(spec, solution, None, None)
+    path, moments = np.exp(solution.history["log_policy"]), solution.history["steps"]
+    every = int(moments[1])
+    end = len(path) if moments[-1] % every == 0 else -1  # the last record may come early
+    return Run(spec, solution, rate.predicted, trajectory_rate(path[:end] - np.exp(rate.fixed_point), every))

@@ -10,13 +10,10 @@ from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from nashlab import plots
 from nashlab.equilibrium import maximal_lottery
 from nashlab.gallery import get
-from nashlab.rates import local_rate, trajectory_rate
-from nashlab.solve import solve
+from nashlab.rates import Run, rated_run
 
 __all__ = ["write_verify_report"]
 
@@ -96,17 +93,9 @@ def _figures(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
     }
 
 
-def _runs() -> list[plots.Run]:
-    game, tau, step = get("rps-weighted"), 0.1, 0.3
-    runs = []
-    for name in ("omd", "nash-md", "egpo", "online-ipo", "ipo-md"):
-        solution = solve(name, game, tau, step_size=step, steps=3000, keep_path=True)
-        rate = local_rate(name, game, tau, step_size=step, measure=False)
-        assert rate is not None
-        path = np.exp(solution.history["log_policy"]) - np.exp(rate.fixed_point)
-        every = int(solution.history["steps"][1])
-        runs.append(plots.Run(name, solution, rate.predicted, trajectory_rate(path, every)))
-    return runs
+def _runs() -> list[Run]:
+    names = ("omd", "nash-md", "egpo", "online-ipo", "ipo-md")
+    return [rated_run(name, get("rps-weighted"), 0.1, step_size=0.3, steps=3000) for name in names]
 
 
 def _image(path: Path, caption: str) -> str:

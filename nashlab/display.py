@@ -1,0 +1,193 @@
+"""What the commands print: tables for people, one JSON value for scripts, a progress bar on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from nashlab.certificate import Certificate
+    from nashlab.rates import Run
+    from nashlab.solution import Solution
+    from nashlab.verify import Result
+
+__all__ = ["Progress", "l1", "plain", "print_json", "show_claims", "show_runs", "show_solution", "show_table"]
+
+PROOFS = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
+VERTICES_SHOWN = 10
+PIPE_WIDTH = 160  # a pipe has no width: do not wrap what a log will keep
+
+
+# -- machine output ----------------------------------------------------------------------------------------------------
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: no NaN (null), arrays as lists, Fractions as "p/q".
+
+    >>> plain({"p": Fraction(1, 3), "gap": float("nan"), "x": np.array([1.0])})
+    {'p': '1/3', 'gap': None, 'x': [1.0]}
+    """
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def print_json(content: Any) -> None:
+    """One JSON value on stdout."""
+    print(json.dumps(plain(content), ensure_ascii=False))
+
+
+def l1(log_p: NDArray[np.float64], log_q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """‖p − q‖₁, [..., n] -> [...]."""
+    return np.abs(np.exp(log_p) - np.exp(log_q)).sum(axis=-1)
+
+
+# -- people's output ---------------------------------------------------------------------------------------------------
+
+
+class Progress:
+    """A progress bar on stderr for n pieces of work; ``with Progress(n) as advance: advance(name)``."""
+
+    def __init__(self, total: int):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
+        self.task = self.bar.add_task("", total=total)
+
+    def __enter__(self) -> Any:
+        self.bar.start()
+        return lambda name: self.bar.update(self.task, advance=1, description=name)
+
+    def __exit__(self, *exc: object) -> None:
+        self.bar.stop()
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: Mapping[str, str] | None = None) -> None:
+    """A plain table on stdout; cells are text, never markup, and those in ``colours`` take that colour."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell, style=(colours or {}).get(cell, "")) for cell in row))
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False).print(table)
+
+
+def show_solution(solution: Solution, certificate: Certificate) -> None:
+    """An equilibrium: probabilities, support, certificate, uniqueness, face."""
+    game = solution.game
+    what = "maximal lottery" if solution.temperature == 0 else f"regularised equilibrium, τ = {solution.temperature:g}"
+    print(f"{game.name}: {what} of {game.n} responses" + (f"  ({game.source})" if game.source else ""))
+    if game.batch:
+        for x in range(game.batch[0]):
+            print(f"  prompt {x}: " + ", ".join(f"{p:.6g}" for p in solution.policy[x][game.support[x]]))
+    else:
+        _show_policy(solution)
+    bound = certificate.l1_bound
+    distance = "unknown" if bound is None else f"≤ {np.max(bound):.3g}"
+    print(f"status: {solution.status.value}")
+    gap = float(np.max(certificate.exploitability))
+    print(f"exploitability: {gap:.3g};  ‖π − equilibrium‖₁: {distance}  ({PROOFS[certificate.kind]})")
+    if solution.temperature == 0 and solution.unique:
+        print("the only equilibrium (proved)")
+    if solution.face is not None:
+        _show_face(solution)
+
+
+def _show_policy(solution: Solution) -> None:
+    game, exact, slacks = solution.game, solution.policy_exact, solution.slacks
+    rows = []
+    for i in np.argsort(-solution.policy, kind="stable"):
+        row = [game.labels[i], f"{solution.policy[i]:.12g}"]
+        if exact is not None and slacks is not None:
+            row += [_short(exact[i]), "" if slacks[i] == 0 else f"{float(slacks[i]):.6g}"]
+        rows.append(row)
+    show_table(("response", "probability", "exactly", "slack")[: len(rows[0])], rows)
+    if len(solution.support) < game.n:
+        print(f"support: {', '.join(solution.support)}")
+
+
+def _show_face(solution: Solution) -> None:
+    assert solution.face is not None
+    vertices = solution.face.vertices
+    more = "" if solution.face.complete else " (there are more)"
+    print("not the only equilibrium: the policy above is the KL-projection of the reference on the face of all")
+    print(f"face of equilibria: dimension {solution.face.dimension}, {len(vertices)} vertices{more}")
+    for vertex in vertices[:VERTICES_SHOWN]:
+        print("  (" + ", ".join(_short(x) for x in vertex) + ")")
+    if len(vertices) > VERTICES_SHOWN:
+        print(f"  and {len(vertices) - VERTICES_SHOWN} more (--json has them)")
+
+
+def _short(x: Fraction) -> str:
+    text = str(x)
+    return text if len(text) <= 40 else f"{len(str(x.numerator))} digits / {len(str(x.denominator))} digits"
+
+
+def show_runs(runs: Sequence[Run]) -> None:
+    """Where each algorithm got to, its rates, and where it goes if that is not π*_τ."""
+
+    def last(run: Run, series: str) -> str:
+        values = run.solution.history.get(series)
+        return "–" if values is None else f"{float(np.max(np.asarray(values)[..., -1])):.3g}"
+
+    show_table(
+        ("algorithm", "exploitability", "‖π − π*‖₁", "to own limit", "predicted rate", "measured", "status"),
+        [
+            (
+                run.spec.name,
+                *(last(run, series) for series in ("exploitability", "distance", "target_distance")),
+                *("–" if rate is None else f"{rate:.6f}" for rate in (run.predicted, run.measured)),
+                run.solution.status.token,
+            )
+            for run in runs
+        ],
+    )
+    for run in runs:
+        goal = run.solution.stats["target"]
+        off = 0.0 if goal is None else float(np.max(l1(goal, run.solution.stats["nash"])))
+        if off > 1e-9:
+            few = not run.solution.game.batch and run.solution.game.n <= 10
+            point = f" to ({', '.join(f'{p:.4f}' for p in np.exp(goal))})" if few else " to its own limit"
+            offer = f"; {run.spec.unbiased} goes to π*_τ itself" if run.spec.unbiased else ""
+            print(f"{run.spec.name} goes{point}, {off:.3g} from π*_τ in ℓ₁{offer}")
+
+
+def show_claims(rows: Sequence[Result], canary: bool) -> None:
+    """The table of claims, or of wrong twins."""
+    show_table(
+        ("id", "statement", "status", "worst error", "tolerance", "cases", "seconds"),
+        [
+            (
+                r.id,
+                r.statement,
+                r.status,
+                f"{r.worst_error:.1e}",
+                f"{r.tolerance:.0e}",
+                str(r.cases),
+                f"{r.seconds:.1f}",
+            )
+            for r in rows
+        ],
+        colours={"pass": "green", "fail": "bold red", "skipped": "yellow"},
+    )
+    good = sum(r.status == "pass" for r in rows)
+    print(f"{good} of {len(rows)} " + ("wrong twins caught" if canary else "claims hold"))
