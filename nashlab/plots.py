@@ -170,7 +170,7 @@ def _rate_line(axes: Axes, steps: Array, distance: Array, rate: float, colour: s
     if seen.size < 4:
         return
     middle = seen[seen.size // 2]
-    reference = 6.0 * distance[middle] * np.exp((steps[seen] - steps[middle]) * np.log(rate))
+    reference = 3.0 * distance[middle] * np.exp((steps[seen] - steps[middle]) * np.log(rate))
     shown = (reference > 1e-14) & (reference < 4.0)
     axes.plot(steps[seen][shown], reference[shown], color=colour, lw=1.0, ls=":")
 
