@@ -1,0 +1,73 @@
+"""`nashlab verify`'s own machinery, and every claim with its wrong twin on fresh games."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from nashlab.game import BadInput
+from nashlab.verify import CHECKS, Cases, evaluate, run, select
+from nashlab.verify.claim import Check, Observation
+
+THEORY = (
+    [f"E{k}" for k in range(1, 8)]
+    + ["E6b"]
+    + [f"L{k}" for k in (1, *range(3, 10), *range(11, 16))]
+    + ["L5b", "L2.i", "L2.ii", "L2.iii", "L2.iv", "L2.v"]
+    + ["R1", "R2", "R3"]
+    + [f"N{k}" for k in (*range(1, 7), *range(8, 17))]
+)
+
+
+def test_every_identifier_of_exact_computation_has_a_row() -> None:
+    assert set(THEORY) <= set(CHECKS)
+
+
+@pytest.mark.parametrize("id", sorted(CHECKS))
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_claim_holds_and_its_wrong_twin_is_caught(id: str, seed: int) -> None:
+    cases = Cases(samples=20, seed=seed)
+    honest = evaluate(CHECKS[id], cases)
+    assert honest.status == "pass", honest
+    assert honest.cases > 0
+    assert evaluate(CHECKS[id], cases, canary=True).status == "pass"
+
+
+def check(errors: list[float]) -> Check:
+    return Check("X", "x", 1e-3, "", "", lambda cases, twin: (Observation(e, lambda: {"error": e}) for e in errors))  # noqa: B023
+
+
+def test_a_claim_fails_on_one_bad_case_and_on_no_case_and_on_nan() -> None:
+    assert evaluate(check([0.0, 1e-4]), Cases()).status == "pass"
+    failed = evaluate(check([0.0, 0.5, 0.0]), Cases())
+    assert failed.status == "fail"
+    assert failed.worst_error == 0.5
+    assert failed.counterexample is not None
+    assert evaluate(check([]), Cases()).status == "fail"
+    assert evaluate(check([float("nan")]), Cases()).status == "fail"
+
+
+def test_a_canary_that_is_not_caught_fails() -> None:
+    assert evaluate(check([0.0]), Cases(), canary=True).status == "fail"
+    assert evaluate(check([1.0]), Cases(), canary=True).status == "pass"
+
+
+def test_selection_orders_and_suggests() -> None:
+    assert [c.id for c in select("N1,L2,E6b")] == ["E6b", "L2.i", "L2.ii", "L2.iii", "L2.iv", "L2.v", "N1"]
+    with pytest.raises(BadInput, match="did you mean"):
+        select("L22")
+
+
+def test_processes_and_threads_find_the_same() -> None:
+    checks = select("E2,L8,N9")
+    single = {r.id: r.worst_error for r in run(checks, samples=20, workers=1)}
+    double = {r.id: r.worst_error for r in run(checks, samples=20, workers=2)}
+    assert single == double
+
+
+def test_counterexamples_are_json() -> None:
+    result = evaluate(CHECKS["L5"], Cases(samples=10), canary=False)
+    assert result.counterexample is not None
+    json.dumps(result.counterexample, default=np.ndarray.tolist)

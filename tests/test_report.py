@@ -1,0 +1,105 @@
+"""Figures show what they say; the report is one well-formed page that needs nothing else."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nashlab import plots, report
+from nashlab.equilibrium import maximal_lottery
+from nashlab.gallery import get
+from nashlab.game import BadInput
+from nashlab.rates import rated_run
+from nashlab.verify.claim import Result
+
+
+def test_the_convergence_figure_draws_the_history_and_the_predicted_slope(tmp_path: Path) -> None:
+    run = rated_run("nash-md", get("rps-weighted"), 0.2, step_size=0.5, steps=400)
+    figure = plots.convergence([run])
+    distance_axes = figure.axes[1]
+    solid, dashed, dotted = distance_axes.get_lines()
+    history = run.solution.history
+    assert np.allclose(solid.get_ydata(), history["distance"], rtol=1e-12, equal_nan=True)
+    own = np.asarray(history["target_distance"])
+    drawn = np.asarray(dashed.get_ydata(), dtype=float)
+    assert np.allclose(drawn[drawn > 0], own[: drawn.size][drawn > 0])
+    x, y = (np.asarray(v, dtype=float) for v in dotted.get_data())
+    assert np.exp((np.log(y[-1]) - np.log(y[0])) / (x[-1] - x[0])) == pytest.approx(run.predicted, abs=1e-9)
+    plots.save(figure, tmp_path / "a.png")
+    plots.save(figure, tmp_path / "a.svg")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "a.svg"]
+
+
+def test_a_figure_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path, message in ((tmp_path / "a.bmp", "must end in"), (tmp_path / "none" / "a.png", "does not exist")):
+        with pytest.raises(BadInput, match=message):
+            plots.check_figure_path(path)
+    figure = plots.lottery(maximal_lottery(get("dice")))
+
+    def broken(path: Path, **kwargs: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(figure, "savefig", broken)
+    with pytest.raises(OSError, match="disk full"):
+        plots.save(figure, tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figure_6_marks_the_equilibrium_and_the_other_limits() -> None:
+    figure = plots.figure_6(get("figure-6"), steps=400)
+    assert len(figure.axes) == 3
+    stars = [line for axes in figure.axes for line in axes.get_lines() if line.get_marker() == "*"]
+    circles = [line for axes in figure.axes for line in axes.get_lines() if line.get_marker() == "o"]
+    assert len(stars) == 3
+    assert len(circles) >= 5
+
+
+def test_the_lottery_figure_has_one_bar_a_response() -> None:
+    figure = plots.lottery(maximal_lottery(get("soundquality")))
+    widths = sorted((bar.get_width() for bar in figure.axes[0].patches), reverse=True)
+    assert widths[:3] == pytest.approx([21 / 37, 15 / 37, 1 / 37])
+    assert widths[3:] == [0] * 5
+
+
+class Page(HTMLParser):
+    """Counts tags, collects text and references."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+        self.references: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.references += [v for k, v in attrs if k in ("src", "href") and v]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_report_is_one_self_contained_page(tmp_path: Path) -> None:
+    rows = [
+        Result("L1", "a < b & <script>alert(1)</script>", "pass", 1e-15, 1e-9, 3, 0.1, None),
+        Result("N9", "fails", "fail", 2.0, 0.0, 1, 0.1, {"game": "<b>", "margins": [[0.0]]}),
+    ]
+    report.write_verify_report(tmp_path, rows, {"samples": 3, "seed": 0, "canary": False})
+    page = Page()
+    page.feed((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert page.open == []
+    assert "<script>alert(1)</script>" in page.text
+    assert "1 of 2 claims hold" in page.text
+    assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
+    assert len(page.references) == 5
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))
