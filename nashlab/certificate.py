@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.arrays import Array, array_namespace, centred, kl, log_softmax, oscillation
+from nashlab.arrays import Array, array_namespace, log_softmax, logsumexp, oscillation
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "residual",
 ]
 
+TAME = 500.0  # e⁵⁰⁰ is far from overflow
 BALL_BITS = 128  # rounding in 128 bits is 22 digits below that of the float64 log-policy under judgment
 
 
@@ -81,20 +82,22 @@ def gap(advantage: Array, log_reference: Array, log_policy: Array, temperature: 
     """G(π) = τ KL(π ‖ BR(π)), shape [..., n] -> [...], for τ > 0 and any policy on the support of μ (E2).
 
     KL is a small difference of large terms, so it is computed as log(1 + E_π[e^{−r} − 1 + r]) with E_π r = 0 (N15): a
-    sum of non-negative terms, which keeps its relative accuracy down to r ~ 1e-15; only where e^{−r} would overflow the
-    difference is taken.
+    sum of non-negative terms, which keeps its relative accuracy down to r ~ 1e-15; only where e^{−r} would overflow, or
+    π leaves some of the support of μ out, it is taken as E_π r + log Σ μ e^{Aπ/τ}.
     """
     xp = array_namespace(log_policy)
-    r = residual(advantage, log_reference, log_policy, temperature)
-    zero = xp.zeros_like(r)
-    held = xp.isfinite(log_policy)
-    r = centred(xp.where(held, r, zero), log_policy)
-    tame = xp.all(r > -500.0, axis=-1)
-    small = xp.where(tame[..., None] & held, r, zero)
-    missing = xp.any(~held & xp.isfinite(log_reference), axis=-1)
-    series = xp.log1p(xp.sum(xp.exp(log_policy) * (xp.expm1(-small) + small), axis=-1))
-    plain = kl(log_policy, best_response(advantage, log_reference, temperature))
-    value = xp.where(tame & ~missing, series, plain)
+    held, inside = xp.isfinite(log_policy), xp.isfinite(log_reference)
+    zero, weight = xp.zeros_like(log_policy), xp.exp(log_policy)
+    reply = xp.where(inside, log_reference + advantage / temperature, zero)
+    r = xp.where(held, log_policy, zero) - xp.where(held, reply, zero)
+    mean = xp.sum(weight * r, axis=-1)
+    r = r - mean[..., None]
+    # cut before it is summed, judged after: selecting between the two first would stop compilers from fusing them
+    cut = xp.where(r > -TAME, r, zero - TAME)
+    series = xp.log1p(xp.sum(weight * (xp.expm1(-cut) + cut), axis=-1))
+    plain = mean + logsumexp(xp.where(inside, reply, zero - xp.inf))[..., 0]
+    rough = xp.any(xp.where(held, r <= -TAME, inside), axis=-1)
+    value = xp.where(rough, plain, series)
     return temperature * xp.where(value > 0, value, xp.zeros_like(value))
 
 
