@@ -1,6 +1,6 @@
 """The one loop: any algorithm of the registry on any game, games × step sizes × temperatures at a time.
 
-    state ← spec.step(state, setting, environment)        lax.scan over records, vmap over runs
+    state ← spec.step(state, setting, environment)        lax.scan over records, runs side by side
 
 Every run returns a :class:`nashlab.solution.Solution` whose history is judged from outside the algorithm:
 exploitability (E2), distance to π*_τ, and distance to the algorithm's own fixed point where theory knows it.
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,13 +23,14 @@ from nashlab.algorithms._targets import nash
 from nashlab.certificate import certify, gap
 from nashlab.environment import ExactEnvironment
 from nashlab.game import BadInput, PreferenceGame, check_temperature
+from nashlab.lanes import UNROLLED, lanes
 from nashlab.solution import Solution, Status
 
 __all__ = ["DEFAULT_BETA", "RECORDS", "Histories", "simulate", "solve"]
 
 DEFAULT_BETA = 0.125  # the paper's choice for IPO-MD and Nash-MD-PG
 RECORDS = 1000  # a history longer than this is thinned, so memory does not grow with the number of steps
-BLOCK = 1024  # runs side by side; bounds the memory of a sweep, and a core's cache likes it no larger
+BLOCK = 128  # runs side by side; bounds the memory of a sweep, and a core's cache likes it no larger
 CONVERGED = 1e-8  # of ‖π − target‖₁, or of one step's movement: half of float64's digits
 
 
@@ -49,42 +52,52 @@ class Histories(NamedTuple):
 
 
 @functools.cache
-def _compiled(spec: AlgorithmSpec, records: int, every: int, unregularised: bool, keep_path: bool) -> Any:
-    """The jitted simulator of a block of runs: ``records`` times ``every`` steps; 0 records: one look."""
+def _compiled(spec: AlgorithmSpec, records: int, every: int, unregularised: bool, keep_path: bool, last: bool) -> Any:
+    """The jitted simulator of a block of runs: ``records`` times ``every`` steps; 0 records: one look.
+
+    ``last`` lays the runs out along the last axis of every array, else the first.
+    """
     import jax
     import jax.numpy as jnp
 
-    def one_run(margins: Any, setting: Setting, state: Any, truth: Any, nash_policy: Any, target: Any) -> Any:
-        environment, judge_of = ExactEnvironment(margins), ExactEnvironment(truth)
+    spread = lanes if last else jax.vmap
 
-        def advance(t: Any, state: Any) -> Any:
-            return spec.step(state, setting._replace(time=setting.time + t), environment)
+    @spread
+    def advance(margins: Any, setting: Setting, state: Any, time: Any) -> Any:
+        return spec.step(state, setting._replace(time=time), ExactEnvironment(margins))
 
-        def judge(state: Any, time: Any) -> tuple[Any, ...]:
-            log_policy = spec.answer(state, setting._replace(time=time))
-            policy = jnp.exp(log_policy)
-            advantage = judge_of.advantage(log_policy)
-            if unregularised:
-                inside = jnp.isfinite(setting.log_reference)
-                value = jnp.maximum(jnp.max(jnp.where(inside, advantage, -jnp.inf)), 0.0)
-            else:
-                value = gap(advantage, setting.log_reference, log_policy, setting.temperature)
-            seen = (value, jnp.sum(jnp.abs(policy - nash_policy)), jnp.sum(jnp.abs(policy - target)))
-            return (*seen, log_policy) if keep_path else seen
+    @spread
+    def judge(truth: Any, setting: Setting, state: Any, time: Any, nash_policy: Any, target: Any) -> tuple[Any, ...]:
+        setting = setting._replace(time=time)
+        log_policy = spec.answer(state, setting)
+        policy = jnp.exp(log_policy)
+        advantage = ExactEnvironment(truth).advantage(log_policy)
+        if unregularised:
+            inside = jnp.isfinite(setting.log_reference)
+            value = jnp.maximum(jnp.max(jnp.where(inside, advantage, -jnp.inf)), 0.0)
+        else:
+            value = gap(advantage, setting.log_reference, log_policy, setting.temperature)
+        alive = ~jnp.isnan(jnp.sum(policy))
+        seen = (value, jnp.sum(jnp.abs(policy - nash_policy)), jnp.sum(jnp.abs(policy - target)), alive)
+        return (*seen, log_policy) if keep_path else seen
 
-        def block(carry: Any, k: Any) -> tuple[Any, Any]:
-            state, alive = carry
+    def many(margins: Any, setting: Setting, state: Any, truth: Any, nash_policy: Any, target: Any) -> tuple[Any, Any]:
+        def look(state: Any, time: Any) -> tuple[Any, ...]:
+            return tuple(judge(truth, setting, state, time, nash_policy, target))
+
+        def step(t: Any, state: Any) -> Any:
+            return advance(margins, setting, state, setting.time + t)
+
+        def block(state: Any, k: Any) -> tuple[Any, Any]:
             first = k * every
-            moved = advance(first, state) if every == 1 else jax.lax.fori_loop(first, first + every, advance, state)
-            finite = jnp.all(jnp.array([jnp.all(~jnp.isnan(leaf)) for leaf in jax.tree.leaves(moved)]))
-            state = jax.tree.map(lambda new, old: jnp.where(finite, new, old), moved, state)
-            return (state, alive & finite), judge(state, setting.time + first + every)
+            state = step(first, state) if every == 1 else jax.lax.fori_loop(first, first + every, step, state)
+            return state, look(state, setting.time + first + every)
 
         if records == 0:  # only look: the record of the moment before any step
-            return (state, True), tuple(x[None] for x in judge(state, setting.time))
-        return jax.lax.scan(block, (state, True), jnp.arange(records))
+            return state, tuple(x[None] for x in look(state, setting.time))
+        return jax.lax.scan(block, state, jnp.arange(records))
 
-    return jax.jit(jax.vmap(one_run))
+    return jax.jit(many)
 
 
 def simulate(
@@ -117,10 +130,12 @@ def simulate(
         unknown if nash_policy is None else nash_policy,
         unknown if target is None else target,
     )
-    parts = [
-        _simulate_block(spec, _rows(data, low, min(low + BLOCK, runs)), steps, every, keep_path)
-        for low in range(0, runs, BLOCK)
-    ]
+    lows = range(0, runs, BLOCK)
+    blocks = (_rows(data, low, min(low + BLOCK, runs)) for low in lows)
+    workers = min(len(lows), os.cpu_count() or 1)
+    # the compiled loop holds no lock: blocks run side by side, one a core
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        parts = list(pool.map(lambda block: _simulate_block(spec, block, steps, every, keep_path), blocks))
     joined = [None if k[0] is None else np.concatenate(k) for k in zip(*parts, strict=True)]
     return Histories._make(joined)
 
@@ -134,37 +149,61 @@ def _rows(data: Any, low: int, high: int) -> Any:
 
 
 def _simulate_block(spec: AlgorithmSpec, data: Any, steps: int, every: int, keep_path: bool) -> Histories:
+    """One block of runs; a run that leaves float64 is cut at its last finite record."""
+    seen, log_policy, movement = _run_block(spec, data, steps, every, keep_path)
+    alive = seen[3].all(axis=1)
+    for run in map(int, np.flatnonzero(~alive)):
+        # NaN may not get out: run again to the last record before it, and stay there
+        end = int(np.argmin(seen[3][run])) - 1
+        done = min(end * every, steps)
+        again, answer, _ = _run_block(spec, _rows(data, run, run + 1), done, every, keep_path)
+        log_policy[run], movement[run] = answer[0], 0.0
+        for series, cut in zip(seen, again, strict=True):
+            series[run] = np.concatenate([cut[0], np.broadcast_to(cut[0][-1:], series[run][len(cut[0]) :].shape)])
+    path = seen[4] if keep_path else None
+    return Histories(seen[0], seen[1], seen[2], movement, log_policy, path, alive)
+
+
+def _run_block(
+    spec: AlgorithmSpec, data: Any, steps: int, every: int, keep_path: bool
+) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any]]:
+    """(the records [B, R, ...], the final answer [B, n], its movement in one step more [B])."""
     import jax
     import jax.numpy as jnp
 
+    runs, n = data[2].shape
+    # small games fill vector units better with the runs last; a single run has nothing to lay out
+    last = n <= UNROLLED and runs > 1
+    axis = -1 if last else 0
+    spread = functools.partial(jax.vmap, in_axes=axis, out_axes=axis)
     with jax.enable_x64(True):
-        margins, setting, start, *fixed = jax.tree.map(jnp.asarray, data)
-        runs = start.shape[0]
+        arrays = jax.tree.map(lambda x: jnp.asarray(np.moveaxis(x, 0, axis)), data)
+        margins, setting, start, *fixed = arrays
         unregularised = bool(np.all(np.asarray(data[1].temperature) == 0))
-        state = jax.vmap(spec.start)(start)
-        done, alive, series = 0, jnp.ones(runs, dtype=bool), []
+        state = spread(spec.start)(start)
+        done, series = 0, []
 
         def onward(records: int, length: int) -> Any:
-            run = _compiled(spec, records, length, unregularised, keep_path)
+            run = _compiled(spec, records, length, unregularised, keep_path, last)
             return run(margins, setting._replace(time=setting.time + done), state, *fixed)
 
         whole, rest = divmod(steps, every)
         for records, length in ((0, 1), (whole, every), (int(rest > 0), rest)):
             if records == 0 and done > 0:
                 continue
-            (state, ok), seen = onward(records, length)
-            alive &= ok
-            series.append(seen)
+            state, seen = onward(records, length)
+            # time first, then the block's own layout: [R, ..., B] or [R, B, ...] -> [B, R, ...]
+            series.append([np.moveaxis(np.asarray(x), -1 if last else 1, 0) for x in seen])
             done += records * length
         # one step more, only to see how far it would move: a run without a known target is judged by that
-        (after, _), _ = onward(1, 1)
+        after, _ = onward(1, 1)
         at_end = setting._replace(time=setting.time + done)
-        answer_of = jax.vmap(spec.answer)
-        answer = answer_of(state, at_end)
-        movement = jnp.sum(jnp.abs(jnp.exp(answer_of(after, at_end)) - jnp.exp(answer)), axis=-1)
-        joined = [np.concatenate([np.asarray(part[k]) for part in series], axis=1) for k in range(len(series[0]))]
-        path = joined[3] if keep_path else None
-        return Histories._make((*joined[:3], *map(np.asarray, (movement, answer)), path, np.asarray(alive)))
+        answer_of = spread(spec.answer)
+        answer = np.moveaxis(np.asarray(answer_of(state, at_end)), axis, 0)
+        moved = np.moveaxis(np.asarray(answer_of(after, at_end)), axis, 0)
+        movement = np.sum(np.abs(np.exp(moved) - np.exp(answer)), axis=-1)
+        joined = [np.concatenate([part[k] for part in series], axis=1) for k in range(len(series[0]))]
+        return joined, np.array(answer), np.nan_to_num(movement, nan=np.inf)
 
 
 def solve(
