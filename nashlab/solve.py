@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,12 +128,10 @@ def simulate(
         unknown if nash_policy is None else nash_policy,
         unknown if target is None else target,
     )
-    lows = range(0, runs, BLOCK)
-    blocks = (_rows(data, low, min(low + BLOCK, runs)) for low in lows)
-    workers = min(len(lows), os.cpu_count() or 1)
-    # the compiled loop holds no lock: blocks run side by side, one a core
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        parts = list(pool.map(lambda block: _simulate_block(spec, block, steps, every, keep_path), blocks))
+    parts = [
+        _simulate_block(spec, _rows(data, low, min(low + BLOCK, runs)), steps, every, keep_path)
+        for low in range(0, runs, BLOCK)
+    ]
     joined = [None if k[0] is None else np.concatenate(k) for k in zip(*parts, strict=True)]
     return Histories._make(joined)
 
