@@ -19,7 +19,7 @@ MatrixLike = ArrayLike | Sequence[Sequence[int | Fraction]]
 
 __all__ = ["BadInput", "PreferenceGame", "check_temperature"]
 
-SKEW_TOLERANCE = 1e-9  # of max|A|: several roundings of the usual text formats, far below any measured preference
+SKEW_TOLERANCE = 1e-9  # of probabilities, or of max|A|: roundings of text formats, far below any measured preference
 SUM_TOLERANCE = 1e-6  # of Σμ = 1: files written with six decimals are accepted, and renormalised
 MEMORY_LIMIT = 8 * 2**30  # bytes of one float64 matrix that we are willing to allocate
 
@@ -86,15 +86,24 @@ class PreferenceGame:
                 f"preferences{_at(i)} + preferences{_at(j)} = {total[i]:.10g}, must be 1 (tolerance {SKEW_TOLERANCE:g})"
             )
         if exact is None:
-            return cls._build(p - 0.5, exact=None, argument="preferences", **kwargs)
+            return cls._build(p - 0.5, exact=None, **kwargs)
         exact = [[x - Fraction(1, 2) for x in row] for row in exact]
         # subtracted before rounding: ½ + 1e-20 is not a double, its margin is
-        return cls._build(np.array(exact, dtype=np.float64), exact=exact, argument="preferences", **kwargs)
+        return cls._build(np.array(exact, dtype=np.float64), exact=exact, **kwargs)
 
     @classmethod
     def from_margins(cls, margins: MatrixLike, **kwargs: Any) -> PreferenceGame:
         """From skew margins A of any scale (A = P − ½ when |A| ≤ ½); exact where A holds ints or Fractions."""
-        return cls._build(_as_floats(margins, "margins"), exact=_exact_entries(margins), argument="margins", **kwargs)
+        a = _as_floats(margins, "margins")
+        off = np.abs(a + np.swapaxes(a, -1, -2))
+        if np.any(off > SKEW_TOLERANCE * np.max(np.abs(a), axis=(-1, -2), keepdims=True)):
+            i = _worst(off)
+            j = (*i[:-2], i[-1], i[-2])
+            raise BadInput(
+                f"margins{_at(i)} + margins{_at(j)} = {(a[i] + a[j]):.6g}, must be 0 "
+                f"(tolerance {SKEW_TOLERANCE:g} of the largest margin)"
+            )
+        return cls._build(a, exact=_exact_entries(margins), **kwargs)
 
     @classmethod
     def from_wins(cls, wins: MatrixLike, *, fill: float | Fraction | None = None, **kwargs: Any) -> PreferenceGame:
@@ -124,7 +133,7 @@ class PreferenceGame:
             with np.errstate(invalid="ignore"):
                 margins = np.where(played > 0, (w - w.T) / (2 * np.where(played > 0, played, 1)), 0.0)
             np.fill_diagonal(margins, 0.0)
-            return cls._build(margins, exact=None, argument="wins", **kwargs)
+            return cls._build(margins, exact=None, **kwargs)
         n = len(exact_wins)
         exact = [
             [
@@ -135,7 +144,7 @@ class PreferenceGame:
             ]
             for i in range(n)
         ]
-        return cls._build(np.array(exact, dtype=np.float64), exact=exact, argument="wins", **kwargs)
+        return cls._build(np.array(exact, dtype=np.float64), exact=exact, **kwargs)
 
     @classmethod
     def _build(
@@ -143,22 +152,12 @@ class PreferenceGame:
         margins: NDArray[np.float64],
         *,
         exact: Sequence[Sequence[Fraction]] | None,
-        argument: str,
         reference: ArrayLike | None = None,
         labels: Sequence[str] | None = None,
         weights: ArrayLike | None = None,
         name: str = "game",
         source: str = "",
     ) -> PreferenceGame:
-        scale = np.max(np.abs(margins), axis=(-1, -2), keepdims=True)
-        off = np.abs(margins + np.swapaxes(margins, -1, -2))
-        if np.any(off > SKEW_TOLERANCE * scale):
-            i = _worst(off)
-            j = (*i[:-2], i[-1], i[-2])
-            raise BadInput(
-                f"{argument}{_at(i)} + {argument}{_at(j)} = {(margins[i] + margins[j]):.6g}, must be 0 "
-                f"(tolerance {SKEW_TOLERANCE:g} of the largest margin)"
-            )
         if exact is not None:
             order = range(len(exact))
             if any(exact[i][j] != -exact[j][i] for i in order for j in range(i + 1)):

@@ -157,6 +157,12 @@ def test_a_hundred_thousand_responses_are_refused_with_the_memory_they_need() ->
         PreferenceGame.from_margins(Huge())  # type: ignore[arg-type]
 
 
+def test_near_ties_in_floats_are_a_game() -> None:
+    g = PreferenceGame.from_preferences([[0.5, 0.5 + 8e-10], [0.5 - 8e-10, 0.5]])
+    assert g.margins[0, 1] == pytest.approx(8e-10, rel=1e-6)
+    assert g.margins[0, 1] == -g.margins[1, 0]
+
+
 def test_wins_become_exact_probabilities() -> None:
     g = PreferenceGame.from_wins([[0, 2], [1, 0]])
     assert g.exact == ((Fraction(0), Fraction(1, 6)), (Fraction(-1, 6), Fraction(0)))
