@@ -244,7 +244,8 @@ def gradient_step(spec: AlgorithmSpec, state: State, setting: Setting, environme
     assert spec.objective is not None
     log_policy = state["log_policy"]
     log_left = SAMPLERS[spec.left](state, setting)
-    log_right = SAMPLERS[spec.right](state, setting)
+    # one sampler for both sides is one array: sampled feedback may then compare every pair of its draws
+    log_right = log_left if spec.left == spec.right else SAMPLERS[spec.right](state, setting)
     pull = environment.pull(spec.objective, log_policy, log_left, log_right, setting)
     if spec.geometry == "entropic":
         xp = array_namespace(log_policy)

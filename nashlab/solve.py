@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nashlab.algorithm import AlgorithmSpec, Problem, Setting
+from nashlab.algorithm import AlgorithmSpec, Environment, Problem, Setting
 from nashlab.algorithms import get
 from nashlab.algorithms._targets import nash
 from nashlab.certificate import certify, gap
-from nashlab.environment import ExactEnvironment
+from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.lanes import UNROLLED, lanes
 from nashlab.solution import Solution, Status
@@ -49,20 +49,35 @@ class Histories(NamedTuple):
     alive: Any
 
 
-@functools.cache
-def _compiled(spec: AlgorithmSpec, records: int, every: int, unregularised: bool, keep_path: bool, last: bool) -> Any:
-    """The jitted simulator of a block of runs: ``records`` times ``every`` steps; 0 records: one look.
+class _Shape(NamedTuple):
+    """What a compiled simulator depends on: ``records`` times ``every`` steps (0 records: one look), and its layout.
 
-    ``last`` lays the runs out along the last axis of every array, else the first.
+    last  the runs along the last axis of every array, else the first;  feedback  None: exact.
     """
+
+    records: int
+    every: int
+    unregularised: bool
+    keep_path: bool
+    last: bool
+    feedback: Feedback | None
+
+
+@functools.cache
+def _compiled(spec: AlgorithmSpec, shape: _Shape) -> Any:
+    """The jitted simulator of a block of runs."""
     import jax
     import jax.numpy as jnp
 
-    spread = lanes if last else jax.vmap
+    records, every, feedback = shape.records, shape.every, shape.feedback
+    spread = lanes if shape.last else jax.vmap
 
     @spread
-    def advance(margins: Any, setting: Setting, state: Any, time: Any) -> Any:
-        return spec.step(state, setting._replace(time=time), ExactEnvironment(margins))
+    def advance(margins: Any, setting: Setting, state: Any, time: Any, key: Any) -> Any:
+        environment: Environment = ExactEnvironment(margins)
+        if feedback is not None:
+            environment = BanditEnvironment(margins, jax.random.fold_in(key, time.astype(int)), feedback)
+        return spec.step(state, setting._replace(time=time), environment)
 
     @spread
     def judge(truth: Any, setting: Setting, state: Any, time: Any, nash_policy: Any, target: Any) -> tuple[Any, ...]:
@@ -70,21 +85,23 @@ def _compiled(spec: AlgorithmSpec, records: int, every: int, unregularised: bool
         log_policy = spec.answer(state, setting)
         policy = jnp.exp(log_policy)
         advantage = ExactEnvironment(truth).advantage(log_policy)
-        if unregularised:
+        if shape.unregularised:
             inside = jnp.isfinite(setting.log_reference)
             value = jnp.maximum(jnp.max(jnp.where(inside, advantage, -jnp.inf)), 0.0)
         else:
             value = gap(advantage, setting.log_reference, log_policy, setting.temperature)
         alive = ~jnp.isnan(jnp.sum(policy))
         seen = (value, jnp.sum(jnp.abs(policy - nash_policy)), jnp.sum(jnp.abs(policy - target)), alive)
-        return (*seen, log_policy) if keep_path else seen
+        return (*seen, log_policy) if shape.keep_path else seen
 
-    def many(margins: Any, setting: Setting, state: Any, truth: Any, nash_policy: Any, target: Any) -> tuple[Any, Any]:
+    def many(
+        margins: Any, setting: Setting, state: Any, truth: Any, nash_policy: Any, target: Any, key: Any
+    ) -> tuple[Any, Any]:
         def look(state: Any, time: Any) -> tuple[Any, ...]:
             return tuple(judge(truth, setting, state, time, nash_policy, target))
 
         def step(t: Any, state: Any) -> Any:
-            return advance(margins, setting, state, setting.time + t)
+            return advance(margins, setting, state, setting.time + t, key)
 
         def block(state: Any, k: Any) -> tuple[Any, Any]:
             first = k * every
@@ -110,12 +127,15 @@ def simulate(
     target: NDArray[np.float64] | None = None,
     every: int = 1,
     keep_path: bool = False,
+    feedback: Feedback | None = None,
+    seed: int = 0,
 ) -> Histories:
     """B runs of one algorithm side by side, float64, jitted: the engine under :func:`solve` and under sweeps.
 
     margins  [B, n, n] as the method's judge sees them; truth  the game's own (default: the same).
     setting  every field [B] or [B, n];  start  log π₀, [B, n];  every  steps between records.
     nash_policy, target  [B, n]; distances to what is not given are NaN.
+    feedback  None for exact expectations; run b of a seed then has a random stream of its own.
     Records the moments 0, every, 2·every, ..., and always the last step.  τ is 0 in all runs or in none.
     """
     runs, n = start.shape
@@ -127,9 +147,10 @@ def simulate(
         margins if truth is None else truth,
         unknown if nash_policy is None else nash_policy,
         unknown if target is None else target,
+        np.stack([np.full(runs, seed), np.arange(runs)], axis=1),
     )
     parts = [
-        _simulate_block(spec, _rows(data, low, min(low + BLOCK, runs)), steps, every, keep_path)
+        _simulate_block(spec, _rows(data, low, min(low + BLOCK, runs)), steps, every, keep_path, feedback)
         for low in range(0, runs, BLOCK)
     ]
     joined = [None if k[0] is None else np.concatenate(k) for k in zip(*parts, strict=True)]
@@ -144,15 +165,17 @@ def _rows(data: Any, low: int, high: int) -> Any:
     return np.asarray(data, dtype=np.float64)[low:high]
 
 
-def _simulate_block(spec: AlgorithmSpec, data: Any, steps: int, every: int, keep_path: bool) -> Histories:
+def _simulate_block(
+    spec: AlgorithmSpec, data: Any, steps: int, every: int, keep_path: bool, feedback: Feedback | None
+) -> Histories:
     """One block of runs; a run that leaves float64 is cut at its last finite record."""
-    seen, log_policy, movement = _run_block(spec, data, steps, every, keep_path)
+    seen, log_policy, movement = _run_block(spec, data, steps, every, keep_path, feedback)
     alive = seen[3].all(axis=1)
     for run in map(int, np.flatnonzero(~alive)):
         # NaN may not get out: run again to the last record before it, and stay there
         end = int(np.argmin(seen[3][run])) - 1
         done = min(end * every, steps)
-        again, answer, _ = _run_block(spec, _rows(data, run, run + 1), done, every, keep_path)
+        again, answer, _ = _run_block(spec, _rows(data, run, run + 1), done, every, keep_path, feedback)
         log_policy[run], movement[run] = answer[0], 0.0
         for series, cut in zip(seen, again, strict=True):
             series[run] = np.concatenate([cut[0], np.broadcast_to(cut[0][-1:], series[run][len(cut[0]) :].shape)])
@@ -161,7 +184,7 @@ def _simulate_block(spec: AlgorithmSpec, data: Any, steps: int, every: int, keep
 
 
 def _run_block(
-    spec: AlgorithmSpec, data: Any, steps: int, every: int, keep_path: bool
+    spec: AlgorithmSpec, data: Any, steps: int, every: int, keep_path: bool, feedback: Feedback | None
 ) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any]]:
     """(the records [B, R, ...], the final answer [B, n], its movement in one step more [B])."""
     import jax
@@ -169,18 +192,22 @@ def _run_block(
 
     runs, n = data[2].shape
     # small games fill vector units better with the runs last; a single run has nothing to lay out
-    last = n <= UNROLLED and runs > 1
+    last = n <= UNROLLED and runs > 1 and feedback is None
     axis = -1 if last else 0
     spread = functools.partial(jax.vmap, in_axes=axis, out_axes=axis)
     with jax.enable_x64(True):
-        arrays = jax.tree.map(lambda x: jnp.asarray(np.moveaxis(x, 0, axis)), data)
+        *data, streams = data
+        # the stream of a run depends on its seed and its place alone, not on the block it is in
+        key = jax.vmap(lambda s: jax.random.fold_in(jax.random.PRNGKey(s[0]), s[1]))(streams.astype(np.int64))
+        arrays = jax.tree.map(lambda x: jnp.asarray(np.moveaxis(x, 0, axis)), tuple(data))
         margins, setting, start, *fixed = arrays
+        fixed.append(jnp.moveaxis(key, 0, axis))
         unregularised = bool(np.all(np.asarray(data[1].temperature) == 0))
         state = spread(spec.start)(start)
         done, series = 0, []
 
         def onward(records: int, length: int) -> Any:
-            run = _compiled(spec, records, length, unregularised, keep_path, last)
+            run = _compiled(spec, _Shape(records, length, unregularised, keep_path, last, feedback))
             return run(margins, setting._replace(time=setting.time + done), state, *fixed)
 
         whole, rest = divmod(steps, every)
@@ -214,13 +241,17 @@ def solve(
     start: NDArray[np.float64] | None = None,
     every: int | None = None,
     keep_path: bool = False,
+    feedback: Feedback | None = None,
+    seed: int = 0,
     throw: bool = False,
 ) -> Solution:
-    """Run one algorithm with exact feedback; every game of a batch at once.
+    """Run one algorithm, with exact feedback or with sampled; every game of a batch at once.
 
     step_size  η of theory §4: for gradient methods it multiplies g = D(Aπ − τh), so online IPO at learning rate ητ/4.
     behaviour  the data policy μ_b of offline methods (default μ);  start  log π₀ (default log μ).
     every      steps between records (default: at most 1,000 records).
+    feedback   None: exact expectations; a :class:`nashlab.environment.Feedback`: sampled responses and annotations,
+               from ``seed``; each game of a batch has a stream of its own, so K copies of a game are K seeds.
 
     ``history`` holds "steps", "exploitability", "distance" (‖π − π*_τ‖₁), "target_distance" (to the algorithm's own
     fixed point, absent where theory knows none) and, with ``keep_path``, "log_policy"; the first entry is step 0.  For
@@ -235,6 +266,8 @@ def solve(
     spec = get(algorithm) if isinstance(algorithm, str) else algorithm
     tau = check_temperature(temperature)
     spec.check(tau, step_size, beta)
+    if feedback is not None:
+        _check_sampled(spec, game, feedback)
     if steps < 1:
         raise BadInput(f"steps = {steps}, must be at least 1")
     log_behaviour = game.log_reference if behaviour is None else game.with_reference(behaviour).log_reference
@@ -270,6 +303,8 @@ def solve(
         target=None if goal is None else np.exp(lead(goal, n)),
         every=every,
         keep_path=keep_path,
+        feedback=feedback if feedback is None or spec.judge == "preference" else feedback._replace(soft=True),
+        seed=seed,
     )
     log_policy = seen.log_policy.reshape(log_start.shape)
 
@@ -305,3 +340,12 @@ def solve(
         stats={"algorithm": spec.name, "steps": steps, "target": goal, "nash": truth},
     )
     return answer.checked(throw)
+
+
+def _check_sampled(spec: AlgorithmSpec, game: PreferenceGame, feedback: Feedback) -> None:
+    """Refuse what samples cannot do, by name."""
+    feedback.check()
+    if spec.objective is None:
+        raise BadInput(f"{spec.name} has no sampled form: its update asks for p(y ≻ π) of every y; use exact feedback")
+    if np.max(np.abs(game.margins)) > 0.5:
+        raise BadInput("game: its margins exceed ½, so they are no probabilities that raters could answer with")
