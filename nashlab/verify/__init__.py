@@ -7,10 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nashlab.verify import dynamics, equilibria, gradients
+from nashlab.verify import dynamics, equilibria, estimators, gradients
 from nashlab.verify.claim import CHECKS, Cases, Check, Result, evaluate, select
 
-__all__ = ["CHECKS", "Cases", "Check", "Result", "dynamics", "equilibria", "evaluate", "gradients", "run", "select"]
+__all__ = [
+    "CHECKS",
+    "Cases",
+    "Check",
+    "Result",
+    "dynamics",
+    "equilibria",
+    "estimators",
+    "evaluate",
+    "gradients",
+    "run",
+    "select",
+]
 
 
 def run(
