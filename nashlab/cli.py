@@ -140,8 +140,15 @@ def run_command(
     fill: Fill = None,
     json_output: Json = False,
     plot: Annotated[Path | None, tyro.conf.arg(help="draw exploitability and distance to this PNG, SVG or PDF")] = None,
+    feedback: Annotated[
+        Literal["exact", "bandit"], tyro.conf.arg(help="full expectations, or sampled responses and annotations")
+    ] = "exact",
+    completions: Annotated[int, tyro.conf.arg(help="bandit: responses sampled in one step, compared in pairs")] = 8,
+    soft: Annotated[bool, tyro.conf.arg(help="bandit: annotations are probabilities instead of draws of them")] = False,
+    seeds: Annotated[int, tyro.conf.arg(help="bandit: independent runs")] = 1,
+    seed: int = 0,
 ) -> int:
-    """Run algorithms with exact feedback: exploitability and distance against steps, predicted and measured rate.
+    """Run algorithms: exploitability and distance against steps, predicted and measured rate, and where they go.
 
     Example: nashlab run omd nash-md egpo online-ipo ipo-md --game rps --tau 0.01 --plot out.png
 
@@ -150,6 +157,7 @@ def run_command(
         game: a name from `nashlab gallery`, a file, or -.
     """
     from nashlab.algorithms import get
+    from nashlab.environment import Feedback
     from nashlab.game import BadInput
     from nashlab.rates import rated_run
     from nashlab.readers import read_reference
@@ -166,11 +174,20 @@ def run_command(
     for spec in specs:
         spec.check(tau, step_size, beta)
     first = _first_policy(problem, tau, start)
+    seen = None
+    if feedback == "bandit":
+        seen = Feedback(completions, soft).check()
+        if seeds < 1:
+            raise BadInput(f"seeds = {seeds}, must be at least 1")
+        problem = problem.repeated(seeds)
+    elif seeds != 1:
+        raise BadInput(f"seeds = {seeds}: nothing is random in exact feedback; add --feedback bandit")
     with Progress(len(specs)) as advance:
         runs = []
         for spec in specs:
             advance(spec.title)
             numbers: dict[str, Any] = {"step_size": step_size, "beta": beta, "behaviour": data_policy, "start": first}
+            numbers |= {"feedback": seen, "seed": seed}
             runs.append(rated_run(spec, problem, tau, steps=steps, **numbers))
     if plot is not None:
         from nashlab.plots import convergence, save
@@ -272,7 +289,7 @@ def algorithms_command(*, json_output: Json = False) -> int:
             "contrastive": s.contrastive,
             "online": s.online,
             "regularised_sampling": s.regularised_sampling,
-            "feedback": ["exact"],
+            "feedback": ["exact", "bandit"] if s.objective is not None else ["exact"],
             "claim": s.claim,
             "citation": s.citation,
         }

@@ -219,6 +219,18 @@ class PreferenceGame:
         """The same game with another μ (None: uniform)."""
         return replace(self, log_reference=_frozen(_log_reference(reference, self.n, self.batch)))
 
+    def repeated(self, count: int) -> PreferenceGame:
+        """``count`` independent copies of one game, [count, n, n]: a batch of seeds."""
+        if self.batch:
+            raise BadInput("game is contextual: only one game can be repeated")
+        shape = (count, self.n)
+        return replace(
+            self,
+            margins=_frozen(np.broadcast_to(self.margins, (*shape, self.n))),
+            log_reference=_frozen(np.broadcast_to(self.log_reference, shape)),
+            exact=None,
+        )
+
     def prompt(self, x: int) -> PreferenceGame:
         """The single game of prompt x, its padding cut off."""
         keep = self.support[x]

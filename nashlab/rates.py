@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nashlab.algorithm import AlgorithmSpec, Problem, Setting
 from nashlab.algorithms import get
-from nashlab.environment import ExactEnvironment
+from nashlab.environment import ExactEnvironment, Feedback
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.solution import Solution
 from nashlab.solve import DEFAULT_BETA, simulate, solve
@@ -247,8 +247,10 @@ def rated_run(
     beta: float = DEFAULT_BETA,
     behaviour: NDArray[np.float64] | None = None,
     start: NDArray[np.float64] | None = None,
+    feedback: Feedback | None = None,
+    seed: int = 0,
 ) -> Run:
-    """Run an algorithm with exact feedback (:func:`nashlab.solve.solve`) and hold its rate against the predicted one.
+    """Run an algorithm (:func:`nashlab.solve.solve`) and hold its rate against the predicted one; exact runs only.
 
     >>> game = PreferenceGame.from_margins([[0, .5, -.5], [-.5, 0, .5], [.5, -.5, 0]], reference=[.5, .3, .2])
     >>> run = rated_run("omd", game, 0.1, step_size=0.5, steps=500)
@@ -257,8 +259,10 @@ def rated_run(
     """
     spec = get(algorithm) if isinstance(algorithm, str) else algorithm
     numbers: dict[str, Any] = {"step_size": step_size, "beta": beta, "behaviour": behaviour}
-    single = not game.batch
-    solution = solve(spec, game, temperature, steps=steps, start=start, keep_path=single, **numbers)
+    single = not game.batch and feedback is None
+    solution = solve(
+        spec, game, temperature, steps=steps, start=start, keep_path=single, feedback=feedback, seed=seed, **numbers
+    )
     rate = local_rate(spec, game, temperature, measure=False, **numbers) if single else None
     if rate is None:
         return Run(spec, solution, None, None)

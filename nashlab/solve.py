@@ -271,7 +271,7 @@ def solve(
     if steps < 1:
         raise BadInput(f"steps = {steps}, must be at least 1")
     log_behaviour = game.log_reference if behaviour is None else game.with_reference(behaviour).log_reference
-    log_start = game.log_reference if start is None else start
+    log_start = np.broadcast_to(game.log_reference if start is None else start, game.log_reference.shape)
     problem = Problem(game, tau, float(step_size), float(beta), log_behaviour)
     truth = nash(game, tau)
     goal = None if spec.target is None else spec.target(problem)

@@ -1,0 +1,107 @@
+"""Sampled feedback: the same specifications, seen through responses and annotations."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from nashlab.algorithm import SAMPLERS, Setting
+from nashlab.algorithms import REGISTRY
+from nashlab.cli import main
+from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback
+from nashlab.gallery import get
+from nashlab.game import BadInput
+from nashlab.solve import solve
+
+GAME = get("figure-6").with_reference([0.5, 0.3, 0.2])
+SAMPLED = [s for s in REGISTRY.values() if s.objective is not None]
+STARVED = [s for s in REGISTRY.values() if s.objective is None]
+
+
+@pytest.mark.parametrize("feedback", [Feedback(2), Feedback(6), Feedback(4, soft=True)], ids=str)
+@pytest.mark.parametrize("name", ["online-ipo", "ipo-md", "nash-md-pg", "offline-ipo", "online-dpo"])
+def test_the_mean_of_many_draws_is_the_exact_pull(name: str, feedback: Feedback) -> None:
+    import jax
+
+    spec, log_pi, draws = REGISTRY[name], np.log([0.2, 0.5, 0.3]), 40_000
+    assert spec.objective is not None
+    with jax.enable_x64(True):
+        as_jax = jax.numpy.asarray
+        setting = Setting(
+            *(as_jax(np.asarray(x)) for x in (GAME.log_reference, np.log([0.3, 0.3, 0.4]), 0.5, 0.1, 0.4)), time=0
+        )
+        state = {"log_policy": as_jax(log_pi)}
+        left = SAMPLERS[spec.left](state, setting)
+        right = left if spec.left == spec.right else SAMPLERS[spec.right](state, setting)
+        margins = as_jax(np.array(GAME.margins))
+
+        def one(key: object) -> object:
+            environment = BanditEnvironment(margins, key, feedback)
+            return environment.pull(spec.objective, state["log_policy"], left, right, setting)  # type: ignore[arg-type]
+
+        seen = np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(0), draws)))
+        exact = np.asarray(ExactEnvironment(margins).pull(spec.objective, state["log_policy"], left, right, setting))
+    error = seen.std(axis=0) / np.sqrt(draws)
+    # four and a half standard errors for three coordinates: one false alarm in 50,000 seeds
+    assert np.all(np.abs(seen.mean(axis=0) - exact) <= 4.5 * error)
+    assert np.abs(seen.sum(axis=1)).max() <= 1e-9
+    # canary: the pull of the game with its labels swapped is many standard errors away
+    plain = Setting(*(np.asarray(x) for x in setting))
+    other = ExactEnvironment(-np.array(GAME.margins))
+    swapped = other.pull(spec.objective, log_pi, np.asarray(left), np.asarray(right), plain)
+    assert np.any(np.abs(seen.mean(axis=0) - swapped) > 10 * error)
+
+
+@pytest.mark.parametrize("spec", SAMPLED, ids=lambda s: s.name)
+def test_every_sampled_form_runs_and_repeats_bit_by_bit(spec: object) -> None:
+    runs = [
+        solve(spec, GAME.repeated(3), 0.3, step_size=0.05, steps=40, feedback=Feedback(4), seed=7)  # type: ignore[arg-type]
+        for _ in range(2)
+    ]
+    assert np.array_equal(runs[0].log_policy, runs[1].log_policy)
+    assert np.all(np.isfinite(runs[0].history["exploitability"]))
+    # every seed has a stream of its own
+    assert np.abs(runs[0].policy[0] - runs[0].policy[1]).sum() > 0
+
+
+@pytest.mark.parametrize("spec", STARVED, ids=lambda s: s.name)
+def test_what_has_no_sampled_form_says_so_by_name(spec: object) -> None:
+    with pytest.raises(BadInput, match=f"{spec.name} has no sampled form"):  # type: ignore[attr-defined]
+        solve(spec, GAME, 0.3, step_size=0.05, steps=5, feedback=Feedback())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["online-ipo", "ipo-md", "nash-md-pg"])
+def test_small_steps_settle_around_the_exact_target(name: str) -> None:
+    run = solve(name, GAME.repeated(8), 0.3, step_size=0.02, steps=6000, feedback=Feedback(8), seed=1)
+    assert run.history["target_distance"][:, 0].min() > 0.2
+    assert run.history["target_distance"][:, -100:].mean() <= 0.08
+
+
+def test_more_completions_less_noise() -> None:
+    spread = [
+        solve("online-ipo", GAME.repeated(64), 0.3, step_size=0.05, steps=1500, feedback=Feedback(k), seed=2)
+        .history["target_distance"][:, -50:]
+        .mean()
+        for k in (2, 8)
+    ]
+    assert spread[1] < 0.7 * spread[0]
+
+
+def test_the_command_line_gives_one_history_a_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["run", "online-ipo", "--game", "rps-weighted", "--tau", "0.3", "--steps", "30", "--step-size", "0.05"]
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments, "--feedback", "bandit", "--seeds", "3", "--seed", "5", "--json"])
+    assert stop.value.code == 0
+    (run,) = json.loads(capsys.readouterr().out)
+    assert len(run["policy"]) == len(run["exploitability"]) == 3
+    assert len(run["exploitability"][0]) == len(run["steps"])
+    for extra in (
+        ["--seeds", "3"],
+        ["--feedback", "bandit", "--completions", "3"],
+        ["--feedback", "bandit", "--seeds", "0"],
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([*arguments, *extra])
+        assert stop.value.code == 2
