@@ -312,6 +312,37 @@ def algorithms_command(*, json_output: Json = False) -> int:
     return 0
 
 
+@app.command(name="sweep")
+def sweep_command(
+    config: tyro.conf.Positional[Path],
+    /,
+    *,
+    out: Annotated[Path | None, tyro.conf.arg(help="folder of the table and figure (default: the file's name)")] = None,
+    resume: Annotated[
+        bool, tyro.conf.arg(help="continue an interrupted sweep: run what is missing, only that")
+    ] = False,
+) -> int:
+    """Run algorithms over games, seeds, step sizes, temperatures and β; write a parquet table and a figure.
+
+    Example: nashlab sweep sweep.toml
+             nashlab sweep sweep.toml --resume
+
+    Args:
+        config: a TOML file: games, algorithms, temperatures, step_sizes, steps; optional betas, records, feedback,
+            completions, soft, seeds, seed.
+    """
+    from nashlab.plots import save, sweep_bands
+    from nashlab.sweep import read_sweep, run_sweep
+
+    sweep = read_sweep(config)
+    folder = out or config.with_suffix("")
+    with Progress(len(sweep.units())) as advance:
+        table = run_sweep(sweep, folder, resume=resume, advance=advance)
+    save(sweep_bands(table), folder / "sweep.png")
+    print(f"table: {table}", file=sys.stderr)
+    return 0
+
+
 @app.command(name="verify")
 def verify_command(
     *,

@@ -34,6 +34,7 @@ __all__ = [
     "lottery",
     "save",
     "simplex",
+    "sweep_bands",
     "temperature_path",
 ]
 
@@ -295,6 +296,48 @@ def temperature_path(game: PreferenceGame, temperatures: Sequence[float] | None 
         axes.set_title(f"{game.name}: the equilibrium between lottery (left) and reference (right)")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
+
+
+def sweep_bands(table: Path) -> Figure:
+    """Exploitability against steps from a sweep's parquet table: geometric mean over games and seeds with its 95 % band
+    (normal, of the logarithms), one panel a temperature; of several step sizes or β the one that ends lowest is shown."""
+    import pyarrow.parquet as pq
+
+    columns = {k: np.asarray(v) for k, v in pq.read_table(table).to_pydict().items()}
+    temperatures = np.unique(columns["temperature"])
+    names = list(dict.fromkeys(columns["algorithm"].tolist()))
+    with _styled():
+        figure = _figure(4.2 * len(temperatures), 3.6)
+        panels = figure.subplots(1, len(temperatures), sharey=True, squeeze=False)[0]
+        for axes, tau in zip(panels, temperatures, strict=True):
+            for k, name in enumerate(names):
+                rows = (columns["algorithm"] == name) & (columns["temperature"] == tau)
+                moments, mean, factor = _best_band({key: values[rows] for key, values in columns.items()})
+                colour = PALETTE[k % len(PALETTE)]
+                axes.plot(moments, mean, color=colour, lw=1.4, label=name)
+                axes.fill_between(moments, mean / factor, mean * factor, color=colour, alpha=0.2, lw=0)
+            axes.set_yscale("log")
+            axes.set_xlabel("steps")
+            axes.set_title(f"τ = {tau:g}")
+        panels[0].set_ylabel("exploitability, geometric mean")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(names)))
+    return figure
+
+
+def _best_band(rows: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+    """(steps, geometric mean, factor of its band) of the numbers whose mean ends lowest."""
+    best: tuple[Array, Array, Array] | None = None
+    for numbers in sorted(set(zip(rows["step_size"].tolist(), rows["beta"].tolist(), strict=True))):
+        here = (rows["step_size"] == numbers[0]) & (rows["beta"] == numbers[1])
+        moments = np.unique(rows["step"][here])
+        values = np.array([rows["exploitability"][here & (rows["step"] == t)] for t in moments])
+        logs = np.log(np.maximum(values, FLOOR))
+        error = logs.std(axis=1, ddof=min(1, logs.shape[1] - 1)) / np.sqrt(logs.shape[1])
+        band = (moments, np.exp(logs.mean(axis=1)), np.exp(1.96 * error))
+        if best is None or band[1][-1] < best[1][-1]:
+            best = band
+    assert best is not None
+    return best
 
 
 def claims(rows: Sequence[Outcome]) -> Figure:

@@ -1,0 +1,202 @@
+"""Sweeps: algorithms × temperatures × step sizes × β on many games and seeds, into one parquet table and one figure.
+
+The work is cut into units, one combination of algorithm and numbers on all games and seeds at once.  A unit is written
+when it is complete, under its final name; so an interrupted sweep has lost at most the unit it was in, and resuming
+runs what is missing and nothing else, to the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nashlab.algorithms import get as algorithm
+from nashlab.environment import Feedback
+from nashlab.gallery import load_game, random_game
+from nashlab.game import BadInput, PreferenceGame
+from nashlab.solve import DEFAULT_BETA, solve
+
+__all__ = ["Sweep", "Unit", "read_sweep", "run_sweep"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One combination of a sweep: everything but games and seeds."""
+
+    algorithm: str
+    temperature: float
+    step_size: float
+    beta: float
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a configuration file says.
+
+    games         names or files, or tables {family, n, count, seed} of random games.
+    algorithms, temperatures, step_sizes, betas  their product are the units (β only where an algorithm has one).
+    steps, records  the length of each run, and how many moments of it are kept (beside the first).
+    feedback      "exact" or "bandit"; completions, soft, seeds  as for `nashlab run`.
+    seed          of all sampling.
+    """
+
+    games: list[Any]
+    algorithms: list[str]
+    temperatures: list[float]
+    step_sizes: list[float]
+    steps: int
+    betas: tuple[float, ...] = (DEFAULT_BETA,)
+    records: int = 20
+    feedback: str = "exact"
+    completions: int = 8
+    soft: bool = False
+    seeds: int = 1
+    seed: int = 0
+
+    def units(self) -> list[Unit]:
+        """All combinations; an algorithm without a mixture has one β."""
+        found = []
+        for name in self.algorithms:
+            spec = algorithm(name)
+            betas = self.betas if spec.regularised_sampling else self.betas[:1]
+            found += [
+                Unit(spec.name, *numbers) for numbers in itertools.product(self.temperatures, self.step_sizes, betas)
+            ]
+        return found
+
+
+def read_sweep(path: Path) -> Sweep:
+    """A configuration from TOML; unknown keys, missing keys and impossible numbers are refused by name."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: is not TOML ({error})") from None
+    known = Sweep.__dataclass_fields__
+    if unknown := [key for key in content if key not in known]:
+        raise BadInput(f"{path}: {unknown[0]!r} is unknown, must be one of {', '.join(known)}")
+    if missing := [k for k in ("games", "algorithms", "temperatures", "step_sizes", "steps") if k not in content]:
+        raise BadInput(f"{path}: {missing[0]!r} is missing")
+    lists = ("games", "algorithms", "temperatures", "step_sizes", "betas")
+    if bad := [k for k in lists if k in content and (not isinstance(content[k], list) or not content[k])]:
+        raise BadInput(f"{path}: {bad[0]} = {content[bad[0]]!r}, must be a list with at least one entry")
+    if "betas" in content:
+        content["betas"] = tuple(content["betas"])
+    sweep = Sweep(**content)
+    for name in ("steps", "records", "seeds"):
+        value = getattr(sweep, name)
+        if not isinstance(value, int) or value < 1:
+            raise BadInput(f"{path}: {name} = {value!r}, must be an integer of at least 1")
+    if sweep.feedback not in ("exact", "bandit"):
+        raise BadInput(f"{path}: feedback = {sweep.feedback!r}, must be 'exact' or 'bandit'")
+    for unit in sweep.units():
+        algorithm(unit.algorithm).check(unit.temperature, unit.step_size, unit.beta)
+    return sweep
+
+
+def run_sweep(
+    sweep: Sweep, folder: Path, *, resume: bool = False, advance: Callable[[str], object] = lambda name: None
+) -> Path:
+    """Run what is missing of a sweep and write ``sweep.parquet``; returns its path.
+
+    A folder that holds parts is refused unless ``resume``; parts of another configuration are refused always.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parts = folder / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    _claim(folder / "sweep.json", sweep, resume)
+    done = []
+    for unit in sweep.units():
+        path = parts / f"{_name(unit)}.parquet"
+        if not path.exists():
+            table = pa.concat_tables([_table(sweep, unit, games) for games in _batches(sweep)])
+            _write(path, partial(pq.write_table, table))
+        done.append(path)
+        advance(unit.algorithm)
+    whole = folder / "sweep.parquet"
+    _write(whole, partial(pq.write_table, pa.concat_tables([pq.read_table(path) for path in done])))
+    return whole
+
+
+def _claim(path: Path, sweep: Sweep, resume: bool) -> None:
+    """The configuration that a folder belongs to; a folder is never shared by two."""
+    text = json.dumps(asdict(sweep), sort_keys=True, indent=1)
+    if path.exists():
+        if not resume:
+            raise BadInput(f"{path.parent}: holds a sweep already; --resume continues it, --out names another folder")
+        if path.read_text(encoding="utf-8") != text:
+            raise BadInput(f"{path.parent}: holds a sweep of another configuration; --out names another folder")
+    _write(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    write(part)
+    os.replace(part, path)
+
+
+def _name(unit: Unit) -> str:
+    digest = hashlib.sha256(json.dumps(asdict(unit), sort_keys=True).encode()).hexdigest()
+    return f"{unit.algorithm}-{digest[:16]}"
+
+
+def _batches(sweep: Sweep) -> Iterator[tuple[list[str], PreferenceGame]]:
+    """The games, grouped into batches of one size: (names, [X, n, n])."""
+    for entry in sweep.games:
+        if isinstance(entry, str):
+            game = load_game(entry)
+            if game.batch:
+                raise BadInput(f"games: {entry!r} is contextual, a sweep runs single games")
+            yield [entry], game.repeated(1)
+        elif isinstance(entry, Mapping) and {"family", "n"} <= set(entry) <= {"family", "n", "count", "seed"}:
+            rng = np.random.default_rng(int(entry.get("seed", 0)))
+            games = [random_game(entry["family"], int(entry["n"]), rng) for _ in range(int(entry.get("count", 1)))]
+            names = [f"{entry['family']}-{entry['n']}-{k}" for k in range(len(games))]
+            yield names, PreferenceGame.from_margins(np.stack([g.margins for g in games]))
+        else:
+            raise BadInput(f"games: {entry!r}, must be a name or a table with family, n and optional count, seed")
+
+
+def _table(sweep: Sweep, unit: Unit, batch: tuple[list[str], PreferenceGame]) -> Any:
+    """One row a game, seed and moment, as an arrow table."""
+    import pyarrow as pa
+
+    names, games = batch
+    seeds = sweep.seeds if sweep.feedback == "bandit" else 1
+    copies = np.repeat(np.arange(len(names)), seeds)
+    many = PreferenceGame.from_margins(games.margins[copies], reference=games.reference[copies])
+    run = solve(
+        unit.algorithm,
+        many,
+        unit.temperature,
+        step_size=unit.step_size,
+        steps=sweep.steps,
+        beta=unit.beta,
+        every=max(1, sweep.steps // sweep.records),
+        feedback=Feedback(sweep.completions, sweep.soft) if sweep.feedback == "bandit" else None,
+        seed=sweep.seed,
+    )
+    moments = run.history["steps"]
+    unknown = np.full((len(copies), len(moments)), np.nan)
+    columns: dict[str, Any] = {
+        "game": np.repeat(np.array(names)[copies], len(moments)),
+        "seed": np.repeat(np.arange(len(copies)) % seeds, len(moments)),
+        "step": np.tile(moments, len(copies)),
+        **{k: run.history.get(k, unknown).ravel() for k in ("exploitability", "distance", "target_distance")},
+    }
+    numbers = {k: np.full(len(columns["step"]), v) for k, v in asdict(unit).items()}
+    # NaN is a null: the algorithm's own limit is not known
+    return pa.table({k: pa.array(v, from_pandas=True) for k, v in {**numbers, **columns}.items()})

@@ -1,0 +1,136 @@
+"""Sweeps: one table, nothing lost by a kill and nothing run twice, the same bytes after a resume."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from nashlab import sweep as module
+from nashlab.gallery import get
+from nashlab.game import BadInput
+from nashlab.solve import solve
+from nashlab.sweep import read_sweep, run_sweep
+
+TEXT = """
+games = ["rps-weighted", {family = "cyclic", n = 4, count = 3, seed = 2}]
+algorithms = ["omd", "ipo-md"]
+temperatures = [0.2, 1.0]
+step_sizes = [0.1]
+betas = [0.1, 0.5]
+steps = 40
+records = 4
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_the_table_holds_what_single_runs_find(config: Path, tmp_path: Path) -> None:
+    sweep = read_sweep(config)
+    assert len(sweep.units()) == 2 + 4  # OMD has no mixture, so no second β
+    rows = pq.read_table(run_sweep(sweep, tmp_path / "out")).to_pylist()
+    assert len(rows) == 6 * 4 * 5
+    run = solve("omd", get("rps-weighted"), 0.2, step_size=0.1, steps=40, every=10)
+    seen = [r for r in rows if r["algorithm"] == "omd" and r["temperature"] == 0.2 and r["game"] == "rps-weighted"]
+    assert [r["step"] for r in seen] == run.history["steps"].tolist()
+    assert np.allclose([r["exploitability"] for r in seen], run.history["exploitability"], atol=1e-14)
+
+
+def test_an_interrupted_sweep_resumes_to_the_same_bytes_and_runs_nothing_twice(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = read_sweep(config)
+    whole = run_sweep(sweep, tmp_path / "whole").read_bytes()
+    calls: list[str] = []
+    real = module.solve
+
+    def counted(name: str, *arguments: object, **keywords: object) -> object:
+        calls.append(name)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return real(name, *arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "solve", counted)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(sweep, tmp_path / "cut")
+    assert len(list((tmp_path / "cut" / "parts").glob("*.parquet"))) == 2
+    assert run_sweep(sweep, tmp_path / "cut", resume=True).read_bytes() == whole
+    # six units of two batches each; the one in progress when it was cut is the only one begun again
+    assert len(calls) == 6 + 2 * 4
+
+
+def test_kill_9_loses_at_most_one_unit(config: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "nashlab.cli", "sweep", str(config), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    parts = tmp_path / "out" / "parts"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None and not list(parts.glob("*.parquet")):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = {p.name: p.stat().st_mtime_ns for p in parts.glob("*.parquet")}
+    assert before
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    after = {p.name: p.stat().st_mtime_ns for p in parts.glob("*.parquet")}
+    assert len(after) == 6
+    assert all(after[name] == moment for name, moment in before.items())
+    assert (tmp_path / "out" / "sweep.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("steps = 40", "steps = 0"), "steps = 0, must be an integer of at least 1"),
+        (("steps = 40", "stepz = 40"), "'stepz' is unknown"),
+        (("steps = 40\n", ""), "'steps' is missing"),
+        (("[0.2, 1.0]", "[-1.0]"), "temperature|step_size"),
+        (("[0.2, 1.0]", "[]"), "at least one entry"),
+        (('"omd"', '"omdd"'), "did you mean 'omd'"),
+        (("betas = [0.1, 0.5]", "betas = [2.0]"), "beta = 2.0, must be in"),
+        (("games = [", "games = ["), None),
+        (("records = 4", "feedback = 'maybe'"), "feedback = 'maybe'"),
+        (("steps = 40", "steps = = 40"), "is not TOML"),
+    ],
+)
+def test_bad_configurations_are_named(
+    config: Path, tmp_path: Path, change: tuple[str, str], message: str | None
+) -> None:
+    config.write_text(TEXT.replace(*change))
+    if message is None:
+        assert read_sweep(config).steps == 40
+        return
+    with pytest.raises(BadInput, match=message):
+        run_sweep(read_sweep(config), tmp_path / "out")
+
+
+def test_a_folder_belongs_to_one_configuration(config: Path, tmp_path: Path) -> None:
+    run_sweep(read_sweep(config), tmp_path / "out")
+    with pytest.raises(BadInput, match="--resume continues it"):
+        run_sweep(read_sweep(config), tmp_path / "out")
+    config.write_text(TEXT.replace("steps = 40", "steps = 50"))
+    with pytest.raises(BadInput, match="another configuration"):
+        run_sweep(read_sweep(config), tmp_path / "out", resume=True)
+
+
+def test_seeds_of_a_bandit_sweep_differ(config: Path, tmp_path: Path) -> None:
+    config.write_text(TEXT.replace('"omd", ', "") + 'feedback = "bandit"\nseeds = 3\n')
+    rows = pq.read_table(run_sweep(read_sweep(config), tmp_path / "out")).to_pylist()
+    last = {
+        r["seed"]: r["distance"]
+        for r in rows
+        if r["game"] == "rps-weighted" and r["step"] == 40 and r["beta"] == 0.1 and r["temperature"] == 1.0
+    }
+    assert len(set(last.values())) == 3
