@@ -300,7 +300,7 @@ def temperature_path(game: PreferenceGame, temperatures: Sequence[float] | None 
 
 def sweep_bands(table: Path) -> Figure:
     """Exploitability against steps from a sweep's parquet table: geometric mean over games and seeds with its 95 % band
-    (normal, of the logarithms), one panel a temperature; of several step sizes or β the one that ends lowest is shown."""
+    (normal, of the logarithms), a panel a temperature; of several step sizes or β the one that ends lowest is shown."""
     import pyarrow.parquet as pq
 
     columns = {k: np.asarray(v) for k, v in pq.read_table(table).to_pydict().items()}
