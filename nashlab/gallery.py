@@ -500,11 +500,11 @@ def _single_peaked(n: int, rng: Generator) -> Array:
 
 
 def _near_ties(n: int, rng: Generator) -> Array:
-    return _skew(1e-9 * rng.choice([-1.0, 1.0], (n, n)))
+    return _skew(np.asarray(1e-9 * rng.choice([-1.0, 1.0], (n, n)), dtype=np.float64))
 
 
 def _tournament(n: int, rng: Generator) -> Array:
-    return _skew(0.5 * rng.choice([-1.0, 1.0], (n, n)))
+    return _skew(np.asarray(0.5 * rng.choice([-1.0, 1.0], (n, n)), dtype=np.float64))
 
 
 _FAMILIES: dict[str, Callable[[int, Generator], Array]] = {

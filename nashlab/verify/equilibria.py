@@ -395,6 +395,12 @@ def n14(cases: Cases, twin: bool) -> Iterator[Observation]:
             yield Observation(max(0.0, low, high, wide, far, worse), case._replace(log_policy=log_pi).describe)
 
 
+def _log_sum(x: Array) -> float:
+    """log Σ eˣ, written out."""
+    top = float(np.max(x))
+    return top + float(np.log(np.sum(np.exp(x - top))))
+
+
 @claim(
     "N15",
     "G = τ log E_π e^{−(r − E_π r)} = τKL(π‖μ) − ½ + τ log E_μ e^{Pπ/τ}; with a candidate subset the bound covers G",
@@ -411,16 +417,16 @@ def n15(cases: Cases, twin: bool) -> Iterator[Observation]:
         gap = float(exploitability(game, log_pi, tau))
         r = residual(game.advantage(log_pi), game.log_reference, log_pi, tau)
         tilt = np.log(pi) - (r - pi @ r)
-        first = tau * float(np.logaddexp.reduce(tilt))
+        first = tau * _log_sum(tilt)
         divergence = float(np.sum(pi * np.log(pi / mu)))
-        second = tau * divergence - 0.5 + tau * float(np.logaddexp.reduce(np.log(mu) + win / tau))
+        second = tau * divergence - 0.5 + tau * _log_sum(np.log(mu) + win / tau)
         held = rng.permutation(game.n)[: int(rng.integers(1, game.n))]
         rest = np.setdiff1d(np.arange(game.n), held)
         known = 0.5 * pi[held].sum() + game.margins[np.ix_(held, held)] @ pi[held]
         inner = np.log(mu[held]) + np.minimum(1.0, known + pi[rest].sum()) / tau
         outer = np.log(mu[rest].sum()) + 1.0 / tau
         terms = inner if twin else np.append(inner, outer)
-        bound = tau * divergence - 0.5 + tau * float(np.logaddexp.reduce(terms))
+        bound = tau * divergence - 0.5 + tau * _log_sum(terms)
         yield Observation(max(abs(first - gap), abs(second - gap), gap - bound), case.describe)
 
 
