@@ -128,7 +128,15 @@ def l10(cases: Cases, twin: bool) -> Iterator[Observation]:
             else contrast * 4 / case.temperature
         )
         off = max(off, float(np.max(np.abs(library * case.temperature / 4 - contrast))) / scale)
-        # hard labels add exactly E[|s − s'|² p(1 − p)]/4 to the variance
+        # sampling noise and annotation noise: hard labels add exactly E[|s − s'|² p(1 − p)]/4 to the variance
+        p, apart = case.game.preferences, scores[:, None, :] - scores[None, :, :]
+        length = np.sum(apart**2, axis=2)
+        hard = sum(
+            float(np.sum(mass * chance * length * (f + label - p) ** 2)) / 4 for label, chance in ((1, p), (0, 1 - p))
+        )
+        noise = float(np.sum(mass * length * p * (1 - p))) / 4
+        if not twin:
+            off = max(off, abs(hard - float(both_mean @ both_mean) - both - noise) / scale)
         yield Observation(off, case.describe)
     yield from _shares(cases)
     even = Case(random_game("uniform", 2, cases.rng("L10 even")), 0.3, np.log([0.5, 0.5]))
