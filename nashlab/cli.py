@@ -469,6 +469,7 @@ def _run_json(run: Run) -> dict[str, Any]:
         "target": None if goal is None else np.exp(goal),
         "target_to_equilibrium": None if goal is None else l1(goal, solution.stats["nash"]),
         "unbiased": run.spec.unbiased,
+        "largest_step": solution.stats["largest_step"],
         "certificate": {"l1_bound": solution.certificate.l1_bound, "kind": solution.certificate.kind},
     }
 

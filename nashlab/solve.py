@@ -337,7 +337,14 @@ def solve(
         status=status,
         certificate=certify(game, log_policy, tau),
         history=history,
-        stats={"algorithm": spec.name, "steps": steps, "target": goal, "nash": truth},
+        stats={
+            "algorithm": spec.name,
+            "steps": steps,
+            "step_size": problem.step_size,
+            "largest_step": None if spec.contraction is None else spec.contraction.largest_step(problem),
+            "target": goal,
+            "nash": truth,
+        },
     )
     return answer.checked(throw)
 
