@@ -1,4 +1,4 @@
-"""The command line: ``nashlab verify | solve | certify | run | rates | gallery | algorithms``.
+"""The command line: ``nashlab verify | solve | certify | run | rates | sweep | gallery | algorithms``.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed, 2 bad input, 130
 interrupted.  Each command imports only what it uses, so that `nashlab solve` starts in a fraction of a second.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from nashlab.display import Progress, l1, plain, print_json, show_claims, show_runs, show_solution, show_table
+from nashlab.files import replacing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,7 @@ __all__ = ["main"]
 
 app = tyro.extras.SubcommandApp()
 
-BALL_LIMIT = 1000  # responses up to which an answer is certified in ball arithmetic (about a second there)
+CERTIFIED_UP_TO = 1000  # responses up to which an answer is certified in ball arithmetic (about a second there)
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
 Kind = Annotated[
@@ -77,7 +78,7 @@ def solve_command(
         if exact:
             raise BadInput(f"exact: the equilibrium at tau = {tau} is irrational; --exact needs tau = 0")
         solution = regularised_nash(problem, temperature)
-        rigorous = problem.n <= BALL_LIMIT
+        rigorous = problem.n <= CERTIFIED_UP_TO
         certificate = certify_ball(problem, solution.log_policy, temperature) if rigorous else solution.certificate
     if json_output:
         print_json(_answer(solution, certificate))
@@ -506,9 +507,8 @@ def _write_verify_json(folder: Path, rows: list[Result], environment: dict[str, 
     import json
 
     content = {"claims": [_result_json(r) for r in rows], "environment": environment}
-    part = folder / "verify.json.part"
-    part.write_text(json.dumps(plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
-    part.replace(folder / "verify.json")
+    with replacing(folder / "verify.json") as part:
+        part.write_text(json.dumps(plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def _write_report(folder: Path, rows: list[Result], environment: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ it atomically.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nashlab.equilibrium import regularised_nash
+from nashlab.files import replacing
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.rates import Run
 from nashlab.solution import Solution
@@ -97,14 +97,10 @@ def check_figure_path(path: Path) -> None:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure under its final name only when it is complete."""
     check_figure_path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        # no time stamp: the same data give the same bytes
-        metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
+    # no time stamp: the same data give the same bytes
+    metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
+    with replacing(path) as part:
         figure.savefig(part, format=path.suffix[1:].lower(), bbox_inches="tight", metadata=metadata)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -165,7 +165,7 @@ def local_rate(
     """
     from nashlab.algorithms._targets import nash
 
-    spec = get(algorithm) if isinstance(algorithm, str) else algorithm
+    spec = get(algorithm)
     tau = check_temperature(temperature)
     spec.check(tau, step_size, beta)
     if game.batch:
@@ -257,7 +257,7 @@ def rated_run(
     >>> abs(run.predicted - run.measured) < 1e-6
     True
     """
-    spec = get(algorithm) if isinstance(algorithm, str) else algorithm
+    spec = get(algorithm)
     numbers: dict[str, Any] = {"step_size": step_size, "beta": beta, "behaviour": behaviour}
     single = not game.batch and feedback is None
     solution = solve(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 
 from nashlab import plots
 from nashlab.equilibrium import maximal_lottery
+from nashlab.files import replacing
 from nashlab.gallery import get
 from nashlab.rates import Run, rated_run
 
@@ -66,7 +66,8 @@ def write_verify_report(folder: Path, rows: Sequence[Row], environment: Mapping[
         path = folder / f"{name}.png"
         plots.save(figure, path)
         images.append(_image(path, caption))
-    _write(folder / "report.html", _page(rows, environment, images))
+    with replacing(folder / "report.html") as part:
+        part.write_text(_page(rows, environment, images), encoding="utf-8")
 
 
 def _figures(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
@@ -141,9 +142,3 @@ def _table_row(r: Row) -> str:
 def _example(r: Row) -> str:
     content = escape(json.dumps(r.counterexample, ensure_ascii=False, default=str))
     return f"<details><summary>{escape(r.id)}: {escape(r.statement)}</summary><pre>{content}</pre></details>"
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

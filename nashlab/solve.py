@@ -263,7 +263,7 @@ def solve(
     >>> run.status.token, round(float(run.policy[0]), 4)
     ('converged', 0.5498)
     """
-    spec = get(algorithm) if isinstance(algorithm, str) else algorithm
+    spec = get(algorithm)
     tau = check_temperature(temperature)
     spec.check(tau, step_size, beta)
     if feedback is not None:

@@ -10,11 +10,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import numpy as np
 
 from nashlab.algorithms import get as algorithm
 from nashlab.environment import Feedback
+from nashlab.files import replacing
 from nashlab.gallery import load_game, random_game
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.solve import DEFAULT_BETA, solve
@@ -123,11 +122,13 @@ def run_sweep(
         path = parts / f"{_name(unit)}.parquet"
         if not path.exists():
             table = pa.concat_tables([_table(sweep, unit, games) for games in _batches(sweep)])
-            _write(path, partial(pq.write_table, table))
+            with replacing(path) as part:
+                pq.write_table(table, part)
         done.append(path)
         advance(unit.algorithm)
     whole = folder / "sweep.parquet"
-    _write(whole, partial(pq.write_table, pa.concat_tables([pq.read_table(path) for path in done])))
+    with replacing(whole) as part:
+        pq.write_table(pa.concat_tables([pq.read_table(path) for path in done]), part)
     return whole
 
 
@@ -139,13 +140,8 @@ def _claim(path: Path, sweep: Sweep, resume: bool) -> None:
             raise BadInput(f"{path.parent}: holds a sweep already; --resume continues it, --out names another folder")
         if path.read_text(encoding="utf-8") != text:
             raise BadInput(f"{path.parent}: holds a sweep of another configuration; --out names another folder")
-    _write(path, lambda part: part.write_text(text, encoding="utf-8"))
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    write(part)
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _name(unit: Unit) -> str:

@@ -64,12 +64,14 @@ REGISTRY: dict[str, AlgorithmSpec] = {
 }
 
 
-def get(name: str) -> AlgorithmSpec:
-    """The specification of that name or alias; an unknown name is refused with the nearest known one.
+def get(name: str | AlgorithmSpec) -> AlgorithmSpec:
+    """The specification of that name or alias (or itself); an unknown name is refused with the nearest known one.
 
     >>> get("inpo").name
     'omd'
     """
+    if isinstance(name, AlgorithmSpec):
+        return name
     names = {alias: spec for spec in REGISTRY.values() for alias in (spec.name, *spec.aliases)}
     if name in names:
         return names[name]

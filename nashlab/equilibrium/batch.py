@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nashlab.equilibrium.lottery import MARGIN, maximal_lottery
+from nashlab.equilibrium.lottery import MARGIN, maximal_lottery, unit_scale
 from nashlab.game import PreferenceGame
 
 __all__ = ["lottery_batch"]
@@ -34,7 +34,7 @@ def lottery_batch(margins: ArrayLike, reference: ArrayLike | None = None) -> Arr
     """
     game = PreferenceGame.from_margins(margins, reference=reference)
     a = game.margins if game.batch else game.margins[None]
-    scaled = np.ldexp(a, -np.frexp(np.max(a, axis=(-1, -2)))[1][:, None, None])
+    scaled = unit_scale(a)
     policies, sure = _compiled()(scaled, MARGIN)
     for x in np.flatnonzero(~sure):
         one = PreferenceGame.from_margins(a[x], reference=reference)

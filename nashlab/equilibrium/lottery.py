@@ -52,13 +52,19 @@ def maximal_lottery(game: PreferenceGame, *, exact: bool | None = None, throw: b
     if game.batch:
         return _prompts(game, exact).checked(throw)
     rational = exact if exact is not None else game.exact is not None and game.n <= EXACT_LIMIT
-    margins = np.ldexp(game.margins, -np.frexp(np.max(game.margins))[1])
+    margins = unit_scale(game.margins)
     guess = interior_point(margins)
     if not rational:
         answer = _in_floats(game, margins, guess)
         if answer.status.ok or exact is False or game.n > EXACT_LIMIT:
             return answer.checked(throw)
-    return _in_rationals(game, guess).checked(throw)
+    return _in_rationals(game, margins, guess).checked(throw)
+
+
+def unit_scale(margins: Array) -> Array:
+    """A times the power of two that brings its largest entry into [½, 1), [..., n, n]: nothing is rounded."""
+    exponent = np.frexp(np.max(margins, axis=(-1, -2), keepdims=True))[1]
+    return np.asarray(np.ldexp(margins, -exponent))
 
 
 class Guess(NamedTuple):
@@ -94,11 +100,11 @@ def interior_point(margins: Array) -> Guess:
         last = held
         if v <= 1e-15 or np.min(x) < 1e-200:
             break
-        solve = _factorised(np.diag(s / x) - margins)
+        solve = _Factorised(np.diag(s / x) - margins)
         q = solve(np.ones(n))
 
         def direction(
-            right: Array, solve: Solve = solve, q: Array = q, x: Array = x, s: Array = s
+            right: Array, solve: _Factorised = solve, q: Array = q, x: Array = x, s: Array = s
         ) -> tuple[Array, Array, float]:
             p = solve(right)
             dv = float(np.sum(p) / np.sum(q))
@@ -125,7 +131,7 @@ def _reach(x: Array, dx: Array, s: Array, ds: Array) -> float:
     return 1.0 if worst <= 1.0 else 1.0 / worst
 
 
-class Solve:
+class _Factorised:
     """A factorised matrix, applied to right-hand sides."""
 
     def __init__(self, matrix: Array):
@@ -143,9 +149,6 @@ class Solve:
         from scipy.linalg import lu_solve
 
         return np.asarray(lu_solve(self._factors, right, check_finite=False))
-
-
-_factorised = Solve
 
 
 def kernel_policy(margins: Array, support: NDArray[np.intp]) -> Array | None:
@@ -207,7 +210,7 @@ def _float_projection(margins: Array, guess: Guess, reference: Array) -> Array:
     return policy
 
 
-def _in_rationals(game: PreferenceGame, guess: Guess) -> Solution:
+def _in_rationals(game: PreferenceGame, scaled: Array, guess: Guess) -> Solution:
     """The exact answer: a proof of optimality and of uniqueness, or the whole face with the projection of μ."""
     # a double is a rational too, so every game has exact margins
     margins = game.exact or tuple(tuple(Fraction(x) for x in row) for row in game.margins.tolist())
@@ -219,7 +222,6 @@ def _in_rationals(game: PreferenceGame, guess: Guess) -> Solution:
     held = found.support
     numbers = np.array([[float(x) for x in row] for row in found.kernel])
     rest = [i for i in range(game.n) if i not in set(held)]
-    scaled = np.ldexp(game.margins, -np.frexp(np.max(game.margins))[1])
     middle = np.array([float(found.middle[i]) for i in held])
     weights = project(middle, numbers, -scaled[np.ix_(rest, held)], game.reference[list(held)])
     uniform = bool(np.all(game.log_reference == game.log_reference[0]))
