@@ -50,7 +50,7 @@ class Histories(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What a compiled simulator depends on: ``records`` times ``every`` steps (0 records: one look), and its layout.
+    """What a compiled simulator depends on: a look, then ``records`` times ``every`` steps and a look; and its layout.
 
     last  the runs along the last axis of every array, else the first;  feedback  None: exact.
     """
@@ -108,9 +108,9 @@ def _compiled(spec: AlgorithmSpec, shape: _Shape) -> Any:
             state = step(first, state) if every == 1 else jax.lax.fori_loop(first, first + every, step, state)
             return state, look(state, setting.time + first + every)
 
-        if records == 0:  # only look: the record of the moment before any step
-            return state, tuple(x[None] for x in look(state, setting.time))
-        return jax.lax.scan(block, state, jnp.arange(records))
+        before = look(state, setting.time)
+        state, seen = jax.lax.scan(block, state, jnp.arange(records))
+        return state, tuple(jnp.concatenate([a[None], b]) for a, b in zip(before, seen, strict=True))
 
     return jax.jit(many)
 
@@ -204,19 +204,19 @@ def _run_block(
         fixed.append(jnp.moveaxis(key, 0, axis))
         unregularised = bool(np.all(np.asarray(data[1].temperature) == 0))
         state = spread(spec.start)(start)
-        done, series = 0, []
+        done, series = 0, list[list[NDArray[Any]]]()
 
         def onward(records: int, length: int) -> Any:
             run = _compiled(spec, _Shape(records, length, unregularised, keep_path, last, feedback))
             return run(margins, setting._replace(time=setting.time + done), state, *fixed)
 
         whole, rest = divmod(steps, every)
-        for records, length in ((0, 1), (whole, every), (int(rest > 0), rest)):
-            if records == 0 and done > 0:
-                continue
+        for records, length in ((whole, every), (1, rest)) if rest else ((whole, every),):
             state, seen = onward(records, length)
+            # a second part looks first at what the first part saw last
+            fresh = [np.asarray(x)[1 if series else 0 :] for x in seen]
             # time first, then the block's own layout: [R, ..., B] or [R, B, ...] -> [B, R, ...]
-            series.append([np.moveaxis(np.asarray(x), -1 if last else 1, 0) for x in seen])
+            series.append([np.moveaxis(x, -1 if last else 1, 0) for x in fresh])
             done += records * length
         # one step more, only to see how far it would move: a run without a known target is judged by that
         after, _ = onward(1, 1)
