@@ -11,8 +11,8 @@ A step sees only a :class:`State` (its memory), a :class:`Setting` (numbers of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from nashlab.arrays import Array, array_namespace, geometric_mixture, log_softmax
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.losses import PairwiseLoss
+from nashlab.optimiser import SGD, Optimiser
 from nashlab.reward import bradley_terry_reward
 
 __all__ = [
     "AlgorithmSpec",
-    "Contraction",
     "Environment",
+    "Guarantee",
     "Objective",
     "Pairwise",
     "Pointwise",
@@ -60,7 +61,12 @@ class Objective(Protocol):
     It sees only (h_left, h_right, p, τ), elementwise; the expected ascent direction is E[c_left s(y) + c_right s(y')].
     """
 
-    def weights(self, h_left: Array, h_right: Array, p: Array, temperature: Array) -> tuple[Array, Array]: ...
+    symmetric: ClassVar[bool]
+    """A pair counts the same in either order, p going to 1 − p: c_right(y, y') = c_left(y', y)."""
+
+    def weights(self, h_left: Array, h_right: Array, p: Array, temperature: Array) -> tuple[Array, Array | None]:
+        """(c_left, c_right), elementwise; None: the right response is not scored."""
+        ...
 
     def unit(self, temperature: float) -> float: ...
 
@@ -70,6 +76,7 @@ class Pairwise:
     """A contrastive objective: descend ℓ(h(y) − h(y'), p, τ); the weights are ∓∂ℓ/∂d."""
 
     loss: PairwiseLoss
+    symmetric: ClassVar[bool] = True
 
     def weights(self, h_left: Array, h_right: Array, p: Array, temperature: Array) -> tuple[Array, Array]:
         """(−∂ℓ/∂d, +∂ℓ/∂d), elementwise."""
@@ -86,11 +93,11 @@ class Pointwise:
     """A policy-gradient objective: ascend E[s(y) f(h(y), h(y'), p, τ)]; only the left response is scored."""
 
     advantage: Callable[[Array, Array, Array, Array], Array]
+    symmetric: ClassVar[bool] = False
 
-    def weights(self, h_left: Array, h_right: Array, p: Array, temperature: Array) -> tuple[Array, Array]:
-        """(f, 0), elementwise."""
-        f = self.advantage(h_left, h_right, p, temperature)
-        return f, 0.0 * f
+    def weights(self, h_left: Array, h_right: Array, p: Array, temperature: Array) -> tuple[Array, None]:
+        """(f, None), elementwise."""
+        return self.advantage(h_left, h_right, p, temperature), None
 
     def unit(self, temperature: float) -> float:
         """1: a policy gradient already is in units of preference."""
@@ -140,15 +147,16 @@ class Problem(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Contraction:
-    """A theorem KL(target, π_{t+1}) ≤ factor · KL(target, π_t) from every start, for step sizes up to ``largest_step``.
+class Guarantee:
+    """A theorem about every start, for exact feedback and step sizes up to ``largest_step``.
 
     source  the theory identifier or paper it comes from.
+    factor  where the theorem is KL(target, π_{t+1}) ≤ factor · KL(target, π_t): that factor.
     """
 
-    factor: Callable[[Problem], float]
     largest_step: Callable[[Problem], float]
     source: str
+    factor: Callable[[Problem], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +173,8 @@ class AlgorithmSpec:
     init           memory beside log_policy, from the first log-policy.
     answer         the policy that a run is judged by: the last iterate unless the method's claim is about another.
     target         its own fixed point, as a log-policy; None where theory knows none.
-    contraction    its global rate, where there is a theorem.
+    guarantee      the step sizes of its global theorem, and the rate, where there is one.
+    optimiser      what a gradient step does with the gradient.
     limit          "linear": a smooth fixed point with a local rate (R3); "average": an average iterate converges;
                    "other": neither.
     temperature_role  "regularised": solves the τ game, needs τ > 0; "any": τ = 0 allowed; "ignored": τ only judges;
@@ -188,7 +197,8 @@ class AlgorithmSpec:
     init: Callable[[Array], dict[str, Array]] = lambda log_policy: {}
     answer: Callable[[State, Setting], Array] = SAMPLERS["policy"]
     target: Callable[[Problem], NDArray[np.float64] | None] | None = None
-    contraction: Contraction | None = None
+    guarantee: Guarantee | None = None
+    optimiser: Optimiser = SGD
     limit: Literal["linear", "average", "other"] = "linear"
     temperature_role: Literal["regularised", "any", "ignored", "proximal"] = "regularised"
     unbiased: str | None = None
@@ -217,7 +227,22 @@ class AlgorithmSpec:
 
     def start(self, log_policy: Array) -> dict[str, Array]:
         """The first state."""
-        return {"log_policy": log_policy, **self.init(log_policy)}
+        memory = {name: array_namespace(log_policy).zeros_like(log_policy) for name in self.optimiser.memory}
+        return {"log_policy": log_policy, **self.init(log_policy), **memory}
+
+    def by(self, optimiser: Optimiser) -> AlgorithmSpec:
+        """This method with its gradient given to an optimiser; no theorem about the plain step speaks for that."""
+        if self.objective is None or self.update is not None:
+            raise BadInput(f"{self.name} is no gradient method: an optimiser has nothing to work on")
+        return replace(
+            self,
+            name=f"{self.name}+{optimiser.name}",
+            title=f"{self.title}, {optimiser.name}",
+            optimiser=optimiser,
+            guarantee=None,
+            limit=self.limit if optimiser.smooth else "other",
+            aliases=(),
+        )
 
     def judged(self, game: PreferenceGame, log_behaviour: NDArray[np.float64]) -> NDArray[np.float64]:
         """The margins that the method's judge sees, [..., n, n]: A, or the fitted reward's r(y) − r(y')."""
@@ -237,7 +262,7 @@ class AlgorithmSpec:
 
 
 def gradient_step(spec: AlgorithmSpec, state: State, setting: Setting, environment: Environment) -> State:
-    """θ += η · unit · (−∇): a step of any objective; η multiplies D(Aπ − τh) whatever factors the loss carries.
+    """θ += η · unit · (−∇), by the method's optimiser: η multiplies D(Aπ − τh) whatever factors the loss carries.
 
     In the entropic geometry the gradient is divided by the sampling policy: for online IPO that is OMD exactly.
     """
@@ -251,5 +276,6 @@ def gradient_step(spec: AlgorithmSpec, state: State, setting: Setting, environme
         xp = array_namespace(log_policy)
         held = log_left > -700.0  # e⁻⁷⁰⁰ is the edge of float64: below it the quotient 0/0 carries no direction
         pull = xp.where(held, pull / xp.exp(xp.where(held, log_left, xp.zeros_like(log_left))), xp.zeros_like(pull))
-    moved = log_softmax(log_policy + setting.step_size * spec.objective.unit(setting.temperature) * pull)
-    return {**state, "log_policy": moved}
+    gradient = spec.objective.unit(setting.temperature) * pull
+    movement, memory = spec.optimiser.step(gradient, state, setting.step_size, setting.time)
+    return {**state, **memory, "log_policy": log_softmax(log_policy + movement)}

@@ -145,16 +145,25 @@ def run_command(
         Literal["exact", "bandit"], tyro.conf.arg(help="full expectations, or sampled responses and annotations")
     ] = "exact",
     completions: Annotated[int, tyro.conf.arg(help="bandit: responses sampled in one step, compared in pairs")] = 8,
-    soft: Annotated[bool, tyro.conf.arg(help="bandit: annotations are probabilities instead of draws of them")] = False,
+    labels: Annotated[
+        Literal["hard", "soft", "rater"],
+        tyro.conf.arg(help="bandit: a draw for each pair, its probability, or one rater who answers all pairs"),
+    ] = "hard",
     seeds: Annotated[int, tyro.conf.arg(help="bandit: independent runs")] = 1,
     seed: int = 0,
+    schedule: Annotated[
+        Literal["constant", "inverse-root", "harmonic"],
+        tyro.conf.arg(help="step size at time t: η, η/√(1+t), or η/(1+t/2)"),
+    ] = "constant",
 ) -> int:
     """Run algorithms: exploitability and distance against steps, predicted and measured rate, and where they go.
 
     Example: nashlab run omd nash-md egpo online-ipo ipo-md --game rps --tau 0.01 --plot out.png
+             nashlab run online-ipo online-ipo+adam:0 online-ipo+momentum:0.9 --game rps --tau 0.1
 
     Args:
-        algorithms: names from `nashlab algorithms`.
+        algorithms: names from `nashlab algorithms`; +OPTIMISER[:MOMENTUM] gives a gradient method another optimiser
+            (momentum, averaged-momentum, adam, adafactor).
         game: a name from `nashlab gallery`, a file, or -.
     """
     from nashlab.algorithms import get
@@ -177,18 +186,20 @@ def run_command(
     first = _first_policy(problem, tau, start)
     seen = None
     if feedback == "bandit":
-        seen = Feedback(completions, soft).check()
+        seen = Feedback(completions, labels)
+        for spec in specs:
+            seen.check(spec)
         if seeds < 1:
             raise BadInput(f"seeds = {seeds}, must be at least 1")
-        problem = problem.repeated(seeds)
-    elif seeds != 1:
-        raise BadInput(f"seeds = {seeds}: nothing is random in exact feedback; add --feedback bandit")
+        problem = problem if problem.batch and seeds == 1 else problem.repeated(seeds)
+    elif seeds != 1 or labels != "hard":
+        raise BadInput(f"seeds = {seeds}, labels = {labels}: exact feedback draws nothing; add --feedback bandit")
     with Progress(len(specs)) as advance:
         runs = []
         for spec in specs:
             advance(spec.title)
             numbers: dict[str, Any] = {"step_size": step_size, "beta": beta, "behaviour": data_policy, "start": first}
-            numbers |= {"feedback": seen, "seed": seed}
+            numbers |= {"feedback": seen, "seed": seed, "schedule": schedule}
             runs.append(rated_run(spec, problem, tau, steps=steps, **numbers))
     if plot is not None:
         from nashlab.plots import convergence, save
@@ -330,7 +341,7 @@ def sweep_command(
 
     Args:
         config: a TOML file: games, algorithms, temperatures, step_sizes, steps; optional betas, records, feedback,
-            completions, soft, seeds, seed.
+            completions, labels, seeds, seed, schedule.
     """
     from nashlab.plots import save, sweep_bands
     from nashlab.sweep import read_sweep, run_sweep

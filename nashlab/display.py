@@ -164,10 +164,10 @@ def show_runs(runs: Sequence[Run]) -> None:
     for run in runs:
         largest = run.solution.stats["largest_step"]
         if largest is not None and run.solution.stats["step_size"] > largest:
-            assert run.spec.contraction is not None
+            assert run.spec.guarantee is not None
             print(
-                f"{run.spec.name}: step {run.solution.stats['step_size']:g} is beyond the {largest:.3g} of its global "
-                f"theorem ({run.spec.contraction.source}); only the local rate vouches for it"
+                f"{run.spec.name}: step {run.solution.stats['step_size']:g} is beyond the {largest:.3g} of its "
+                f"theorem ({run.spec.guarantee.source}); only the local rate vouches for it"
             )
         goal = run.solution.stats["target"]
         off = 0.0 if goal is None else float(np.max(l1(goal, run.solution.stats["nash"])))

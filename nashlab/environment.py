@@ -10,13 +10,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
-from nashlab.algorithm import Objective, Setting
+from nashlab.algorithm import AlgorithmSpec, Objective, Setting
 from nashlab.arrays import Array, array_namespace, log_ratio, matvec
-from nashlab.game import BadInput
+from nashlab.game import BadInput, suggestion
 
-__all__ = ["BanditEnvironment", "ExactEnvironment", "Feedback", "estimate"]
+__all__ = ["BanditEnvironment", "ExactEnvironment", "Feedback", "estimate", "rater_labels"]
+
+
+Labels = Literal["hard", "soft", "rater"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,14 @@ class ExactEnvironment:
         xp = array_namespace(log_policy)
         h = log_ratio(log_policy, setting.log_reference)
         c_left, c_right = objective.weights(h[..., :, None], h[..., None, :], 0.5 + self.margins, setting.temperature)
-        pair = xp.exp(log_left)[..., :, None] * xp.exp(log_right)[..., None, :]
-        scored = xp.sum(pair * c_left, axis=-1) + xp.sum(pair * c_right, axis=-2)
+        mass_left, mass_right = xp.exp(log_left), xp.exp(log_right)
+        if objective.symmetric and log_left is log_right:
+            # both orders of a pair pull alike; doubled before the product, where compilers fuse it, and not after
+            scored = 2.0 * mass_left * matvec(c_left, mass_right)
+        else:
+            scored = mass_left * matvec(c_left, mass_right)
+            if c_right is not None:
+                scored = scored + mass_right * matvec(xp.matrix_transpose(c_right), mass_left)
         return scored - xp.exp(log_policy) * xp.sum(scored, axis=-1, keepdims=True)
 
 
@@ -54,16 +63,30 @@ class Feedback(NamedTuple):
 
     completions  k responses; where both sides of a pair have the same sampler all k(k−1)/2 pairs are annotated (a
                  U-statistic), else the k/2 pairs of a left and a right response.
-    soft         annotations are the probabilities p(y ≻ y') themselves; else Bernoulli draws of them.
+    labels       "hard": a Bernoulli draw of p(y ≻ y') for every pair; "soft": the probability itself; "rater": one
+                 rater answers all pairs of the step, a k-way comparison.  Raters are numbers u ~ U(0, 1), and rater u
+                 prefers y to y' > y iff u < p(y ≻ y'): every label has its right mean, but they go together.
     """
 
     completions: int = 2
-    soft: bool = False
+    labels: Labels = "hard"
 
-    def check(self) -> Feedback:
-        """Refuse numbers of completions that make no pairs."""
-        if self.completions < 2 or self.completions % 2:
-            raise BadInput(f"completions = {self.completions}, must be even and at least 2: they are compared in pairs")
+    def check(self, spec: AlgorithmSpec) -> Feedback:
+        """Refuse what makes no pairs for this method, or what it cannot sample at all, by name."""
+        if spec.objective is None:
+            raise BadInput(
+                f"{spec.name} has no sampled form: its update asks for p(y ≻ π) of every y; use exact feedback"
+            )
+        if self.labels not in get_args(Labels):
+            hint = suggestion(self.labels, get_args(Labels))
+            raise BadInput(f"labels = {self.labels!r}, must be one of {', '.join(get_args(Labels))}{hint}")
+        if self.completions < 2:
+            raise BadInput(f"completions = {self.completions}, must be at least 2: they are compared in pairs")
+        if spec.left != spec.right and self.completions % 2:
+            raise BadInput(
+                f"completions = {self.completions}, must be even for {spec.name}: half are drawn from its "
+                f"{spec.left}, half from its {spec.right}"
+            )
         return self
 
 
@@ -88,8 +111,19 @@ def estimate(objective: Objective, log_policy: Array, setting: Setting, left: Ar
     scored = sum(
         xp.sum(xp.where(side[:, None] == names[None, :], one, zero) * c[:, None], axis=0)
         for side, c in ((left, c_left), (right, c_right))
+        if c is not None
     )
     return (scored - xp.exp(log_policy) * xp.sum(scored)) / left.shape[0]
+
+
+def rater_labels(u: Array, left: Array, right: Array, p: Array) -> Array:
+    """What rater u ∈ [0, 1] answers on pairs of responses, [m]: a pair and its reverse get opposite answers.
+
+    >>> import numpy as np
+    >>> rater_labels(0.6, np.array([0, 1, 0]), np.array([1, 0, 2]), np.array([0.7, 0.3, 0.5])).tolist()
+    [1.0, 0.0, 0.0]
+    """
+    return array_namespace(p).where(left <= right, u < p, u >= 1.0 - p).astype(p.dtype)
 
 
 @dataclass(frozen=True)
@@ -97,11 +131,13 @@ class BanditEnvironment:
     """Sampled feedback: the learner sees responses and annotations only, never the matrix (jax).
 
     margins   A of the judge, [n, n];  key  a jax random key, used once;  feedback  what is seen.
+    turn      weight of what is seen: in a contextual game 1/ρ(x) if this step's prompt is x, else 0.
     """
 
     margins: Array
     key: Any
     feedback: Feedback
+    turn: Array = 1.0
 
     def advantage(self, log_opponent: Array) -> Array:
         """Not to be had from samples: an algorithm that asks has no sampled form."""
@@ -123,10 +159,19 @@ class BanditEnvironment:
         else:
             left = jax.random.categorical(draw, log_left, shape=(k // 2,))
             right = jax.random.categorical(other, log_right, shape=(k // 2,))
-        p = 0.5 + self.margins[left, right]
-        if not self.feedback.soft:
-            p = jax.random.bernoulli(annotate, p).astype(p.dtype)
+        p = self._annotated(annotate, left, right)
         if log_left is log_right:
             # each annotation speaks for both orders of its pair
             left, right, p = (jnp.concatenate(pair) for pair in ((left, right), (right, left), (p, 1.0 - p)))
-        return estimate(objective, log_policy, setting, left, right, p)
+        return self.turn * estimate(objective, log_policy, setting, left, right, p)
+
+    def _annotated(self, key: Any, left: Array, right: Array) -> Array:
+        """The labels of pairs, [m]."""
+        import jax
+
+        p = 0.5 + self.margins[left, right]
+        if self.feedback.labels == "hard":
+            return jax.random.bernoulli(key, p).astype(p.dtype)
+        if self.feedback.labels == "rater":
+            return rater_labels(jax.random.uniform(key, dtype=p.dtype), left, right, p)
+        return p

@@ -13,14 +13,13 @@ import functools
 import os.path
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.game import BadInput, PreferenceGame
+from nashlab.game import BadInput, PreferenceGame, suggestion
 from nashlab.readers import parse_game, read_game, read_reference
 
 __all__ = [
@@ -91,8 +90,7 @@ def get(name: str) -> PreferenceGame:
     names = {alias: e.name for e in GALLERY.values() for alias in (e.name, *e.aliases)}
     if name in names:
         return _built(names[name])
-    near = get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = suggestion(name, names)
     raise BadInput(f"game {name!r} is neither a file nor a game of the gallery{hint} (`nashlab gallery` lists them)")
 
 
@@ -118,8 +116,7 @@ def load_game(
     if name == "-" or os.path.isfile(name) or (os.path.exists(name) and name not in known):
         game = read_game(name, kind=kind, fill=fill)
     elif Path(name).suffix or os.path.dirname(name):
-        near = get_close_matches(Path(name).stem, known, n=1, cutoff=0.6)
-        raise BadInput(f"{name}: no such file" + (f"; the gallery has {near[0]!r}" if near else ""))
+        raise BadInput(f"{name}: no such file{suggestion(Path(name).stem, known)}")
     else:
         game = get(name)
         for argument, value in (("kind", kind), ("fill", fill)):
@@ -524,15 +521,25 @@ FAMILIES: tuple[str, ...] = tuple(_FAMILIES)
 def random_game(family: str, n: int, rng: np.random.Generator) -> PreferenceGame:
     """A random game of n responses with |A| ≤ ½ and uniform reference, from one of :data:`FAMILIES`.
 
+    "mixed:C" is (1 − C) of a Bradley-Terry game and C of a cyclic one: C says how intransitive it is, in [0, 1].
     Errors: BadInput for an unknown family (with the nearest known one) or n < 1.  Source: theory §5.
 
     >>> random_game("tournament", 5, np.random.default_rng(0)).n
     5
     """
-    if family not in _FAMILIES:
-        near = get_close_matches(family, _FAMILIES, n=1, cutoff=0.3)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise BadInput(f"family {family!r} is unknown{hint}")
     if n < 1:
         raise BadInput(f"n = {n}, must be at least 1")
-    return PreferenceGame.from_margins(_FAMILIES[family](n, rng), name=family, source=f"random family {family}")
+    kind, colon, share = family.partition(":")
+    if kind == "mixed" and colon:
+        try:
+            cyclic = float(share)
+        except ValueError:
+            raise BadInput(f"family {family!r}: {share!r} must be a number") from None
+        if not 0 <= cyclic <= 1:
+            raise BadInput(f"family {family!r}: {share} must be in [0, 1]")
+        margins = (1 - cyclic) * _bradley_terry_family(n, rng) + cyclic * _cyclic(n, rng)
+    elif family in _FAMILIES:
+        margins = _FAMILIES[family](n, rng)
+    else:
+        raise BadInput(f"family {family!r} is unknown{suggestion(family, [*_FAMILIES, 'mixed:0.5'])}")
+    return PreferenceGame.from_margins(margins, name=family, source=f"random family {family}")

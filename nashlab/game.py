@@ -7,8 +7,9 @@ The reference policy μ belongs to the game; the temperature τ does not (theory
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 MatrixLike = ArrayLike | Sequence[Sequence[int | Fraction]]
 
-__all__ = ["BadInput", "PreferenceGame", "check_temperature"]
+__all__ = ["BadInput", "PreferenceGame", "check_temperature", "suggestion"]
 
 SKEW_TOLERANCE = 1e-9  # of probabilities, or of max|A|: roundings of text formats, far below any measured preference
 SUM_TOLERANCE = 1e-6  # of Σμ = 1: files written with six decimals are accepted, and renormalised
@@ -26,6 +27,16 @@ MEMORY_LIMIT = 8 * 2**30  # bytes of one float64 matrix that we are willing to a
 
 class BadInput(ValueError):
     """What the user gave breaks a rule; the message names the argument, the entry and the rule."""
+
+
+def suggestion(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """How an error about an unknown name ends: with the known one that it resembles, if any does.
+
+    >>> suggestion("onlin-ipo", ["online-ipo", "omd"])
+    "; did you mean 'online-ipo'?"
+    """
+    near = get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"; did you mean {near[0]!r}?" if near else otherwise
 
 
 def check_temperature(temperature: float, *, positive: bool = False) -> float:

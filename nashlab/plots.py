@@ -30,6 +30,7 @@ __all__ = [
     "check_figure_path",
     "claims",
     "convergence",
+    "estimators",
     "figure_6",
     "lottery",
     "save",
@@ -148,7 +149,9 @@ def _convergence_lines(left: Axes, right: Axes, run: Run, colour: str) -> None:
 
     numbers = {"predicted": run.predicted, "measured": run.measured}
     rates = ", ".join(f"{word} {rate:.5f}" for word, rate in numbers.items() if rate is not None)
-    label = f"{run.spec.name}: ρ {rates}" if rates else run.spec.name
+    schedule = run.solution.stats.get("schedule", "constant")
+    name = run.spec.name if schedule == "constant" else f"{run.spec.name}, {schedule} steps"
+    label = f"{name}: ρ {rates}" if rates else name
     left.plot(steps, curve("exploitability"), color=colour, lw=1.4)
     right.plot(steps, curve("distance"), color=colour, lw=1.4, label=label)
     followed = curve("distance")
@@ -334,6 +337,48 @@ def _best_band(rows: Mapping[str, Array]) -> tuple[Array, Array, Array]:
             best = band
     assert best is not None
     return best
+
+
+def estimators(
+    shares: Mapping[str, Sequence[float]], counts: Sequence[int], simulated: Sequence[float], formula: Sequence[float]
+) -> Figure:
+    """What sampling costs (L10, N17): how often D.1 holds and how often Nash-MD-PG's own integrand varies less than the
+    contrast, by family; and the cost of one variance against the number of completions, simulated and by formula.
+
+    shares  family -> (share of games with D.1, share where Nash-MD-PG has less variance).
+    """
+    with _styled():
+        figure = _figure(9.2, 3.6)
+        left, right = figure.subplots(1, 2, width_ratios=(1.3, 1.0))
+        rows = np.arange(len(shares))
+        labels = ("D.1 holds", "Nash-MD-PG varies less than the contrast")
+        for k, label in enumerate(labels):
+            values = [100 * s[k] for s in shares.values()]
+            left.barh(rows + 0.4 * k - 0.2, values, height=0.36, color=PALETTE[k], label=label)
+            for row, value in zip(rows, values, strict=True):
+                left.text(value + 0.6, row + 0.4 * k - 0.2, f"{value:.1f}", va="center", fontsize=7, color=MUTED)
+        left.set_yticks(rows, list(shares))
+        left.invert_yaxis()
+        left.grid(axis="y", visible=False)
+        left.set_xlabel("% of random games and policies")
+        left.set_title("variance, by family of games")
+        left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2)
+        right.plot(counts, formula, color=PALETTE[0], lw=1.4, label="Hoeffding's formula")
+        right.plot(counts, simulated, "o", color=PALETTE[1], ms=5, label="simulated")
+        best = int(np.argmin(simulated))
+        right.annotate(
+            f"best k = {counts[best]}",
+            (counts[best], simulated[best]),
+            (0, -16),
+            textcoords="offset points",
+            ha="center",
+        )
+        right.margins(y=0.2)
+        right.set_xticks(list(counts))
+        right.set_xlabel("completions k, all pairs labelled")
+        right.set_title("cost × variance")
+        right.legend()
+    return figure
 
 
 def claims(rows: Sequence[Outcome]) -> Figure:

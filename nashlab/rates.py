@@ -226,6 +226,8 @@ def trajectory_rate(away: NDArray[np.float64], every: int = 1) -> float | None:
     if not size[0] > FLOOR:
         return None  # it starts at the fixed point
     growing = size[-1] > size[0]
+    if size[0] > LINEAR and size[-1] > 0.5 * size[0]:
+        return None  # it neither came near nor started there: an orbit has no rate
     outside = size > LINEAR if growing else ~(size > FLOOR)
     end = int(np.argmax(outside)) or len(size)
     tail = away[end // 2 : end]
@@ -249,6 +251,7 @@ def rated_run(
     start: NDArray[np.float64] | None = None,
     feedback: Feedback | None = None,
     seed: int = 0,
+    schedule: str = "constant",
 ) -> Run:
     """Run an algorithm (:func:`nashlab.solve.solve`) and hold its rate against the predicted one; exact runs only.
 
@@ -259,10 +262,9 @@ def rated_run(
     """
     spec = get(algorithm)
     numbers: dict[str, Any] = {"step_size": step_size, "beta": beta, "behaviour": behaviour}
-    single = not game.batch and feedback is None
-    solution = solve(
-        spec, game, temperature, steps=steps, start=start, keep_path=single, feedback=feedback, seed=seed, **numbers
-    )
+    single = not game.batch and feedback is None and schedule == "constant"
+    sampled: dict[str, Any] = {"feedback": feedback, "seed": seed, "schedule": schedule}
+    solution = solve(spec, game, temperature, steps=steps, start=start, keep_path=single, **sampled, **numbers)
     rate = local_rate(spec, game, temperature, measure=False, **numbers) if single else None
     if rate is None:
         return Run(spec, solution, None, None)

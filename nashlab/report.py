@@ -74,7 +74,8 @@ def _figures(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
     """name -> (caption, figure); everything is computed here and now."""
     cycle, sound = get("figure-6"), get("soundquality")
     outcomes = [plots.Outcome(r.id, r.worst_error, r.tolerance, r.status == "pass") for r in rows]
-    return {
+    seen = {r.id: r.counterexample or {} for r in rows}
+    drawn = {
         "claims": ("Worst error of every claim, relative to its stated tolerance.", plots.claims(outcomes)),
         "figure-6": (
             "Figure 6 of the paper: a three-response cycle, τ = 0.1, uniform μ. ★ the equilibrium π*, ○ the point that "
@@ -86,17 +87,36 @@ def _figures(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
             "the distance to the method's own limit, where that is not π*.",
             plots.convergence(_runs()),
         ),
+        "optimisers": (
+            "Online IPO by several optimisers, τ = 0.05: SGD settles, momentum beyond its critical value and Adam at a "
+            "constant step orbit (N5, N7), and a falling step settles Adam.",
+            plots.convergence(_optimised()),
+        ),
         "soundquality": (
             "21,924 human judgments of eight ways to reproduce music: the exact maximal lottery and its data.",
             plots.lottery(maximal_lottery(sound)),
         ),
         "temperature": ("The same game's equilibrium at every temperature (E5).", plots.temperature_path(sound)),
     }
+    if "shares" in seen.get("L10", {}) and "simulated" in seen.get("N17", {}):
+        pairs = seen["N17"]
+        drawn["estimators"] = (
+            "Sampled gradients: where the contrast halves the variance (L10), and how many completions to draw (N17).",
+            plots.estimators(seen["L10"]["shares"], pairs["k"], pairs["simulated"], pairs["formula"]),
+        )
+    return drawn
 
 
 def _runs() -> list[Run]:
     names = ("omd", "nash-md", "egpo", "online-ipo", "ipo-md")
     return [rated_run(name, get("rps-weighted"), 0.1, step_size=0.3, steps=3000) for name in names]
+
+
+def _optimised() -> list[Run]:
+    game, tau = get("rps-weighted"), 0.05
+    sizes = {"online-ipo": 0.3, "online-ipo+momentum:0.9": 0.3, "online-ipo+adam:0.9": 0.01, "online-ipo+adam:0": 0.01}
+    runs = [rated_run(name, game, tau, step_size=size, steps=6000) for name, size in sizes.items()]
+    return [*runs, rated_run("online-ipo+adam:0", game, tau, step_size=0.1, steps=6000, schedule="harmonic")]
 
 
 def _image(path: Path, caption: str) -> str:

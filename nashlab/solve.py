@@ -22,6 +22,7 @@ from nashlab.certificate import certify, gap
 from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.lanes import UNROLLED, lanes
+from nashlab.optimiser import SCHEDULES
 from nashlab.solution import Solution, Status
 
 __all__ = ["DEFAULT_BETA", "RECORDS", "Histories", "simulate", "solve"]
@@ -49,10 +50,32 @@ class Histories(NamedTuple):
     alive: Any
 
 
+class _Stream(NamedTuple):
+    """Where a run's randomness comes from: its seed, its place, and the share of prompts [low, high) that are its own.
+
+    The prompts of one contextual game share a seed and so the draw of the prompt; each has its own draws of responses.
+    """
+
+    seed: Any
+    place: Any
+    low: Any
+    high: Any
+
+    def draw(self, time: Any) -> tuple[Any, Any]:
+        """(a key for this step, the weight of this step: 1/ρ(x) if the prompt drawn is x, else 0)."""
+        import jax
+        import jax.numpy as jnp
+
+        root = jax.random.fold_in(jax.random.PRNGKey(self.seed), time)
+        u, share = jax.random.uniform(root, dtype=self.low.dtype), self.high - self.low
+        turn = jnp.where((self.low <= u) & (u < self.high), 1.0 / jnp.where(share > 0, share, 1.0), 0.0)
+        return jax.random.fold_in(root, self.place), turn
+
+
 class _Shape(NamedTuple):
     """What a compiled simulator depends on: a look, then ``records`` times ``every`` steps and a look; and its layout.
 
-    last  the runs along the last axis of every array, else the first;  feedback  None: exact.
+    last  the runs along the last axis of every array, else the first;  feedback  None: exact;  schedule  of the steps.
     """
 
     records: int
@@ -61,6 +84,7 @@ class _Shape(NamedTuple):
     keep_path: bool
     last: bool
     feedback: Feedback | None
+    schedule: str
 
 
 @functools.cache
@@ -71,18 +95,22 @@ def _compiled(spec: AlgorithmSpec, shape: _Shape) -> Any:
 
     records, every, feedback = shape.records, shape.every, shape.feedback
     spread = lanes if shape.last else jax.vmap
+    scale = SCHEDULES[shape.schedule]
+
+    def at(setting: Setting, time: Any) -> Setting:
+        return setting._replace(time=time, step_size=setting.step_size * scale(time))
 
     @spread
-    def advance(margins: Any, setting: Setting, state: Any, time: Any, key: Any) -> Any:
+    def advance(margins: Any, setting: Setting, state: Any, time: Any, stream: Any) -> Any:
         environment: Environment = ExactEnvironment(margins)
         if feedback is not None:
-            environment = BanditEnvironment(margins, jax.random.fold_in(key, time.astype(int)), feedback)
-        return spec.step(state, setting._replace(time=time), environment)
+            key, turn = stream.draw(time.astype(int))
+            environment = BanditEnvironment(margins, key, feedback, turn)
+        return spec.step(state, at(setting, time), environment)
 
     @spread
     def judge(truth: Any, setting: Setting, state: Any, time: Any, nash_policy: Any, target: Any) -> tuple[Any, ...]:
-        setting = setting._replace(time=time)
-        log_policy = spec.answer(state, setting)
+        log_policy = spec.answer(state, at(setting, time))
         policy = jnp.exp(log_policy)
         advantage = ExactEnvironment(truth).advantage(log_policy)
         if shape.unregularised:
@@ -95,13 +123,13 @@ def _compiled(spec: AlgorithmSpec, shape: _Shape) -> Any:
         return (*seen, log_policy) if shape.keep_path else seen
 
     def many(
-        margins: Any, setting: Setting, state: Any, truth: Any, nash_policy: Any, target: Any, key: Any
+        margins: Any, setting: Setting, state: Any, truth: Any, nash_policy: Any, target: Any, stream: Any
     ) -> tuple[Any, Any]:
         def look(state: Any, time: Any) -> tuple[Any, ...]:
             return tuple(judge(truth, setting, state, time, nash_policy, target))
 
         def step(t: Any, state: Any) -> Any:
-            return advance(margins, setting, state, setting.time + t, key)
+            return advance(margins, setting, state, setting.time + t, stream)
 
         def block(state: Any, k: Any) -> tuple[Any, Any]:
             first = k * every
@@ -129,6 +157,8 @@ def simulate(
     keep_path: bool = False,
     feedback: Feedback | None = None,
     seed: int = 0,
+    prompts: NDArray[np.float64] | None = None,
+    schedule: str = "constant",
 ) -> Histories:
     """B runs of one algorithm side by side, float64, jitted: the engine under :func:`solve` and under sweeps.
 
@@ -136,10 +166,14 @@ def simulate(
     setting  every field [B] or [B, n];  start  log π₀, [B, n];  every  steps between records.
     nash_policy, target  [B, n]; distances to what is not given are NaN.
     feedback  None for exact expectations; run b of a seed then has a random stream of its own.
+    prompts   ρ, [B], where the runs are the prompts of one contextual game: each step draws one of them.
+    schedule  of the step size, a name of :data:`nashlab.optimiser.SCHEDULES`.
     Records the moments 0, every, 2·every, ..., and always the last step.  τ is 0 in all runs or in none.
     """
     runs, n = start.shape
     unknown = np.full((runs, n), np.nan)
+    high = np.ones(runs) if prompts is None else np.cumsum(prompts)
+    low = np.zeros(runs) if prompts is None else high - prompts
     data = (
         margins,
         setting,
@@ -147,35 +181,61 @@ def simulate(
         margins if truth is None else truth,
         unknown if nash_policy is None else nash_policy,
         unknown if target is None else target,
-        np.stack([np.full(runs, seed), np.arange(runs)], axis=1),
+        _Stream(np.full(runs, seed), np.arange(runs), low, high),
     )
+    block = BLOCK * _devices()
     parts = [
-        _simulate_block(spec, _rows(data, low, min(low + BLOCK, runs)), steps, every, keep_path, feedback)
-        for low in range(0, runs, BLOCK)
+        _simulate_block(spec, _rows(data, low, min(low + block, runs)), steps, every, keep_path, feedback, schedule)
+        for low in range(0, runs, block)
     ]
     joined = [None if k[0] is None else np.concatenate(k) for k in zip(*parts, strict=True)]
     return Histories._make(joined)
+
+
+def _devices() -> int:
+    import jax
+
+    return len(jax.devices())
+
+
+def _placed(x: NDArray[Any], axis: int) -> Any:
+    """An array on the device; where there are several, its runs in equal shares on each."""
+    import jax
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    if _devices() == 1 or x.shape[axis] % _devices():
+        return jax.numpy.asarray(x)
+    names: list[str | None] = [None] * x.ndim
+    names[axis] = "runs"
+    return jax.device_put(x, NamedSharding(jax.make_mesh((_devices(),), ("runs",)), PartitionSpec(*names)))
 
 
 def _rows(data: Any, low: int, high: int) -> Any:
     """Runs low to high of every array."""
     if isinstance(data, tuple):
         parts = (_rows(x, low, high) for x in data)
-        return Setting(*parts) if isinstance(data, Setting) else tuple(parts)
-    return np.asarray(data, dtype=np.float64)[low:high]
+        return type(data)(*parts) if hasattr(data, "_fields") else tuple(parts)
+    data = np.asarray(data)
+    return (data if data.dtype.kind == "i" else data.astype(np.float64, copy=False))[low:high]
 
 
 def _simulate_block(
-    spec: AlgorithmSpec, data: Any, steps: int, every: int, keep_path: bool, feedback: Feedback | None
+    spec: AlgorithmSpec,
+    data: Any,
+    steps: int,
+    every: int,
+    keep_path: bool,
+    feedback: Feedback | None,
+    schedule: str,
 ) -> Histories:
     """One block of runs; a run that leaves float64 is cut at its last finite record."""
-    seen, log_policy, movement = _run_block(spec, data, steps, every, keep_path, feedback)
+    seen, log_policy, movement = _run_block(spec, data, steps, every, keep_path, feedback, schedule)
     alive = seen[3].all(axis=1)
     for run in map(int, np.flatnonzero(~alive)):
         # NaN may not get out: run again to the last record before it, and stay there
         end = int(np.argmin(seen[3][run])) - 1
-        done = min(end * every, steps)
-        again, answer, _ = _run_block(spec, _rows(data, run, run + 1), done, every, keep_path, feedback)
+        done, one = min(end * every, steps), _rows(data, run, run + 1)
+        again, answer, _ = _run_block(spec, one, done, every, keep_path, feedback, schedule)
         log_policy[run], movement[run] = answer[0], 0.0
         for series, cut in zip(seen, again, strict=True):
             series[run] = np.concatenate([cut[0], np.broadcast_to(cut[0][-1:], series[run][len(cut[0]) :].shape)])
@@ -184,7 +244,13 @@ def _simulate_block(
 
 
 def _run_block(
-    spec: AlgorithmSpec, data: Any, steps: int, every: int, keep_path: bool, feedback: Feedback | None
+    spec: AlgorithmSpec,
+    data: Any,
+    steps: int,
+    every: int,
+    keep_path: bool,
+    feedback: Feedback | None,
+    schedule: str,
 ) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any]]:
     """(the records [B, R, ...], the final answer [B, n], its movement in one step more [B])."""
     import jax
@@ -196,18 +262,14 @@ def _run_block(
     axis = -1 if last else 0
     spread = functools.partial(jax.vmap, in_axes=axis, out_axes=axis)
     with jax.enable_x64(True):
-        *data, streams = data
-        # the stream of a run depends on its seed and its place alone, not on the block it is in
-        key = jax.vmap(lambda s: jax.random.fold_in(jax.random.PRNGKey(s[0]), s[1]))(streams.astype(np.int64))
-        arrays = jax.tree.map(lambda x: jnp.asarray(np.moveaxis(x, 0, axis)), tuple(data))
+        arrays = jax.tree.map(lambda x: _placed(np.moveaxis(x, 0, axis), axis), data)
         margins, setting, start, *fixed = arrays
-        fixed.append(jnp.moveaxis(key, 0, axis))
         unregularised = bool(np.all(np.asarray(data[1].temperature) == 0))
         state = spread(spec.start)(start)
         done, series = 0, list[list[NDArray[Any]]]()
 
         def onward(records: int, length: int) -> Any:
-            run = _compiled(spec, _Shape(records, length, unregularised, keep_path, last, feedback))
+            run = _compiled(spec, _Shape(records, length, unregularised, keep_path, last, feedback, schedule))
             return run(margins, setting._replace(time=setting.time + done), state, *fixed)
 
         whole, rest = divmod(steps, every)
@@ -220,7 +282,8 @@ def _run_block(
             done += records * length
         # one step more, only to see how far it would move: a run without a known target is judged by that
         after, _ = onward(1, 1)
-        at_end = setting._replace(time=setting.time + done)
+        now = setting.time + done
+        at_end = setting._replace(time=now, step_size=setting.step_size * SCHEDULES[schedule](now))
         answer_of = spread(spec.answer)
         answer = np.moveaxis(np.asarray(answer_of(state, at_end)), axis, 0)
         moved = np.moveaxis(np.asarray(answer_of(after, at_end)), axis, 0)
@@ -243,6 +306,7 @@ def solve(
     keep_path: bool = False,
     feedback: Feedback | None = None,
     seed: int = 0,
+    schedule: str = "constant",
     throw: bool = False,
 ) -> Solution:
     """Run one algorithm, with exact feedback or with sampled; every game of a batch at once.
@@ -251,7 +315,9 @@ def solve(
     behaviour  the data policy μ_b of offline methods (default μ);  start  log π₀ (default log μ).
     every      steps between records (default: at most 1,000 records).
     feedback   None: exact expectations; a :class:`nashlab.environment.Feedback`: sampled responses and annotations,
-               from ``seed``; each game of a batch has a stream of its own, so K copies of a game are K seeds.
+               from ``seed``; each game of a batch has a stream of its own, so K copies of a game are K seeds.  In
+               a contextual game each step draws one prompt x ~ ρ.
+    schedule   of the step size: a name of :data:`nashlab.optimiser.SCHEDULES`.
 
     ``history`` holds "steps", "exploitability", "distance" (‖π − π*_τ‖₁), "target_distance" (to the algorithm's own
     fixed point, absent where theory knows none) and, with ``keep_path``, "log_policy"; the first entry is step 0.  For
@@ -266,8 +332,12 @@ def solve(
     spec = get(algorithm)
     tau = check_temperature(temperature)
     spec.check(tau, step_size, beta)
+    if schedule not in SCHEDULES:
+        raise BadInput(f"schedule = {schedule!r}, must be one of {', '.join(SCHEDULES)}")
     if feedback is not None:
-        _check_sampled(spec, game, feedback)
+        feedback.check(spec)
+        if np.max(np.abs(game.margins)) > 0.5:
+            raise BadInput("game: its margins exceed ½, so they are no probabilities that raters could answer with")
     if steps < 1:
         raise BadInput(f"steps = {steps}, must be at least 1")
     log_behaviour = game.log_reference if behaviour is None else game.with_reference(behaviour).log_reference
@@ -303,8 +373,10 @@ def solve(
         target=None if goal is None else np.exp(lead(goal, n)),
         every=every,
         keep_path=keep_path,
-        feedback=feedback if feedback is None or spec.judge == "preference" else feedback._replace(soft=True),
+        feedback=feedback if feedback is None or spec.judge == "preference" else feedback._replace(labels="soft"),
         seed=seed,
+        prompts=game.weights,
+        schedule=schedule,
     )
     log_policy = seen.log_policy.reshape(log_start.shape)
 
@@ -341,18 +413,10 @@ def solve(
             "algorithm": spec.name,
             "steps": steps,
             "step_size": problem.step_size,
-            "largest_step": None if spec.contraction is None else spec.contraction.largest_step(problem),
+            "schedule": schedule,
+            "largest_step": None if spec.guarantee is None or feedback else spec.guarantee.largest_step(problem),
             "target": goal,
             "nash": truth,
         },
     )
     return answer.checked(throw)
-
-
-def _check_sampled(spec: AlgorithmSpec, game: PreferenceGame, feedback: Feedback) -> None:
-    """Refuse what samples cannot do, by name."""
-    feedback.check()
-    if spec.objective is None:
-        raise BadInput(f"{spec.name} has no sampled form: its update asks for p(y ≻ π) of every y; use exact feedback")
-    if np.max(np.abs(game.margins)) > 0.5:
-        raise BadInput("game: its margins exceed ½, so they are no probabilities that raters could answer with")

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from nashlab.algorithms import get as algorithm
-from nashlab.environment import Feedback
+from nashlab.environment import Feedback, Labels
 from nashlab.files import replacing
 from nashlab.gallery import load_game, random_game
 from nashlab.game import BadInput, PreferenceGame
+from nashlab.optimiser import SCHEDULES
 from nashlab.solve import DEFAULT_BETA, solve
 
 __all__ = ["Sweep", "Unit", "read_sweep", "run_sweep"]
@@ -45,8 +46,8 @@ class Sweep:
     games         names or files, or tables {family, n, count, seed} of random games.
     algorithms, temperatures, step_sizes, betas  their product are the units (β only where an algorithm has one).
     steps, records  the length of each run, and how many moments of it are kept (beside the first).
-    feedback      "exact" or "bandit"; completions, soft, seeds  as for `nashlab run`.
-    seed          of all sampling.
+    feedback      "exact" or "bandit"; completions, labels, seeds  as for `nashlab run`.
+    seed          of all sampling;  schedule  of the step sizes (nashlab.optimiser.SCHEDULES).
     """
 
     games: list[Any]
@@ -58,9 +59,10 @@ class Sweep:
     records: int = 20
     feedback: str = "exact"
     completions: int = 8
-    soft: bool = False
+    labels: Labels = "hard"
     seeds: int = 1
     seed: int = 0
+    schedule: str = "constant"
 
     def units(self) -> list[Unit]:
         """All combinations; an algorithm without a mixture has one β."""
@@ -100,7 +102,12 @@ def read_sweep(path: Path) -> Sweep:
     if sweep.feedback not in ("exact", "bandit"):
         raise BadInput(f"{path}: feedback = {sweep.feedback!r}, must be 'exact' or 'bandit'")
     for unit in sweep.units():
-        algorithm(unit.algorithm).check(unit.temperature, unit.step_size, unit.beta)
+        spec = algorithm(unit.algorithm)
+        spec.check(unit.temperature, unit.step_size, unit.beta)
+        if sweep.feedback == "bandit":
+            Feedback(sweep.completions, sweep.labels).check(spec)
+    if sweep.schedule not in SCHEDULES:
+        raise BadInput(f"{path}: schedule = {sweep.schedule!r}, must be one of {', '.join(SCHEDULES)}")
     return sweep
 
 
@@ -146,7 +153,7 @@ def _claim(path: Path, sweep: Sweep, resume: bool) -> None:
 
 def _name(unit: Unit) -> str:
     digest = hashlib.sha256(json.dumps(asdict(unit), sort_keys=True).encode()).hexdigest()
-    return f"{unit.algorithm}-{digest[:16]}"
+    return f"{unit.algorithm.replace(':', '-')}-{digest[:16]}"
 
 
 def _batches(sweep: Sweep) -> Iterator[tuple[list[str], PreferenceGame]]:
@@ -182,8 +189,9 @@ def _table(sweep: Sweep, unit: Unit, batch: tuple[list[str], PreferenceGame]) ->
         steps=sweep.steps,
         beta=unit.beta,
         every=max(1, sweep.steps // sweep.records),
-        feedback=Feedback(sweep.completions, sweep.soft) if sweep.feedback == "bandit" else None,
+        feedback=Feedback(sweep.completions, sweep.labels) if sweep.feedback == "bandit" else None,
         seed=sweep.seed,
+        schedule=sweep.schedule,
     )
     moments = run.history["steps"]
     unknown = np.full((len(copies), len(moments)), np.nan)

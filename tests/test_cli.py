@@ -115,7 +115,7 @@ def test_run_reports_histories_rates_and_nash_mds_own_limit(capsys: pytest.Captu
     _, out, _ = run(
         capsys, "run", "omd", "--game", "rps-weighted", "--tau", "0.1", "--step-size", "0.5", "--steps", "50"
     )
-    assert "omd: step 0.5 is beyond the 0.385 of its global theorem" in out
+    assert "omd: step 0.5 is beyond the 0.385 of its theorem" in out
 
 
 def test_rates_gallery_and_algorithms(capsys: pytest.CaptureFixture[str]) -> None:

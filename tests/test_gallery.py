@@ -242,7 +242,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(call: Callable[[str], Prefe
 
 
 def test_a_missing_file_is_told_from_a_game() -> None:
-    with pytest.raises(BadInput, match=r"soundquality\.csv: no such file; the gallery has 'soundquality'"):
+    with pytest.raises(BadInput, match=r"soundquality\.csv: no such file; did you mean 'soundquality'"):
         load_game("soundquality.csv")
     with pytest.raises(BadInput, match="nowhere/rps: no such file"):
         load_game("nowhere/rps")

@@ -101,5 +101,5 @@ def test_the_report_is_one_self_contained_page(tmp_path: Path) -> None:
     assert "<script>alert(1)</script>" in page.text
     assert "1 of 2 claims hold" in page.text
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
-    assert len(page.references) == 5
+    assert len(page.references) == 6
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))

@@ -134,3 +134,31 @@ def test_seeds_of_a_bandit_sweep_differ(config: Path, tmp_path: Path) -> None:
         if r["game"] == "rps-weighted" and r["step"] == 40 and r["beta"] == 0.1 and r["temperature"] == 1.0
     }
     assert len(set(last.values())) == 3
+
+
+SHARDED = """
+import jax, numpy as np, sys
+from nashlab.environment import Feedback
+from nashlab.gallery import random_game
+from nashlab.game import PreferenceGame
+from nashlab.solve import solve
+rng = np.random.default_rng(0)
+games = PreferenceGame.from_margins(np.stack([random_game("uniform", 4, rng).margins for _ in range(6)]))
+exact = solve("egpo", games, 0.1, step_size=0.3, steps=50)
+drawn = solve("online-ipo", games, 0.3, step_size=0.05, steps=50, feedback=Feedback(4), seed=1)
+print(len(jax.devices()), exact.log_policy.tobytes().hex(), drawn.log_policy.tobytes().hex())
+"""
+
+
+def test_runs_are_shared_out_over_devices_with_the_same_bits() -> None:
+    answers = []
+    for count in (1, 2):
+        flags = f"--xla_force_host_platform_device_count={count}"
+        environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+        done = subprocess.run(
+            [sys.executable, "-c", SHARDED], env=environment, capture_output=True, text=True, check=True
+        )
+        devices, *policies = done.stdout.split()
+        assert int(devices) == count
+        answers.append(policies)
+    assert answers[0] == answers[1]

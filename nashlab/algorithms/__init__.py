@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from nashlab.algorithm import AlgorithmSpec
 from nashlab.algorithms.best_response import best_response
 from nashlab.algorithms.comal import comal
@@ -25,7 +23,8 @@ from nashlab.algorithms.rlhf_pg import rlhf_pg
 from nashlab.algorithms.self_play_pg import self_play_pg
 from nashlab.algorithms.slic import offline_slic, online_slic
 from nashlab.algorithms.sppo import spo, sppo
-from nashlab.game import BadInput
+from nashlab.game import BadInput, suggestion
+from nashlab.optimiser import get_optimiser
 
 __all__ = ["REGISTRY", "get"]
 
@@ -67,14 +66,18 @@ REGISTRY: dict[str, AlgorithmSpec] = {
 def get(name: str | AlgorithmSpec) -> AlgorithmSpec:
     """The specification of that name or alias (or itself); an unknown name is refused with the nearest known one.
 
-    >>> get("inpo").name
-    'omd'
+    A suffix names an optimiser of :mod:`nashlab.optimiser` and its momentum.
+
+    >>> get("inpo").name, get("online-ipo+adam:0").title
+    ('omd', 'online IPO, adam:0')
     """
     if isinstance(name, AlgorithmSpec):
         return name
+    name, plus, optimiser = name.partition("+")
+    if plus:
+        return get(name).by(get_optimiser(optimiser))
     names = {alias: spec for spec in REGISTRY.values() for alias in (spec.name, *spec.aliases)}
     if name in names:
         return names[name]
-    near = get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else "; `nashlab algorithms` lists them"
+    hint = suggestion(name, names, "; `nashlab algorithms` lists them")
     raise BadInput(f"algorithm {name!r} is unknown{hint}")

@@ -3,7 +3,7 @@
 log π½ ← (1−ητ) log π + ητ log μ + η Pπ,   log π ← (1−ητ) log π + ητ log μ + η Pπ½
 """
 
-from nashlab.algorithm import AlgorithmSpec, Contraction, Environment, Setting, State
+from nashlab.algorithm import AlgorithmSpec, Environment, Guarantee, Setting, State
 from nashlab.algorithms._targets import regularised
 from nashlab.arrays import blend, log_softmax
 
@@ -23,7 +23,7 @@ egpo = AlgorithmSpec(
     claim="π*_τ, linearly with KL factor 1 − ητ for η ≤ 1/(1 + τ); locally stable iff (a−b²)² + a²b² < 1 (R3)",
     update=update,
     target=regularised,
-    contraction=Contraction(
+    guarantee=Guarantee(
         factor=lambda p: 1.0 - p.step_size * p.temperature,
         largest_step=lambda p: 1.0 / (p.temperature + 1.0),
         source="Zhou et al. 2025",

@@ -1,6 +1,6 @@
 """Magnetic mirror descent: log π ← (log π + ητ log μ + η Pπ)/(1 + ητ)."""
 
-from nashlab.algorithm import AlgorithmSpec, Contraction, Environment, Setting, State
+from nashlab.algorithm import AlgorithmSpec, Environment, Guarantee, Setting, State
 from nashlab.algorithms._targets import regularised
 from nashlab.arrays import Array, blend, log_softmax
 
@@ -27,7 +27,7 @@ mmd = AlgorithmSpec(
     claim="π*_τ, linearly with KL factor 1/(1 + ητ) for η ≤ 4τ; locally: any η if τ ≥ λ, else η < 2τ/(λ² − τ²)",
     update=update,
     target=regularised,
-    contraction=Contraction(
+    guarantee=Guarantee(
         factor=lambda p: 1.0 / (1.0 + p.step_size * p.temperature),
         largest_step=lambda p: 4.0 * p.temperature,
         source="theory section 4, N11",

@@ -9,7 +9,7 @@ is exactly unbiased (N10).
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.algorithm import AlgorithmSpec, Contraction, Environment, Problem, Setting, State
+from nashlab.algorithm import AlgorithmSpec, Environment, Guarantee, Problem, Setting, State
 from nashlab.algorithms._targets import displaced, regularised
 from nashlab.arrays import Array, geometric_mixture, log_softmax
 
@@ -43,6 +43,10 @@ nash_md = AlgorithmSpec(
     claim="KL(π*, π_t) ≤ (1−ητ)^t KL(π*, π_0) + η/(24τ) (R2); its own limit is BR_τ(π*_{τ/(1−ητ)}), exactly (N10)",
     update=update,
     target=target,
+    guarantee=Guarantee(
+        largest_step=lambda p: 1.0 / p.temperature if p.temperature > 0 else np.inf,
+        source="R1, R2: to within η/(24τ) of π*_τ in KL",
+    ),
     temperature_role="any",
     unbiased="nash-md-debiased",
 )
@@ -55,7 +59,7 @@ nash_md_debiased = AlgorithmSpec(
     update=lambda state, s, env: update(state, corrected(s), env),
     answer=lambda state, s: mixture(state, corrected(s)),
     target=regularised,
-    contraction=Contraction(
+    guarantee=Guarantee(
         factor=lambda p: 1.0 / (1.0 + p.step_size * p.temperature),
         largest_step=lambda p: 4.0 * p.temperature,
         source="N10: the mixture sequence is MMD(η, τ)",

@@ -3,7 +3,7 @@
 log π ← (1 − ητ) log π + ητ log μ + η Pπ
 """
 
-from nashlab.algorithm import AlgorithmSpec, Contraction, Environment, Setting, State
+from nashlab.algorithm import AlgorithmSpec, Environment, Guarantee, Setting, State
 from nashlab.algorithms._targets import regularised
 from nashlab.arrays import blend, log_softmax
 
@@ -22,7 +22,7 @@ omd = AlgorithmSpec(
     claim="π*_τ, linearly with KL factor 1 − ητ for η ≤ 4τ/(1 + 4τ²); locally stable iff η < 2τ/(τ² + λ²) (R3)",
     update=update,
     target=regularised,
-    contraction=Contraction(
+    guarantee=Guarantee(
         factor=lambda p: 1.0 - p.step_size * p.temperature,
         largest_step=lambda p: 4.0 * p.temperature / (1.0 + 4.0 * p.temperature**2),
         source="theory section 4: OMD(η) is MMD(η/(1 − ητ))",

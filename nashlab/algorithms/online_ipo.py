@@ -3,9 +3,24 @@
 θ ← θ + η D_π(Aπ − τh),   which is gradient descent on the loss at learning rate ητ/4 (L1)
 """
 
-from nashlab.algorithm import AlgorithmSpec, Pairwise
+import numpy as np
+
+from nashlab.algorithm import AlgorithmSpec, Guarantee, Pairwise, Problem
 from nashlab.algorithms._targets import regularised
+from nashlab.algorithms.omd import omd
 from nashlab.losses import ipo
+
+
+def safe_step(problem: Problem) -> float:
+    """τ/(3(1 + 2τ²(1 + L₀))), L₀ = 1/τ + log(1/μ_min): the Lyapunov function falls at every step (N2)."""
+    tau, log_mu = problem.temperature, problem.game.log_reference
+    if tau == 0:
+        return 0.0
+    first = 1.0 / tau + float(np.max(-log_mu[np.isfinite(log_mu)]))
+    return tau / (3.0 * (1.0 + 2.0 * tau**2 * (1.0 + first)))
+
+
+N2 = Guarantee(safe_step, source="N2, a guarantee and no recommendation")
 
 online_ipo = AlgorithmSpec(
     name="online-ipo",
@@ -14,6 +29,7 @@ online_ipo = AlgorithmSpec(
     claim="π*_τ (L3): the gradient flow globally (N1), steps η ≤ τ/(3(1 + 2τ²(1 + L₀))) too (N2); local rate by R3",
     objective=Pairwise(ipo),
     target=regularised,
+    guarantee=N2,
 )
 
 online_ipo_entropic = AlgorithmSpec(
@@ -24,4 +40,6 @@ online_ipo_entropic = AlgorithmSpec(
     objective=Pairwise(ipo),
     geometry="entropic",
     target=regularised,
+    guarantee=omd.guarantee,
+    aliases=("online-ipo-natural",),
 )

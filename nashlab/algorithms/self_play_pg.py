@@ -2,6 +2,7 @@
 
 from nashlab.algorithm import AlgorithmSpec, Pointwise
 from nashlab.algorithms._targets import regularised
+from nashlab.algorithms.online_ipo import N2
 from nashlab.losses import self_play_advantage
 
 self_play_pg = AlgorithmSpec(
@@ -11,5 +12,6 @@ self_play_pg = AlgorithmSpec(
     claim="π*_τ: its gradient flow converges globally (N1), small steps too (N2); local rate by R3",
     objective=Pointwise(self_play_advantage),
     target=regularised,
+    guarantee=N2,
     temperature_role="any",
 )

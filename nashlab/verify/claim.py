@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from nashlab.gallery import GALLERY, random_game
 from nashlab.gallery import get as gallery_game
-from nashlab.game import BadInput, PreferenceGame
+from nashlab.game import BadInput, PreferenceGame, suggestion
 
 __all__ = ["CHECKS", "Case", "Cases", "Check", "Observation", "Result", "claim", "select"]
 
@@ -179,9 +178,7 @@ def select(ids: str | None) -> list[Check]:
         key = word.strip()
         found = [c for c in CHECKS.values() if c.id == key or c.id.startswith(key + ".")]
         if not found:
-            near = get_close_matches(key, CHECKS, n=1, cutoff=0.3)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise BadInput(f"claims: {key!r} is unknown{hint}")
+            raise BadInput(f"claims: {key!r} is unknown{suggestion(key, CHECKS)}")
         chosen += [c for c in found if c not in chosen]
     return sorted(chosen, key=_place)
 

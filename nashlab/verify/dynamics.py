@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from nashlab.algorithm import AlgorithmSpec, Problem, Setting, State
 from nashlab.algorithms import REGISTRY
+from nashlab.algorithms import get as algorithm
 from nashlab.arrays import geometric_mixture, kl, log_softmax
 from nashlab.environment import ExactEnvironment
 from nashlab.equilibrium import regularised_nash
 from nashlab.gallery import circulant_tournament, get
 from nashlab.game import PreferenceGame
 from nashlab.rates import game_frequency, local_rate, trajectory_rate
+from nashlab.solve import solve
 from nashlab.verify.claim import Case, Cases, Observation, claim, random_policy
 
 Array = NDArray[np.float64]
@@ -650,11 +652,15 @@ def _critical_momentum() -> Iterator[Observation]:
     for averaged, critical in ((True, edge), (False, heavy)):
         for m in (critical - 0.005, critical + 0.005):
             radius = _momentum_radius(alpha, omega, 1.0, m, averaged=averaged)
-            growth = _momentum_growth(game, tau, m, averaged)
-            wrong = (growth < 1) != (m < critical)
+            spec = algorithm(f"online-ipo+{'averaged-' if averaged else ''}momentum:{m}")
+            rate = local_rate(spec, game, tau, step_size=1.0)
+            assert rate is not None
+            assert rate.measured is not None
+            wrong = (rate.measured < 1) != (m < critical)
+            off = max(abs(rate.predicted - radius), max(0.0, abs(rate.measured - radius) - 2e-6))
             yield Observation(
-                1.0 if wrong else max(0.0, abs(growth - radius) - 2e-6),
-                lambda m=m, g=growth, averaged=averaged: {"m": m, "averaged": averaged, "measured growth": g},
+                1.0 if wrong else off,
+                lambda m=m, g=rate.measured, averaged=averaged: {"m": m, "averaged": averaged, "measured growth": g},
             )
     # τ ≪ λ: β₁ = .9 shrinks the stable step about (1+β₁)/(1−β₁) = 19-fold
     alpha = 1e-4 * omega
@@ -663,17 +669,6 @@ def _critical_momentum() -> Iterator[Observation]:
         for m in (0.0, 0.9)
     )
     yield Observation(max(0.0, abs(plain / slow - 19) - 0.01), lambda: {"stable steps": [plain, slow]})
-
-
-def _momentum_growth(game: PreferenceGame, tau: float, momentum: float, averaged: bool) -> float:
-    """The factor a step of ‖θ‖, seen over 2,000 steps of online IPO with momentum from 1e-6 beside its fixed point."""
-    case = Case(game, tau, game.log_reference)
-    theta, velocity, sizes = 1e-6 * np.array([1.0, -1.0, 0.0]), np.zeros(3), []
-    for _ in range(3000):
-        velocity = momentum * velocity + (1 - momentum if averaged else 1.0) * _field(case, theta)
-        theta = theta + velocity
-        sizes.append(float(np.linalg.norm(theta)))
-    return float((np.max(sizes[2900:]) / np.max(sizes[900:1000])) ** (1 / 2000))
 
 
 @claim(
@@ -738,13 +733,10 @@ def _best_momentum_on_a_game(rng: np.random.Generator, twin: bool) -> Observatio
     game, tau = get("circulant-41"), 0.1
     best = float(np.exp(-np.arcsinh(np.pi * tau)))
     log_mu = game.log_reference
-    before = now = log_softmax(log_mu + 1e-3 * rng.normal(size=game.n))
-    sizes = []
-    for _ in range(70):
-        push = game.margins @ np.exp(now) - tau * (now - log_mu)
-        ahead = now + (1 - best**2) / tau * push + (1 if twin else -1) * best**2 * (now - before)
-        before, now = now, log_softmax(ahead)
-        sizes.append(_l1(now, log_mu))
+    start = log_softmax(log_mu + 1e-3 * rng.normal(size=game.n))
+    spec = algorithm(f"online-ipo-entropic+momentum:{(1 if twin else -1) * best**2}")
+    run = solve(spec, game, tau, step_size=(1 - best**2) / tau, steps=70, start=start)
+    sizes = run.history["distance"][1:]
     # every root of the segment has modulus r*; windows of ten, because they turn
     slope = (max(sizes[60:]) / max(sizes[20:30])) ** (1 / 40)
     describe = {"game": game.name, "measured": slope, "r*": best}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.algorithm import SAMPLERS, Objective, Pairwise, Setting
-from nashlab.algorithms import REGISTRY
-from nashlab.environment import ExactEnvironment, estimate
+from nashlab.algorithm import SAMPLERS, AlgorithmSpec, Objective, Pairwise, Pointwise, Setting
+from nashlab.algorithms import REGISTRY, get
+from nashlab.arrays import log_softmax
+from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback, estimate, rater_labels
 from nashlab.gallery import FAMILIES, random_game
+from nashlab.gallery import get as gallery_game
 from nashlab.losses import ipo
+from nashlab.solve import solve
 from nashlab.verify.claim import Case, Cases, Observation, claim, random_policy
 
 Array = NDArray[np.float64]
@@ -23,17 +27,82 @@ def _setting(case: Case, beta: float, log_behaviour: Array) -> Setting:
     return Setting(case.game.log_reference, log_behaviour, case.temperature, 1.0, beta, 0.0)
 
 
+def _pairs(drawn: tuple[int, ...]) -> tuple[Array, Array]:
+    """(left, right): all pairs of k responses, [k(k−1)/2]."""
+    first, second = np.triu_indices(len(drawn), 1)
+    return np.array(drawn)[first], np.array(drawn)[second]
+
+
 def _batch(objective: Objective, case: Case, setting: Setting, drawn: tuple[int, ...], labels: Array) -> Array:
     """The library's estimate from k responses of one sampler, all pairs annotated, each speaking for both orders."""
-    first, second = np.triu_indices(len(drawn), 1)
-    left, right = np.array(drawn)[first], np.array(drawn)[second]
+    left, right = _pairs(drawn)
     both = np.concatenate([left, right]), np.concatenate([right, left])
     return np.asarray(estimate(objective, case.log_policy, setting, *both, np.concatenate([labels, 1 - labels])))
 
 
+def _no_baseline(h_left: Array, h_right: Array, p: Array, temperature: float) -> Array:
+    """s(y)'s weight in online IPO, its baseline τh(y') forgotten: harmless on-policy, where E[s] = 0, only."""
+    return 4 / temperature * (p - 0.5 - temperature * h_left)
+
+
+def mean_estimates(spec: AlgorithmSpec, case: Case, log_behaviour: Array, wrong: str | None = None) -> list[Array]:
+    """The estimate's mean over all draws: one pair with soft and with hard labels, 3 responses with soft labels and
+    with one rater's.
+
+    wrong  "labels": those of each pair swapped; "sampler": drawn from μ instead, and scored as before; "baseline": each
+           response scored without its opponent's log-ratio.
+    """
+    n, setting = case.game.n, _setting(case, 0.3, log_behaviour)
+    objective = Pointwise(_no_baseline) if wrong == "baseline" else spec.objective
+    assert objective is not None
+    log_left, log_right = _samplers(spec, case, setting)
+    if wrong == "sampler":
+        log_left = log_right = setting.log_reference
+    margins = spec.judged(case.game, log_behaviour)
+    p = 0.5 + (-margins if wrong == "labels" else margins)
+    chosen = [np.zeros(n), np.zeros(n)]
+    for y, z in itertools.product(range(n), repeat=2):
+        mass, one = np.exp(log_left[y] + log_right[z]), (np.array([y]), np.array([z]))
+        chosen[0] += mass * estimate(objective, case.log_policy, setting, *one, p[y, z][None])
+        for label, chance in ((1.0, p[y, z]), (0.0, 1 - p[y, z])):
+            chosen[1] += mass * chance * estimate(objective, case.log_policy, setting, *one, np.array([label]))
+    if spec.left == spec.right:
+        # between two neighbouring probabilities every rater answers alike
+        edges = np.unique(np.concatenate([[0.0, 1.0], np.clip(p, 0, 1).ravel()]))
+        triples = [np.zeros(n), np.zeros(n)]
+        for drawn in itertools.product(range(n), repeat=3):
+            left, right = _pairs(drawn)
+            mass = np.exp(sum(log_left[y] for y in drawn))
+            triples[0] += mass * _batch(objective, case, setting, drawn, p[left, right])
+            for low, high in itertools.pairwise(edges):
+                labels = rater_labels(0.5 * (low + high), left, right, p[left, right])
+                triples[1] += mass * (high - low) * _batch(objective, case, setting, drawn, labels)
+        chosen += triples
+    # a fitted reward is no probability: it has no hard labels
+    return chosen if spec.judge == "preference" else chosen[::2]
+
+
+def _samplers(spec: AlgorithmSpec, case: Case, setting: Setting) -> tuple[Array, Array]:
+    """(log left, log right); an average policy, where one is remembered, is another than the current."""
+    state = {**spec.start(case.log_policy), "log_average": 0.5 * (case.log_policy + setting.log_behaviour)}
+    state["log_average"] = np.asarray(log_softmax(state["log_average"]))
+    return SAMPLERS[spec.left](state, setting), SAMPLERS[spec.right](state, setting)
+
+
+def bias(spec: AlgorithmSpec, case: Case, log_behaviour: Array, wrong: str | None = None) -> float:
+    """The largest difference of any mean estimate from the exact pull, relative to the largest term in it."""
+    setting = _setting(case, 0.3, log_behaviour)
+    assert spec.objective is not None
+    environment = ExactEnvironment(spec.judged(case.game, log_behaviour))
+    exact = environment.pull(spec.objective, case.log_policy, *_samplers(spec, case, setting), setting)
+    means = mean_estimates(spec, case, log_behaviour, wrong)
+    scale = 1.0 + np.max(np.abs(exact)) + case.temperature**-2
+    return max(float(np.max(np.abs(mean - exact))) for mean in means) / scale
+
+
 @claim(
     "L10.unbiased",
-    "every sampled algorithm's estimate has the exact gradient as its mean: soft and hard labels, 2 and 3 completions",
+    "every sampled algorithm's estimate has the exact gradient as its mean: soft, hard, one rater's labels; k = 2, 3",
     tolerance=1e-12,
     because="a sum over all draws of responses and annotations; relative to the largest term, τ⁻² for IPO",
     twin="the labels of each pair swapped",
@@ -41,31 +110,10 @@ def _batch(objective: Objective, case: Case, setting: Setting, drawn: tuple[int,
 def unbiased(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("L10.unbiased")
     for spec in REGISTRY.values():
-        if spec.objective is None or spec.judge == "reward":
+        if spec.objective is None:
             continue
         case = next(cases.random(f"L10.unbiased {spec.name}", min_n=3, max_n=3))
-        game, n = case.game, case.game.n
-        setting = _setting(case, 0.3, np.log(random_policy(n, rng)))
-        state = {**spec.start(case.log_policy), "log_average": np.log(random_policy(n, rng))}
-        log_left, log_right = (SAMPLERS[side](state, setting) for side in (spec.left, spec.right))
-        exact = ExactEnvironment(game.margins).pull(spec.objective, case.log_policy, log_left, log_right, setting)
-        p = 1.0 - game.preferences if twin else game.preferences
-        means = [np.zeros(n), np.zeros(n)]
-        for y, z in itertools.product(range(n), repeat=2):
-            mass = np.exp(log_left[y] + log_right[z])
-            one = np.array([y]), np.array([z])
-            means[0] += mass * estimate(spec.objective, case.log_policy, setting, *one, np.array([p[y, z]]))
-            for label in (0.0, 1.0):
-                chance = p[y, z] if label else 1 - p[y, z]
-                means[1] += mass * chance * estimate(spec.objective, case.log_policy, setting, *one, np.array([label]))
-        if spec.left == spec.right:
-            means.append(np.zeros(n))
-            for drawn in itertools.product(range(n), repeat=3):
-                labels = np.array([p[drawn[i], drawn[j]] for i, j in zip(*np.triu_indices(3, 1), strict=True)])
-                mass = np.exp(sum(log_left[y] for y in drawn))
-                means[-1] += mass * _batch(spec.objective, case, setting, drawn, labels)
-        scale = 1.0 + np.max(np.abs(exact)) + case.temperature**-2
-        off = max(float(np.max(np.abs(mean - exact))) for mean in means) / scale
+        off = bias(spec, case, np.log(random_policy(3, rng)), "labels" if twin else None)
 
         def describe(case: Case = case, name: str = spec.name) -> dict[str, Any]:
             return {"algorithm": name, **case.describe()}
@@ -149,7 +197,7 @@ def _shares(cases: Cases) -> Iterator[Observation]:
     rng, shares = cases.rng("L10 shares"), {}
     for family in FAMILIES:
         seen = []
-        for _ in range(max(10, cases.samples // 4)):
+        for _ in range(max(10, 2 * cases.samples)):
             n = int(rng.integers(2, 9))
             game = random_game(family, n, rng).with_reference(random_policy(n, rng))
             case = Case(game, float(rng.choice([0.1, 0.3, 1.0])), np.log(random_policy(n, rng)))
@@ -160,14 +208,29 @@ def _shares(cases: Cases) -> Iterator[Observation]:
             alone = _moments(scores[:, None, :] * own[:, :, None], mass)[1]
             seen.append((d1, alone < _moments(0.5 * (x1 + x2), mass)[1]))
         shares[family] = [float(x) for x in np.mean(seen, axis=0)]
-    yield Observation(0.0, lambda: {"share with D.1, share where Nash-MD-PG has less variance": shares}, witness=True)
+    content = {"shares": shares, "of": "games with D.1; games where Nash-MD-PG varies less"}
+    yield Observation(0.0, lambda: content, witness=True)
+
+
+def hoeffding(case: Case) -> tuple[Array, float, float]:
+    """(mean, ζ₁, ζ₂) of online IPO's contrast on a pair of responses: the variance of its projection, and its own."""
+    mass, _, x1, x2 = _terms(case)
+    kernel, pi = 0.5 * (x1 + x2), np.exp(case.log_policy)
+    mean, second = _moments(kernel, mass)
+    projected = np.einsum("j,ijd->id", pi, kernel)
+    return mean, float(pi @ np.sum(projected**2, axis=1) - mean @ mean), second
+
+
+def pairs_variance(k: float, first: float, second: float) -> float:
+    """(4(k−2)ζ₁ + 2ζ₂)/(k(k−1)): the variance of the mean over all pairs of k responses (Hoeffding 1948)."""
+    return (4 * (k - 2) * first + 2 * second) / (k * (k - 1))
 
 
 @claim(
     "N17",
     "k completions, all pairs, against k/2 fresh pairs: variance ratio (1 + 2(k−2)ρ)/(k−1), ρ ∈ [0, ½]; the best k",
     tolerance=1e-9,
-    because="enumeration of all nᵏ draws; the best k is found again by minimising on a line, flat to 1e-8",
+    because="enumeration of all nᵏ draws; the best k is found again by minimising on a line and by simulation",
     twin="the ratio 1/(k−1), as if pairs that share a response were independent",
 )
 def n17(cases: Cases, twin: bool) -> Iterator[Observation]:
@@ -175,32 +238,24 @@ def n17(cases: Cases, twin: bool) -> Iterator[Observation]:
 
     rng = cases.rng("N17")
     for case in itertools.islice(cases.random("N17", min_n=2, max_n=3), max(10, cases.samples // 10)):
-        n, tau = case.game.n, max(case.temperature, 0.1)
+        tau = max(case.temperature, 0.1)
         case = case._replace(temperature=tau)
-        mass, _, x1, x2 = _terms(case)
-        kernel, pi = 0.5 * (x1 + x2), np.exp(case.log_policy)
-        mean, second = _moments(kernel, mass)
-        projected = np.einsum("j,ijd->id", pi, kernel)
-        first = float(pi @ np.sum(projected**2, axis=1) - mean @ mean)
+        pi = np.exp(case.log_policy)
+        mean, first, second = hoeffding(case)
         rho = first / second
         setting = _setting(case, 0.0, case.game.log_reference)
         off = max(0.0, -rho, rho - 0.5)
         for k in (2, 3, 4):
             total = 0.0
-            for drawn in itertools.product(range(n), repeat=k):
-                pairs = zip(*np.triu_indices(k, 1), strict=True)
-                labels = np.array([case.game.preferences[drawn[i], drawn[j]] for i, j in pairs])
-                value = _batch(Pairwise(ipo), case, setting, drawn, labels) * tau / 4
+            for drawn in itertools.product(range(case.game.n), repeat=k):
+                value = _batch(Pairwise(ipo), case, setting, drawn, case.game.preferences[_pairs(drawn)]) * tau / 4
                 total += float(np.prod(pi[list(drawn)])) * float(np.sum((value - mean) ** 2))
             ratio = total / (second / (k / 2))
             formula = 1 / (k - 1) if twin else (1 + 2 * (k - 2) * rho) / (k - 1)
             off = max(off, abs(ratio - formula))
         yield Observation(off, case.describe)
         prompts, generation, label = (float(np.exp(rng.normal())) for _ in range(3))
-
-        def variance(k: float, first: float = first, second: float = second) -> float:
-            return (4 * (k - 2) * first + 2 * second) / (k * (k - 1))
-
+        variance = functools.partial(pairs_variance, first=first, second=second)
         if second > 2.001 * first > 0:
             best = 1 + np.sqrt(2 * (second - 2 * first) / (prompts * second))
             found = minimize_scalar(lambda k: k * (prompts * second + variance(k)), (1.01, best, 1 + 9 * best)).x  # noqa: B023
@@ -211,6 +266,47 @@ def n17(cases: Cases, twin: bool) -> Iterator[Observation]:
             ).x
             # a minimum is flat: its place is known to the root of rounding
             yield Observation(max(0.0, max(abs(found / best - 1), abs(cheapest / cost - 1)) - 1e-5), case.describe)
+    yield _simulated_best()
+
+
+def _simulated_best() -> Observation:
+    """The k that costs least for its variance, found by running the bandit environment."""
+    case = Case(gallery_game("rps-weighted"), 0.3, np.log([0.5, 0.2, 0.3]))
+    mean, first, second = hoeffding(case)
+    ratio = 9.0 * first / (second - 2 * first)  # of a response's cost to a label's: the best k is 1 + √9 = 4
+    counts = (2, 3, 4, 5, 6)
+    seen = np.array([_sampled_variance(case, k, mean) for k in counts])
+    known = np.array([pairs_variance(k, first, second) for k in counts])
+    costs = np.array([ratio * k + k * (k - 1) / 2 for k in counts])
+    # 40,000 draws know a variance to about 1 %
+    off = max(0.0, float(np.max(np.abs(seen / known - 1))) - 0.04)
+    if counts[int(np.argmin(costs * seen))] != 4:
+        off = 1.0
+    content = {
+        "k": counts,
+        "simulated": (costs * seen).tolist(),
+        "formula": (costs * known).tolist(),
+        "of": "cost x variance",
+    }
+    return Observation(off, lambda: content, witness=True)
+
+
+def _sampled_variance(case: Case, completions: int, mean: Array, draws: int = 40_000) -> float:
+    """E‖estimate − mean‖² of online IPO's contrast from k responses with soft labels, by simulation."""
+    import jax
+    import jax.numpy as jnp
+
+    with jax.enable_x64(True):
+        margins, log_policy = jnp.asarray(case.game.margins), jnp.asarray(case.log_policy)
+        setting = Setting(*(jnp.asarray(x) for x in _setting(case, 0.0, case.game.log_reference)))
+        feedback = Feedback(completions, "soft")
+
+        def one(key: Any) -> Any:
+            environment = BanditEnvironment(margins, key, feedback)
+            pulled = environment.pull(Pairwise(ipo), log_policy, log_policy, log_policy, setting)
+            return jnp.sum((pulled * case.temperature / 4 - mean) ** 2)
+
+        return float(jnp.mean(jax.jit(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(completions), draws))))
 
 
 @claim(
@@ -226,25 +322,16 @@ def n7(cases: Cases, twin: bool) -> Iterator[Observation]:
     alpha, omega = tau / 3, np.sqrt(3) / 18
     u = np.ones(4) if twin else (1 + momentum) / (1 - momentum)
     predicted = rate * np.sqrt(3) * (omega**2 * u + alpha**2 / u) / (2 * alpha * np.hypot(alpha, omega))
-    margins = np.array([[0, 0.5, -0.5], [-0.5, 0, 0.5], [0.5, -0.5, 0]])
-    theta = np.outer(predicted, [1.0, -0.5, -0.5])
-    first, second = np.zeros((4, 3)), np.zeros((4, 3))
-    sizes: list[Array] = []
-    distances: list[Array] = []
-    for t in range(1, 20_001):
-        weight = np.exp(theta - theta.max(axis=1, keepdims=True))
-        pi = weight / weight.sum(axis=1, keepdims=True)
-        push = pi @ margins.T - tau * theta
-        g = pi * (push - np.sum(pi * push, axis=1, keepdims=True))
-        first = momentum[:, None] * first + (1 - momentum[:, None]) * g
-        second = 0.999 * second + 0.001 * g**2
-        step = first / (1 - momentum[:, None] ** t) / np.sqrt(second / (1 - 0.999**t) + 1e-300)
-        theta = theta + rate * step
+    game = gallery_game("rps")
+    radius, farthest = np.empty(4), np.empty(4)
+    for k, m in enumerate(momentum):
+        start = log_softmax(predicted[k] * np.array([1.0, -0.5, -0.5]))
+        spec = get(f"online-ipo+adam:{m:g}")
+        run = solve(spec, game, tau, step_size=rate, steps=20_000, every=10, start=start, keep_path=True)
+        theta = run.history["log_policy"][1500:]
         theta = theta - theta.mean(axis=1, keepdims=True)
-        if t > 15_000:
-            distances.append(np.abs(pi - 1 / 3).sum(axis=1))
-            sizes.append(np.sum(theta**2, axis=1))
-    radius, farthest = np.sqrt(np.mean(sizes, axis=0)), np.max(distances, axis=0)
+        radius[k] = np.sqrt(np.mean(np.sum(theta**2, axis=1)))
+        farthest[k] = np.max(run.history["distance"][1500:])
     # θ on a circle of radius R has π within 4R/(3√6) of uniform in ℓ₁: the printed numbers
     for k, m in enumerate(momentum):
         known = (predicted[k], 4 / (3 * np.sqrt(6)) * predicted[k])
