@@ -338,12 +338,13 @@ def sweep_command(
 
     Example: nashlab sweep sweep.toml
              nashlab sweep sweep.toml --resume
+             nashlab sweep paper-order
 
     Args:
         config: a TOML file: games, algorithms, temperatures, step_sizes, steps; optional betas, records, feedback,
             completions, labels, seeds, seed, schedule.
     """
-    from nashlab.plots import save, sweep_bands
+    from nashlab.plots import save, sweep_bands, sweep_families
     from nashlab.sweep import read_sweep, run_sweep
 
     sweep = read_sweep(config)
@@ -351,6 +352,7 @@ def sweep_command(
     with Progress(len(sweep.units())) as advance:
         table = run_sweep(sweep, folder, resume=resume, advance=advance)
     save(sweep_bands(table), folder / "sweep.png")
+    save(sweep_families(table), folder / "families.png")
     print(f"table: {table}", file=sys.stderr)
     return 0
 

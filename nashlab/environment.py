@@ -116,6 +116,17 @@ def estimate(objective: Objective, log_policy: Array, setting: Setting, left: Ar
     return (scored - xp.exp(log_policy) * xp.sum(scored)) / left.shape[0]
 
 
+def _sample(key: Any, log_policy: Array, count: int) -> Array:
+    """``count`` responses of a policy, by inverting its distribution function: one random number each."""
+    import jax
+    import jax.numpy as jnp
+
+    below = jnp.cumsum(jnp.exp(log_policy))
+    # strictly below the total mass, so that a response without mass is never drawn
+    u = jnp.minimum(jax.random.uniform(key, (count,), below.dtype) * below[-1], jnp.nextafter(below[-1], 0.0))
+    return jnp.sum(below[None, :] <= u[:, None], axis=1)
+
+
 def rater_labels(u: Array, left: Array, right: Array, p: Array) -> Array:
     """What rater u ∈ [0, 1] answers on pairs of responses, [m]: a pair and its reverse get opposite answers.
 
@@ -154,13 +165,12 @@ class BanditEnvironment:
         k = self.feedback.completions
         if log_left is log_right:
             first, second = jnp.triu_indices(k, 1)
-            sample = jax.random.categorical(draw, log_left, shape=(k,))
+            sample = _sample(draw, log_left, k)
             left, right = sample[first], sample[second]
         else:
-            left = jax.random.categorical(draw, log_left, shape=(k // 2,))
-            right = jax.random.categorical(other, log_right, shape=(k // 2,))
+            left, right = _sample(draw, log_left, k // 2), _sample(other, log_right, k // 2)
         p = self._annotated(annotate, left, right)
-        if log_left is log_right:
+        if log_left is log_right and not objective.symmetric:
             # each annotation speaks for both orders of its pair
             left, right, p = (jnp.concatenate(pair) for pair in ((left, right), (right, left), (p, 1.0 - p)))
         return self.turn * estimate(objective, log_policy, setting, left, right, p)

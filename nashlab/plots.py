@@ -36,6 +36,7 @@ __all__ = [
     "save",
     "simplex",
     "sweep_bands",
+    "sweep_families",
     "temperature_path",
 ]
 
@@ -320,6 +321,35 @@ def sweep_bands(table: Path) -> Figure:
             axes.set_title(f"τ = {tau:g}")
         panels[0].set_ylabel("exploitability, geometric mean")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(names)))
+    return figure
+
+
+def sweep_families(table: Path) -> Figure:
+    """Exploitability at the end of a sweep, by family of games and algorithm: geometric mean over games and seeds with
+    its 95 % band, at the largest temperature; of several step sizes or β the one that ends lowest."""
+    import pyarrow.parquet as pq
+
+    columns = {k: np.asarray(v) for k, v in pq.read_table(table).to_pydict().items()}
+    families, names = (list(dict.fromkeys(columns[k].tolist())) for k in ("family", "algorithm"))
+    tau = columns["temperature"].max()
+    with _styled():
+        figure = _figure(max(4.6, 1.1 * len(families) + 2.0), 3.8)
+        axes = figure.subplots()
+        for k, name in enumerate(names):
+            ends = []
+            for family in families:
+                rows = (columns["algorithm"] == name) & (columns["temperature"] == tau) & (columns["family"] == family)
+                _, mean, factor = _best_band({key: values[rows] for key, values in columns.items()})
+                ends.append((mean[-1], factor[-1]))
+            mean, factor = np.array(ends).T
+            place = np.arange(len(families)) + 0.06 * (k - (len(names) - 1) / 2)
+            error = np.abs(np.stack([mean / factor, mean * factor]) - mean)
+            axes.errorbar(place, mean, error, color=PALETTE[k % len(PALETTE)], marker="o", ms=4, lw=1.2, label=name)
+        axes.set_xticks(range(len(families)), families)
+        axes.set_yscale("log")
+        axes.set_ylabel("exploitability at the end")
+        axes.set_title(f"by family of games, τ = {tau:g}")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(3, len(names)))
     return figure
 
 

@@ -254,7 +254,6 @@ def _run_block(
 ) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any]]:
     """(the records [B, R, ...], the final answer [B, n], its movement in one step more [B])."""
     import jax
-    import jax.numpy as jnp
 
     runs, n = data[2].shape
     # small games fill vector units better with the runs last; a single run has nothing to lay out

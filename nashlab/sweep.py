@@ -22,11 +22,13 @@ from nashlab.algorithms import get as algorithm
 from nashlab.environment import Feedback, Labels
 from nashlab.files import replacing
 from nashlab.gallery import load_game, random_game
-from nashlab.game import BadInput, PreferenceGame
+from nashlab.game import BadInput, PreferenceGame, suggestion
 from nashlab.optimiser import SCHEDULES
 from nashlab.solve import DEFAULT_BETA, solve
 
-__all__ = ["Sweep", "Unit", "read_sweep", "run_sweep"]
+__all__ = ["SHIPPED", "Sweep", "Unit", "read_sweep", "run_sweep"]
+
+SHIPPED = Path(__file__).parent / "data"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,15 @@ class Sweep:
 
 
 def read_sweep(path: Path) -> Sweep:
-    """A configuration from TOML; unknown keys, missing keys and impossible numbers are refused by name."""
+    """A configuration from TOML; unknown keys, missing keys and impossible numbers are refused by name.
+
+    A bare name is a configuration that comes with the package: ``paper-order``.
+    """
+    if not path.suffix and not path.exists():
+        shipped = {p.stem: p for p in SHIPPED.glob("*.toml")}
+        if str(path) not in shipped:
+            raise BadInput(f"{path}: no such file{suggestion(str(path), shipped)}")
+        path = shipped[str(path)]
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -156,28 +166,28 @@ def _name(unit: Unit) -> str:
     return f"{unit.algorithm.replace(':', '-')}-{digest[:16]}"
 
 
-def _batches(sweep: Sweep) -> Iterator[tuple[list[str], PreferenceGame]]:
-    """The games, grouped into batches of one size: (names, [X, n, n])."""
+def _batches(sweep: Sweep) -> Iterator[tuple[str, list[str], PreferenceGame]]:
+    """The games, grouped into batches of one size: (family, names, [X, n, n])."""
     for entry in sweep.games:
         if isinstance(entry, str):
             game = load_game(entry)
             if game.batch:
                 raise BadInput(f"games: {entry!r} is contextual, a sweep runs single games")
-            yield [entry], game.repeated(1)
+            yield entry, [entry], game.repeated(1)
         elif isinstance(entry, Mapping) and {"family", "n"} <= set(entry) <= {"family", "n", "count", "seed"}:
             rng = np.random.default_rng(int(entry.get("seed", 0)))
             games = [random_game(entry["family"], int(entry["n"]), rng) for _ in range(int(entry.get("count", 1)))]
             names = [f"{entry['family']}-{entry['n']}-{k}" for k in range(len(games))]
-            yield names, PreferenceGame.from_margins(np.stack([g.margins for g in games]))
+            yield entry["family"], names, PreferenceGame.from_margins(np.stack([g.margins for g in games]))
         else:
             raise BadInput(f"games: {entry!r}, must be a name or a table with family, n and optional count, seed")
 
 
-def _table(sweep: Sweep, unit: Unit, batch: tuple[list[str], PreferenceGame]) -> Any:
+def _table(sweep: Sweep, unit: Unit, batch: tuple[str, list[str], PreferenceGame]) -> Any:
     """One row a game, seed and moment, as an arrow table."""
     import pyarrow as pa
 
-    names, games = batch
+    family, names, games = batch
     seeds = sweep.seeds if sweep.feedback == "bandit" else 1
     copies = np.repeat(np.arange(len(names)), seeds)
     many = PreferenceGame.from_margins(games.margins[copies], reference=games.reference[copies])
@@ -196,6 +206,7 @@ def _table(sweep: Sweep, unit: Unit, batch: tuple[list[str], PreferenceGame]) ->
     moments = run.history["steps"]
     unknown = np.full((len(copies), len(moments)), np.nan)
     columns: dict[str, Any] = {
+        "family": np.full(len(copies) * len(moments), family),
         "game": np.repeat(np.array(names)[copies], len(moments)),
         "seed": np.repeat(np.arange(len(copies)) % seeds, len(moments)),
         "step": np.tile(moments, len(copies)),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,23 @@ def test_runs_are_shared_out_over_devices_with_the_same_bits() -> None:
         assert int(devices) == count
         answers.append(policies)
     assert answers[0] == answers[1]
+
+
+def test_the_papers_order_by_exploitability(tmp_path: Path) -> None:
+    """Shipped configuration, fewer games: the methods that solve the game end far below DPO, SLiC and RLHF."""
+    shipped = read_sweep(Path("paper-order"))
+    games = [{"family": "mixed:0.5", "n": 6, "count": 4, "seed": 3}]
+    small = replace(shipped, games=games, step_sizes=[0.05], steps=8000, records=4, seeds=2)
+    table = pq.read_table(run_sweep(small, tmp_path))
+    columns = {k: np.asarray(v) for k, v in table.to_pydict().items()}
+    end = columns["step"] == 8000
+    worth = {name: columns["exploitability"][end & (columns["algorithm"] == name)] for name in shipped.algorithms}
+    solved = np.concatenate([worth[name] for name in ("online-ipo", "ipo-md", "nash-md-pg")])
+    missed = np.concatenate([worth[name] for name in ("online-dpo", "online-slic", "rlhf-pg")])
+    assert np.exp(np.log(missed).mean()) > 10 * np.exp(np.log(solved).mean())
+    assert np.median(worth["online-dpo"]) < np.median(worth["rlhf-pg"])
+
+
+def test_an_unknown_configuration_is_refused_with_the_nearest() -> None:
+    with pytest.raises(BadInput, match="did you mean 'paper-order'"):
+        read_sweep(Path("paper-ordr"))
