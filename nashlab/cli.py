@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from nashlab.display import Progress, l1, plain, print_json, show_claims, show_runs, show_solution, show_table
-from nashlab.files import replacing
+from nashlab.display import Progress, l1, print_json, show_claims, show_runs, show_solution, show_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from nashlab.game import PreferenceGame
     from nashlab.rates import Run
     from nashlab.solution import Solution
-    from nashlab.verify import Result
+
 
 __all__ = ["main"]
 
 app = tyro.extras.SubcommandApp()
 
+PACKAGES = ("nashlab", "numpy", "scipy", "jax", "python-flint")
 CERTIFIED_UP_TO = 1000  # responses up to which an answer is certified in ball arithmetic (about a second there)
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
@@ -376,7 +377,8 @@ def verify_command(
              nashlab verify --claims L1,L5 --canary --json
     """
     from nashlab.game import BadInput
-    from nashlab.verify import run, select
+    from nashlab.report import write_verify_report
+    from nashlab.verify import environment_of, recorded, select
 
     if samples < 1:
         raise BadInput(f"samples = {samples}, must be at least 1")
@@ -387,22 +389,17 @@ def verify_command(
     except OSError as error:
         raise BadInput(f"out = {folder}: cannot be written ({error})") from None
     workers = workers or min(os.cpu_count() or 1, 4)
-    finished: dict[str, Result] = {}
-    environment = _environment(samples, seed, canary)
+    environment = environment_of(PACKAGES, samples=samples, seed=seed, canary=canary)
     try:
         with Progress(len(checks)) as advance:
-            for result in run(checks, samples=samples, seed=seed, canary=canary, workers=workers):
-                finished[result.id] = result
-                advance(result.id)
-                # after every claim, so that an interrupted run leaves what it has
-                _write_verify_json(folder, _in_order(checks, finished), environment)
+            numbers: dict[str, Any] = {"samples": samples, "seed": seed, "canary": canary, "workers": workers}
+            rows = recorded(checks, folder, environment, advance=advance, **numbers)
     except KeyboardInterrupt:
-        print(f"interrupted: {len(finished)} of {len(checks)} claims are in {folder / 'verify.json'}", file=sys.stderr)
+        print(f"interrupted: the claims that ended are in {folder / 'verify.json'}", file=sys.stderr)
         raise
-    rows = _in_order(checks, finished)
-    _write_report(folder, rows, environment)
+    write_verify_report(folder, rows, environment)
     if json_output:
-        print_json({"claims": [_result_json(r) for r in rows], "environment": environment})
+        print_json({"claims": [asdict(r) for r in rows], "environment": environment})
     else:
         show_claims(rows, canary)
         print(f"report: {folder / 'report.html'}", file=sys.stderr)
@@ -486,48 +483,6 @@ def _run_json(run: Run) -> dict[str, Any]:
         "largest_step": solution.stats["largest_step"],
         "certificate": {"l1_bound": solution.certificate.l1_bound, "kind": solution.certificate.kind},
     }
-
-
-def _result_json(result: Result) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(result)
-
-
-# -- verify's files --------------------------------------------------------------------------------------------------
-
-
-def _in_order(checks: list[Any], finished: dict[str, Result]) -> list[Result]:
-    return [finished[c.id] for c in checks if c.id in finished]
-
-
-def _environment(samples: int, seed: int, canary: bool) -> dict[str, Any]:
-    import platform
-    from importlib.metadata import version
-
-    packages = ("nashlab", "numpy", "scipy", "jax", "python-flint")
-    return {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "packages": {name: version(name) for name in packages},
-        "samples": samples,
-        "seed": seed,
-        "canary": canary,
-    }
-
-
-def _write_verify_json(folder: Path, rows: list[Result], environment: dict[str, Any]) -> None:
-    import json
-
-    content = {"claims": [_result_json(r) for r in rows], "environment": environment}
-    with replacing(folder / "verify.json") as part:
-        part.write_text(json.dumps(plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
-
-
-def _write_report(folder: Path, rows: list[Result], environment: dict[str, Any]) -> None:
-    from nashlab.report import write_verify_report
-
-    write_verify_report(folder, rows, environment)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nashlab.files import plain
+
 if TYPE_CHECKING:
     from nashlab.certificate import Certificate
     from nashlab.rates import Run
     from nashlab.solution import Solution
     from nashlab.verify import Result
 
-__all__ = ["Progress", "l1", "plain", "print_json", "show_claims", "show_runs", "show_solution", "show_table"]
+__all__ = ["Progress", "l1", "print_json", "show_claims", "show_runs", "show_solution", "show_table"]
 
 PROOFS = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
 VERTICES_SHOWN = 10
@@ -25,25 +27,6 @@ PIPE_WIDTH = 160  # a pipe has no width: do not wrap what a log will keep
 
 
 # -- machine output ----------------------------------------------------------------------------------------------------
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: no NaN (null), arrays as lists, Fractions as "p/q".
-
-    >>> plain({"p": Fraction(1, 3), "gap": float("nan"), "x": np.array([1.0])})
-    {'p': '1/3', 'gap': None, 'x': [1.0]}
-    """
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, Fraction):
-        return str(value)
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def print_json(content: Any) -> None:

@@ -1,13 +1,17 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and values as JSON has them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-__all__ = ["replacing"]
+import numpy as np
+
+__all__ = ["plain", "replacing"]
 
 
 @contextmanager
@@ -19,3 +23,23 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: no NaN (null), arrays as lists, Fractions as "p/q".
+
+    >>> import numpy as np
+    >>> plain({"p": Fraction(1, 3), "gap": float("nan"), "x": np.array([1.0])})
+    {'p': '1/3', 'gap': None, 'x': [1.0]}
+    """
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

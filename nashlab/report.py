@@ -15,7 +15,7 @@ from nashlab.files import replacing
 from nashlab.gallery import get
 from nashlab.rates import Run, rated_run
 
-__all__ = ["write_verify_report"]
+__all__ = ["claims_figure", "laboratory_figures", "write_verify_report"]
 
 
 class Row(Protocol):
@@ -58,9 +58,15 @@ details { margin: .4rem 0; } pre { white-space: pre-wrap; overflow-wrap: anywher
 """
 
 
-def write_verify_report(folder: Path, rows: Sequence[Row], environment: Mapping[str, Any]) -> None:
-    """Draw the figures into a folder and write ``report.html`` beside them; every file appears whole or not at all."""
-    figures = _figures(rows)
+Figures = Mapping[str, tuple[str, Any]]
+
+
+def write_verify_report(
+    folder: Path, rows: Sequence[Row], environment: Mapping[str, Any], figures: Figures | None = None
+) -> None:
+    """Draw figures (name -> caption, figure; default: the laboratory's) into a folder and write ``report.html`` beside
+    them; every file appears whole or not at all."""
+    figures = laboratory_figures(rows) if figures is None else figures
     images = []
     for name, (caption, figure) in figures.items():
         path = folder / f"{name}.png"
@@ -70,13 +76,17 @@ def write_verify_report(folder: Path, rows: Sequence[Row], environment: Mapping[
         part.write_text(_page(rows, environment, images), encoding="utf-8")
 
 
-def _figures(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
+def claims_figure(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
+    """The claims at a glance."""
+    outcomes = [plots.Outcome(r.id, r.worst_error, r.tolerance, r.status == "pass") for r in rows]
+    return {"claims": ("Worst error of every claim, relative to its stated tolerance.", plots.claims(outcomes))}
+
+
+def laboratory_figures(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
     """name -> (caption, figure); everything is computed here and now."""
     cycle, sound = get("figure-6"), get("soundquality")
-    outcomes = [plots.Outcome(r.id, r.worst_error, r.tolerance, r.status == "pass") for r in rows]
     seen = {r.id: r.counterexample or {} for r in rows}
-    drawn = {
-        "claims": ("Worst error of every claim, relative to its stated tolerance.", plots.claims(outcomes)),
+    drawn = claims_figure(rows) | {
         "figure-6": (
             "Figure 6 of the paper: a three-response cycle, τ = 0.1, uniform μ. ★ the equilibrium π*, ○ the point that "
             "a method goes to where it is another one.",

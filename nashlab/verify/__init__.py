@@ -5,8 +5,13 @@ The statements live in one module a topic; importing this package registers them
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
+from nashlab.files import plain, replacing
 from nashlab.verify import dynamics, equilibria, estimators, gradients
 from nashlab.verify.claim import CHECKS, Cases, Check, Result, evaluate, select
 
@@ -16,10 +21,12 @@ __all__ = [
     "Check",
     "Result",
     "dynamics",
+    "environment_of",
     "equilibria",
     "estimators",
     "evaluate",
     "gradients",
+    "recorded",
     "run",
     "select",
 ]
@@ -34,7 +41,7 @@ def run(
     """
     if workers <= 1 or len(checks) == 1:
         for check in checks:
-            yield _evaluate(check.id, samples, seed, canary)
+            yield _evaluate(check, samples, seed, canary)
         return
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -42,7 +49,7 @@ def run(
     # spawned, not forked: jax starts threads, and a fork of a threaded process can deadlock
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        waiting = [pool.submit(_evaluate, check.id, samples, seed, canary) for check in checks]
+        waiting = [pool.submit(_evaluate, check, samples, seed, canary) for check in checks]
         try:
             for done in as_completed(waiting):
                 yield done.result()
@@ -50,8 +57,48 @@ def run(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _evaluate(id: str, samples: int, seed: int, canary: bool) -> Result:
-    return evaluate(CHECKS[id], Cases(samples, seed), canary=canary)
+def _evaluate(check: Check, samples: int, seed: int, canary: bool) -> Result:
+    return evaluate(check, Cases(samples, seed), canary=canary)
+
+
+def environment_of(packages: Sequence[str], **numbers: Any) -> dict[str, Any]:
+    """What a result depends on beside the code: Python, platform, the versions of packages, and the run's numbers."""
+    import platform
+    from importlib.metadata import version
+
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": {name: version(name) for name in packages},
+        **numbers,
+    }
+
+
+def recorded(
+    checks: list[Check],
+    folder: Path,
+    environment: Mapping[str, Any],
+    *,
+    samples: int,
+    seed: int,
+    canary: bool,
+    workers: int,
+    advance: Callable[[str], object],
+) -> list[Result]:
+    """:func:`run` with ``verify.json`` written after every claim, so that an interrupted run leaves what it has; the
+    results in the order of the checks."""
+    finished: dict[str, Result] = {}
+
+    def rows() -> list[Result]:
+        return [finished[c.id] for c in checks if c.id in finished]
+
+    for result in run(checks, samples=samples, seed=seed, canary=canary, workers=workers):
+        finished[result.id] = result
+        advance(result.id)
+        content = {"claims": [asdict(r) for r in rows()], "environment": environment}
+        with replacing(folder / "verify.json") as part:
+            part.write_text(json.dumps(plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
+    return rows()
 
 
 def _one_thread() -> None:

@@ -129,14 +129,14 @@ CHECKS: dict[str, Check] = {}
 
 
 def claim(
-    id: str, statement: str, *, tolerance: float, because: str, twin: str
+    id: str, statement: str, *, tolerance: float, because: str, twin: str, registry: dict[str, Check] = CHECKS
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check under its identifier of the theory."""
 
     def register(function: CheckFunction) -> CheckFunction:
-        if id in CHECKS:
+        if id in registry:
             raise ValueError(f"claim {id} is registered twice")
-        CHECKS[id] = Check(id, statement, tolerance, because, twin, function)
+        registry[id] = Check(id, statement, tolerance, because, twin, function)
         return function
 
     return register
@@ -169,21 +169,21 @@ def evaluate(check: Check, cases: Cases, *, canary: bool = False) -> Result:
     )
 
 
-def select(ids: str | None) -> list[Check]:
+def select(ids: str | None, registry: Mapping[str, Check] = CHECKS) -> list[Check]:
     """The checks of a comma-separated list of identifiers ("L2" is every L2.x), in the table's order; None: all."""
     if ids is None:
-        return sorted(CHECKS.values(), key=_place)
+        return sorted(registry.values(), key=_place)
     chosen: list[Check] = []
     for word in ids.split(","):
         key = word.strip()
-        found = [c for c in CHECKS.values() if c.id == key or c.id.startswith(key + ".")]
+        found = [c for c in registry.values() if c.id == key or c.id.startswith(key + ".")]
         if not found:
-            raise BadInput(f"claims: {key!r} is unknown{suggestion(key, CHECKS)}")
+            raise BadInput(f"claims: {key!r} is unknown{suggestion(key, registry)}")
         chosen += [c for c in found if c not in chosen]
     return sorted(chosen, key=_place)
 
 
 def _place(check: Check) -> tuple[int, int, str]:
-    """The order of the theory: equilibria, losses, rates, new statements; within each by number."""
-    number = re.match(r"\d+", check.id[1:])
-    return "ELRN".index(check.id[0]), int(number[0]) if number else 0, check.id
+    """The order of the theory: equilibria, losses, rates, new statements; within each by number; then what has none."""
+    number = re.match(r"[ELRN](\d+)", check.id)
+    return ("ELRN".index(check.id[0]), int(number[1]), check.id) if number else (4, 0, check.id)

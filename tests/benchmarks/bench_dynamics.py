@@ -2,11 +2,11 @@
 
     python tests/benchmarks/bench_dynamics.py [--games 1000] [--n 10] [--steps 1000]
 
-Work: OMD, online IPO, Nash-MD, Nash-MD-PG and EGPO on the same games, with the exploitability recorded at every step or
-once.  Two torch sides, one thread each:
+Work: OMD, online IPO, Nash-MD, Nash-MD-PG and EGPO on the same games, with the exploitability recorded at every step
+or once.  Two torch sides, one thread each:
 
-    autograd  as the published simulation of EGPO does it: a module of logits, a squared loss over all pairs of responses
-              (a policy-gradient loss for Nash-MD-PG), ``backward``, ``SGD.step``; float32, as there
+    autograd  as the published simulation of EGPO does it: a module of logits, a squared loss over all pairs of
+              responses (a policy-gradient loss for Nash-MD-PG), ``backward``, ``SGD.step``; float32, as there
     closed    the leanest torch that we can write: closed-form updates in place, float64
 
 The limit is the time that the exponentials of the updates take alone, in the same run.

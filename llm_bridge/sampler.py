@@ -1,0 +1,188 @@
+"""Sampling with caches from the token-level mixture log m(· | prefix) = (1−β) log π + β log μ + C(prefix).
+
+Each model has a cache of its own, β = 0 never touches the reference and β = 1 never the policy.  The temperature T
+divides the logits, and :meth:`Policy.log_prob` takes the same T, so sampled and scored distributions are one.  The
+product of m over tokens is in general not the sequence-level mixture m_β ∝ π^(1−β) μ^β (theory §6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from llm_bridge.policy import Policy, Reference, Stream, Tokens
+from nashlab.game import BadInput, check_temperature
+
+__all__ = ["Decoder", "draw", "mixture_log_probs", "sample"]
+
+# rows still decoding [b], log m of their next token [b, V]
+Observer = Callable[[Tensor, Tensor], None]
+
+
+def sample(
+    policy: Policy | Reference,
+    prompt: Tokens,
+    *,
+    max_new_tokens: int,
+    beta: float = 0.0,
+    reference: Policy | Reference | None = None,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+    min_new_tokens: int = 0,
+    observer: Observer | None = None,
+) -> Tokens:
+    """Completions [B, T] of the prompts [B, P], T ≤ ``max_new_tokens``, each ended by end-of-sequence or by the limit.
+
+    Rows that have ended are dropped from batch and caches.  The uniform numbers of a row depend on the generator and
+    the row alone, not on when other rows end.  With ``min_new_tokens`` the end of the sequence is excluded from m for
+    so many tokens, which :meth:`Policy.log_prob` knows nothing of.  ``observer`` is shown the rows still decoding and
+    the log m that their token is drawn from.
+
+    Raises :class:`BadInput` for β outside [0, 1], β > 0 without a reference, and counts or temperatures out of range.
+    Source: theory §6; Munos et al. 2024 (arXiv 2312.00886), the token-level mixture of Nash-MD.
+    """
+    if not 0 <= min_new_tokens <= max_new_tokens or max_new_tokens < 1:
+        raise BadInput(
+            f"min_new_tokens = {min_new_tokens}, max_new_tokens = {max_new_tokens}, must be 0 ≤ min ≤ max, max ≥ 1"
+        )
+    decoder = Decoder(
+        policy, prompt, beta=beta, reference=reference, temperature=temperature, min_new_tokens=min_new_tokens
+    )
+    owner = _policy(policy)
+    device = owner.device
+    uniforms = _uniforms(len(prompt.ids), max_new_tokens, generator).to(device)
+    ids = torch.full((len(prompt.ids), max_new_tokens), owner.pad_id, dtype=torch.long, device=device)
+    mask = torch.zeros_like(ids, dtype=torch.bool)
+    rows = torch.arange(len(ids), device=device)
+    for position in range(max_new_tokens):
+        log_probs = decoder.log_probs
+        if observer is not None:
+            observer(rows, log_probs)
+        tokens = draw(log_probs, uniforms[rows, position])
+        ids[rows, position], mask[rows, position] = tokens, True
+        alive = (tokens != owner.eos_id).nonzero().squeeze(1)
+        if len(alive) == 0 or position + 1 == max_new_tokens:
+            break
+        if len(alive) < len(rows):
+            decoder.keep(alive)
+            rows, tokens = rows[alive], tokens[alive]
+        decoder.push(tokens)
+    length = position + 1
+    return Tokens(ids[:, :length], mask[:, :length])
+
+
+class Decoder:
+    """log m(· | x, y_<t) of (1−β) log π + β log μ, a token at a time: the distributions that :func:`sample` draws from.
+
+    log_probs  of the next token, shape [B, V], float32 (float64 for float64 models).
+    """
+
+    def __init__(
+        self,
+        policy: Policy | Reference,
+        prompt: Tokens,
+        *,
+        beta: float = 0.0,
+        reference: Policy | Reference | None = None,
+        temperature: float = 1.0,
+        min_new_tokens: int = 0,
+    ) -> None:
+        check_temperature(temperature, positive=True)
+        self._temperature = temperature
+        self._parts: list[tuple[float, Stream]] = [
+            (weight, model.stream(prompt)) for weight, model in _weighted(policy, reference, beta)
+        ]
+        self._owner = _policy(policy)
+        self._still_barred = min_new_tokens
+        sizes = {stream.logits.shape[-1] for _, stream in self._parts}
+        if len(sizes) > 1:
+            raise BadInput(f"policy and reference have vocabularies of {sorted(sizes)} tokens, must be the same")
+
+    @property
+    def log_probs(self) -> Tensor:
+        """log m of the next token of each row."""
+        logits = _mixed([(weight, stream.logits) for weight, stream in self._parts])
+        return _normalised(logits, self._temperature, self._owner.eos_id if self._still_barred > 0 else None)
+
+    def push(self, tokens: Tensor) -> None:
+        """Append one token [B] to each row."""
+        self._still_barred -= 1
+        for _, stream in self._parts:
+            stream.push(tokens)
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with the rows of these indices only."""
+        for _, stream in self._parts:
+            stream.keep(rows)
+
+
+def mixture_log_probs(
+    policy: Policy | Reference,
+    reference: Policy | Reference | None,
+    prompt: Tokens,
+    completion: Tokens,
+    beta: float,
+    *,
+    temperature: float = 1.0,
+    min_new_tokens: int = 0,
+) -> Tensor:
+    """log m(· | x, y_<t) at each position of the completion, [B, T, V], from full forward passes without any cache."""
+    check_temperature(temperature, positive=True)
+    logits = _mixed([(w, model.logits(prompt, completion)) for w, model in _weighted(policy, reference, beta)])
+    eos = _policy(policy).eos_id
+    early = _normalised(logits[:, :min_new_tokens], temperature, eos)
+    return torch.cat([early, _normalised(logits[:, min_new_tokens:], temperature, None)], dim=1)
+
+
+def draw(log_probs: Tensor, uniforms: Tensor) -> Tensor:
+    """One token [B] of each row of log m [B, V], by inversion of its distribution function at uniforms [B] in [0, 1).
+
+    The sums run in float64, so that rare tokens of large vocabularies keep their probability; a token of probability
+    0 is never drawn.
+
+    >>> draw(torch.tensor([[0.25, 0.0, 0.75]] * 3).log(), torch.tensor([0.0, 0.25, 0.99])).tolist()
+    [0, 2, 2]
+    """
+    heights = log_probs.exp().cumsum(dim=-1, dtype=torch.float64)
+    total = heights[:, -1:]
+    targets = torch.minimum(uniforms.to(torch.float64).unsqueeze(1) * total, total.nextafter(torch.zeros_like(total)))
+    return torch.searchsorted(heights, targets, right=True).squeeze(1)
+
+
+def _weighted(
+    policy: Policy | Reference, reference: Policy | Reference | None, beta: float
+) -> list[tuple[float, Policy | Reference]]:
+    """The models that m depends on, with their exponents: a model of exponent 0 is not there."""
+    if not 0 <= beta <= 1:
+        raise BadInput(f"beta = {beta}, must be between 0 and 1")
+    if beta == 0:
+        return [(1.0, policy)]
+    if reference is None:
+        raise BadInput(f"reference is missing, must be given for beta = {beta} > 0")
+    return [(1.0, reference)] if beta == 1 else [(1 - beta, policy), (beta, reference)]
+
+
+def _mixed(parts: list[tuple[float, Tensor]]) -> Tensor:
+    """Σ weight · logits: the normalisers of the parts are constants of the prefix, and drop out of m."""
+    if len(parts) == 1:
+        return parts[0][1]
+    (rest, first), (weight, second) = parts
+    return torch.add(rest * first, second, alpha=weight)
+
+
+def _normalised(logits: Tensor, temperature: float, barred: int | None) -> Tensor:
+    logits = logits if temperature == 1 else logits / temperature
+    if barred is not None:
+        logits = logits.index_fill(-1, torch.tensor([barred], device=logits.device), -torch.inf)
+    return logits.log_softmax(dim=-1)
+
+
+def _policy(model: Policy | Reference) -> Policy:
+    return model.policy if isinstance(model, Reference) else model
+
+
+def _uniforms(rows: int, length: int, generator: torch.Generator | None) -> Tensor:
+    device = "cpu" if generator is None else generator.device
+    return torch.rand(rows, length, generator=generator, dtype=torch.float64, device=device)

@@ -1,0 +1,85 @@
+"""Peak memory and time of log π(y | x) and its gradient, chunked against the naive way, at a large vocabulary.
+
+    python tests/benchmarks/bench_log_prob.py [--vocabulary 151936] [--tokens 1024] [--hidden 64] [--dtype float32]
+
+The naive way is a trainer's: all logits, in float32, log-softmax, gather.  Each way runs in a process of its own on the
+same random one-layer Llama; its peak is the largest resident size during forward and backward less the size before.
+Values and gradients of the two ways are compared, and the difference is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+from torch import Tensor
+from transformers import LlamaConfig
+
+from llm_bridge.models import load_policy
+from llm_bridge.policy import Policy, Tokens
+
+WAYS = ("naive", "chunked")
+
+
+def naive(policy: Policy, prompt: Tokens, completion: Tokens) -> Tensor:
+    """Σ log softmax(logits)[target] with the logits of all positions in float32."""
+    ids = torch.cat([prompt.ids, completion.ids], dim=1)
+    logits = policy.model(input_ids=ids, use_cache=False).logits.float()[:, prompt.ids.shape[1] - 1 : -1]
+    return logits.log_softmax(dim=-1).gather(2, completion.ids.unsqueeze(2)).squeeze(2).sum(dim=1)
+
+
+def measure(way: str, options: argparse.Namespace) -> dict[str, float]:
+    """One forward and backward pass in this process."""
+    torch.set_num_threads(1)
+    config = LlamaConfig(vocab_size=options.vocabulary, hidden_size=options.hidden, intermediate_size=options.hidden,
+                         num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=4, eos_token_id=1,
+                         pad_token_id=0, bos_token_id=None)  # fmt: skip
+    policy = load_policy(config, dtype=getattr(torch, options.dtype))
+    generator = torch.Generator().manual_seed(0)
+    prompt, completion = (
+        Tokens(ids, torch.ones_like(ids, dtype=torch.bool))
+        for ids in (torch.randint(2, options.vocabulary, (1, n), generator=generator) for n in (8, options.tokens))
+    )
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    value = policy.log_prob(prompt, completion) if way == "chunked" else naive(policy, prompt, completion)
+    value.sum().backward()
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    slope = sum(float(p.grad.double().square().sum()) for p in policy.model.parameters() if p.grad is not None)
+    return {"peak_mib": (after - before) / 1024, "seconds": seconds, "value": float(value), "slope": slope**0.5}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vocabulary", type=int, default=151_936)
+    parser.add_argument("--tokens", type=int, default=1024)
+    parser.add_argument("--hidden", type=int, default=64)
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.way:
+        print(json.dumps(measure(options.way, options)))
+        return
+    found = {}
+    for way in WAYS:
+        command = [sys.executable, __file__, *sys.argv[1:], "--way", way]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found[way] = json.loads(done.stdout.splitlines()[-1])
+        print(f"{way:8} peak {found[way]['peak_mib']:8.0f} MiB   {found[way]['seconds']:6.2f} s")
+    one, other = found["naive"], found["chunked"]
+    logits = options.vocabulary * options.tokens * 4 / 2**20
+    print(f"float32 logits of all positions alone: {logits:.0f} MiB; gradient of the embeddings is in both peaks")
+    print(f"memory {one['peak_mib'] / other['peak_mib']:.1f}x less, time {other['seconds'] / one['seconds']:.2f}x")
+    for name in ("value", "slope"):
+        print(f"{name}: naive {one[name]:.8g}, chunked {other[name]:.8g}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What log-probabilities and mixtures are, a row at a time: no padding, no cache, the model's own logits."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from llm_bridge.policy import Policy, Tokens
+
+__all__ = ["naive_log_prob", "naive_mixture", "naive_next"]
+
+
+def naive_next(policy: Policy, prompt: list[int], completion: list[int]) -> Tensor:
+    """log π(· | x, y_<t) for t = 0 ... T, from the model's own forward pass over one sequence, [T + 1, V]."""
+    model: Any = policy.model
+    prompt_ids = torch.tensor([prompt])
+    if policy.is_encoder_decoder:
+        start = model.config.decoder_start_token_id
+        logits = model(input_ids=prompt_ids, decoder_input_ids=torch.tensor([[start, *completion]])).logits[0]
+    else:
+        ids = torch.tensor([prompt + completion])
+        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0, len(prompt) - 1 :]
+    return logits.log_softmax(dim=-1)
+
+
+def row(tokens: Tokens, index: int) -> list[int]:
+    """The counted tokens of one row."""
+    return tokens.ids[index][tokens.mask[index]].tolist()
+
+
+def naive_log_prob(policy: Policy, prompt: Tokens, completion: Tokens) -> Tensor:
+    """Σ_t log π(y_t | x, y_<t), [B]."""
+    sums = []
+    for i in range(len(prompt.ids)):
+        chosen = row(completion, i)
+        steps = naive_next(policy, row(prompt, i), chosen)
+        sums.append(sum((steps[t, token] for t, token in enumerate(chosen)), steps.new_zeros(())))
+    return torch.stack(sums)
+
+
+def adapters_disabled(policy: Policy) -> AbstractContextManager[None]:
+    """PEFT's own switch, which the code under test does not use."""
+    return policy.model.disable_adapter() if policy.has_adapters else nullcontext()
+
+
+def naive_mixture(policy: Policy, frozen: Policy, prompt: list[int], completion: list[int], beta: float) -> Tensor:
+    """log m(· | x, y_<t) for t = 0 ... T with μ = ``frozen``, its adapters off where it has some, [T + 1, V]."""
+    with torch.no_grad():
+        ours = naive_next(policy, prompt, completion)
+        with adapters_disabled(frozen):
+            theirs = naive_next(frozen, prompt, completion)
+    unnormalised = (ours.exp() ** (1 - beta)) * (theirs.exp() ** beta)
+    return (unnormalised / unnormalised.sum(dim=-1, keepdim=True)).log()

