@@ -522,8 +522,11 @@ def check_reference(
     trainable = [p for p in policy.model.parameters() if p.requires_grad]
     if not trainable:
         raise BadInput("policy: no weight has requires_grad, so no update could move it")
-    prompt = prompt or pad_left([[policy.eos_id, policy.pad_id]])
-    completion = completion or pad_right([[policy.pad_id, policy.eos_id]] * len(prompt.ids))
+    # ordinary tokens: the embedding of a padding token may be 0, and then no adapter sees anything
+    special = {policy.eos_id, policy.pad_id}
+    first, second = ([i for i in range(policy._vocabulary) if i not in special] * 2 or [policy.eos_id] * 2)[:2]
+    prompt = prompt or pad_left([[first, second]])
+    completion = completion or pad_right([[second, policy.eos_id]] * len(prompt.ids))
 
     def look(model: Policy | Reference) -> Tensor:
         with torch.no_grad(), _evaluating(policy.model):

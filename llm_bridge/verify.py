@@ -27,7 +27,7 @@ from nashlab.equilibrium import regularised_nash
 from nashlab.gallery import random_game
 from nashlab.game import BadInput
 from nashlab.losses import ipo, self_play_advantage
-from nashlab.verify.claim import Cases, Check, Observation, claim
+from nashlab.verify.claim import Cases, Check, Observation, Skipped, claim
 
 __all__ = ["CHECKS", "LANGUAGE", "tiny"]
 
@@ -540,13 +540,64 @@ def fixed_reference(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 def _is_refused(policy: Policy, reference: Reference) -> bool:
     try:
-        check_reference(policy, reference, LANGUAGE.prompts(PROMPT), LANGUAGE.completions)
+        check_reference(policy, reference)
     except BadInput:
         return True
     return False
 
 
 # -- closed candidate sets -------------------------------------------------------------------------------------------
+
+
+TEXT = (
+    "Summarise in a few words.\n\nThis tool reads the pages of a document, finds the tables in them and writes each "
+    "table to a file of its own, so that a spreadsheet can open it.\n\nSummary:"
+)
+SUMMARIES = (
+    " extract tables from documents",
+    " find the tables in a document",
+    " turn documents into spreadsheets",
+    " write tables to separate files",
+)
+
+
+@bridge_claim(
+    "closed.pretrained",
+    "SmolLM2-135M with LoRA, π restricted to 4 summaries of a text: its gradient is L1's, and its equilibrium is known",
+    tolerance=2e-3,
+    because="float32 sums of about 30 log-probabilities of size 10, relative to the largest entry of the gradient",
+    twin="log-probabilities averaged over tokens",
+)
+def closed_pretrained(cases: Cases, twin: bool) -> Iterator[Observation]:
+    try:
+        policy = load_policy("smollm2", lora=LoraOptions(rank=4, alpha=8), dtype=torch.float32)
+    except BadInput as missing:
+        raise Skipped(str(missing)) from None
+    reference = reference_of(policy)
+    _push(policy, 0.02, 3)
+    words = policy.tokenizer
+    prompt_ids = tuple(words(TEXT)["input_ids"])
+    rows = [(*words(text, add_special_tokens=False)["input_ids"], policy.eos_id) for text in SUMMARIES]
+    prompt, batch = pad_left([list(prompt_ids)] * len(rows), policy.pad_id), pad_right(rows, policy.pad_id)
+    game, tau = random_game("cyclic", len(rows), cases.rng("closed.pretrained")), 0.5
+    p = torch.tensor(game.preferences, dtype=torch.float32)
+    with torch.no_grad():
+        log_mu = restricted(reference.log_prob(prompt, batch))
+    log_pi = restricted(torch.stack([own_log_prob(policy, prompt_ids, row).sum() for row in rows]))
+    pi = log_pi.exp()
+    value = pi @ (p @ pi.detach()) - tau * (pi * (log_pi - log_mu)).sum()
+    theory = -4 / tau * _flat(value, policy)
+    scored = policy.log_prob(prompt, batch)
+    if twin:
+        scored = scored / batch.mask.sum(1)
+    ours = restricted(scored)
+    samples = expected_samples(prompt, batch, log_mu, p, log_pi, log_pi)
+    off = _apart(_flat(surrogate(Pairwise(ipo), ours, samples, tau), policy), theory)
+    reached = game.with_reference(torch.exp(log_mu.double()).numpy() / float(torch.exp(log_mu.double()).sum()))
+    equilibrium = regularised_nash(reached, tau).policy
+    distance = float(np.abs(pi.detach().double().numpy() - equilibrium).sum())
+    content = {"π": pi.tolist(), "π*": equilibrium.tolist(), "‖π − π*‖₁": distance, "error": off}
+    yield Observation(off, lambda: content, witness=True)
 
 
 @bridge_claim(

@@ -22,7 +22,7 @@ from nashlab.gallery import GALLERY, random_game
 from nashlab.gallery import get as gallery_game
 from nashlab.game import BadInput, PreferenceGame, suggestion
 
-__all__ = ["CHECKS", "Case", "Cases", "Check", "Observation", "Result", "claim", "select"]
+__all__ = ["CHECKS", "Case", "Cases", "Check", "Observation", "Result", "Skipped", "claim", "select"]
 
 FAMILIES = ("uniform", "bradley-terry", "cyclic", "low-rank", "near-ties", "tournament")
 TEMPERATURES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -96,6 +96,10 @@ class Observation(NamedTuple):
     witness: bool = False  # a shrunk counterexample to keep in the report even when the claim passes
 
 
+class Skipped(Exception):
+    """What a check needs is not installed here; the message says what."""
+
+
 CheckFunction = Callable[[Cases, bool], Iterator[Observation]]
 
 
@@ -143,8 +147,16 @@ def claim(
 
 
 def evaluate(check: Check, cases: Cases, *, canary: bool = False) -> Result:
-    """Run one check (or its wrong twin) on the cases; an exception of the check is not caught."""
+    """Run one check (or its wrong twin) on the cases; an exception of the check is not caught, but :class:`Skipped`."""
     began = time.perf_counter()
+    try:
+        return _evaluated(check, cases, canary, began)
+    except Skipped as reason:
+        about: dict[str, Any] = {"skipped": str(reason)}
+        return Result(check.id, check.statement, "skipped", 0.0, check.tolerance, 0, 0.0, about)
+
+
+def _evaluated(check: Check, cases: Cases, canary: bool, began: float) -> Result:
     worst, count, worst_case, witness = 0.0, 0, None, None
     for seen in check.run(cases, canary):
         count += 1
