@@ -369,16 +369,21 @@ def verify_command(
     ] = False,
     out: Annotated[Path | None, tyro.conf.arg(help="folder of the report (default: verify-report)")] = None,
     workers: Annotated[int, tyro.conf.arg(help="processes (default: one for each core, at most 4)")] = 0,
+    proofs: Annotated[
+        bool, tyro.conf.arg(help="run the SymPy derivations and the Coq proofs too (skipped where Coq is absent)")
+    ] = False,
     json_output: Json = False,
 ) -> int:
     """Check every statement of the theory by computation; write verify.json, figures and one report.html.
 
     Example: nashlab verify
              nashlab verify --claims L1,L5 --canary --json
+             nashlab verify --proofs
     """
     from nashlab.game import BadInput
     from nashlab.report import write_verify_report
     from nashlab.verify import environment_of, recorded, select
+    from nashlab.verify.proofs import proof_results
 
     if samples < 1:
         raise BadInput(f"samples = {samples}, must be at least 1")
@@ -393,7 +398,8 @@ def verify_command(
     try:
         with Progress(len(checks)) as advance:
             numbers: dict[str, Any] = {"samples": samples, "seed": seed, "canary": canary, "workers": workers}
-            rows = recorded(checks, folder, environment, advance=advance, **numbers)
+            proved = proof_results() if proofs else ()
+            rows = recorded(checks, folder, environment, advance=advance, proved=proved, **numbers)
     except KeyboardInterrupt:
         print(f"interrupted: the claims that ended are in {folder / 'verify.json'}", file=sys.stderr)
         raise

@@ -5,8 +5,9 @@ The statements live in one module a topic; importing this package registers them
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -84,15 +85,18 @@ def recorded(
     canary: bool,
     workers: int,
     advance: Callable[[str], object],
+    proved: Iterable[Result] = (),
 ) -> list[Result]:
     """:func:`run` with ``verify.json`` written after every claim, so that an interrupted run leaves what it has; the
-    results in the order of the checks."""
+    results in the order of the checks, then those of ``proved``."""
     finished: dict[str, Result] = {}
 
     def rows() -> list[Result]:
-        return [finished[c.id] for c in checks if c.id in finished]
+        known = [finished[c.id] for c in checks if c.id in finished]
+        return known + [r for r in finished.values() if r not in known]
 
-    for result in run(checks, samples=samples, seed=seed, canary=canary, workers=workers):
+    computed = run(checks, samples=samples, seed=seed, canary=canary, workers=workers)
+    for result in itertools.chain(computed, proved):
         finished[result.id] = result
         advance(result.id)
         content = {"claims": [asdict(r) for r in rows()], "environment": environment}

@@ -1,0 +1,312 @@
+(** * Local stability of the linearised algorithms (R3, N5).
+
+    Near its fixed point each algorithm is, on log pi modulo constants, a linear map.  On an
+    eigendirection of A D with eigenvalue [i lambda] the map is multiplication by a complex number,
+    or a two-term recurrence; the algorithm is locally stable there when the modulus of that number,
+    or of both roots of the recurrence, is below 1. *)
+
+From Coq Require Import Reals Lra Psatz.
+From Coquelicot Require Import Coquelicot.
+Open Scope R_scope.
+
+(** ** Modulus of a complex number *)
+
+Definition Cnorm2 (z : C) : R := fst z * fst z + snd z * snd z.
+
+Lemma Cnorm2_nonneg z : 0 <= Cnorm2 z.
+Proof. unfold Cnorm2; nra. Qed.
+
+Lemma Cmod_lt_one z : Cmod z < 1 <-> Cnorm2 z < 1.
+Proof.
+  assert (E : Cmod z * Cmod z = Cnorm2 z).
+  { unfold Cmod, Cnorm2. rewrite sqrt_sqrt; [ring | nra]. }
+  pose proof (Cmod_ge_0 z). rewrite <- E. split; nra.
+Qed.
+
+Lemma Cnorm2_mult z w : Cnorm2 (z * w)%C = Cnorm2 z * Cnorm2 w.
+Proof. unfold Cnorm2, Cmult; simpl; ring. Qed.
+
+(** ** R3: the one-step maps *)
+
+(** OMD, log pi <- (1 - eta tau) log pi + eta tau log mu + eta P pi, multiplies an eigendirection by
+    1 - eta tau + i eta lambda. *)
+Definition omd_multiplier (tau lam eta : R) : C := (1 - eta * tau, eta * lam).
+
+(** R3 (OMD).  |1 - eta tau + i eta lambda| < 1 iff eta < 2 tau / (tau^2 + lambda^2). *)
+Theorem R3_omd_stability tau lam eta : 0 < tau -> 0 < eta ->
+  Cmod (omd_multiplier tau lam eta) < 1 <-> eta < 2 * tau / (tau ^ 2 + lam ^ 2).
+Proof.
+  intros Ht He. rewrite Cmod_lt_one. unfold Cnorm2, omd_multiplier; simpl.
+  assert (S : 0 < tau * tau + lam * lam) by nra.
+  replace (tau * (tau * 1) + lam * (lam * 1)) with (tau * tau + lam * lam) by ring.
+  rewrite <- (Rlt_div_r eta (2 * tau) (tau * tau + lam * lam)) by exact S.
+  split; intro H; nra.
+Qed.
+
+(** MMD, (log pi + eta tau log mu + eta P pi) / (1 + eta tau). *)
+Definition mmd_multiplier (tau lam eta : R) : C := (1 / (1 + eta * tau), eta * lam / (1 + eta * tau)).
+
+(** R3 (MMD).  Stable iff eta (lambda^2 - tau^2) < 2 tau: for every eta when tau >= lambda, and for
+    eta < 2 tau / (lambda^2 - tau^2) otherwise. *)
+Theorem R3_mmd_stability tau lam eta : 0 < tau -> 0 < eta ->
+  Cmod (mmd_multiplier tau lam eta) < 1 <-> eta * (lam ^ 2 - tau ^ 2) < 2 * tau.
+Proof.
+  intros Ht He. rewrite Cmod_lt_one. unfold Cnorm2, mmd_multiplier; simpl.
+  assert (S : 0 < 1 + eta * tau) by nra.
+  replace (1 / (1 + eta * tau) * (1 / (1 + eta * tau))
+           + eta * lam / (1 + eta * tau) * (eta * lam / (1 + eta * tau)))
+    with ((1 + eta * lam * (eta * lam)) / ((1 + eta * tau) * (1 + eta * tau))) by (field; lra).
+  rewrite -> Rlt_div_l by nra.
+  replace (1 + eta * lam * (eta * lam)) with (1 + eta * (eta * lam ^ 2)) by ring.
+  replace (1 * ((1 + eta * tau) * (1 + eta * tau))) with (1 + eta * (2 * tau + eta * tau ^ 2)) by ring.
+  split; intro H.
+  - apply Rplus_lt_reg_l, Rmult_lt_reg_l in H; lra.
+  - assert (eta * (eta * lam ^ 2) < eta * (2 * tau + eta * tau ^ 2)) by (apply Rmult_lt_compat_l; lra). lra.
+Qed.
+
+Corollary R3_mmd_always_stable tau lam eta : 0 < tau -> 0 < eta -> lam ^ 2 <= tau ^ 2 ->
+  Cmod (mmd_multiplier tau lam eta) < 1.
+Proof. intros Ht He Hl. apply R3_mmd_stability; try assumption. nra. Qed.
+
+Corollary R3_mmd_small_step tau lam eta : 0 < tau -> 0 < eta -> tau ^ 2 < lam ^ 2 ->
+  Cmod (mmd_multiplier tau lam eta) < 1 <-> eta < 2 * tau / (lam ^ 2 - tau ^ 2).
+Proof.
+  intros Ht He Hl. rewrite R3_mmd_stability by assumption. apply Rlt_div_r. lra.
+Qed.
+
+(** EGPO: the half step multiplies by a + i b, the full step by a + i b (a + i b), where
+    a = 1 - eta tau and b = eta lambda. *)
+Definition egpo_multiplier (tau lam eta : R) : C :=
+  let a := RtoC (1 - eta * tau) in let ib := (0, eta * lam) : C in (a + ib * (a + ib))%C.
+
+(** R3 (EGPO).  Stable iff (a - b^2)^2 + a^2 b^2 < 1. *)
+Theorem R3_egpo_stability tau lam eta : let a := 1 - eta * tau in let b := eta * lam in
+  Cmod (egpo_multiplier tau lam eta) < 1 <-> (a - b ^ 2) ^ 2 + a ^ 2 * b ^ 2 < 1.
+Proof.
+  intros a b. rewrite Cmod_lt_one.
+  replace (Cnorm2 (egpo_multiplier tau lam eta)) with ((a - b ^ 2) ^ 2 + a ^ 2 * b ^ 2); [reflexivity |].
+  unfold Cnorm2, egpo_multiplier, a, b, Cplus, Cmult, RtoC; simpl; ring.
+Qed.
+
+(** ** N5: heavy-ball momentum *)
+
+(** Schur's criterion for z^2 - c z + m with real m, |m| < 1, in terms of the two roots. *)
+Lemma schur_identity z w :
+  (1 - Cnorm2 z * Cnorm2 w) ^ 2
+  - Cnorm2 (RtoC (1 - Cnorm2 w) * z + RtoC (1 - Cnorm2 z) * w)%C
+  = (1 - Cnorm2 z) * (1 - Cnorm2 w) * Cnorm2 (1 - z * Cconj w)%C.
+Proof. destruct z, w; unfold Cminus, Cnorm2, Cconj, Cmult, Cplus, Copp, RtoC; simpl; ring. Qed.
+
+Lemma one_minus_nonzero z : Cnorm2 z < 1 -> 0 < Cnorm2 (1 - z)%C.
+Proof.
+  destruct z as [x y]; unfold Cnorm2, Cminus, Cplus, Copp, RtoC; simpl. intro H.
+  assert (x < 1) by nra. nra.
+Qed.
+
+(** Schur's criterion.  The roots of X^2 - c X + q, |q| < 1, lie in the open unit disc iff
+    |c - conj(c) q| < 1 - |q|^2. *)
+Lemma roots_in_disc (z w c q : C) : Cnorm2 q < 1 -> (z + w)%C = c -> (z * w)%C = q ->
+  (Cmod z < 1 /\ Cmod w < 1) <-> Cnorm2 (c - Cconj c * q)%C < (1 - Cnorm2 q) ^ 2.
+Proof.
+  intros Hq Hs Hp. rewrite !Cmod_lt_one.
+  assert (Np : Cnorm2 z * Cnorm2 w = Cnorm2 q) by (rewrite <- Cnorm2_mult, Hp; reflexivity).
+  assert (Comb : (RtoC (1 - Cnorm2 w) * z + RtoC (1 - Cnorm2 z) * w = c - Cconj c * q)%C).
+  { rewrite <- Hs, <- Hp. destruct z, w.
+    unfold Cminus, Cnorm2, Cconj, Cmult, Cplus, Copp, RtoC; simpl; f_equal; ring. }
+  pose proof (schur_identity z w) as Sch. rewrite Np, Comb in Sch.
+  assert (Crit : Cnorm2 (c - Cconj c * q)%C < (1 - Cnorm2 q) ^ 2 <->
+                 0 < (1 - Cnorm2 z) * (1 - Cnorm2 w) * Cnorm2 (1 - z * Cconj w)%C)
+    by (rewrite <- Sch; split; lra).
+  rewrite Crit.
+  pose proof (Cnorm2_nonneg z). pose proof (Cnorm2_nonneg w).
+  set (r := Cnorm2 z) in *. set (s := Cnorm2 w) in *.
+  split.
+  - intros [Hz Hw]. apply Rmult_lt_0_compat; [nra |].
+    apply one_minus_nonzero. rewrite Cnorm2_mult.
+    replace (Cnorm2 (Cconj w)) with s by (unfold s, Cnorm2, Cconj; simpl; ring).
+    fold r. nra.
+  - intro H1. pose proof (Cnorm2_nonneg (1 - z * Cconj w)%C).
+    assert (0 < (1 - r) * (1 - s)) by nra.
+    destruct (Rlt_dec r 1); [split; nra | exfalso; nra].
+Qed.
+
+(** Every complex number has a square root, so the quadratic has its two roots. *)
+Lemma Csqrt_exists (z : C) : exists w : C, (w * w)%C = z.
+Proof.
+  destruct z as [x y]. set (r := sqrt (x * x + y * y)).
+  assert (Hr : r * r = x * x + y * y) by (apply sqrt_sqrt; nra).
+  assert (Hr0 : 0 <= r) by apply sqrt_pos.
+  assert (Hx : 0 <= r + x /\ 0 <= r - x) by (split; nra).
+  set (a := sqrt ((r + x) / 2)). set (b := sqrt ((r - x) / 2)).
+  assert (Ha : a * a = (r + x) / 2) by (apply sqrt_sqrt; lra).
+  assert (Hb : b * b = (r - x) / 2) by (apply sqrt_sqrt; lra).
+  assert (Ha0 : 0 <= a) by apply sqrt_pos. assert (Hb0 : 0 <= b) by apply sqrt_pos.
+  assert (Hab : (2 * (a * b)) * (2 * (a * b)) = y * y).
+  { replace (2 * (a * b) * (2 * (a * b))) with (4 * (a * a) * (b * b)) by ring.
+    rewrite Ha, Hb. nra. }
+  assert (Hab0 : 0 <= a * b) by nra.
+  destruct (Rle_dec 0 y).
+  - exists (a, b). unfold Cmult; simpl. f_equal; [lra | nra].
+  - exists (a, - b). unfold Cmult; simpl. f_equal; [lra | nra].
+Qed.
+
+Lemma quadratic_splits (c q : C) : exists z w : C, (z + w)%C = c /\ (z * w)%C = q.
+Proof.
+  set (two := (1 + 1)%C).
+  assert (two_neq_0 : two <> 0%C).
+  { unfold two. rewrite <- RtoC_plus. intro K. apply RtoC_inj in K. lra. }
+  destruct (Csqrt_exists (c * c - two * two * q)%C) as [e He].
+  exists ((c + e) / two)%C, ((c - e) / two)%C. split.
+  - unfold two; field; exact two_neq_0.
+  - replace ((c + e) / two * ((c - e) / two))%C with ((c * c - e * e) / (two * two))%C
+      by (field; exact two_neq_0).
+    rewrite He. field. exact two_neq_0.
+Qed.
+
+(** All roots of z^2 = c z - q lie inside the unit disc. *)
+Definition stable_recurrence (c q : C) : Prop := forall z : C, (z * z = c * z - q)%C -> Cmod z < 1.
+
+Lemma stable_recurrence_iff (c q : C) : Cnorm2 q < 1 ->
+  stable_recurrence c q <-> Cnorm2 (c - Cconj c * q)%C < (1 - Cnorm2 q) ^ 2.
+Proof.
+  intro Hq. split.
+  - intro H. destruct (quadratic_splits c q) as [z [w [Hs Hp]]].
+    apply (roots_in_disc z w c q Hq Hs Hp).
+    split; apply H; rewrite <- Hs, <- Hp; ring.
+  - intros H z Hz. apply (roots_in_disc z (c - z)%C c q Hq); [ring | | exact H].
+    replace (z * (c - z))%C with (c * z - z * z)%C by ring. rewrite Hz. ring.
+Qed.
+
+(** The product of the roots is q: stability needs |q| < 1. *)
+Lemma stable_recurrence_product (c q : C) : stable_recurrence c q -> Cnorm2 q < 1.
+Proof.
+  intro H. destruct (quadratic_splits c q) as [z [w [Hs Hp]]].
+  assert (Hz : Cnorm2 z < 1) by (apply Cmod_lt_one, H; rewrite <- Hs, <- Hp; ring).
+  assert (Hw : Cnorm2 w < 1) by (apply Cmod_lt_one, H; rewrite <- Hs, <- Hp; ring).
+  rewrite <- Hp, Cnorm2_mult. pose proof (Cnorm2_nonneg z). pose proof (Cnorm2_nonneg w). nra.
+Qed.
+
+(** Heavy ball theta_{t+1} = theta_t - a (alpha + i omega) theta_t + m (theta_t - theta_{t-1}) has
+    the characteristic equation z^2 = (1 + m - a (alpha + i omega)) z - m. *)
+Definition heavy_ball_stable (a alpha omega m : R) : Prop :=
+  stable_recurrence ((1 + m - a * alpha)%R, (- (a * omega))%R) (RtoC m).
+
+(** N5 (heavy ball).  Locally stable iff (1 - a alpha / (1 + m))^2 + (a omega / (1 - m))^2 < 1. *)
+Theorem N5_heavy_ball a alpha omega m : -1 < m < 1 ->
+  heavy_ball_stable a alpha omega m <-> (1 - a * alpha / (1 + m)) ^ 2 + (a * omega / (1 - m)) ^ 2 < 1.
+Proof.
+  intro Hm.
+  assert (Nq : Cnorm2 (RtoC m) = m ^ 2) by (unfold Cnorm2, RtoC; simpl; ring).
+  unfold heavy_ball_stable. rewrite stable_recurrence_iff by (rewrite Nq; nra). rewrite Nq.
+  set (u := 1 + m - a * alpha). set (v := - (a * omega)).
+  replace (Cnorm2 ((u, v) - Cconj (u, v) * RtoC m)%C) with ((u * (1 - m)) ^ 2 + (v * (1 + m)) ^ 2)
+    by (unfold Cminus, Cnorm2, Cconj, Cmult, Cplus, Copp, RtoC; simpl; ring).
+  replace ((1 - a * alpha / (1 + m)) ^ 2 + (a * omega / (1 - m)) ^ 2)
+    with (((u * (1 - m)) ^ 2 + (v * (1 + m)) ^ 2) / (1 - m ^ 2) ^ 2) by (unfold u, v; field; split; nra).
+  assert (0 < (1 - m ^ 2) ^ 2) by (apply pow_lt; nra).
+  rewrite -> Rlt_div_l by assumption. split; lra.
+Qed.
+
+(** Averaged momentum v = m v + (1 - m) g, theta += a v, is heavy ball with the step a (1 - m). *)
+Definition averaged_momentum_stable (a alpha omega m : R) : Prop := heavy_ball_stable (a * (1 - m)) alpha omega m.
+
+(** N5 (averaged momentum).  Locally stable iff a omega < 1 and u_- < u < u_+, u = (1 + m)/(1 - m),
+    u_+- = alpha (1 +- sqrt(1 - a^2 omega^2)) / (a omega^2). *)
+Theorem N5_averaged_momentum a alpha omega m : -1 < m < 1 -> 0 < a -> 0 < alpha -> 0 < omega ->
+  let u := (1 + m) / (1 - m) in let s := sqrt (1 - a ^ 2 * omega ^ 2) in
+  averaged_momentum_stable a alpha omega m <->
+  a * omega < 1 /\ alpha * (1 - s) / (a * omega ^ 2) < u < alpha * (1 + s) / (a * omega ^ 2).
+Proof.
+  intros Hm Ha Hal Ho u s. unfold averaged_momentum_stable. rewrite N5_heavy_ball by exact Hm.
+  assert (Hu : 0 < u) by (apply Rdiv_lt_0_compat; lra).
+  set (x := a * alpha / u).
+  assert (Hx : 0 < x) by (apply Rdiv_lt_0_compat; [apply Rmult_lt_0_compat; assumption | exact Hu]).
+  replace (a * (1 - m) * alpha / (1 + m)) with x by (unfold x, u; field; split; lra).
+  replace (a * (1 - m) * omega / (1 - m)) with (a * omega) by (field; lra).
+  assert (Hao : 0 < a * omega) by (apply Rmult_lt_0_compat; assumption).
+  assert (Hk : 0 < a * omega ^ 2) by (apply Rmult_lt_0_compat; [exact Ha | apply pow_lt; exact Ho]).
+  assert (Band : a * omega < 1 -> s * s = 1 - (a * omega) ^ 2 /\ 0 < s < 1).
+  { intro L. assert (P : 0 < 1 - a ^ 2 * omega ^ 2) by nra.
+    assert (S2 : s * s = 1 - a ^ 2 * omega ^ 2) by (apply sqrt_sqrt; lra).
+    assert (S0 : 0 < s) by (apply sqrt_lt_R0; exact P). split; [rewrite S2; ring | nra]. }
+  assert (Ends : a * omega < 1 ->
+    (alpha * (1 - s) / (a * omega ^ 2) < u <-> x < 1 + s) /\ (u < alpha * (1 + s) / (a * omega ^ 2) <-> 1 - s < x)).
+  { intro L. destruct (Band L) as [S2 S0].
+    assert (K : a * omega ^ 2 * a = (1 - s) * (1 + s)) by (replace ((1 - s) * (1 + s)) with (1 - s * s)
+      by ring; rewrite S2; ring).
+    assert (Ex : x * u = a * alpha) by (unfold x; field; lra).
+    rewrite -> (Rlt_div_l (alpha * (1 - s))) by exact Hk.
+    rewrite <- (Rlt_div_r u (alpha * (1 + s))) by exact Hk.
+    (* multiply by a and use a^2 omega^2 = (1 - s)(1 + s), a alpha = x u *)
+    split; split; intro H.
+    - apply (Rmult_lt_compat_l a) in H; [| exact Ha].
+      replace (a * (alpha * (1 - s))) with (u * (1 - s) * x) in H by (rewrite <- Rmult_assoc, <- Ex; ring).
+      replace (a * (u * (a * omega ^ 2))) with (u * (1 - s) * (1 + s)) in H
+        by (rewrite (Rmult_assoc u), <- K; ring).
+      apply (Rmult_lt_reg_l (u * (1 - s))); [nra | exact H].
+    - apply (Rmult_lt_reg_l a); [exact Ha |].
+      replace (a * (alpha * (1 - s))) with (u * (1 - s) * x) by (rewrite <- Rmult_assoc, <- Ex; ring).
+      replace (a * (u * (a * omega ^ 2))) with (u * (1 - s) * (1 + s)) by (rewrite (Rmult_assoc u), <- K; ring).
+      apply Rmult_lt_compat_l; [nra | exact H].
+    - apply (Rmult_lt_compat_l a) in H; [| exact Ha].
+      replace (a * (alpha * (1 + s))) with (u * (1 + s) * x) in H by (rewrite <- Rmult_assoc, <- Ex; ring).
+      replace (a * (u * (a * omega ^ 2))) with (u * (1 + s) * (1 - s)) in H
+        by (rewrite (Rmult_assoc u), (Rmult_comm (1 + s)), <- K; ring).
+      apply (Rmult_lt_reg_l (u * (1 + s))); [nra | exact H].
+    - apply (Rmult_lt_reg_l a); [exact Ha |].
+      replace (a * (alpha * (1 + s))) with (u * (1 + s) * x) by (rewrite <- Rmult_assoc, <- Ex; ring).
+      replace (a * (u * (a * omega ^ 2))) with (u * (1 + s) * (1 - s))
+        by (rewrite (Rmult_assoc u), (Rmult_comm (1 + s)), <- K; ring).
+      apply Rmult_lt_compat_l; [nra | exact H]. }
+  split.
+  - intro H. pose proof (pow2_ge_0 (1 - x)).
+    assert (L : a * omega < 1) by nra. destruct (Band L) as [S2 S0]. destruct (Ends L) as [E1 E2].
+    rewrite E1, E2. assert (Q : (1 - x) ^ 2 < s * s) by (rewrite S2; lra).
+    split; [exact L | split; nra].
+  - intros [L H]. destruct (Band L) as [S2 S0]. destruct (Ends L) as [E1 E2]. rewrite E1, E2 in H.
+    assert ((1 - x) ^ 2 < s * s) by nra. rewrite S2 in *. lra.
+Qed.
+
+(** ** R3: optimistic multiplicative weights *)
+
+(** OMWU, log pi <- (1 - eta tau) log pi + eta tau log mu + eta P (2 pi_t - pi_{t-1}):
+    z^2 = (a + 2 i b) z - i b with a = 1 - eta tau, b = eta lambda. *)
+Definition omwu_stable (tau lam eta : R) : Prop :=
+  stable_recurrence ((1 - eta * tau)%R, (2 * (eta * lam))%R) (0, (eta * lam)%R).
+
+(** R3 (OMWU).  Stable iff |b| < 1 and (a - 2 b^2)^2 + b^2 (2 - a)^2 < (1 - b^2)^2. *)
+Theorem R3_omwu_stability tau lam eta : let a := 1 - eta * tau in let b := eta * lam in
+  omwu_stable tau lam eta <-> b ^ 2 < 1 /\ (a - 2 * b ^ 2) ^ 2 + b ^ 2 * (2 - a) ^ 2 < (1 - b ^ 2) ^ 2.
+Proof.
+  intros a b. unfold omwu_stable. fold a b.
+  assert (Nq : Cnorm2 (0, b) = b ^ 2) by (unfold Cnorm2; simpl; ring).
+  assert (Nc : Cnorm2 ((a, (2 * b)%R) - Cconj (a, (2 * b)%R) * (0, b))%C = (a - 2 * b ^ 2) ^ 2 + b ^ 2 * (2 - a) ^ 2)
+    by (unfold Cminus, Cnorm2, Cconj, Cmult, Cplus, Copp; simpl; ring).
+  split.
+  - intro H. pose proof (stable_recurrence_product _ _ H) as Hq.
+    apply stable_recurrence_iff in H; [| exact Hq]. rewrite Nq in Hq, H. rewrite Nc in H. split; assumption.
+  - intros [Hq H]. apply stable_recurrence_iff; rewrite Nq; [exact Hq | rewrite Nc; exact H].
+Qed.
+
+(** R3 (OMWU, tau = 0).  Stable on the eigenvalue i lambda, lambda > 0, iff eta lambda < 1/sqrt 3. *)
+Corollary R3_omwu_unregularised lam eta : 0 < lam -> 0 < eta ->
+  omwu_stable 0 lam eta <-> eta * lam < / sqrt 3.
+Proof.
+  intros Hl He. rewrite R3_omwu_stability. set (b := eta * lam).
+  assert (Hb : 0 < b) by (apply Rmult_lt_0_compat; assumption).
+  assert (S3 : 0 < sqrt 3) by (apply sqrt_lt_R0; lra).
+  assert (Q3 : sqrt 3 * sqrt 3 = 3) by (apply sqrt_sqrt; lra).
+  assert (I3 : / sqrt 3 * / sqrt 3 = / 3) by (rewrite <- Rinv_mult, Q3; reflexivity).
+  assert (I0 : 0 < / sqrt 3) by (apply Rinv_0_lt_compat; exact S3).
+  replace ((1 - eta * 0 - 2 * b ^ 2) ^ 2 + b ^ 2 * (2 - (1 - eta * 0)) ^ 2) with (1 - 3 * b ^ 2 + 4 * b ^ 4) by ring.
+  assert (E : b < / sqrt 3 <-> b ^ 2 < / 3).
+  { split; intro H; [rewrite <- I3; nra |].
+    destruct (Rlt_le_dec b (/ sqrt 3)) as [L | L]; [exact L |].
+    assert (/ sqrt 3 * / sqrt 3 <= b * b) by (apply Rmult_le_compat; lra). rewrite I3 in *. lra. }
+  rewrite E. assert (B2 : 0 < b ^ 2) by (apply pow_lt; exact Hb).
+  assert (F : (1 - b ^ 2) ^ 2 - (1 - 3 * b ^ 2 + 4 * b ^ 4) = b ^ 2 * (1 - 3 * b ^ 2)) by ring.
+  split.
+  - intros [_ H]. assert (0 < b ^ 2 * (1 - 3 * b ^ 2)) by lra.
+    assert (0 < 1 - 3 * b ^ 2) by (apply (Rmult_lt_reg_l (b ^ 2)); lra). lra.
+  - intro H. split; [lra |]. assert (0 < b ^ 2 * (1 - 3 * b ^ 2)) by (apply Rmult_lt_0_compat; lra). lra.
+Qed.

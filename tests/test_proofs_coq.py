@@ -1,0 +1,116 @@
+"""The machine-checked theorems: they build, they rest on the reals and extensionality alone, and a hole is found."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PROOFS = Path(__file__).resolve().parent.parent / "proofs"
+
+
+def load() -> ModuleType:
+    """The script is not part of the package: it is read from its path."""
+    spec = importlib.util.spec_from_file_location("nashlab_check_axioms", PROOFS / "check_axioms.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+axioms = load()
+
+needs_coq = pytest.mark.skipif(
+    shutil.which("coqc") is None, reason="coqc is not installed (Debian: apt-get install coq libcoq-coquelicot)"
+)
+
+#: Identifiers with a theorem for every n; a file that loses them must not pass.
+PROVED = {"E1", "E2", "E3", "E5", "L1", "L3", "L4", "L5", "L6", "L7", "L10", "L11", "L12", "R1", "R2", "R3",
+          "N1", "N4", "N8", "N9", "N10", "N12", "N14", "N15", "N16"}  # fmt: skip
+
+
+def listing(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@needs_coq
+def test_every_theorem_is_proved_from_the_whitelist_and_the_sources_are_left_alone() -> None:
+    before = listing(axioms.SOURCES)
+    verdict = axioms.check()
+    assert verdict.holds, verdict.offenders
+    assert verdict.axioms, "real analysis without an axiom: the output of Coq was not read"
+    assert listing(axioms.SOURCES) == before
+    identifiers = {statement.name.split("_")[0] for statement in verdict.statements if statement.is_headline}
+    assert identifiers >= PROVED, PROVED - identifiers
+
+
+@needs_coq
+def test_an_admitted_lemma_is_found_and_named() -> None:
+    verdict = axioms.self_test()
+    assert not verdict.holds
+    assert set(verdict.offenders) == {"Nashlab.Planted.hole", "Nashlab.Planted.E0_planted"}
+
+
+@needs_coq
+@pytest.mark.parametrize("hole", [
+    "Axiom hole : forall x, 0 <= x.",
+    "Parameter hole : forall x, 0 <= x.",
+    "Definition hole : forall x, 0 <= x.\nAdmitted.",
+])  # fmt: skip
+def test_an_axiom_in_other_clothes_is_found(hole: str) -> None:
+    planted = axioms.PLANTED.replace("Lemma hole x : 0 <= x.\nAdmitted.", hole)
+    assert planted != axioms.PLANTED
+    verdict = axioms.self_test(planted)
+    assert set(verdict.offenders) == {"Nashlab.Planted.E0_planted"}
+
+
+@needs_coq
+def test_the_same_file_without_its_hole_passes() -> None:
+    sound = axioms.PLANTED.replace("Lemma hole x : 0 <= x.\nAdmitted.", "").replace("0 <= -1", "0 <= 1")
+    assert axioms.self_test(sound.replace("apply hole", "apply Rle_0_1")).holds
+
+
+@needs_coq
+def test_a_wrong_proof_is_an_error_in_the_words_of_coq() -> None:
+    wrong = axioms.PLANTED.replace("Admitted.", "Proof. apply Rle_refl. Qed.")
+    with pytest.raises(axioms.ProofError, match=r"Planted\.v does not compile"):
+        axioms.self_test(wrong)
+
+
+def test_no_source_says_admitted() -> None:
+    forbidden = re.compile(r"\b(Admitted|admit|Axiom|Conjecture|Parameter|bypass_check)\b|Unset\s+Guard")
+    for path in axioms.SOURCES.glob("*.v"):
+        text = axioms.without_comments(path.read_text(encoding="utf-8"))
+        assert forbidden.search(text) is None, path.name
+
+
+def test_statements_inside_comments_do_not_count(tmp_path: Path) -> None:
+    text = "(* Theorem E1_a : (* nested *) True. *)\nTheorem E2_b : True.\nLocal Lemma c : True.\n"
+    (tmp_path / "Some.v").write_text(text, encoding="utf-8")
+    assert [statement.qualified for statement in axioms.statements(tmp_path)] == ["Nashlab.Some.E2_b", "Nashlab.Some.c"]
+    assert [statement.is_headline for statement in axioms.statements(tmp_path)] == [True, False]
+
+
+def test_modules_are_compiled_after_those_they_require() -> None:
+    order = axioms.build_order(axioms.SOURCES)
+    assert set(order) == {path.stem for path in axioms.SOURCES.glob("*.v")}
+    assert order.index("Basics") < order.index("Game") < order.index("Equilibrium") < order.index("Existence")
+
+
+def test_output_that_is_not_understood_is_not_an_allowed_axiom() -> None:
+    printed = "Axioms:\nClassical_Prop.classic : forall P : Prop, P \\/ ~ P\nlong.name\n  : forall n, n = 0\n"
+    assert axioms.parse_axioms(printed) == {"Classical_Prop.classic", "long.name"}
+    assert axioms.parse_axioms("Closed under the global context\n") == frozenset()
+    assert axioms.parse_axioms("x relies on an unsafe hierarchy.\n") - axioms.ALLOWED
+
+
+def test_the_editor_uses_the_options_of_the_check() -> None:
+    project = (axioms.SOURCES / "_CoqProject").read_text(encoding="utf-8").replace("-arg ", "").split()
+    assert project == [option for option in (*axioms.OPTIONS[-3:], *axioms.OPTIONS[1:3])]
