@@ -22,7 +22,7 @@ from nashlab.gallery import GALLERY, random_game
 from nashlab.gallery import get as gallery_game
 from nashlab.game import BadInput, PreferenceGame, suggestion
 
-__all__ = ["CHECKS", "Case", "Cases", "Check", "Observation", "Result", "Skipped", "claim", "select"]
+__all__ = ["CHECKS", "Case", "Cases", "Check", "Observation", "Result", "Skipped", "claim", "place", "select"]
 
 FAMILIES = ("uniform", "bradley-terry", "cyclic", "low-rank", "near-ties", "tournament")
 TEMPERATURES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -184,7 +184,7 @@ def _evaluated(check: Check, cases: Cases, canary: bool, began: float) -> Result
 def select(ids: str | None, registry: Mapping[str, Check] = CHECKS) -> list[Check]:
     """The checks of a comma-separated list of identifiers ("L2" is every L2.x), in the table's order; None: all."""
     if ids is None:
-        return sorted(registry.values(), key=_place)
+        return sorted(registry.values(), key=lambda check: place(check.id))
     chosen: list[Check] = []
     for word in ids.split(","):
         key = word.strip()
@@ -192,10 +192,10 @@ def select(ids: str | None, registry: Mapping[str, Check] = CHECKS) -> list[Chec
         if not found:
             raise BadInput(f"claims: {key!r} is unknown{suggestion(key, registry)}")
         chosen += [c for c in found if c not in chosen]
-    return sorted(chosen, key=_place)
+    return sorted(chosen, key=lambda check: place(check.id))
 
 
-def _place(check: Check) -> tuple[int, int, str]:
+def place(id: str) -> tuple[int, int, str]:
     """The order of the theory: equilibria, losses, rates, new statements; within each by number; then what has none."""
-    number = re.match(r"[ELRN](\d+)", check.id)
-    return ("ELRN".index(check.id[0]), int(number[1]), check.id) if number else (4, 0, check.id)
+    number = re.match(r"([ELRN])(\d+)", id)
+    return ("ELRN".index(number[1]), int(number[2]), id) if number else (4, 0, id)

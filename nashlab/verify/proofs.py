@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from nashlab.verify.claim import Result
+from nashlab.verify.claim import Result, place
 
 __all__ = ["find_proofs", "proof_results"]
 
@@ -86,7 +86,7 @@ def _theorems(folder: Path) -> Iterator[Result]:
     for statement in verdict.statements:
         if statement.is_headline and (found := IDENTIFIER.match(statement.name)):
             grouped.setdefault(found[1], []).append(statement.name)
-    for id, names in grouped.items():
+    for id, names in sorted(grouped.items(), key=lambda item: place(item[0])):
         bad = {k: sorted(v) for k, v in verdict.offenders.items() if k.rsplit(".", 1)[-1] in names}
         status, share = ("fail", 1.0) if bad else ("pass", 0.0)
         seconds = spent * len(names) / sum(map(len, grouped.values()))
