@@ -387,6 +387,25 @@ Proof.
   assert (tau * s ^ 2 / 2 <= tau * KL n b q) by nra. lra.
 Qed.
 
+(** N15 from a candidate set S.  With only the rows and columns of S known,
+    G(pi) <= tau KL(pi || mu) - 1/2 + tau log[ sum_S mu e^(min(1, P_S pi_S + pi(not S)) / tau) + mu(not S) e^(1/tau) ]. *)
+Theorem N15_candidates pi (S : nat -> bool) : dist n pi ->
+  let outside := sum n (fun z => if S z then 0 else pi z) in
+  let bound y := Rmin 1 (sum n (fun z => if S z then P y z * pi z else 0) + outside) in
+  G pi <= tau * KL n pi mu - 1 / 2 + tau * ln (sum n (fun y => mu y * exp ((if S y then bound y else 1) / tau))).
+Proof.
+  intros Hpi outside bound. rewrite N15_gap_by_reference by exact Hpi.
+  apply Rplus_le_compat_l, Rmult_le_compat_l; [lra |].
+  apply ln_le_mono; [apply (gibbs_norm_pos n mu (policy_n_pos n mu mu_policy)), mu_policy |].
+  apply sum_le. intros y Hy. apply Rmult_le_compat_l; [apply Rlt_le, mu_policy, Hy |].
+  assert (W : win n P pi y <= if S y then bound y else 1).
+  { pose proof (win_bounds n P pi y P_unit Hpi Hy) as B. destruct (S y); [| lra]. apply Rmin_glb; [lra |].
+    unfold win, outside. rewrite <- sum_plus. apply sum_le. intros z Hz. pose proof (proj2 P_unit y z Hy Hz).
+    pose proof (proj1 Hpi z Hz). destruct (S z); nra. }
+  assert (win n P pi y / tau <= (if S y then bound y else 1) / tau) as [L | ->]; [| apply Rlt_le, exp_increasing, L | apply Rle_refl].
+  apply Rmult_le_compat_r; [apply Rlt_le, Rinv_0_lt_compat, tau_pos | exact W].
+Qed.
+
 (** E5, tau to infinity, with its rate: ||mu - q||_1 <= 1/(2 tau). *)
 Theorem E5_reference_distance q : is_nash n tau P mu q -> l1 n mu q <= 1 / (2 * tau).
 Proof.

@@ -211,4 +211,14 @@ Proof.
   rewrite (J_of_nash q pi N Hpi) in M. lra.
 Qed.
 
+(** E7.  The RLHF optimum for a reward R is proportional to mu exp(R / tau): E_pi R - tau KL(pi || mu) falls short of
+    its maximum tau log Z by exactly tau times the divergence to it. *)
+Theorem E7_rlhf_optimum reward pi : dist n pi ->
+  expect n pi reward - tau * KL n pi mu =
+    tau * ln (gibbs_norm n mu (fun y => reward y / tau)) - tau * KL n pi (gibbs n mu (fun y => reward y / tau)).
+Proof.
+  intros [_ S]. rewrite kl_gibbs by (apply (policy_n_pos n mu mu_policy) || apply mu_policy || exact S).
+  rewrite (expect_ext n pi (fun y => reward y / tau) (fun y => / tau * reward y)) by (intros; unfold Rdiv; ring). rewrite expect_scal. field. lra.
+Qed.
+
 End Equilibrium.

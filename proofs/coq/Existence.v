@@ -123,9 +123,7 @@ Proof.
   assert (Cv : J n tau P mu nu p - 1 / 2 <= sum (N * N) (fun t => J n tau P mu nu (mixtures N t) - 1 / 2) / INR (N * N)).
   { pose proof (average_kl (N * N) (mixtures N) HT Hm) as C. change (average (N * N) (mixtures N)) with p in C.
     assert (Bt : beats n P nu p = sum (N * N) (fun t => beats n P nu (mixtures N t)) / INR (N * N)).
-    { assert (E : forall v, sum n v = 1 -> beats n P nu v = 1 - expect n v (win n P nu)).
-      { intros v Sv. pose proof (beats_constant_sum n P nu v (proj1 P_unit) (proj2 Hnu) Sv) as X.
-        change (beats n P v nu) with (expect n v (win n P nu)) in X. lra. }
+    { pose proof (fun v => beats_as_expect n P nu v (proj1 P_unit) (proj2 Hnu)) as E.
       rewrite (E p (proj2 Hp)). unfold p, approximate. fold N. rewrite average_expect.
       rewrite (sum_ext (N * N) (fun t => beats n P nu (mixtures N t)) (fun t => 1 - expect n (mixtures N t) (win n P nu)))
         by (intros t _; apply E, Hm).
@@ -261,14 +259,20 @@ Qed.
 
 End Sequence.
 
+(** The equilibrium at temperature tau, as a function of tau, P and mu: no choice is made. *)
+Definition nash_policy_of : nat -> R := limit (S (Z.to_nat (up tau))).
+
+Theorem E1_constructed : is_nash n tau P mu nash_policy_of.
+Proof.
+  destruct kl_reference_bound as [L HL]. apply (limit_is_nash _ L); [| exact HL].
+  destruct (archimed tau) as [U _]. assert (0 < up tau)%Z by (apply lt_IZR; lra).
+  rewrite S_INR, INR_IZR_INZ, Z2Nat.id by lia. lra.
+Qed.
+
 (** E1, existence.  The equation pi(y) proportional to mu(y) exp(p(y > pi) / tau) has a solution, of full support. *)
 Theorem E1_existence : exists q, policy n q /\ is_nash n tau P mu q.
 Proof.
-  destruct kl_reference_bound as [L HL].
-  destruct (nfloor_ex tau ltac:(lra)) as [K [_ HK]].
-  assert (HS : 0 < INR (S K) /\ tau <= INR (S K)) by (rewrite S_INR; pose proof (pos_INR K); lra).
-  exists (limit (S K)). pose proof (limit_is_nash (S K) L HS HL) as N.
-  split; [apply (nash_policy n tau P mu _ mu_policy N) | exact N].
+  exists nash_policy_of. pose proof E1_constructed as N. split; [apply (nash_policy n tau P mu _ mu_policy N) | exact N].
 Qed.
 
 (** E1.  The regularised game has exactly one Nash equilibrium: it is symmetric, of full support, and the unique

@@ -140,6 +140,14 @@ Proof. intros HP S. pose proof (beats_transpose n P p p HP) as E. rewrite S in E
 Lemma beats_constant_sum n P p q : is_pref n P -> sum n p = 1 -> sum n q = 1 -> beats n P p q + beats n P q p = 1.
 Proof. intros HP Sp Sq. rewrite beats_transpose, Sp, Sq by exact HP. ring. Qed.
 
+(** P(p > v) is affine in the opponent v. *)
+Lemma beats_as_expect n P p v : is_pref n P -> sum n p = 1 -> sum n v = 1 ->
+  beats n P p v = 1 - expect n v (win n P p).
+Proof.
+  intros HP Sp Sv. pose proof (beats_constant_sum n P p v HP Sp Sv) as X.
+  change (beats n P v p) with (expect n v (win n P p)) in X. lra.
+Qed.
+
 (** Skewness: (p - q)^T P (p - q) = 0. *)
 Lemma beats_skew n P p q : is_pref n P -> sum n p = sum n q ->
   beats n P (fun y => p y - q y) (fun y => p y - q y) = 0.

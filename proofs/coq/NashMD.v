@@ -89,6 +89,16 @@ Hypothesis mu_policy : policy n mu.
 Definition log_moment (eta : R) (m : nat -> R) : R :=
   ln (expect n m (fun y => exp (eta * (win n P m y - 1 / 2)))).
 
+Lemma gibbs_norm_moment eta m : policy n m ->
+  ln (gibbs_norm n m (fun y => eta * win n P m y)) = eta / 2 + log_moment eta m.
+Proof.
+  intro Hm. unfold log_moment. rewrite <- (ln_exp (eta / 2)), <- ln_mult.
+  - f_equal. unfold expect, gibbs_norm. rewrite <- sum_scal. apply sum_ext. intros y _.
+    replace (eta * win n P m y) with (eta / 2 + eta * (win n P m y - 1 / 2)) by field. rewrite exp_plus. ring.
+  - apply exp_pos.
+  - apply (gibbs_norm_pos n m (policy_n_pos n m Hm) (proj1 Hm)).
+Qed.
+
 (** Against any comparator nu, of full support or not:
     KL(nu || pi_plus) = (1 - eta tau) [KL(nu || pi) - KL(m || pi)] - eta (J(nu, m) - 1/2) + log-moment. *)
 Theorem N8_any_comparator eta pi nu : dist n nu ->
@@ -99,14 +109,9 @@ Proof.
   intros Hnu m. pose proof (md_mix_policy n eta tau mu pi mu_policy) as Hm. fold m in Hm.
   pose proof (policy_n_pos n m Hm) as Hn. unfold md_step. fold m.
   rewrite kl_gibbs by (exact Hn || apply Hm || apply Hnu). rewrite expect_scal. fold (beats n P nu m).
-  replace (ln (gibbs_norm n m (fun y => eta * win n P m y))) with (eta / 2 + log_moment eta m).
-  - pose proof (kl_geo_mix n (eta * tau) mu pi nu mu_policy Hnu) as K. cbv zeta in K. fold m in K.
-    change (geo_mix n (eta * tau) mu pi) with m in K. rewrite K. unfold J. field.
-  - unfold log_moment. rewrite <- (ln_exp (eta / 2)). rewrite <- ln_mult.
-    + f_equal. unfold expect, gibbs_norm. rewrite <- sum_scal. apply sum_ext. intros y _.
-      replace (eta * win n P m y) with (eta / 2 + eta * (win n P m y - 1 / 2)) by field. rewrite exp_plus. ring.
-    + apply exp_pos.
-    + apply (gibbs_norm_pos n m Hn (proj1 Hm)).
+  rewrite (gibbs_norm_moment eta m Hm).
+  pose proof (kl_geo_mix n (eta * tau) mu pi nu mu_policy Hnu) as K. cbv zeta in K.
+  change (geo_mix n (eta * tau) mu pi) with m in K. rewrite K. unfold J. field.
 Qed.
 
 Hypothesis tau_pos : 0 < tau.

@@ -1,10 +1,10 @@
-(** * Last-iterate linear rates of MMD, OMD and EGPO (section 4), and the one-step identity N11.
+(** * Rates of section 4: MMD, OMD and EGPO linearly, last iterate; multiplicative weights on average; the identity N11.
 
-    All three steps are linear in logarithms: log p = a log pi + b log mu + eta P w + const, a + b = 1. *)
+    Every step is linear in logarithms: log p = a log pi + b log mu + eta P w + const, a + b = 1. *)
 
 From Coq Require Import Reals Lra Psatz Lia PeanoNat.
 From Coquelicot Require Import Coquelicot.
-From Nashlab Require Import Basics Game Equilibrium Certificate WinRate NashMD.
+From Nashlab Require Import Basics Game Equilibrium Certificate WinRate NashMD Existence.
 Open Scope R_scope.
 
 (** EGPO, half step then full step: log pi_half = (1-eta tau) log pi + eta tau log mu + eta P pi + const,
@@ -98,12 +98,7 @@ Proof.
     with (KL n q pi - KL n m pi + eta * tau * (KL n q mu - KL n m mu) - eta * (beats n P q pi - beats n P m pi)) in E by (field; lra).
   assert (H1 : KL n m pi_hat = KL n m pi - eta * beats n P m pi + eta / 2 + psi).
   { unfold pi_hat. rewrite kl_gibbs by (exact Hn || apply Hp || apply Hm). rewrite expect_scal. fold (beats n P m pi).
-    replace (ln (gibbs_norm n pi (fun y => eta * win n P pi y))) with (eta / 2 + psi); [ring |].
-    unfold psi, log_moment. rewrite <- (ln_exp (eta / 2)). rewrite <- ln_mult.
-    - f_equal. unfold expect, gibbs_norm. rewrite <- sum_scal. apply sum_ext. intros y _.
-      replace (eta * win n P pi y) with (eta / 2 + eta * (win n P pi y - 1 / 2)) by field. rewrite exp_plus. ring.
-    - apply exp_pos.
-    - apply (gibbs_norm_pos n pi Hn (proj1 Hp)). }
+    rewrite (gibbs_norm_moment n P eta pi Hp). fold psi. ring. }
   pose proof (nash_advantage pi Dp) as A. apply (Rmult_eq_compat_l eta) in A. lra.
 Qed.
 
@@ -216,4 +211,65 @@ Proof.
   apply (Rmult_le_compat_l (1 - eta * tau)) in M; [| lra].
   replace ((1 - eta * tau) * ((1 + e * tau) * KL n q (mmd_step n e tau P mu pi)))
     with (KL n q (mmd_step n e tau P mu pi)) in M by (unfold e; field; lra). exact M.
+Qed.
+
+(** ** Multiplicative weights (SPPO), tau = 0 *)
+
+(** pi_plus proportional to pi exp(eta P pi). *)
+Definition mwu_step n eta P (pi : nat -> R) : nat -> R := gibbs n pi (fun y => eta * win n P pi y).
+Definition uniform n (_ : nat) : R := / INR n.
+Fixpoint mwu_iterate n eta P (t : nat) : nat -> R :=
+  match t with O => uniform n | S k => mwu_step n eta P (mwu_iterate n eta P k) end.
+
+Lemma uniform_policy n : (0 < n)%nat -> policy n (uniform n).
+Proof.
+  intro Hn. assert (0 < INR n) by (apply lt_0_INR, Hn). split.
+  - intros y _. apply Rinv_0_lt_compat. assumption.
+  - unfold uniform. rewrite sum_const. field. lra.
+Qed.
+
+Lemma kl_uniform n p : dist n p -> KL n p (uniform n) <= ln (INR n).
+Proof.
+  intros Hp. pose proof Hp as [Pos S]. pose proof (lt_0_INR n (dist_n_pos n p Hp)) as Hn.
+  replace (ln (INR n)) with (sum n (fun y => p y * ln (INR n))) by (rewrite sum_scal_r, S; ring).
+  apply sum_le. intros y Hy. unfold uniform. rewrite ln_Rinv by exact Hn.
+  destruct (Pos y Hy) as [H | H]; [| rewrite <- H; lra].
+  pose proof (ln_le_mono (p y) 1 H (dist_le_one n p y Hp Hy)) as L. rewrite ln_1 in L.
+  apply Rmult_le_compat_l; lra.
+Qed.
+
+Lemma mwu_policy n eta P t : (0 < n)%nat -> policy n (mwu_iterate n eta P t).
+Proof.
+  intro Hn. induction t as [| t IH]; [apply uniform_policy, Hn |]. apply gibbs_policy; [exact Hn | apply IH].
+Qed.
+
+(** The average of T iterates of multiplicative weights from the uniform policy is beaten by nobody by more than
+    log n / (eta T) + eta / 24. *)
+Theorem SPPO_average_gap n eta P T p : (0 < T)%nat -> 0 < eta -> pref n P -> dist n p ->
+  beats n P p (average T (mwu_iterate n eta P)) - 1 / 2 <= ln (INR n) / (eta * INR T) + eta / 24.
+Proof.
+  intros HT He HP Hp. pose proof (dist_n_pos n p Hp) as Hn. set (x := mwu_iterate n eta P).
+  assert (Hx : forall t, policy n (x t)) by (intro t; apply mwu_policy, Hn).
+  assert (HIT : 0 < INR T) by (apply lt_0_INR, HT).
+  assert (Regret : forall t, eta * sum t (fun k => beats n P p (x k) - 1 / 2)
+    <= KL n p (uniform n) - KL n p (x t) + INR t * (eta ^ 2 / 24)).
+  { induction t as [| t IH]; [change (x 0%nat) with (uniform n); simpl; lra |]. rewrite S_INR. cbn [sum].
+    assert (E : KL n p (x (S t)) = KL n p (x t) - eta * (beats n P p (x t) - 1 / 2) + log_moment n P eta (x t)).
+    { change (x (S t)) with (gibbs n (x t) (fun y => eta * win n P (x t) y)).
+      rewrite kl_gibbs by (exact Hn || apply Hx || apply Hp). rewrite expect_scal. fold (beats n P p (x t)).
+      rewrite gibbs_norm_moment by apply Hx. field. }
+    pose proof (N9_subgaussian n P (x t) HP (policy_dist n _ (Hx t)) eta) as B. fold (log_moment n P eta (x t)) in B. lra. }
+  pose proof (average_policy n T x HT Hx) as Ha.
+  assert (Bt : beats n P p (average T x) - 1 / 2 = sum T (fun k => beats n P p (x k) - 1 / 2) / INR T).
+  { pose proof (fun v => beats_as_expect n P p v (proj1 HP) (proj2 Hp)) as E.
+    rewrite (E (average T x) (proj2 Ha)), average_expect.
+    rewrite (sum_ext T (fun k => beats n P p (x k) - 1 / 2) (fun k => 1 / 2 - expect n (x k) (win n P p)))
+      by (intros k _; rewrite (E (x k) (proj2 (Hx k))); field).
+    rewrite sum_minus, sum_const. field. lra. }
+  rewrite Bt. pose proof (Regret T) as Rg. pose proof (kl_nonneg n p (x T) Hp (Hx T)). pose proof (kl_uniform n p Hp).
+  apply Rmult_le_reg_l with (eta * INR T); [apply Rmult_lt_0_compat; assumption |].
+  replace (eta * INR T * (sum T (fun k => beats n P p (x k) - 1 / 2) / INR T))
+    with (eta * sum T (fun k => beats n P p (x k) - 1 / 2)) by (field; lra).
+  replace (eta * INR T * (ln (INR n) / (eta * INR T) + eta / 24)) with (ln (INR n) + INR T * (eta ^ 2 / 24)) by (field; lra).
+  lra.
 Qed.

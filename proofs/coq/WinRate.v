@@ -118,6 +118,14 @@ Qed.
 
 (** ** N9 *)
 
+Lemma half_diagonal n m i : (i < n)%nat -> sum n (fun j => m j * (if Nat.eqb i j then 1 / 2 else 0)) = m i / 2.
+Proof.
+  induction n as [| k IH]; intro Hi; [lia |]. cbn [sum]. destruct (Nat.eq_dec i k) as [-> | N].
+  - rewrite Nat.eqb_refl, (sum_ext k _ (fun _ => 0)), sum_zero; [field |].
+    intros j Hj. replace (Nat.eqb k j) with false by (symmetry; apply Nat.eqb_neq; lia). ring.
+  - rewrite IH by lia. replace (Nat.eqb i k) with false by (symmetry; apply Nat.eqb_neq; lia). ring.
+Qed.
+
 (** f is convex on [0, 1] with slope g: it lies above its tangents. *)
 Definition convex_with_slope (f g : R -> R) : Prop :=
   forall x y, 0 <= x <= 1 -> 0 <= y <= 1 -> f x + g x * (y - x) <= f y.
@@ -175,11 +183,7 @@ Proof.
   set (Q := fun i j => indicator (ranked X j i) + (if Nat.eqb i j then 1 / 2 else 0)).
   assert (QP : forall i, (i < n)%nat -> position i - X i = sum n (fun j => m j * (Q i j - P i j))).
   { intros i Hi. unfold position, mass_below. change (X i) with (sum n (fun j => P i j * m j)).
-    assert (E : sum n (fun j => m j * (if Nat.eqb i j then 1 / 2 else 0)) = m i / 2).
-    { clear - Hi. induction n as [| k IH]; [lia |]. cbn [sum]. destruct (Nat.eq_dec i k) as [-> | N].
-      - rewrite Nat.eqb_refl, (sum_ext k _ (fun _ => 0)), sum_zero; [field |].
-        intros j Hj. replace (Nat.eqb k j) with false by (symmetry; apply Nat.eqb_neq; lia). ring.
-      - rewrite IH by lia. replace (Nat.eqb i k) with false by (symmetry; apply Nat.eqb_neq; lia). ring. }
+    assert (E : sum n (fun j => m j * (if Nat.eqb i j then 1 / 2 else 0)) = m i / 2) by (apply half_diagonal, Hi).
     rewrite <- E, <- sum_plus, <- sum_minus. apply sum_ext. intros j _. unfold Q. ring. }
   assert (Skew : forall i j, (i < n)%nat -> (j < n)%nat -> Q j i - P j i = - (Q i j - P i j)).
   { intros i j Hi Hj. pose proof (HP i j Hi Hj). unfold Q. destruct (Nat.eq_dec i j) as [-> | N].
@@ -305,11 +309,7 @@ Proof.
     + intros i j k A B. apply Nat.ltb_lt in A, B. apply Nat.ltb_lt. lia.
     + intros i j N. destruct (Nat.lt_ge_cases i j); [left | right]; apply Nat.ltb_lt; lia.
   - intros i Hi. f_equal. unfold win, mass_below.
-    assert (E : sum n (fun j => m j * (if Nat.eqb i j then 1 / 2 else 0)) = m i / 2).
-    { clear - Hi. induction n as [| k IH]; [lia |]. cbn [sum]. destruct (Nat.eq_dec i k) as [-> | N].
-      - rewrite Nat.eqb_refl, (sum_ext k _ (fun _ => 0)), sum_zero; [field |].
-        intros j Hj. replace (Nat.eqb k j) with false by (symmetry; apply Nat.eqb_neq; lia). ring.
-      - rewrite IH by lia. replace (Nat.eqb i k) with false by (symmetry; apply Nat.eqb_neq; lia). ring. }
+    assert (E : sum n (fun j => m j * (if Nat.eqb i j then 1 / 2 else 0)) = m i / 2) by (apply half_diagonal, Hi).
     rewrite <- E, <- sum_plus. apply sum_ext. intros j _. unfold chain.
     destruct (Nat.ltb_spec j i), (Nat.eqb_spec i j); simpl; try lia; ring.
 Qed.

@@ -106,7 +106,7 @@ Proof.
 Qed.
 
 (** The height converges, and no temperature exceeds its limit. *)
-Lemma height_limit : exists A, is_lim_seq (fun k => height (cold k)) A /\ forall tau, 0 < tau -> height tau <= A.
+Lemma height_limit : exists A : R, is_lim_seq (fun k => height (cold k)) A /\ forall tau, 0 < tau -> height tau <= A.
 Proof.
   destruct (kl_reference_bound n mu mu_policy) as [M [_ HM]].
   assert (Inc : forall k, height (cold k) <= height (cold (S k)))
@@ -115,15 +115,16 @@ Proof.
     ltac:(intro k; apply HM, path_policy, cold_pos)) as [A HA].
   exists A. split; [exact HA |]. intros tau Ht. destruct (cold_below tau Ht) as [k Hk].
   pose proof (height_decreasing tau (cold k) (cold_pos k) Hk).
-  pose proof (is_lim_seq_incr_compare (fun k => height (cold k)) A HA Inc k). lra.
+  pose proof (is_lim_seq_incr_compare (fun k => height (cold k)) A HA Inc k) as C. simpl in C. lra.
 Qed.
 
-Lemma path_cauchy A : is_lim_seq (fun k => height (cold k)) A -> (forall tau, 0 < tau -> height tau <= A) ->
+Lemma path_cauchy (A : R) : is_lim_seq (fun k => height (cold k)) A -> (forall tau, 0 < tau -> height tau <= A) ->
   forall eps, 0 < eps -> exists T, 0 < T /\
     forall s t, 0 < s -> s < T -> 0 < t -> t < T -> l1 n (q s) (q t) < eps.
 Proof.
   intros HA HM eps He. apply is_lim_seq_spec in HA.
-  destruct (HA (mkposreal (eps ^ 2 / 2) ltac:(apply Rdiv_lt_0_compat; [apply pow_lt, He | lra]))) as [k Hk].
+  assert (Hd : 0 < eps ^ 2 / 2) by (apply Rdiv_lt_0_compat; [apply pow_lt, He | lra]).
+  destruct (HA (mkposreal _ Hd)) as [k Hk].
   specialize (Hk k (Nat.le_refl k)). simpl in Hk. apply Rabs_lt_between in Hk.
   exists (cold k). split; [apply cold_pos |].
   assert (Ord : forall s t, 0 < s -> s < t -> t < cold k -> l1 n (q s) (q t) < eps).
@@ -132,7 +133,7 @@ Proof.
     apply Rsqr_incrst_0; [unfold Rsqr; nra | assumption | lra]. }
   intros s t Hs Hsk Ht Htk. destruct (Rtotal_order s t) as [H | [-> | H]].
   - apply Ord; assumption.
-  - rewrite (sum_ext n _ (fun _ => 0)); [rewrite sum_zero; exact He |]. intros y _. rewrite Rminus_eq_0. apply Rabs_R0.
+  - unfold l1. rewrite (sum_ext n _ (fun _ => 0)); [rewrite sum_zero; exact He |]. intros y _. rewrite Rminus_eq_0. apply Rabs_R0.
   - rewrite l1_sym. apply Ord; assumption.
 Qed.
 
@@ -175,16 +176,14 @@ Proof.
     rewrite Rminus_0_r, Rabs_pos_eq by apply Rlt_le, cold_pos. apply HN, Hk. }
   assert (Lot : lottery n P nu).
   { split; [exact Dist |]. intros p Dp.
-    assert (B : forall v, sum n v = 1 -> beats n P p v = 1 - expect n v (win n P p)).
-    { intros v Sv. pose proof (beats_constant_sum n P p v P_pref (proj2 Dp) Sv) as X.
-      change (beats n P v p) with (expect n v (win n P p)) in X. lra. }
+    pose proof (fun v => beats_as_expect n P p v P_pref (proj2 Dp)) as B.
     rewrite (B nu (proj2 Dist)).
     apply (is_lim_seq_le (fun k => 1 - expect n (q (cold k)) (win n P p)) (fun k => 1 / 2 + cold k * KL n p mu)
       (1 - expect n nu (win n P p)) (1 / 2)).
     - intro k. rewrite <- B by apply (path_policy (cold k) (cold_pos k)).
       apply E5_approximate_lottery; [apply cold_pos | apply path, cold_pos | exact Dp].
     - apply is_lim_seq_minus'; [apply is_lim_seq_const | apply Expect].
-    - replace (1 / 2) with (1 / 2 + 0 * KL n p mu) by ring. apply is_lim_seq_plus'; [apply is_lim_seq_const |].
+    - replace (Finite (1 / 2)) with (Finite (1 / 2 + 0 * KL n p mu)) by (f_equal; ring). apply is_lim_seq_plus'; [apply is_lim_seq_const |].
       apply (is_lim_seq_scal_r _ (KL n p mu) 0), Cold0. }
   (* A is KL(nu || mu): at most, by lower semicontinuity; at least, by the Pythagorean inequality. *)
   assert (Below : forall nu', lottery n P nu' -> A <= KL n nu' mu).
@@ -235,7 +234,7 @@ Proof.
         pose proof (l1_triangle n nu' (q (cold k)) nu) as Tr. fold d in Tr. fold (height (cold k)) in Py.
         assert ((d / 2) ^ 2 <= l1 n nu' (q (cold k)) ^ 2) by (apply pow_incr; lra). lra.
       - apply is_lim_seq_const.
-      - replace 0 with (2 * (A - A)) by ring. apply (is_lim_seq_scal_l _ 2 (A - A)), is_lim_seq_minus';
+      - replace (Finite 0) with (Finite (2 * (A - A))) by (f_equal; ring). apply (is_lim_seq_scal_l _ 2 (A - A)), is_lim_seq_minus';
           [apply is_lim_seq_const | exact HA]. }
     pose proof (coordinate_le_l1 n nu' nu y Hy). pose proof (Rabs_pos (nu' y - nu y)).
     destruct (Req_dec (nu' y - nu y) 0) as [E | E]; [lra |]. pose proof (Rabs_pos_lt _ E). lra.
@@ -243,3 +242,18 @@ Proof.
 Qed.
 
 End ZeroTemperature.
+
+(** E6.  Every preference matrix has a maximal lottery (no fixed-point theorem, no linear programme): it wins at least
+    half the time against everybody, and nobody wins more than half the time against it. *)
+Theorem E6_maximal_lottery_exists n P : (0 < n)%nat -> pref n P ->
+  exists nu, dist n nu /\ forall p, dist n p -> beats n P p nu <= 1 / 2 /\ 1 / 2 <= beats n P nu p.
+Proof.
+  intros Hn HP. set (mu := fun _ : nat => / INR n).
+  assert (Hmu : policy n mu).
+  { pose proof (lt_0_INR n Hn). split; [intros; apply Rinv_0_lt_compat; assumption |].
+    unfold mu. rewrite sum_const. field. lra. }
+  destruct (E5_zero_temperature n P mu (proj1 HP) Hmu (fun tau => nash_policy_of n tau P mu)) as [nu [[D L] _]].
+  { intros tau Ht. apply E1_constructed; assumption. }
+  exists nu. split; [exact D |]. intros p Dp. pose proof (L p Dp).
+  pose proof (beats_constant_sum n P p nu (proj1 HP) (proj2 Dp) (proj2 D)). lra.
+Qed.
