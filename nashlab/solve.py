@@ -72,6 +72,16 @@ class _Stream(NamedTuple):
         return jax.random.fold_in(root, self.place), turn
 
 
+class _Plan(NamedTuple):
+    """How long a run is, what is recorded of it, what it sees and how its steps fall: see :func:`simulate`."""
+
+    steps: int
+    every: int
+    keep_path: bool
+    feedback: Feedback | None
+    schedule: str
+
+
 class _Shape(NamedTuple):
     """What a compiled simulator depends on: a look, then ``records`` times ``every`` steps and a look; and its layout.
 
@@ -184,10 +194,8 @@ def simulate(
         _Stream(np.full(runs, seed), np.arange(runs), low, high),
     )
     block = BLOCK * _devices()
-    parts = [
-        _simulate_block(spec, _rows(data, low, min(low + block, runs)), steps, every, keep_path, feedback, schedule)
-        for low in range(0, runs, block)
-    ]
+    plan = _Plan(steps, every, keep_path, feedback, schedule)
+    parts = [_simulate_block(spec, _rows(data, low, min(low + block, runs)), plan) for low in range(0, runs, block)]
     joined = [None if k[0] is None else np.concatenate(k) for k in zip(*parts, strict=True)]
     return Histories._make(joined)
 
@@ -219,45 +227,29 @@ def _rows(data: Any, low: int, high: int) -> Any:
     return (data if data.dtype.kind == "i" else data.astype(np.float64, copy=False))[low:high]
 
 
-def _simulate_block(
-    spec: AlgorithmSpec,
-    data: Any,
-    steps: int,
-    every: int,
-    keep_path: bool,
-    feedback: Feedback | None,
-    schedule: str,
-) -> Histories:
+def _simulate_block(spec: AlgorithmSpec, data: Any, plan: _Plan) -> Histories:
     """One block of runs; a run that leaves float64 is cut at its last finite record."""
-    seen, log_policy, movement = _run_block(spec, data, steps, every, keep_path, feedback, schedule)
+    seen, log_policy, movement = _run_block(spec, data, plan)
     alive = seen[3].all(axis=1)
     for run in map(int, np.flatnonzero(~alive)):
         # NaN may not get out: run again to the last record before it, and stay there
         end = int(np.argmin(seen[3][run])) - 1
-        done, one = min(end * every, steps), _rows(data, run, run + 1)
-        again, answer, _ = _run_block(spec, one, done, every, keep_path, feedback, schedule)
+        done, one = min(end * plan.every, plan.steps), _rows(data, run, run + 1)
+        again, answer, _ = _run_block(spec, one, plan._replace(steps=done))
         log_policy[run], movement[run] = answer[0], 0.0
         for series, cut in zip(seen, again, strict=True):
             series[run] = np.concatenate([cut[0], np.broadcast_to(cut[0][-1:], series[run][len(cut[0]) :].shape)])
-    path = seen[4] if keep_path else None
+    path = seen[4] if plan.keep_path else None
     return Histories(seen[0], seen[1], seen[2], movement, log_policy, path, alive)
 
 
-def _run_block(
-    spec: AlgorithmSpec,
-    data: Any,
-    steps: int,
-    every: int,
-    keep_path: bool,
-    feedback: Feedback | None,
-    schedule: str,
-) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any]]:
+def _run_block(spec: AlgorithmSpec, data: Any, plan: _Plan) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any]]:
     """(the records [B, R, ...], the final answer [B, n], its movement in one step more [B])."""
     import jax
 
     runs, n = data[2].shape
     # small games fill vector units better with the runs last; a single run has nothing to lay out
-    last = n <= UNROLLED and runs > 1 and feedback is None
+    last = n <= UNROLLED and runs > 1 and plan.feedback is None
     axis = -1 if last else 0
     spread = functools.partial(jax.vmap, in_axes=axis, out_axes=axis)
     with jax.enable_x64(True):
@@ -268,11 +260,12 @@ def _run_block(
         done, series = 0, list[list[NDArray[Any]]]()
 
         def onward(records: int, length: int) -> Any:
-            run = _compiled(spec, _Shape(records, length, unregularised, keep_path, last, feedback, schedule))
+            shape = _Shape(records, length, unregularised, plan.keep_path, last, plan.feedback, plan.schedule)
+            run = _compiled(spec, shape)
             return run(margins, setting._replace(time=setting.time + done), state, *fixed)
 
-        whole, rest = divmod(steps, every)
-        for records, length in ((whole, every), (1, rest)) if rest else ((whole, every),):
+        whole, rest = divmod(plan.steps, plan.every)
+        for records, length in ((whole, plan.every), (1, rest)) if rest else ((whole, plan.every),):
             state, seen = onward(records, length)
             # a second part looks first at what the first part saw last
             fresh = [np.asarray(x)[1 if series else 0 :] for x in seen]
@@ -282,7 +275,7 @@ def _run_block(
         # one step more, only to see how far it would move: a run without a known target is judged by that
         after, _ = onward(1, 1)
         now = setting.time + done
-        at_end = setting._replace(time=now, step_size=setting.step_size * SCHEDULES[schedule](now))
+        at_end = setting._replace(time=now, step_size=setting.step_size * SCHEDULES[plan.schedule](now))
         answer_of = spread(spec.answer)
         answer = np.moveaxis(np.asarray(answer_of(state, at_end)), axis, 0)
         moved = np.moveaxis(np.asarray(answer_of(after, at_end)), axis, 0)
