@@ -14,6 +14,7 @@ Source: theory §1 (P + Pᵀ = 1), §6.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -315,10 +316,21 @@ class SequenceClassifier:
         options = {"return_tensors": "pt", "padding": True, "truncation": True, "max_length": self.max_length}
         if self.template is None:
             return self.tokenizer(prompts, answers, **options | {"truncation": "only_first"})
-        texts = [
-            self.template.replace("{prompt}", x).replace("{answer}", y) for x, y in zip(prompts, answers, strict=True)
-        ]
-        return self.tokenizer(texts, **options)
+        return self.tokenizer([self._fitted(x, y) for x, y in zip(prompts, answers, strict=True)], **options)
+
+    def _fitted(self, prompt: str, answer: str) -> str:
+        """The filled template, the prompt shortened by as many tokens as are too many."""
+        text = self._filled(prompt, answer)
+        excess = len(self.tokenizer(text)["input_ids"]) - self.max_length
+        if excess <= 0:
+            return text
+        ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        return self._filled(self.tokenizer.decode(ids[: max(0, len(ids) - excess)]), answer)
+
+    def _filled(self, prompt: str, answer: str) -> str:
+        # not one replacement after the other: a text may contain what looks like a place
+        places = {"{prompt}": prompt, "{answer}": answer}
+        return "".join(places.get(part, part) for part in re.split(r"(\{prompt\}|\{answer\})", self.template or ""))
 
 
 @dataclass

@@ -103,7 +103,7 @@ Proof.
 Qed.
 
 (** MMD contracts KL(q, .) by 1 / (1 + eta tau) for eta <= 4 tau, from any start. *)
-Theorem MMD_linear_rate pi : policy n pi -> eta <= 4 * tau -> (1 + eta * tau) * KL n q (mmd pi) <= KL n q pi.
+Theorem R3_MMD_linear_rate pi : policy n pi -> eta <= 4 * tau -> (1 + eta * tau) * KL n q (mmd pi) <= KL n q pi.
 Proof.
   intros Hp Hstep. pose proof (policy_dist n pi Hp) as Dp. pose proof b_pos.
   destruct (mmd_log pi) as [c L]. pose proof (mu_gibbs_policy (fun y => (ln (pi y) - ln (mu y) + eta * win n P pi y) / (1 + eta * tau))) as Hm.
@@ -133,7 +133,7 @@ Proof.
 Qed.
 
 (** EGPO contracts KL(q, .) by 1 - eta tau whenever eta^2 / 4 <= 1 - eta tau, from any start. *)
-Theorem EGPO_linear_rate pi : policy n pi -> eta ^ 2 / 4 <= 1 - eta * tau ->
+Theorem R3_EGPO_linear_rate pi : policy n pi -> eta ^ 2 / 4 <= 1 - eta * tau ->
   KL n q (egpo_step n eta tau P mu pi) <= (1 - eta * tau) * KL n q pi.
 Proof.
   intros Hp Hstep. pose proof b_pos.
@@ -173,10 +173,10 @@ Proof.
 Qed.
 
 (** ... in particular for eta <= 1 / (tau + 1). *)
-Theorem EGPO_linear_rate_published pi : policy n pi -> eta <= 1 / (tau + 1) ->
+Theorem R3_EGPO_linear_rate_published pi : policy n pi -> eta <= 1 / (tau + 1) ->
   KL n q (egpo_step n eta tau P mu pi) <= (1 - eta * tau) * KL n q pi.
 Proof.
-  intros Hp Hstep. apply EGPO_linear_rate; [exact Hp |].
+  intros Hp Hstep. apply R3_EGPO_linear_rate; [exact Hp |].
   apply (Rmult_le_compat_r (tau + 1)) in Hstep; [| lra].
   replace (1 / (tau + 1) * (tau + 1)) with 1 in Hstep by (field; lra). pose proof b_pos. nra.
 Qed.
@@ -184,7 +184,7 @@ Qed.
 End Rates.
 
 (** OMD(eta) is MMD(eta / (1 - eta tau)). *)
-Theorem OMD_is_MMD n eta tau P mu pi : 0 < tau -> 0 < eta -> eta * tau < 1 -> policy n mu ->
+Theorem R3_OMD_is_MMD n eta tau P mu pi : 0 < tau -> 0 < eta -> eta * tau < 1 -> policy n mu ->
   same n (omd_step n eta tau P mu pi) (mmd_step n (eta / (1 - eta * tau)) tau P mu pi).
 Proof.
   intros Ht He Hb Hmu. apply gibbs_ext; [apply (policy_n_pos n mu Hmu) | apply Hmu |]. intros y _. field.
@@ -192,7 +192,7 @@ Proof.
 Qed.
 
 (** OMD contracts KL(q, .) by 1 - eta tau for eta <= 4 tau / (1 + 4 tau^2), from any start. *)
-Theorem OMD_linear_rate n eta tau P mu q pi : 0 < tau -> 0 < eta -> pref n P -> policy n mu -> is_nash n tau P mu q ->
+Theorem R3_OMD_linear_rate n eta tau P mu q pi : 0 < tau -> 0 < eta -> pref n P -> policy n mu -> is_nash n tau P mu q ->
   policy n pi -> eta <= 4 * tau / (1 + 4 * tau ^ 2) ->
   KL n q (omd_step n eta tau P mu pi) <= (1 - eta * tau) * KL n q pi.
 Proof.
@@ -205,9 +205,9 @@ Proof.
   assert (Hs : e <= 4 * tau).
   { apply Rmult_le_reg_r with (1 - eta * tau); [lra |]. unfold e.
     replace (eta / (1 - eta * tau) * (1 - eta * tau)) with eta by (field; lra). nra. }
-  pose proof (MMD_linear_rate n e tau P mu q Ht He' HP Hmu N pi Hp Hs) as M.
+  pose proof (R3_MMD_linear_rate n e tau P mu q Ht He' HP Hmu N pi Hp Hs) as M.
   rewrite (kl_same n q _ q (mmd_step n e tau P mu pi));
-    [| intros y _; reflexivity | apply OMD_is_MMD; assumption].
+    [| intros y _; reflexivity | apply R3_OMD_is_MMD; assumption].
   apply (Rmult_le_compat_l (1 - eta * tau)) in M; [| lra].
   replace ((1 - eta * tau) * ((1 + e * tau) * KL n q (mmd_step n e tau P mu pi)))
     with (KL n q (mmd_step n e tau P mu pi)) in M by (unfold e; field; lra). exact M.
@@ -245,7 +245,7 @@ Qed.
 
 (** The average of T iterates of multiplicative weights from the uniform policy is beaten by nobody by more than
     log n / (eta T) + eta / 24. *)
-Theorem SPPO_average_gap n eta P T p : (0 < T)%nat -> 0 < eta -> pref n P -> dist n p ->
+Theorem R3_SPPO_average_gap n eta P T p : (0 < T)%nat -> 0 < eta -> pref n P -> dist n p ->
   beats n P p (average T (mwu_iterate n eta P)) - 1 / 2 <= ln (INR n) / (eta * INR T) + eta / 24.
 Proof.
   intros HT He HP Hp. pose proof (dist_n_pos n p Hp) as Hn. set (x := mwu_iterate n eta P).

@@ -367,6 +367,21 @@ def test_a_classifier_scores_each_answer_as_it_would_alone(family: str) -> None:
     assert order_swap_error(ScoreJudge(score)) == 0.0
 
 
+@pytest.mark.parametrize("family", ["gpt2", "bert"])
+def test_a_long_prompt_is_cut_and_its_answer_is_not(family: str) -> None:
+    score = classifier(family)
+    score.max_length = 8
+    long = "red green " * 20
+    shown = score._encoded([long, "red"], ["blue grey", "blue grey"])
+    for row in shown["input_ids"].tolist():
+        assert "blue grey" in score.tokenizer.decode([token for token in row if token != 0])
+    assert shown["input_ids"].shape[1] == 8
+    assert classifier("gpt2")._fitted("{answer}", "{prompt}") == "{answer} Summary {prompt}"
+    # the canary: the tokenizer's own truncation loses the answer
+    cut = score.tokenizer(f"{long} Summary blue grey", truncation=True, max_length=8)["input_ids"]
+    assert "blue grey" not in score.tokenizer.decode(cut)
+
+
 def test_a_classifier_that_cannot_be_one_is_refused() -> None:
     good = classifier("gpt2")
     with pytest.raises(BadInput, match=r"must contain \{prompt\} and \{answer\}"):
