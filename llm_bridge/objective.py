@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from llm_bridge.policy import Policy, Reference, Tokens
+from llm_bridge.policy import Tokens
 from nashlab.algorithm import AlgorithmSpec, Objective, Pairwise, Pointwise
 from nashlab.algorithms import REGISTRY, get
 from nashlab.game import BadInput
@@ -139,9 +139,3 @@ def surrogate(objective: Objective, log_prob: Tensor, samples: Samples, temperat
         score, _ = objective.weights(left.detach(), right.detach(), p, temperature)
         values = -score * log_prob[samples.left]
     return (weight * values).sum()
-
-
-def log_ratios(policy: Policy, reference: Policy | Reference, prompt: Tokens, completion: Tokens) -> Tensor:
-    """h(y) = log π(y | x) − log μ(y | x), [N], without a gradient."""
-    with torch.no_grad():
-        return policy.log_prob(prompt, completion) - reference.log_prob(prompt, completion)

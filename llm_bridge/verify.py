@@ -120,7 +120,9 @@ def _flat(scalar: Tensor, policy: Policy) -> Tensor:
     )
 
 
-def own_log_prob(policy: Policy, prompt: tuple[int, ...], completion: tuple[int, ...]) -> Tensor:
+def own_log_prob(
+    policy: Policy, prompt: tuple[int, ...], completion: tuple[int, ...], temperature: float = 1.0
+) -> Tensor:
     """log π(y_t | x, y_<t) of each token by the model's own forward pass on this one sequence, [T]."""
     model, words = policy.model, torch.tensor([completion])
     if policy.is_encoder_decoder:
@@ -130,12 +132,18 @@ def own_log_prob(policy: Policy, prompt: tuple[int, ...], completion: tuple[int,
     else:
         ids = torch.cat([torch.tensor([prompt]), words], dim=1)
         logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
-    return logits.log_softmax(dim=-1).gather(1, words[0][:, None]).squeeze(1)
+    return (logits / temperature).log_softmax(dim=-1).gather(1, words[0][:, None]).squeeze(1)
 
 
-def _own_log_policy(play: Play) -> Tensor:
+def _own_log_policy(play: Play, temperature: float = 1.0) -> Tensor:
     """log π of every sequence by :func:`own_log_prob`, with its gradient."""
-    return torch.stack([own_log_prob(play.policy, PROMPT, y).sum() for y in LANGUAGE.sequences])
+    return torch.stack([own_log_prob(play.policy, PROMPT, y, temperature).sum() for y in LANGUAGE.sequences])
+
+
+def _regularised_win(log_pi: Tensor, nu: Tensor, p: Tensor, log_mu: Tensor, tau: float) -> Tensor:
+    """P(π ≻ SG ν) − τ KL(π‖μ)."""
+    pi = log_pi.exp()
+    return pi @ (p @ nu.detach()) - tau * (pi * (log_pi - log_mu)).sum()
 
 
 def _apart(ours: Tensor, theirs: Tensor) -> float:
@@ -161,8 +169,7 @@ def _mixed(log_pi: Tensor, log_mu: Tensor, beta: float) -> Tensor:
 def l1(cases: Cases, twin: bool) -> Iterator[Observation]:
     for name, play in _plays(cases, "L1"):
         log_pi = _own_log_policy(play)
-        pi = log_pi.exp()
-        value = pi @ (play.p @ pi.detach()) - play.tau * (pi * (log_pi - play.log_mu)).sum()
+        value = _regularised_win(log_pi, log_pi.exp(), play.p, play.log_mu, play.tau)
         theory = -(2 if twin else 4) / play.tau * _flat(value, play.policy)
         log_pi = log_pi.detach()
         off = _apart(play.gradient(Pairwise(ipo), log_pi, log_pi), theory)
@@ -218,8 +225,7 @@ def l5(cases: Cases, twin: bool) -> Iterator[Observation]:
             if not twin:  # L5b: the mixture plays online IPO at a higher temperature
                 log_pi = _own_log_policy(play)
                 log_mixture, hot = _mixed(log_pi, play.log_mu, beta), play.tau / (1 - beta)
-                mixture = log_mixture.exp()
-                value = mixture @ (play.p @ nu) - hot * (mixture * (log_mixture - play.log_mu)).sum()
+                value = _regularised_win(log_mixture, nu, play.p, play.log_mu, hot)
                 reading = -4 / hot / (1 - beta) ** 2 * _flat(value, play.policy)
                 off = max(off, _apart(ours, reading))
             yield Observation(off, lambda name=name, beta=beta, off=off: {"model": name, "β": beta, "error": off})
@@ -236,8 +242,8 @@ def l9(cases: Cases, twin: bool) -> Iterator[Observation]:
     for name, play in _plays(cases, "L9"):
         for beta in (0.0, 0.125, 1.0):
             log_pi = _own_log_policy(play)
-            pi, log_m = log_pi.exp(), _mixed(log_pi.detach(), play.log_mu, beta)
-            value = pi @ (play.p @ log_m.exp()) - play.tau * (pi * (log_pi - play.log_mu)).sum()
+            log_m = _mixed(log_pi.detach(), play.log_mu, beta)
+            value = _regularised_win(log_pi, log_m.exp(), play.p, play.log_mu, play.tau)
             theory = -_flat(value, play.policy)
             if twin:
                 ours = _flat(_token_level_loss(play, log_m), play.policy)
@@ -471,28 +477,15 @@ def temperature(cases: Cases, twin: bool) -> Iterator[Observation]:
     for name, play in _plays(cases, "temperature"):
         sharp = 0.7
         prompt, completion = LANGUAGE.prompts(PROMPT), LANGUAGE.completions
-        log_pi = torch.stack([_sharpened(play, y, sharp) for y in LANGUAGE.sequences])
-        pi = log_pi.exp()
+        log_pi = _own_log_policy(play, sharp)
         with torch.no_grad():
             log_mu = LANGUAGE.log_policy(play.reference, PROMPT, temperature=sharp)
-        value = pi @ (play.p @ pi.detach()) - play.tau * (pi * (log_pi - log_mu)).sum()
+        value = _regularised_win(log_pi, log_pi.exp(), play.p, log_mu, play.tau)
         theory = -4 / play.tau * _flat(value, play.policy)
         samples = expected_samples(prompt, completion, log_mu, play.p, log_pi, log_pi)
         scored = play.policy.log_prob(prompt, completion, temperature=1.0 if twin else sharp)
         off = _apart(_flat(surrogate(Pairwise(ipo), scored, samples, play.tau), play.policy), theory)
         yield Observation(off, lambda name=name, off=off: {"model": name, "error": off})
-
-
-def _sharpened(play: Play, completion: tuple[int, ...], temperature: float) -> Tensor:
-    """log π^T of one sequence: every token's logits divided by T."""
-    model, words = play.policy.model, torch.tensor([completion])
-    if play.policy.is_encoder_decoder:
-        fed = torch.cat([torch.tensor([[model.config.decoder_start_token_id]]), words], dim=1)[:, :-1]
-        logits = model(input_ids=torch.tensor([PROMPT]), decoder_input_ids=fed).logits[0]
-    else:
-        ids = torch.cat([torch.tensor([PROMPT]), words], dim=1)
-        logits = model(input_ids=ids, use_cache=False).logits[0, len(PROMPT) - 1 : -1]
-    return (logits / temperature).log_softmax(dim=-1).gather(1, words[0][:, None]).sum()
 
 
 @bridge_claim(
@@ -585,7 +578,7 @@ def closed_pretrained(cases: Cases, twin: bool) -> Iterator[Observation]:
         log_mu = restricted(reference.log_prob(prompt, batch))
     log_pi = restricted(torch.stack([own_log_prob(policy, prompt_ids, row).sum() for row in rows]))
     pi = log_pi.exp()
-    value = pi @ (p @ pi.detach()) - tau * (pi * (log_pi - log_mu)).sum()
+    value = _regularised_win(log_pi, pi, p, log_mu, tau)
     theory = -4 / tau * _flat(value, policy)
     scored = policy.log_prob(prompt, batch)
     if twin:
@@ -619,8 +612,7 @@ def closed(cases: Cases, twin: bool) -> Iterator[Observation]:
             log_mu = restricted(play.reference.log_prob(prompt, batch))
         own = torch.stack([own_log_prob(play.policy, PROMPT, y).sum() for y in candidates])
         log_pi = own - own.exp().sum().log()
-        pi = log_pi.exp()
-        value = pi @ (p @ pi.detach()) - play.tau * (pi * (log_pi - log_mu)).sum()
+        value = _regularised_win(log_pi, log_pi.exp(), p, log_mu, play.tau)
         theory = -4 / play.tau * _flat(value, play.policy)
         scored = play.policy.log_prob(prompt, batch)
         ours = scored if twin else restricted(scored)

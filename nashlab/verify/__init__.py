@@ -92,8 +92,8 @@ def recorded(
     finished: dict[str, Result] = {}
 
     def rows() -> list[Result]:
-        known = [finished[c.id] for c in checks if c.id in finished]
-        return known + [r for r in finished.values() if r not in known]
+        known = [c.id for c in checks if c.id in finished]
+        return [finished[id] for id in (*known, *(id for id in finished if id not in known))]
 
     computed = run(checks, samples=samples, seed=seed, canary=canary, workers=workers)
     for result in itertools.chain(computed, proved):
