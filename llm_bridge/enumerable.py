@@ -86,9 +86,10 @@ def expected_samples(
     """All n² ordered pairs of n responses, each with the probability ν(y) ν'(y') that it is drawn.
 
     p  p(y ≻ y'), [n, n];  log_left, log_right  log ν and log ν' of who draws y and y', [n], used as data.
+    With a leading axis [X] of prompts, whose responses stand in blocks of n, pairs stay within a prompt.
     """
-    n = len(p)
-    rows = torch.arange(n)
-    weight = torch.exp(log_left.detach())[:, None] * torch.exp(log_right.detach())[None, :]
-    left, right = rows.repeat_interleave(n), rows.repeat(n)
+    n = p.shape[-1]
+    weight = torch.exp(log_left.detach())[..., :, None] * torch.exp(log_right.detach())[..., None, :]
+    rows = torch.arange(weight[..., 0].numel(), device=weight.device).view(-1, n)
+    left, right = rows.repeat_interleave(n, dim=1).reshape(-1), rows.repeat(1, n).reshape(-1)
     return Samples(prompt, completion, log_anchor.detach(), left, right, p.reshape(-1), weight.reshape(-1))

@@ -9,8 +9,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +31,7 @@ from transformers import (
 )
 
 from llm_bridge.policy import Policy
+from nashlab.files import appearing
 from nashlab.game import BadInput
 
 __all__ = ["SMOLLM2_SHA256", "LoraOptions", "dequantised", "load_policy", "smollm2"]
@@ -124,7 +123,7 @@ def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, PreTrainedTokeniz
         _check_sha256(path, SMOLLM2_SHA256)
     if not folder.is_dir():
         model, tokenizer = dequantised(path)
-        with _appearing(folder) as part:
+        with appearing(folder) as part:
             model.bfloat16().save_pretrained(part)
             tokenizer.save_pretrained(part)
     model, tokenizer = _from_pretrained(str(folder), None, local=True)
@@ -307,19 +306,6 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm_bridge"
-
-
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A folder to fill that takes its name when the block ends; the first of two writers wins."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield part
-        if not folder.exists():
-            os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _installed_gguf() -> Path:

@@ -143,6 +143,7 @@ class Policy:
     def log_prob(self, prompt: Tokens, completion: Tokens, *, temperature: float = 1.0) -> Tensor:
         """log π(y | x) = Σ_t log π(y_t | x, y_<t), shape [B], differentiable; float32, or float64 for float64 models.
 
+        There may be k completions of each prompt, those of a prompt in a block: prompts [B/k, P] are read once.
         ``temperature`` divides the logits: it must be the one that the completions were sampled at.
         Raises :class:`BadInput` for prompts not padded on the left or completions not padded on the right.
         """
@@ -184,13 +185,41 @@ class Policy:
         """The decoder's states that predict the completion's tokens, shape [B, T, d]."""
         prompt, completion = self._checked(prompt, completion)
         length = completion.ids.shape[1]
+        each = torch.arange(len(prompt.ids), device=self.device).repeat_interleave(
+            len(completion.ids) // max(1, len(prompt.ids))
+        )
         if self.is_encoder_decoder:
-            ids = torch.cat([self._start(prompt), completion.ids], dim=1)[:, :-1]
-            return self._decode(ids, None, encoded=self._encode(prompt))[0][:, :length]
+            encoded = self._encode(prompt)
+            encoded = encoded if len(each) == len(prompt.ids) else encoded.rows(each)
+            ids = torch.cat([self._start(completion), completion.ids], dim=1)[:, :-1]
+            return self._decode(ids, None, encoded=encoded)[0][:, :length]
+        if len(each) > len(prompt.ids):
+            shared = self._states_after_shared(prompt, completion, each)
+            if shared is not None:
+                return shared
+            prompt = prompt.rows(each)
         # what is fed after the prompt may be padding: it is behind every counted token, so no mask is needed there
         ids = torch.cat([prompt.ids, completion.ids], dim=1)[:, :-1]
         mask = torch.cat([prompt.mask, torch.ones_like(completion.mask)], dim=1)[:, :-1]
         return self._decode(ids, mask)[0][:, prompt.ids.shape[1] - 1 :][:, :length]
+
+    def _states_after_shared(self, prompt: Tokens, completion: Tokens, each: Tensor) -> Tensor | None:
+        """The same states of a causal model that reads each prompt once; None where it has no plain cache to share."""
+        checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in self._base.modules())
+        if checkpointed or not self.chunked:
+            return None
+        states, cache = self._decode(prompt.ids, prompt.mask, caching=True)
+        layers = getattr(cache, "layers", [])
+        if not layers or any(type(layer) is not DynamicLayer for layer in layers):
+            return None
+        for layer in layers:
+            layer.keys, layer.values = layer.keys[each], layer.values[each]
+        first = states[:, -1:][each]
+        if completion.ids.shape[1] <= 1:
+            return first[:, : completion.ids.shape[1]]
+        mask = torch.cat([prompt.mask[each], torch.ones_like(completion.mask)], dim=1)[:, :-1]
+        rest, _ = self._decode(completion.ids[:, :-1], mask, cache=cache, caching=True)
+        return torch.cat([first, rest], dim=1)
 
     def _checked(self, prompt: Tokens, completion: Tokens | None = None) -> tuple[Tokens, Tokens]:
         """Both on the device, ids under the mask only; or a :class:`BadInput` that says what is wrong."""
@@ -200,8 +229,12 @@ class Policy:
             if ids.ndim != 2 or ids.shape != mask.shape or mask.dtype != torch.bool:
                 raise BadInput(f"{name} has ids {tuple(ids.shape)} and a {mask.dtype} mask {tuple(mask.shape)}; "
                                "both must be [B, L], the mask boolean")  # fmt: skip
-        if len(prompt.ids) != len(completion.ids):
-            raise BadInput(f"{len(prompt.ids)} prompts and {len(completion.ids)} completions, must be as many")
+        if len(prompt.ids) != len(completion.ids) and (
+            len(prompt.ids) == 0 or len(completion.ids) % len(prompt.ids) or not len(completion.ids)
+        ):
+            raise BadInput(
+                f"{len(prompt.ids)} prompts and {len(completion.ids)} completions, must be as many, or k of each prompt"
+            )
         if prompt.ids.shape[1] == 0 or not _is_left_padded(prompt.mask):
             raise BadInput("prompt: each row must hold a token and be padded on the left (mask False ... True)")
         if not _is_left_padded(completion.mask.flip(1), may_be_empty=True):

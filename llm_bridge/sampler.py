@@ -26,16 +26,20 @@ def sample(
     prompt: Tokens,
     *,
     max_new_tokens: int,
+    completions: int = 1,
     beta: float = 0.0,
     reference: Policy | Reference | None = None,
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
+    uniforms: Tensor | None = None,
     min_new_tokens: int = 0,
     observer: Observer | None = None,
 ) -> Tokens:
-    """Completions [B, T] of the prompts [B, P], T ≤ ``max_new_tokens``, each ended by end-of-sequence or by the limit.
+    """Completions [B, T] of the prompts [X, P], T ≤ ``max_new_tokens``, each ended by end-of-sequence or by the limit.
 
-    Rows that have ended are dropped from batch and caches.  The uniform numbers of a row depend on the generator and
+    B = X · ``completions``: those of a prompt stand together, and the prompt is read once.  ``uniforms`` in [0, 1),
+    [B, max_new_tokens], may take the generator's place: who splits a batch gets the same tokens.  Rows that have ended
+    are dropped from batch and caches.  The uniform numbers of a row depend on the generator and
     the row alone, not on when other rows end.  With ``min_new_tokens`` the end of the sequence is excluded from m for
     so many tokens, which :meth:`Policy.log_prob` knows nothing of.  ``observer`` is shown the rows still decoding and
     the log m that their token is drawn from.
@@ -47,13 +51,18 @@ def sample(
         raise BadInput(
             f"min_new_tokens = {min_new_tokens}, max_new_tokens = {max_new_tokens}, must be 0 ≤ min ≤ max, max ≥ 1"
         )
+    if completions < 1:
+        raise BadInput(f"completions = {completions}, must be at least 1")
     decoder = Decoder(
         policy, prompt, beta=beta, reference=reference, temperature=temperature, min_new_tokens=min_new_tokens
     )
     owner = _policy(policy)
     device = owner.device
-    uniforms = _uniforms(len(prompt.ids), max_new_tokens, generator).to(device)
-    ids = torch.full((len(prompt.ids), max_new_tokens), owner.pad_id, dtype=torch.long, device=device)
+    shape = (len(prompt.ids) * completions, max_new_tokens)
+    uniforms = _uniforms(shape, generator, uniforms).to(device)
+    if completions > 1:
+        decoder.keep(torch.arange(len(prompt.ids), device=device).repeat_interleave(completions))
+    ids = torch.full(shape, owner.pad_id, dtype=torch.long, device=device)
     mask = torch.zeros_like(ids, dtype=torch.bool)
     rows = torch.arange(len(ids), device=device)
     for position in range(max_new_tokens):
@@ -113,7 +122,7 @@ class Decoder:
             stream.push(tokens)
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with the rows of these indices only."""
+        """Go on with the rows of these indices only; an index may come more than once."""
         for _, stream in self._parts:
             stream.keep(rows)
 
@@ -183,6 +192,10 @@ def _policy(model: Policy | Reference) -> Policy:
     return model.policy if isinstance(model, Reference) else model
 
 
-def _uniforms(rows: int, length: int, generator: torch.Generator | None) -> Tensor:
+def _uniforms(shape: tuple[int, int], generator: torch.Generator | None, given: Tensor | None) -> Tensor:
+    if given is not None:
+        if generator is not None or given.shape != shape:
+            raise BadInput(f"uniforms of shape {tuple(given.shape)}, must be {shape}, and no generator beside them")
+        return given
     device = "cpu" if generator is None else generator.device
-    return torch.rand(rows, length, generator=generator, dtype=torch.float64, device=device)
+    return torch.rand(*shape, generator=generator, dtype=torch.float64, device=device)

@@ -1,8 +1,10 @@
-"""Files that appear whole or not at all, and values as JSON has them."""
+"""Files and folders that appear whole or not at all, and values as JSON has them."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -11,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["plain", "replacing"]
+__all__ = ["appearing", "plain", "replacing"]
 
 
 @contextmanager
@@ -23,6 +25,19 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A folder to fill that takes its name when the block ends; the first of two writers wins."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield part
+        if not folder.exists():
+            os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def plain(value: Any) -> Any:

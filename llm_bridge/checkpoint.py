@@ -1,0 +1,83 @@
+"""Checkpoints: a folder with tensors, facts and the checksum of both, which is there whole or not at all.
+
+    step-00000040/    tensors.safetensors    facts.json    sha256.json
+
+A folder gets its name when it is complete, so a process may be killed at any time.  A file that was damaged later does
+not agree with its checksum: the checkpoint is passed over, with a warning, and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nashlab.files import appearing
+
+__all__ = ["Checkpoint", "latest", "save"]
+
+TENSORS, FACTS, SUMS = "tensors.safetensors", "facts.json", "sha256.json"
+KEPT = 2
+
+
+class Checkpoint(NamedTuple):
+    """What was saved: the number of steps done, tensors by name, and whatever else JSON can hold."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint under ``folder`` and remove all but the last two; returns its own folder."""
+    from safetensors.torch import save_file
+
+    place = folder / f"step-{checkpoint.step:08d}"
+    shutil.rmtree(place, ignore_errors=True)  # one that was damaged, or another end of the same step
+    with appearing(place) as part:
+        save_file({name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}, part / TENSORS)
+        facts = json.dumps({"step": checkpoint.step, **checkpoint.facts}, indent=1)
+        (part / FACTS).write_text(facts, encoding="utf-8")
+        (part / SUMS).write_text(json.dumps({name: _sha256(part / name) for name in (TENSORS, FACTS)}))
+    for old in _places(folder)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def latest(folder: Path, device: torch.device | str = "cpu") -> Checkpoint | None:
+    """The last undamaged checkpoint under ``folder``, or None; damaged ones are named in a warning."""
+    from safetensors.torch import load_file
+
+    for place in _places(folder):
+        if (reason := _damage(place)) is not None:
+            warnings.warn(f"{place}: {reason}; the checkpoint before it is used", RuntimeWarning, stacklevel=2)
+            continue
+        facts = json.loads((place / FACTS).read_text(encoding="utf-8"))
+        return Checkpoint(facts.pop("step"), load_file(place / TENSORS, device=str(device)), facts)
+    return None
+
+
+def _places(folder: Path) -> list[Path]:
+    """Checkpoints, the last first."""
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _damage(place: Path) -> str | None:
+    """What is wrong with a checkpoint, or None."""
+    try:
+        sums = json.loads((place / SUMS).read_text(encoding="utf-8"))
+        wrong = [name for name in (TENSORS, FACTS) if _sha256(place / name) != sums[name]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"is incomplete ({error})"
+    return f"{wrong[0]} does not agree with its checksum" if wrong else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,64 @@
+"""A game over an enumerable language, for the trainer's tests: sampled, closed, and as a script that may be killed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from llm_bridge.judges import OneOrder
+from llm_bridge.objective import bridged
+from llm_bridge.policy import Policy
+from llm_bridge.rollout import Closed, Generated, Prompts
+from llm_bridge.trainer import Settings, train
+from llm_bridge.verify import LANGUAGE, PROMPT, tiny
+from nashlab.gallery import random_game
+
+__all__ = ["GAME", "SETTINGS", "closed", "generated", "weights"]
+
+GAME = random_game("uniform", len(LANGUAGE), np.random.default_rng(0))
+NAMES = {" ".join(str(i) for i in ids if i): k for k, ids in enumerate(LANGUAGE.sequences)}
+PROMPTS = Prompts(["a", "b", "c"], [list(PROMPT), [1, 1, 2], [1]])
+SETTINGS = {"steps": 6, "batch": 4, "tau": 0.3, "learning_rate": 0.02, "checkpoint_every": 2, "refresh": 2}
+
+
+def generated(completions: int = 4, labels: str = "soft") -> Generated:
+    """Three prompts, one game."""
+    judge = OneOrder(lambda x, y, z: [GAME.preferences[NAMES[a], NAMES[b]] for a, b in zip(y, z, strict=True)])
+    return Generated(PROMPTS, judge, completions=completions, max_new_tokens=3, labels=labels)
+
+
+def closed() -> Closed:
+    """All sequences of the language as candidates of one prompt."""
+    one = Prompts(PROMPTS.texts[:1], PROMPTS.rows[:1])
+    return Closed(one, [[list(ids) for ids in LANGUAGE.sequences]], GAME.margins[None])
+
+
+def weights(policy: Policy) -> list[np.ndarray]:
+    """The trained weights."""
+    return [p.detach().numpy().copy() for p in policy.model.parameters() if p.requires_grad]
+
+
+def run(method: str, folder: Path, out: Path, processes: int) -> None:
+    """Train and write the weights; in several processes, the first one writes."""
+    import torch.distributed
+
+    policy = tiny("gpt2", lora=method == "ipo-md", seed=1)
+    train(policy, bridged(method), generated(), Settings(**SETTINGS), folder=folder)
+    found = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    if found != processes:
+        raise RuntimeError(f"{found} processes take part, must be {processes}")
+    if processes == 1 or torch.distributed.get_rank() == 0:
+        np.savez(out.with_suffix(".part.npz"), *weights(policy))
+        out.with_suffix(".part.npz").replace(out)
+
+
+if __name__ == "__main__":
+    import torch
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    run(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(os.environ.get("WORLD_SIZE", "1")))

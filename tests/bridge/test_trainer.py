@@ -1,0 +1,284 @@
+"""The trainer: its step against the theory's own, sharing out and cutting up, kills, damage, and what diverges."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from arena import GAME, SETTINGS, closed, generated, weights
+
+from llm_bridge import checkpoint
+from llm_bridge.objective import BRIDGED, bridged
+from llm_bridge.rollout import Closed, Players, Weights
+from llm_bridge.trainer import Diverged, Settings, Trainer, rate, train
+from llm_bridge.verify import LANGUAGE, PROMPT, own_log_prob, tiny
+from nashlab.equilibrium import regularised_nash
+from nashlab.game import BadInput
+
+SCRIPT = Path(__file__).with_name("arena.py")
+
+
+def trained(method: str = "online-ipo", source: object = None, folder: Path | None = None, **changes: object):
+    policy = tiny("gpt2", seed=1)
+    records = train(policy, bridged(method), source or generated(), Settings(**(SETTINGS | changes)), folder=folder)
+    return weights(policy), records
+
+
+def largest(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
+    return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["step", "canary: ascent and descent swapped"])
+def test_a_step_of_sgd_is_the_gradient_of_the_regularised_win_rate(sign: int) -> None:
+    """θ moves by lr ∇[P(π ≻ SG π) − τ KL(π‖μ)]: the units of preference, whatever factor the loss carries (L1)."""
+    policy, tau, lr = tiny("gpt2", seed=1), 0.3, 0.05
+    before = [p.detach().clone() for p in policy.model.parameters()]
+    log_pi = torch.stack([own_log_prob(policy, PROMPT, y).sum() for y in LANGUAGE.sequences])
+    pi, p = log_pi.exp(), torch.tensor(GAME.preferences)
+    value = pi @ (p @ pi.detach()) - tau * (pi * (log_pi - log_pi.detach())).sum()
+    theory = torch.autograd.grad(sign * value, list(policy.model.parameters()), allow_unused=True)
+    settings = Settings(steps=1, batch=1, tau=tau, learning_rate=lr, optimiser="sgd", max_grad_norm=float("inf"))
+    train(policy, bridged("online-ipo"), closed(), settings)
+    off = 0.0
+    for old, new, gradient in zip(before, policy.model.parameters(), theory, strict=True):
+        expected = torch.zeros_like(old) if gradient is None else lr * gradient
+        off = max(off, float((new.detach() - old - expected).abs().max()))
+    assert (off < 1e-12) == (sign == 1), off  # float64 sums over 225 pairs, steps below .1
+
+
+@pytest.mark.parametrize("method", sorted(BRIDGED))
+def test_every_method_trains_on_samples_and_on_closed_sets(method: str) -> None:
+    for source in (generated(), closed()):
+        _, records = trained(method, source, steps=3)
+        assert [r["step"] for r in records] == [1, 2, 3]
+        assert all(np.isfinite(v) for r in records for v in r.values())
+
+
+def test_regularised_methods_reach_their_equilibrium_on_a_closed_set() -> None:
+    """Three hundred steps from π = μ; the others of the paper stay away from it (L2, N12)."""
+    source = closed()
+    for method, settles in (("online-ipo", True), ("nash-md-pg", True), ("egpo", True), ("online-dpo", False)):
+        policy = tiny("gpt2", seed=1)
+        train(policy, bridged(method), source, Settings(steps=300, batch=1, tau=0.3, learning_rate=0.01, beta=0.05))
+        reference = source.log_policies(tiny("gpt2", seed=1))
+        target = regularised_nash(source.game(reference), 0.3).policy
+        distance = float(np.abs(np.exp(source.log_policies(policy)) - target).sum())
+        assert (distance < 0.03) == settles, (method, distance)
+
+
+def test_micro_batches_change_nothing() -> None:
+    whole, _ = trained()
+    for size in (1, 3):
+        assert largest(trained(micro_batch=size)[0], whole) < 1e-9  # Adam divides small gradients' rounding
+    assert largest(trained(seed=1)[0], whole) > 1e-4  # canary: other samples are seen
+
+
+def test_labels_hard_have_the_mean_of_soft_ones() -> None:
+    """Over many steps of size zero-ish the mean loss agrees within four standard errors."""
+    soft = [r["preference"] for r in trained(steps=40, batch=32, learning_rate=1e-12)[1]]
+    assert 0.45 < np.mean(soft) < 0.7
+    hard, soft_weights = trained("nash-md-pg", generated(labels="hard"))[0], trained("nash-md-pg")[0]
+    assert largest(hard, soft_weights) > 1e-6
+
+
+def test_extrapolation_puts_weights_and_optimiser_back_bit_for_bit() -> None:
+    trainer = Trainer(tiny("gpt2", seed=1), bridged("egpo"), generated(), Settings(**SETTINGS))
+    trainer._one_step()
+    before, state = weights(trainer.players.policy), json.dumps(_plain(trainer.optimiser.state_dict()))
+    ahead = trainer._ahead()
+    assert largest(weights(trainer.players.policy), before) == 0
+    assert json.dumps(_plain(trainer.optimiser.state_dict())) == state
+    assert max(float((a - torch.tensor(b)).abs().max()) for a, b in zip(ahead.values, before, strict=True)) > 1e-5
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def test_the_divergence_is_unbiased() -> None:
+    """The mean of the recorded KL over steps of no size is the exact one, within four standard errors."""
+    policy, source = tiny("gpt2", seed=1), generated()
+    reference = policy.reference()
+    with torch.no_grad():
+        for p in policy.model.parameters():
+            p.add_(0.2 * torch.randn(p.shape, generator=torch.Generator().manual_seed(3), dtype=p.dtype))
+    one = Closed(closed().prompts, closed().candidates, closed().margins)
+    exact = one.measure(Players(policy, reference, reference), 0.3)["exact_kl"]
+    only = type(source)(one.prompts, source.judge, completions=4, max_new_tokens=3)
+    settings = Settings(**(SETTINGS | {"steps": 60, "batch": 16, "learning_rate": 1e-14}))
+    found = [r["kl"] for r in train(policy, bridged("online-ipo"), only, settings, reference=reference)]
+    error = np.std(found) / len(found) ** 0.5
+    assert abs(np.mean(found) - exact) < 4 * error < exact, (np.mean(found), exact, error)
+
+
+# -- kills and damage ------------------------------------------------------------------------------------------------
+
+
+def start(method: str, folder: Path, out: Path) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, str(SCRIPT), method, str(folder), str(out)], env=environment)
+
+
+@pytest.mark.parametrize(("method", "killed_at"), [("egpo", 3), ("omd", 3), ("nash-ema-pg", 2), ("ipo-md", 5)])
+def test_killed_and_resumed_it_ends_with_the_same_weights(tmp_path: Path, method: str, killed_at: int) -> None:
+    whole, again = tmp_path / "whole.npz", tmp_path / "again.npz"
+    assert start(method, tmp_path / "a", whole).wait(120) == 0
+    first = start(method, tmp_path / "b", again)
+    log, until = tmp_path / "b" / "metrics.jsonl", time.monotonic() + 120
+    while not log.exists() or log.read_text().count("\n") < killed_at:
+        assert first.poll() is None or again.exists()
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    again.unlink(missing_ok=True)
+    assert start(method, tmp_path / "b", again).wait(120) == 0
+    ours, theirs = (list(np.load(path).values()) for path in (whole, again))
+    assert largest(ours, theirs) == 0
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_resuming_without_the_optimiser_s_state_is_seen(tmp_path: Path) -> None:
+    """The canary of the test above."""
+    whole, _ = trained("egpo", folder=tmp_path / "a")
+    policy = tiny("gpt2", seed=1)
+    trainer = Trainer(policy, bridged("egpo"), generated(), Settings(**SETTINGS), folder=tmp_path / "b")
+    for _ in range(4):
+        trainer._one_step()
+    kept = Weights(policy)
+    fresh = Trainer(policy, bridged("egpo"), generated(), Settings(**SETTINGS), reference=trainer.players.reference)
+    kept.restore()
+    fresh.step = 4
+    fresh.go()
+    assert largest(weights(policy), whole) > 1e-6
+
+
+@pytest.mark.filterwarnings("default::RuntimeWarning")
+def test_a_damaged_last_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    whole, _ = trained(folder=tmp_path)
+    places = sorted((tmp_path / "checkpoints").iterdir())
+    assert [p.name for p in places] == ["step-00000004", "step-00000006"]  # the last two
+    content = bytearray((places[-1] / "tensors.safetensors").read_bytes())
+    content[-5] ^= 1
+    (places[-1] / "tensors.safetensors").write_bytes(content)
+    with pytest.warns(RuntimeWarning, match="does not agree with its checksum"):
+        assert checkpoint.latest(tmp_path / "checkpoints").step == 4
+    with pytest.warns(RuntimeWarning, match="the checkpoint before it is used"):
+        again, records = trained(folder=tmp_path)
+    assert largest(again, whole) == 0
+    assert [r["step"] for r in records] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
+    trained(folder=tmp_path, steps=2)
+    with pytest.raises(BadInput, match="belongs to a run of another method"):
+        trained("ipo-md", folder=tmp_path, steps=2)
+
+
+def test_what_is_no_longer_a_number_stops_the_run_and_the_state_before_it_is_kept(tmp_path: Path) -> None:
+    policy = tiny("gpt2", seed=1)
+    trainer = Trainer(policy, bridged("online-ipo"), generated(), Settings(**SETTINGS), folder=tmp_path)
+    calls = 0
+    honest = trainer.source.log_prob
+
+    def poisoned(*arguments: object) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        value = honest(*arguments)
+        return value * (1 + 1e-30 * value.sum().exp().pow(1e9)) if calls < 4 else _with_nan_gradient(value)
+
+    object.__setattr__(trainer.source, "log_prob", poisoned)
+    with pytest.raises(Diverged, match=r"step 4: the loss is .* must be finite; lower learning_rate = 0.02"):
+        trainer.go()
+    kept = checkpoint.latest(tmp_path / "checkpoints")
+    assert kept is not None
+    assert kept.step == 3
+    assert all(bool(torch.isfinite(t).all()) for t in kept.tensors.values())
+
+
+def _with_nan_gradient(value: torch.Tensor) -> torch.Tensor:
+    """The same numbers, whose derivative is 0 · inf."""
+    return value + torch.sqrt(value - value.detach())
+
+
+def test_an_interrupt_waits_for_the_step_and_saves(tmp_path: Path) -> None:
+    policy = tiny("gpt2", seed=1)
+    trainer = Trainer(policy, bridged("online-ipo"), generated(), Settings(**SETTINGS), folder=tmp_path)
+
+    def press(record: dict[str, object]) -> None:
+        if record["step"] == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.go(press)
+    kept = checkpoint.latest(tmp_path / "checkpoints")
+    assert kept is not None
+    assert kept.step == 3
+    again, _ = trained(folder=tmp_path)
+    assert largest(again, trained()[0]) == 0
+
+
+def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
+    """Data parallel by gloo: float64 sums in another order, carried through six steps of Adam."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = os.environ | {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+                           "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}  # fmt: skip
+    out = tmp_path / "two.npz"
+    command = [sys.executable, str(SCRIPT), "online-ipo", str(tmp_path / "two"), str(out)]
+    both = [subprocess.Popen(command, env=common | {"RANK": str(r), "LOCAL_RANK": str(r)}) for r in range(2)]
+    assert [process.wait(180) for process in both] == [0, 0]
+    one, _ = trained()
+    assert largest(list(np.load(out).values()), one) < 1e-9
+    assert largest(trained(batch=2)[0], one) > 1e-4  # canary: half the batch is another run
+
+
+# -- numbers that are refused ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"optimiser": "adam"}, "optimiser = 'adam', must be one of sgd, adamw, adafactor; did you mean 'adamw'"),
+        ({"schedule": "linaer"}, "did you mean 'linear'"),
+        ({"steps": 0}, "steps = 0, must be an integer of at least 1"),
+        ({"beta": 1.5}, "beta = 1.5, must be between 0 and 1"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+    ],
+)
+def test_settings_are_refused_by_name(change: dict[str, object], words: str) -> None:
+    with pytest.raises(BadInput, match=words.replace(".", r"\.")):
+        Settings(**(SETTINGS | change))
+
+
+def test_schedules_start_at_one_and_linear_ends_at_zero() -> None:
+    settings = Settings(steps=10, warmup=2, learning_rate=1.0)
+    assert [rate(settings, t) for t in (0, 1, 2, 6, 9)] == [0.5, 1.0, 1.0, 0.5, 0.125]
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw", "adafactor"])
+def test_every_optimiser_resumes_to_the_same_bits(tmp_path: Path, optimiser: str) -> None:
+    whole, _ = trained(optimiser=optimiser, beta1=0.5)
+    policy = tiny("gpt2", seed=1)
+    settings = Settings(**(SETTINGS | {"optimiser": optimiser, "beta1": 0.5}))
+    trainer = Trainer(policy, bridged("online-ipo"), generated(), settings, folder=tmp_path)
+    for _ in range(3):
+        trainer._one_step()
+    trainer.save()
+    again, _ = trained(optimiser=optimiser, beta1=0.5, folder=tmp_path)
+    assert largest(again, whole) == 0
