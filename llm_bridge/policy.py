@@ -114,7 +114,9 @@ class Policy:
         self.is_encoder_decoder = bool(getattr(self._base.config, "is_encoder_decoder", False))
         self.eos_id = _token_id("eos", eos_id, tokenizer, self._base, otherwise=None)
         self.pad_id = _token_id("pad", pad_id, tokenizer, self._base, otherwise=self.eos_id)
-        self._takes_positions = "position_ids" in inspect.signature(self._base.base_model.forward).parameters
+        parameters = inspect.signature(self._base.base_model.forward).parameters
+        self._takes_positions = "position_ids" in parameters
+        self._cache_name = "cache" if "cache" in parameters else "past_key_values"  # renamed in transformers 5.24
         self.chunked = True
         self.chunked = self._reproduces_own_logits()
         if not self.chunked:
@@ -277,7 +279,7 @@ class Policy:
         caching: bool = False,
     ) -> tuple[Tensor, Any]:
         """States that :meth:`_to_logits` turns into logits, shape [B, len(ids), .], and the cache."""
-        inputs: dict[str, Any] = {"past_key_values": cache, "use_cache": caching}
+        inputs: dict[str, Any] = {self._cache_name: cache, "use_cache": caching}
         if encoded is not None:
             inputs |= self._after_encoder(ids, encoded)
         else:
@@ -288,7 +290,7 @@ class Policy:
                 inputs["position_ids"] = (mask.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         output = self._decoder(**inputs)
         states = output.last_hidden_state if self.chunked else output.logits
-        return states, output.past_key_values if caching else None
+        return states, getattr(output, self._cache_name) if caching else None
 
     def _after_encoder(self, ids: Tensor, encoded: Tokens) -> dict[str, Any]:
         """What the decoder is told about the prompt: the whole model, used as decoder, has other names for it."""
