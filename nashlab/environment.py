@@ -16,7 +16,7 @@ from nashlab.algorithm import AlgorithmSpec, Objective, Setting
 from nashlab.arrays import Array, array_namespace, log_ratio, matvec
 from nashlab.game import BadInput, suggestion
 
-__all__ = ["BanditEnvironment", "ExactEnvironment", "Feedback", "estimate", "rater_labels"]
+__all__ = ["BanditEnvironment", "ExactEnvironment", "Feedback", "Moments", "estimate", "moments", "rater_labels"]
 
 
 Labels = Literal["hard", "soft", "rater"]
@@ -114,6 +114,44 @@ def estimate(objective: Objective, log_policy: Array, setting: Setting, left: Ar
         if c is not None
     )
     return (scored - xp.exp(log_policy) * xp.sum(scored)) / left.shape[0]
+
+
+class Moments(NamedTuple):
+    """Of a random vector: its mean, [..., n], and its total variance E|X|² − |E X|², [...]."""
+
+    mean: Array
+    variance: Array
+
+
+def moments(
+    objective: Objective, margins: Array, log_policy: Array, log_left: Array, log_right: Array, setting: Setting
+) -> Moments:
+    """Mean and variance of :func:`estimate` from one pair with soft labels, by enumeration of all n² pairs (L10).
+
+    margins  A, [..., n, n], of any number of games side by side;  the log-policies  [..., n].
+
+    >>> import numpy as np
+    >>> from nashlab.algorithm import Pairwise
+    >>> from nashlab.losses import ipo
+    >>> even = np.log([0.5, 0.5])
+    >>> setting, sure = Setting(even, even, 1.0, 0.1, 0.0), np.array([[0.0, 0.5], [-0.5, 0.0]])
+    >>> found = moments(Pairwise(ipo), sure, even, even, even, setting)
+    >>> found.mean.tolist(), float(found.variance)  # two draws of four show a pair, whose estimate is (1, -1)
+    ([0.5, -0.5], 0.5)
+    """
+    xp = array_namespace(log_policy)
+    policy, h = xp.exp(log_policy), log_ratio(log_policy, setting.log_reference)
+    c_left, c_right = objective.weights(h[..., :, None], h[..., None, :], 0.5 + margins, setting.temperature)
+    c_right = xp.zeros_like(c_left) if c_right is None else c_right
+    mass = xp.exp(log_left)[..., :, None] * xp.exp(log_right)[..., None, :]
+    # s(y) = e_y − π:  s(i)·s(j) = δ_ij − π_i − π_j + |π|²
+    inner = xp.eye(log_policy.shape[-1]) - policy[..., :, None] - policy[..., None, :]
+    inner = inner + xp.sum(policy**2, axis=-1)[..., None, None]
+    own = 1.0 - 2.0 * policy + xp.sum(policy**2, axis=-1, keepdims=True)  # its diagonal, |s(y)|²
+    length = c_left**2 * own[..., :, None] + c_right**2 * own[..., None, :] + 2.0 * c_left * c_right * inner
+    scored = xp.sum(mass * c_left, axis=-1) + xp.sum(mass * c_right, axis=-2)
+    mean = scored - policy * xp.sum(scored, axis=-1, keepdims=True)
+    return Moments(mean, xp.sum(mass * length, axis=(-2, -1)) - xp.sum(mean**2, axis=-1))
 
 
 def _sample(key: Any, log_policy: Array, count: int) -> Array:

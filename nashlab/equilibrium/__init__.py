@@ -4,11 +4,22 @@ regularised_nash   π ∝ μ exp(Aπ/τ)                            E1, E4
 maximal_lottery    max_π min_y (πᵀA)_y, exactly if wanted      E6, E6b
 lottery_batch      thousands of small games at a time          E6
 sensitivity        dπ*/dτ, dπ*/dP, dπ*/dμ                      E4, N16
+resampled, equilibrium_covariance    when P is estimated        N16
 """
 
 from nashlab.equilibrium.batch import lottery_batch
 from nashlab.equilibrium.lottery import maximal_lottery
 from nashlab.equilibrium.regularised import METHODS, regularised_nash
 from nashlab.equilibrium.sensitivity import Sensitivity, sensitivity
+from nashlab.equilibrium.uncertainty import equilibrium_covariance, resampled
 
-__all__ = ["METHODS", "Sensitivity", "lottery_batch", "maximal_lottery", "regularised_nash", "sensitivity"]
+__all__ = [
+    "METHODS",
+    "Sensitivity",
+    "equilibrium_covariance",
+    "lottery_batch",
+    "maximal_lottery",
+    "regularised_nash",
+    "resampled",
+    "sensitivity",
+]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import io
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nashlab.algorithms import REGISTRY, get
 from nashlab.files import replacing
 from nashlab.game import BadInput
 
@@ -42,7 +47,107 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
 }
 SUFFIXES = (".png", ".svg", ".pdf")
+NOTEBOOK_DPI = 130  # of a figure inside a notebook: sharp at page width, about 50 kB
+STAR: dict[str, Any] = {"marker": "*", "ms": 11, "mec": "white", "mew": 0.6, "ls": "none", "zorder": 6}
 FLOOR = 1e-17  # where a log axis ends: below, a float64 history is rounding
+
+SOLID: Any = "-"
+DASHED: Any = (0, (5, 2))
+DOTTED: Any = (0, (1.2, 1.6))
+DASH_DOT: Any = (0, (6, 2, 1.2, 2))
+LONG_DASH: Any = (0, (10, 3))
+
+METHODS: dict[str, tuple[int, Any]] = {
+    "online-ipo": (0, SOLID),
+    "self-play-pg": (0, DOTTED),
+    "online-ipo-entropic": (0, DASH_DOT),
+    "offline-ipo": (0, DASHED),
+    "ipo-md": (1, SOLID),
+    "ipo-md-entropic": (1, DASH_DOT),
+    "ipo-md-behaviour": (1, DOTTED),
+    "online-dpo": (2, SOLID),
+    "offline-dpo": (2, DASHED),
+    "online-gpo": (2, DOTTED),
+    "nash-md-pg": (3, SOLID),
+    "nash-md": (3, DASH_DOT),
+    "nash-md-debiased": (3, LONG_DASH),
+    "nash-ema-pg": (3, DOTTED),
+    "best-response": (3, DASHED),
+    "online-slic": (4, SOLID),
+    "offline-slic": (4, DASHED),
+    "rlhf-pg": (5, SOLID),
+    "fictitious-play": (5, DASHED),
+    "regret-matching-plus": (5, DOTTED),
+    "predictive-regret-matching-plus": (5, DASH_DOT),
+    "omd": (6, SOLID),
+    "mmd": (6, DASHED),
+    "comal": (6, DASH_DOT),
+    "egpo": (7, SOLID),
+    "omwu": (7, DASHED),
+    "sppo": (7, DOTTED),
+    "spo": (7, DASH_DOT),
+}
+"""name -> (index in PALETTE, line style): a colour is a family, dashes are offline forms, dash-dots mirror steps."""
+
+
+def method_style(name: str) -> dict[str, Any]:
+    """The colour and line style of a method (name or alias, any optimiser suffix ignored), the same in every figure.
+
+    >>> method_style("online-ipo+adam:0") == method_style("online-ipo")
+    True
+    >>> method_style("offline-ipo")["color"] == method_style("online-ipo")["color"]
+    True
+    >>> len({str(method_style(name)) for name in REGISTRY}) == len(REGISTRY)
+    True
+    """
+    colour, dashes = _look(get(name.partition("+")[0]).name)
+    return {"color": PALETTE[colour], "linestyle": dashes}
+
+
+def _look(name: str) -> tuple[int, Any]:
+    """What METHODS says, or for an algorithm that it does not know yet the next free combination."""
+    if name in METHODS:
+        return METHODS[name]
+    dashes = (SOLID, DASHED, DOTTED, DASH_DOT, LONG_DASH)
+    free = [(k, line) for line in dashes for k in range(len(PALETTE)) if (k, line) not in METHODS.values()]
+    return free[[other for other in REGISTRY if other not in METHODS].index(name) % len(free)]
+
+
+def line_styles(names: Sequence[str]) -> list[dict[str, Any]]:
+    """A style for each line of one figure: :func:`method_style`, and shades of it where one method is drawn twice or
+    three times; more of them, and what the registry does not know, take free colours of the palette in turn."""
+    known = {alias for spec in REGISTRY.values() for alias in (spec.name, *spec.aliases)}
+    plain = [name.partition("+")[0] for name in names]
+    plain = [get(name).name if name in known else "" for name in plain]
+    count = Counter(plain)
+    taken = {_look(name)[0] for name in count if name and count[name] <= len(SHADES)}
+    free = [colour for k, colour in enumerate(PALETTE) if k not in taken] or list(PALETTE)
+    seen, strangers = Counter[str](), 0
+    styles: list[dict[str, Any]] = []
+    for name in plain:
+        if name and count[name] <= len(SHADES):
+            style = method_style(name)
+            shades = SHADES[count[name]]
+            styles.append({**style, "color": shade(style["color"], shades[seen[name]])})
+            seen[name] += 1
+        else:
+            styles.append({"color": free[strangers % len(free)], "linestyle": SOLID})
+            strangers += 1
+    return styles
+
+
+SHADES: dict[int, tuple[float, ...]] = {1: (0.0,), 2: (-0.25, 0.4), 3: (-0.45, 0.0, 0.5)}
+
+
+def shade(colour: str, by: float) -> str:
+    """A colour mixed with white (by > 0) or black (by < 0), as #RRGGBB.
+
+    >>> shade("#0080FF", 0.5)
+    '#80c0ff'
+    """
+    end = 255.0 if by > 0 else 0.0
+    parts = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return "#" + "".join(f"{round(x + abs(by) * (end - x)):02x}" for x in parts)
 
 
 def check_figure_path(path: Path) -> None:
@@ -62,11 +167,47 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(part, format=path.suffix[1:].lower(), bbox_inches="tight", metadata=metadata)
 
 
+@functools.cache
+def _shown_figure() -> type[Figure]:
+    """A Figure that a notebook shows as it is, without pyplot; matplotlib is imported when the first one is made."""
+    from matplotlib.figure import Figure as Plain
+
+    class Shown(Plain):
+        def _repr_png_(self) -> bytes:
+            from PIL import Image
+
+            whole, small = io.BytesIO(), io.BytesIO()
+            self.savefig(whole, format="png", dpi=NOTEBOOK_DPI, bbox_inches="tight")
+            # a notebook is kept under version control: flat colours need no more than 256, and a third of the bytes
+            Image.open(whole).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+            return small.getvalue()
+
+    return Shown
+
+
 def new_figure(width: float, height: float) -> Figure:
     """A figure of this size in inches, laid out so that nothing overlaps; inside :func:`styled`."""
-    from matplotlib.figure import Figure as NewFigure
+    return _shown_figure()(figsize=(width, height), layout="constrained")
 
-    return NewFigure(figsize=(width, height), layout="constrained")
+
+def ternary(figure: Figure, place: tuple[int, int, int], labels: Sequence[str], *, ticks: bool = True) -> Any:
+    """Ternary axes at (rows, columns, index), the corners named by three labels; inside :func:`styled`."""
+    import mpltern  # noqa: F401 - registers the projection
+
+    axes: Any = figure.add_subplot(*place, projection="ternary")
+    axes.set_tlabel(labels[0])
+    axes.set_llabel(labels[1])
+    axes.set_rlabel(labels[2])
+    for axis in (axes.taxis, axes.laxis, axes.raxis):
+        axis.set_label_rotation_mode("horizontal")
+        if not ticks:
+            axis.set_ticks([])
+    if ticks:
+        axes.tick_params(labelsize=6, colors=MUTED)
+        axes.grid(color=GRID, lw=0.5)
+    else:
+        axes.grid(visible=False)
+    return axes
 
 
 def styled() -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nashlab.plots.style import FLOOR, PALETTE, Array, new_figure, styled
+from nashlab.plots.style import FLOOR, Array, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,12 +26,11 @@ def sweep_bands(table: Path) -> Figure:
         figure = new_figure(4.2 * len(temperatures), 3.6)
         panels = figure.subplots(1, len(temperatures), sharey=True, squeeze=False)[0]
         for axes, tau in zip(panels, temperatures, strict=True):
-            for k, name in enumerate(names):
+            for name, style in zip(names, line_styles(names), strict=True):
                 rows = (columns["algorithm"] == name) & (columns["temperature"] == tau)
                 moments, mean, factor = _best_band({key: values[rows] for key, values in columns.items()})
-                colour = PALETTE[k % len(PALETTE)]
-                axes.plot(moments, mean, color=colour, lw=1.4, label=name)
-                axes.fill_between(moments, mean / factor, mean * factor, color=colour, alpha=0.2, lw=0)
+                axes.plot(moments, mean, lw=1.4, label=name, **style)
+                axes.fill_between(moments, mean / factor, mean * factor, color=style["color"], alpha=0.2, lw=0)
             axes.set_yscale("log")
             axes.set_xlabel("steps")
             axes.set_title(f"τ = {tau:g}")
@@ -51,7 +50,7 @@ def sweep_families(table: Path) -> Figure:
     with styled():
         figure = new_figure(max(4.6, 1.1 * len(families) + 2.0), 3.8)
         axes = figure.subplots()
-        for k, name in enumerate(names):
+        for k, (name, style) in enumerate(zip(names, line_styles(names), strict=True)):
             ends = []
             for family in families:
                 rows = (columns["algorithm"] == name) & (columns["temperature"] == tau) & (columns["family"] == family)
@@ -60,7 +59,7 @@ def sweep_families(table: Path) -> Figure:
             mean, factor = np.array(ends).T
             place = np.arange(len(families)) + 0.06 * (k - (len(names) - 1) / 2)
             error = np.abs(np.stack([mean / factor, mean * factor]) - mean)
-            axes.errorbar(place, mean, error, color=PALETTE[k % len(PALETTE)], marker="o", ms=4, lw=1.2, label=name)
+            axes.errorbar(place, mean, error, marker="o", ms=4, lw=1.2, label=name, **style)
         axes.set_xticks(range(len(families)), families)
         axes.set_yscale("log")
         axes.set_ylabel("exploitability at the end")
