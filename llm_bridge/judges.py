@@ -339,6 +339,7 @@ class LikelihoodScore:
 
     policy      anything with ``log_prob(prompt: Tokens, completion: Tokens) -> [B]``, ``tokenizer``, ``eos_id`` and
                 ``pad_id`` (:class:`llm_bridge.policy.Policy`), preferably of another family than the judged policies.
+                Where it is an encoder-decoder, contexts feed the encoder, closed by the end of sequence.
     max_length  tokens of a text at most, cut at its end (never the instruction around it).
     """
 
@@ -353,8 +354,10 @@ class LikelihoodScore:
         from llm_bridge.policy import pad_left, pad_right
 
         values = []
+        closing = [self.policy.eos_id] if getattr(self.policy, "is_encoder_decoder", False) else []
         for batch in _batches(list(zip(contexts, texts, strict=True)), self.batch_size):
-            before = [[i for part in context for i in self._ids(part)] or [self.policy.eos_id] for context, _ in batch]
+            opened = [[i for part in context for i in self._ids(part)] for context, _ in batch]
+            before = [[*ids, *closing] or [self.policy.eos_id] for ids in opened]
             after = [[*self._ids(text), self.policy.eos_id] for _, text in batch]
             with torch.inference_mode():
                 summed = self.policy.log_prob(
@@ -487,7 +490,9 @@ def judged(judge: Judge, prompts: Texts, left: Texts, right: Texts) -> list[Comp
     return [Comparison(*row) for row in zip(prompts, left, right, p, strict=True)]
 
 
-def annotated(judge: Judge, prompts: Texts, left: Texts, right: Texts, rng: np.random.Generator) -> list[Comparison]:
-    """Comparisons with hard labels, each one Bernoulli draw from the judge's probability."""
-    wins = rng.random(len(prompts)) < judge(prompts, left, right)
-    return [Comparison(*row) for row in zip(prompts, left, right, wins.astype(float).tolist(), strict=True)]
+def annotated(
+    judge: Judge, prompts: Texts, left: Texts, right: Texts, rng: np.random.Generator, *, raters: int = 1
+) -> list[Comparison]:
+    """Comparisons by raters drawn at random: a label is the share of ``raters`` draws from the probability."""
+    wins = rng.binomial(raters, judge(prompts, left, right)) / raters
+    return [Comparison(*row) for row in zip(prompts, left, right, wins.tolist(), strict=True)]

