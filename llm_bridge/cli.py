@@ -1,4 +1,4 @@
-"""The command line of the bridge: ``llm-bridge verify``; also ``python -m llm_bridge``.
+"""The command line of the bridge: verify, run, demo, sweep, compare, methods; also ``python -m llm_bridge``.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed, 2 bad input, 130
 interrupted.  Nothing is fetched from a network.
@@ -85,6 +85,150 @@ def methods_command(*, json_output: Json = False) -> int:
     columns = ("name", "left", "right", "form", "claim")
     show_table(columns, [[str(row[c]) for c in columns] for row in rows])
     return 0
+
+
+Overrides = Annotated[tuple[str, ...], tyro.conf.arg(help="key=value put over the file, e.g. train.steps=50")]
+Folder = Annotated[Path | None, tyro.conf.arg(help="folder of the experiment (default: the configuration's name)")]
+Resume = Annotated[bool, tyro.conf.arg(help="go on in a folder that holds stages already")]
+Workers = Annotated[int, tyro.conf.arg(help="processes that train methods and seeds side by side")]
+
+
+@app.command(name="run")
+def run_command(
+    config: Annotated[str, tyro.conf.Positional],
+    *,
+    override: Overrides = (),
+    resume: Resume = False,
+    out: Folder = None,
+    workers: Workers = 1,
+    json_output: Json = False,
+) -> int:
+    """Run an experiment from a TOML file or the name of a shipped one; writes results.json and report.html.
+
+    Example: llm-bridge run demo --override train.steps=50 seeds=[0] --out quick
+             llm-bridge run mine.toml --resume
+    """
+    from llm_bridge.parallel import Cluster
+    from llm_bridge.pipeline import run_experiment
+    from llm_bridge.report import write_report
+
+    experiment, folder, stages = _opened(config, override, resume, out)
+    with Progress(stages) as advance:
+        results = run_experiment(experiment, folder, advance, Cluster(workers))
+    write_report(folder / "report.html", results)
+    if json_output:
+        print_json(results)
+    else:
+        show_results(results)
+        print(f"report: {folder / 'report.html'}", file=sys.stderr)
+    return 0
+
+
+@app.command(name="sweep")
+def sweep_command(
+    config: Annotated[str, tyro.conf.Positional],
+    *,
+    override: Overrides = (),
+    resume: Resume = False,
+    out: Folder = None,
+    workers: Workers = 2,
+    address: Annotated[str, tyro.conf.arg(help="a Ray cluster's, or 'local' to start one here")] = "local",
+    gpus: Annotated[float, tyro.conf.arg(help="of each run, may be a fraction")] = 0.0,
+    json_output: Json = False,
+) -> int:
+    """Run the [grid] of an experiment, methods x τ x β x seeds, through Ray; one folder a run, none is made twice.
+
+    Example: llm-bridge sweep demo --override 'grid.tau=[0.05, 0.1, 0.2]' --out demo --workers 2
+             llm-bridge run demo --resume --override 'grid.tau=[0.05, 0.1, 0.2]' --out demo
+    """
+    from llm_bridge.parallel import Cluster
+    from llm_bridge.pipeline import run_grid
+
+    experiment, folder, stages = _opened(config, override, resume, out)
+    if not experiment.trials():
+        raise BadInput("grid is missing, must list numbers of tau or beta to try")
+    with Progress(stages) as advance:
+        chosen, rows = run_grid(experiment, folder, advance, Cluster(workers, address, gpus))
+    if json_output:
+        print_json({"chosen": chosen, "trials": rows})
+    else:
+        columns = ("method", "tau", "beta", "seed", "win_rate", "merit")
+        show_table(columns, [[f"{r[c]:.4g}" if isinstance(r[c], float) else str(r[c]) for c in columns] for r in rows])
+        for method, numbers in chosen.items():
+            print(f"{method}: " + ", ".join(f"{k} = {v:g}" for k, v in numbers.items()))
+    return 0
+
+
+def _opened(config: str, override: tuple[str, ...], resume: bool, out: Path | None) -> tuple[Any, Path, int]:
+    """The experiment, its folder, and how many stages there are to wait for."""
+    from llm_bridge.experiment import read_experiment
+    from llm_bridge.pipeline import stages_of
+    from llm_bridge.stages import quietly
+
+    experiment = read_experiment(config, override)
+    quietly(experiment)
+    folder = out or Path(experiment.name)
+    if (folder / "stages").exists() and not resume:
+        raise BadInput(f"{folder}: holds an experiment already; --resume goes on with it, --out names another folder")
+    return experiment, folder, stages_of(experiment)
+
+
+@app.command(name="demo")
+def demo_command(*, resume: Resume = False, out: Folder = None, workers: Workers = 2, json_output: Json = False) -> int:
+    """Eight methods on closed candidate sets, three seeds, the exact equilibrium beside them: minutes on a CPU.
+
+    Example: llm-bridge demo
+    """
+    return run_command("demo", resume=resume, out=out, workers=workers, json_output=json_output)
+
+
+@app.command(name="compare")
+def compare_command(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    *,
+    out: Path = Path("comparison.html"),
+    json_output: Json = False,
+) -> int:
+    """Draw the report of one or more experiments again, from their results.json alone.
+
+    Example: llm-bridge compare demo quick
+    """
+    from llm_bridge.report import read_results, write_report
+
+    if not runs:
+        raise BadInput("runs is empty, must name at least one folder of an experiment")
+    found = [read_results(run) for run in runs]
+    write_report(out, *found)
+    if json_output:
+        print_json(found)
+    else:
+        for results in found:
+            show_results(results)
+        print(f"report: {out}", file=sys.stderr)
+    return 0
+
+
+def show_results(results: dict[str, Any]) -> None:
+    """Win rates by set of prompts or by judge, row against column, and what is left to exploit or how far it went."""
+    for which, table in results["tables"].items():
+        print(f"{results['name']}, {which}: win rate of row against column, mean (std) over pairings of seeds")
+        names, rows = table["methods"], []
+        column = "exploitability" if results["kind"] == "closed" else "kl"
+        for i, name in enumerate(names):
+            cells = [
+                f"{m:.3f}" if i == j else f"{m:.3f} ({s:.3f})"
+                for j, (m, s) in enumerate(zip(table["mean"][i], table["std"][i], strict=True))
+            ]
+            last = table["quality"][name].get(column)
+            rows.append([name, *cells, f"{sum(last) / len(last):.4f}" if last else ""])
+        show_table(("", *names, column), rows)
+        lottery = zip(results["methods"], table["nash_averaging"]["policy"], strict=True)
+        print("Nash averaging: " + ", ".join(f"{name} {p:.3f}" for name, p in lottery if p > 0))
+        if table["agreement"]:
+            a = table["agreement"]
+            kendall = "undefined" if a["kendall"] is None else f"{a['kendall']:.2f}"
+            print(f"order against the paper's Table 2: Kendall {kendall}, "
+                  f"{a['discordant_pairs']} of {a['pairs']} pairs the other way round\n")  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,6 +11,7 @@ language, with their probabilities as weights, the scalar's gradient is the exac
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -58,6 +59,13 @@ class Bridged:
     left: str
     right: str
     form: str = "direct"
+
+    @cached_property
+    def reads_right(self) -> bool:
+        """Whether a pair's weight depends on h(y'): where it does not, y' need not be scored at all."""
+        zero = torch.zeros(1)
+        score, other = self.objective.weights(zero, zero + torch.nan, zero + 0.5, 1.0)
+        return other is not None or bool(score.isnan().any())
 
 
 SAMPLED_FORMS: dict[str, Bridged] = {

@@ -183,6 +183,7 @@ class Weights:
     def _swap(self) -> None:
         for i, p in enumerate(self._worn_by):
             p.data, self.values[i] = self.values[i], p.data
+        torch.clear_autocast_cache()  # it knows parameters, not what they hold
 
 
 @dataclass
@@ -292,21 +293,33 @@ class Generated:
         prompt = self.prompts.tokens(policy, turn.rows)
         sides = [turn.method.left, turn.method.right]
         counts = [k] if sides[0] == sides[1] else [k // 2, k - k // 2]
-        drawn = [self._drawn(turn, prompt, side, n) for side, n in zip(sides, counts, strict=False)]
-        completion = _side_by_side(drawn, counts, policy.pad_id)
-        log_anchor = turn.anchored(
-            lambda model: model.log_prob(prompt, completion, temperature=self.temperature).detach()
-        )
+        completion = self._completions(turn, prompt, counts)
         left, right = _pairs(len(turn.rows), counts, symmetric=turn.method.objective.symmetric)
         p, tally = self._judged(turn, completion, left, right)
         weight = torch.full((len(left),), len(turn.rows) / (len(left) * turn.total))
         tally |= _lengths(completion, policy.eos_id)
+        if len(counts) == 2 and not turn.method.reads_right:  # only y is scored: y' has done its work
+            rows, left = left.unique(return_inverse=True)
+            completion, right = completion.rows(rows.to(completion.ids.device)), left
+        log_anchor = turn.anchored(
+            lambda model: model.log_prob(prompt, completion, temperature=self.temperature).detach()
+        )
         return _on(policy, Samples(prompt, completion, log_anchor, left, right, p, weight)), tally
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
         return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
 
-    def _drawn(self, turn: Turn, prompt: Tokens, side: str, count: int) -> Tokens:
+    def _completions(self, turn: Turn, prompt: Tokens, counts: Sequence[int]) -> Tokens:
+        """Completions of one side or both, those of a prompt in a block."""
+        left, right = turn.method.left, turn.method.right
+        if len(counts) == 1:
+            return self._drawn(turn, prompt, left, counts[0])
+        if SIDES[left] == (SIDES[right][0], None) and 0 < turn.beta < 1:  # the same weights: one batch
+            return self._drawn(turn, prompt, right, sum(counts), plain=counts[0])
+        drawn = [self._drawn(turn, prompt, side, n) for side, n in zip((left, right), counts, strict=True)]
+        return _side_by_side(drawn, counts, turn.players.policy.pad_id)
+
+    def _drawn(self, turn: Turn, prompt: Tokens, side: str, count: int, plain: int = 0) -> Tokens:
         player, pull = SIDES[side]
         uniforms = turn.uniforms(count * self.max_new_tokens).reshape(-1, self.max_new_tokens)
         with turn.players.playing(player) as model:
@@ -314,6 +327,7 @@ class Generated:
                 model,
                 prompt,
                 completions=count,
+                plain=plain,
                 max_new_tokens=self.max_new_tokens,
                 beta=turn.beta if pull else 0.0,
                 reference=getattr(turn.players, pull) if pull else None,
@@ -337,7 +351,10 @@ class Generated:
 
 @dataclass(frozen=True)
 class Closed:
-    """K candidates of each prompt and their exact game: π is restricted to them, and every expectation is exact.
+    """K candidates of each prompt and their exact game: every expectation is exact.
+
+    The policy on a closed set is π_x(y) ∝ π(y | x)^(1/T): a softmax of summed log-probabilities over ``temperature`` T,
+    one number for all candidates whatever their length (dividing by lengths would be another objective, L2.iv).
 
     candidates  token ids of each prompt's K completions, [X][K].
     margins     P − ½ of each prompt, [X, K, K].
@@ -348,6 +365,7 @@ class Closed:
     prompts: Prompts
     candidates: Sequence[Sequence[Sequence[int]]]
     margins: NDArray[np.float64]
+    temperature: float = 1.0
     _log_mu: dict[int, Tensor] = field(default_factory=dict, repr=False)
     _rewards: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
@@ -363,7 +381,7 @@ class Closed:
         return len(self.prompts.rows)
 
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
-        players, k = turn.players, len(self.candidates[0])
+        players = turn.players
         prompt, completion = self._tokens(players.policy, turn.rows)
         log_mu = self.log_reference(players, turn.rows)
 
@@ -371,7 +389,7 @@ class Closed:
             if isinstance(model, Reference) and model is players.reference:
                 return log_mu
             with torch.no_grad():
-                return restricted(model.log_prob(prompt, completion).view(-1, k))
+                return self._restricted(model, prompt, completion)
 
         def log_side(side: str) -> Tensor:
             player, pull = SIDES[side]
@@ -398,15 +416,18 @@ class Closed:
         return self._rewards[spec.name]
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        return self._restricted(policy, samples.prompt, samples.completion).reshape(-1)
+
+    def _restricted(self, model: Policy | Reference, prompt: Tokens, completion: Tokens) -> Tensor:
         k = len(self.candidates[0])
-        return restricted(policy.log_prob(samples.prompt, samples.completion).view(-1, k)).reshape(-1)
+        return restricted(model.log_prob(prompt, completion).view(-1, k) / self.temperature)
 
     def log_reference(self, players: Players, rows: Sequence[int]) -> Tensor:
         """log μ on the candidates, [X, K]: computed once for each prompt."""
         missing = [i for i in rows if i not in self._log_mu]
         if missing:
             prompt, completion = self._tokens(players.policy, missing)
-            found = restricted(players.reference.log_prob(prompt, completion).view(len(missing), -1))
+            found = self._restricted(players.reference, prompt, completion)
             self._log_mu.update(zip(missing, found, strict=True))
         return torch.stack([self._log_mu[i] for i in rows])
 
@@ -417,7 +438,7 @@ class Closed:
         for start in range(0, len(self), batch):
             prompt, completion = self._tokens(policy, range(start, min(start + batch, len(self))))
             with torch.no_grad():
-                parts.append(restricted(model.log_prob(prompt, completion).view(len(prompt.ids), -1)).double().cpu())
+                parts.append(self._restricted(model, prompt, completion).double().cpu())
         return torch.cat(parts).numpy()
 
     def game(self, log_reference: NDArray[np.float64]) -> PreferenceGame:
@@ -526,8 +547,6 @@ def _pairs(prompts: int, counts: Sequence[int], *, symmetric: bool) -> tuple[Ten
 
 def _side_by_side(parts: Sequence[Tokens], counts: Sequence[int], pad_id: int) -> Tokens:
     """Completions of both sides in one batch, those of a prompt in a block."""
-    if len(parts) == 1:
-        return parts[0]
     length = max(part.ids.shape[1] for part in parts)
     ids, masks = [], []
     for part, count in zip(parts, counts, strict=True):

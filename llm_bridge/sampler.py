@@ -27,6 +27,7 @@ def sample(
     *,
     max_new_tokens: int,
     completions: int = 1,
+    plain: int = 0,
     beta: float = 0.0,
     reference: Policy | Reference | None = None,
     temperature: float = 1.0,
@@ -37,12 +38,12 @@ def sample(
 ) -> Tokens:
     """Completions [B, T] of the prompts [X, P], T ≤ ``max_new_tokens``, each ended by end-of-sequence or by the limit.
 
-    B = X · ``completions``: those of a prompt stand together, and the prompt is read once.  ``uniforms`` in [0, 1),
-    [B, max_new_tokens], may take the generator's place: who splits a batch gets the same tokens.  Rows that have ended
-    are dropped from batch and caches.  The uniform numbers of a row depend on the generator and
-    the row alone, not on when other rows end.  With ``min_new_tokens`` the end of the sequence is excluded from m for
-    so many tokens, which :meth:`Policy.log_prob` knows nothing of.  ``observer`` is shown the rows still decoding and
-    the log m that their token is drawn from.
+    B = X · ``completions``: those of a prompt stand together, and the prompt is read once.  The first ``plain`` of them
+    are the policy's own (β = 0), in one batch with the others.  ``uniforms`` in [0, 1), [B, max_new_tokens], may take
+    the generator's place: who splits a batch gets the same tokens.  Rows that have ended are dropped from batch and
+    caches.  The uniform numbers of a row depend on the generator and the row alone, not on when other rows end.  With
+    ``min_new_tokens`` the end of the sequence is excluded from m for so many tokens, which :meth:`Policy.log_prob`
+    knows nothing of.  ``observer`` is shown the rows still decoding and the log m that their token is drawn from.
 
     Raises :class:`BadInput` for β outside [0, 1], β > 0 without a reference, and counts or temperatures out of range.
     Source: theory §6; Munos et al. 2024 (arXiv 2312.00886), the token-level mixture of Nash-MD.
@@ -53,6 +54,8 @@ def sample(
         )
     if completions < 1:
         raise BadInput(f"completions = {completions}, must be at least 1")
+    if not 0 <= plain <= completions or (plain > 0 and beta == 1):
+        raise BadInput(f"plain = {plain} at beta = {beta}, must be 0 ... {completions}, and 0 where beta is 1")
     decoder = Decoder(
         policy, prompt, beta=beta, reference=reference, temperature=temperature, min_new_tokens=min_new_tokens
     )
@@ -62,6 +65,8 @@ def sample(
     uniforms = _uniforms(shape, generator, uniforms).to(device)
     if completions > 1:
         decoder.keep(torch.arange(len(prompt.ids), device=device).repeat_interleave(completions))
+    if plain > 0:
+        decoder.unmix((torch.arange(shape[0], device=device) % completions) < plain)
     ids = torch.full(shape, owner.pad_id, dtype=torch.long, device=device)
     mask = torch.zeros_like(ids, dtype=torch.bool)
     rows = torch.arange(len(ids), device=device)
@@ -104,6 +109,7 @@ class Decoder:
             (weight, model.stream(prompt)) for weight, model in _weighted(policy, reference, beta)
         ]
         self._owner = _policy(policy)
+        self._mixed_rows: Tensor | None = None  # which rows the second model is there for; None: all of them
         self._still_barred = min_new_tokens
         sizes = {stream.logits.shape[-1] for _, stream in self._parts}
         if len(sizes) > 1:
@@ -112,19 +118,47 @@ class Decoder:
     @property
     def log_probs(self) -> Tensor:
         """log m of the next token of each row."""
-        logits = _mixed([(weight, stream.logits) for weight, stream in self._parts])
+        parts = [(weight, stream.logits) for weight, stream in self._parts]
+        if self._mixed_rows is None:
+            logits = _mixed(parts)
+        else:
+            (rest, first), second = parts
+            rows = self._mixed_rows.nonzero().squeeze(1)
+            logits = first.index_copy(0, rows, _mixed([(rest, first[rows]), second]))
         return _normalised(logits, self._temperature, self._owner.eos_id if self._still_barred > 0 else None)
 
     def push(self, tokens: Tensor) -> None:
         """Append one token [B] to each row."""
         self._still_barred -= 1
-        for _, stream in self._parts:
-            stream.push(tokens)
+        self._parts[0][1].push(tokens)
+        for _, stream in self._parts[1:]:
+            stream.push(tokens if self._mixed_rows is None else tokens[self._mixed_rows])
 
     def keep(self, rows: Tensor) -> None:
         """Go on with the rows of these indices only; an index may come more than once."""
-        for _, stream in self._parts:
-            stream.keep(rows)
+        self._parts[0][1].keep(rows)
+        mixed, self._mixed_rows = self._mixed_rows, None
+        if mixed is None:
+            for _, stream in self._parts[1:]:
+                stream.keep(rows)
+        else:
+            self._keep_mixed((mixed.cumsum(0) - 1)[rows], mixed[rows])
+
+    def unmix(self, rows: Tensor) -> None:
+        """Rows where this is True, [B], go on with the first model alone; the second one forgets them."""
+        if len(self._parts) > 1:
+            mixed = torch.ones_like(rows) if self._mixed_rows is None else self._mixed_rows
+            self._mixed_rows = None
+            self._keep_mixed(mixed.cumsum(0) - 1, mixed & ~rows)
+
+    def _keep_mixed(self, places: Tensor, mixed: Tensor) -> None:
+        """The second model goes on with its rows at the places of those that are mixed."""
+        if not mixed.any():
+            del self._parts[1:]
+            return
+        for _, stream in self._parts[1:]:
+            stream.keep(places[mixed])
+        self._mixed_rows = None if mixed.all() else mixed
 
 
 def mixture_log_probs(

@@ -9,6 +9,10 @@ be cut into micro-batches or shared out over processes without changing what is 
 
 An optimiser for games: momentum turns the rotation of a game into an outward spiral (N5), and Adam at a constant step
 orbits (N7); so the default is AdamW with β₁ = 0 and a step size that falls to zero.
+
+Several processes, started by ``accelerate launch`` or ``torchrun``, share out the prompts of a step; with
+``accelerate launch --use_fsdp --fsdp_version 2 ...`` also gradients, the optimiser's state and the weights that are
+trained, see :mod:`llm_bridge.sharding`.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -32,6 +36,7 @@ from llm_bridge.checkpoint import Checkpoint, latest, save
 from llm_bridge.objective import Bridged, Samples, surrogate
 from llm_bridge.policy import Policy, Reference, check_reference, reference_of
 from llm_bridge.rollout import Players, Source, Tally, Turn, Weights
+from llm_bridge.sharding import Layout, Shards, like, unsynchronised, whole
 from nashlab.files import plain, replacing
 from nashlab.game import BadInput, check_temperature, suggestion
 
@@ -187,22 +192,40 @@ class Trainer:
                            f"{method.spec.name}")  # fmt: skip
         self.method, self.source, self.settings = method, source, settings
         self.folder, self._measure = folder, measure
-        self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=policy.device.type == "cpu")
+        layout = Layout.asked_for()
+        self.accelerator = Accelerator(mixed_precision="no", cpu=policy.device.type == "cpu")
         if settings.batch % self.accelerator.num_processes:
             raise BadInput(
                 f"batch = {settings.batch}, must be a multiple of the {self.accelerator.num_processes} processes"
             )
+        policy.model.to(self.accelerator.device)
         reference = reference or reference_of(policy)
         check_reference(policy, reference)
         self.players = Players(policy, reference, behaviour or reference)
         self.weights = {name: p for name, p in policy.model.named_parameters() if p.requires_grad}
-        self._all = list(self.weights.values())
-        optimiser = OPTIMISERS[settings.optimiser](self._all, settings)
-        self.scorer, self.optimiser = self.accelerator.prepare(_Scorer(policy, source), optimiser)
+        self.shards: Shards | None = None
+        self.scorer: nn.Module
+        self.optimiser: torch.optim.Optimizer
+        if layout is not None and self.accelerator.num_processes > 1:
+            self._shard(layout)
+        else:
+            self._trained = list(self.weights.values())
+            optimiser = OPTIMISERS[settings.optimiser](self._trained, settings)
+            self.scorer, self.optimiser = self.accelerator.prepare(_Scorer(policy, source), optimiser)
         for side in {method.left, method.right} & {"average", "previous"}:
             self.players.remembered[side] = Weights(policy)
         self.step = 0
         self.records: list[Record] = []
+
+    def _shard(self, layout: Layout) -> None:
+        """Train a copy of the policy that is shared out over the processes."""
+        if self.settings.optimiser == "adafactor":
+            raise BadInput("optimiser = 'adafactor', must be 'adamw' or 'sgd' under FSDP: torch's needs whole weights")
+        self.shards = Shards(self.players.policy, layout)
+        scorer = _Scorer(self.shards.policy, self.source, prompts_apart=True)
+        self.scorer = self.shards.wrapped(scorer, self.accelerator.device, self.accelerator.num_processes)
+        self._trained = self.shards.weights
+        self.optimiser = OPTIMISERS[self.settings.optimiser](self._trained, self.settings)
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -224,9 +247,10 @@ class Trainer:
                     record |= self._measured()
                 write(record)
                 progress(record)
-                if self._due(every) or interrupted():
+                stopping = self._anywhere(interrupted())
+                if self._due(every) or stopping:
                     self.save()
-                if interrupted():
+                if stopping:
                     raise KeyboardInterrupt
         return self.records
 
@@ -254,6 +278,8 @@ class Trainer:
         self._update("ahead")
         ahead = Weights(policy)
         here.restore()
+        if self.shards is not None:
+            self.shards.scatter()
         self.optimiser.load_state_dict(state)
         return ahead
 
@@ -261,7 +287,7 @@ class Trainer:
         """Collect, score, descend."""
         started = time.perf_counter()
         turn = self._turn(phase)
-        with torch.no_grad(), self.accelerator.autocast():
+        with torch.no_grad(), self._computing():
             samples, tally = self.source.collect(turn)
         collected = time.perf_counter()
         self.optimiser.zero_grad(set_to_none=True)
@@ -269,24 +295,40 @@ class Trainer:
         parts = list(_parts(samples, self.settings.micro_batch))
         loss = 0.0
         for i, part in enumerate(parts):
-            waits = self.accelerator.no_sync(self.scorer) if i + 1 < len(parts) else nullcontext()
-            with waits:
-                log_prob = self.scorer(part)
+            with self._waiting() if i + 1 < len(parts) else nullcontext():
+                with self._computing():
+                    log_prob = self.scorer(part)
                 value = unit * surrogate(self.method.objective, log_prob, part, turn.temperature)
                 # processes average their gradients, and these are shares of one sum
                 self.accelerator.backward(value * self.accelerator.num_processes)
             loss += float(value.detach())
             _add(tally, self._divergence(log_prob.detach(), part))
-        norm = float(self.accelerator.clip_grad_norm_(self._all, self.settings.max_grad_norm) or 0.0)
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        norm = float(whole(self.accelerator.clip_grad_norm_(self._trained, self.settings.max_grad_norm)))
+        if self._anywhere(not (math.isfinite(loss) and math.isfinite(norm))):
             raise Diverged(
                 f"step {self.step + 1}: the loss is {loss} and its gradient's norm {norm}, must be finite; "
                 f"lower learning_rate = {self.settings.learning_rate:g}"
             )
         self.optimiser.step()
+        if self.shards is not None:
+            self.shards.gather()
         means = self._over_processes(tally | {"loss": (loss * self.accelerator.num_processes, 1.0)})
         spent = {"collect_seconds": collected - started, "update_seconds": time.perf_counter() - collected}
         return {**means, "grad_norm": norm, **spent}
+
+    def _computing(self) -> AbstractContextManager[None]:
+        """Forward passes in the chosen precision.  Accelerate has one precision for the life of a process."""
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, self.settings.precision == "bf16")
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        """Gradients stay with their process inside the block."""
+        return self.accelerator.no_sync(self.scorer) if self.shards is None else unsynchronised(self.scorer)
+
+    def _anywhere(self, here: bool) -> bool:
+        """Whether it is so in some process: all of them must stop after the same step."""
+        if self.accelerator.num_processes == 1:
+            return here
+        return bool(self.accelerator.reduce(torch.tensor(float(here), device=self.accelerator.device), "sum") > 0)
 
     def _turn(self, phase: str) -> Turn:
         """This process's share of the step's prompts, and of its random numbers."""
@@ -321,7 +363,7 @@ class Trainer:
 
     def _measured(self) -> dict[str, float]:
         assert self._measure is not None
-        with torch.no_grad(), self.accelerator.autocast():
+        with torch.no_grad(), self._computing():
             return dict(self._measure(self.players))
 
     def _due(self, every: int) -> bool:
@@ -331,8 +373,9 @@ class Trainer:
 
     def save(self) -> None:
         """A checkpoint of weights, optimiser, remembered weights, and what run they belong to."""
-        if self.folder is None or not self.accelerator.is_main_process:
+        if self.folder is None:
             return
+        first = self.accelerator.is_main_process
         tensors = {f"weight:{name}": p.data for name, p in self.weights.items()}
         for kind, weights in self.players.remembered.items():
             tensors |= {f"{kind}:{name}": v for name, v in zip(self.weights, weights.values, strict=True)}
@@ -340,8 +383,11 @@ class Trainer:
         for name, index in zip(self.weights, range(len(self.weights)), strict=True):
             for key, value in state.get(index, {}).items():
                 if value is not None:
-                    tensors[f"optimiser.{key}:{name}"] = torch.as_tensor(value)
-        save(self.folder / "checkpoints", Checkpoint(self.step, tensors, {"run": self._identity()}))
+                    together = whole(torch.as_tensor(value))  # every process takes part, the first one keeps it
+                    if first:
+                        tensors[f"optimiser.{key}:{name}"] = together.cpu()
+        if first:
+            save(self.folder / "checkpoints", Checkpoint(self.step, tensors, {"run": self._identity()}))
 
     def resume(self) -> None:
         """Take up the last undamaged checkpoint of the folder, if there is one."""
@@ -357,17 +403,19 @@ class Trainer:
         with torch.no_grad():
             for name, p in self.weights.items():
                 p.copy_(groups["weight"][name])
+        if self.shards is not None:
+            self.shards.scatter()
         for kind in set(groups) & {"average", "previous", "ahead"}:
             weights = self.players.remembered.setdefault(kind, Weights(self.players.policy))
             for value, name in zip(weights.values, self.weights, strict=True):
                 value.copy_(groups[kind][name])
-        whole = self.optimiser.state_dict()
+        state = self.optimiser.state_dict()
         for kind, values in groups.items():
             if kind.startswith("optimiser."):
-                for i, name in enumerate(self.weights):
+                for i, (name, p) in enumerate(zip(self.weights, self._trained, strict=True)):
                     if name in values:
-                        whole["state"].setdefault(i, {})[kind.removeprefix("optimiser.")] = values[name]
-        self.optimiser.load_state_dict(whole)
+                        state["state"].setdefault(i, {})[kind.removeprefix("optimiser.")] = like(p, values[name])
+        self.optimiser.load_state_dict(state)
         self.step = found.step
 
     def _identity(self) -> dict[str, Any]:
@@ -409,12 +457,17 @@ class Trainer:
 class _Scorer(nn.Module):
     """log π of samples as the forward pass of a module, which is what gradient synchronisation hooks on to."""
 
-    def __init__(self, policy: Policy, source: Source) -> None:
+    def __init__(self, policy: Policy, source: Source, *, prompts_apart: bool = False) -> None:
         super().__init__()
         self.model = policy.model
-        self._policy, self._source = policy, source
+        self._policy, self._source, self._apart = policy, source, prompts_apart
 
     def forward(self, samples: Samples) -> Tensor:
+        if self._apart:  # a prompt beside each completion: one call of every layer, whatever the lengths
+            each = torch.arange(len(samples.completion.ids), device=samples.prompt.ids.device)
+            each = each // (len(each) // len(samples.prompt.ids))
+            samples = samples._replace(prompt=samples.prompt.rows(each))
+            return self._source.log_prob(self._policy, samples).clone()  # FSDP's hooks are lost on views
         return self._source.log_prob(self._policy, samples)
 
 

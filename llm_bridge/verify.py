@@ -14,18 +14,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor
 
 from llm_bridge.enumerable import Language, expected_samples, restricted
+from llm_bridge.judges import OneOrder
 from llm_bridge.models import LoraOptions, load_policy
-from llm_bridge.objective import BRIDGED, surrogate
+from llm_bridge.objective import BRIDGED, Samples, bridged, surrogate
 from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_left, pad_right, reference_of
+from llm_bridge.rollout import Generated, Prompts, Tally, Turn, Weights
 from llm_bridge.sampler import Decoder, mixture_log_probs, sample
+from llm_bridge.trainer import Settings, train
 from nashlab.algorithm import Objective, Pairwise, Pointwise
-from nashlab.certificate import certify
+from nashlab.certificate import certify, exploitability
 from nashlab.equilibrium import regularised_nash
 from nashlab.gallery import random_game
-from nashlab.game import BadInput
+from nashlab.game import BadInput, PreferenceGame
 from nashlab.losses import ipo, self_play_advantage
 from nashlab.verify.claim import Cases, Check, Observation, Skipped, claim
 
@@ -111,10 +115,10 @@ def _plays(cases: Cases, salt: str) -> Iterator[tuple[str, Play]]:
             yield f"{family}{', LoRA' if lora else ''}", _play(family, rng, lora=lora)
 
 
-def _flat(scalar: Tensor, policy: Policy) -> Tensor:
-    """The gradient in all trainable weights, one vector."""
+def _flat(scalar: Tensor, policy: Policy, *, again: bool = False) -> Tensor:
+    """The gradient in all trainable weights, one vector; ``again``: another one of the same graph will be asked for."""
     weights = [w for w in policy.model.parameters() if w.requires_grad]
-    parts = torch.autograd.grad(scalar, weights, allow_unused=True)
+    parts = torch.autograd.grad(scalar, weights, allow_unused=True, retain_graph=again)
     return torch.cat(
         [(torch.zeros_like(w) if g is None else g).reshape(-1) for w, g in zip(weights, parts, strict=True)]
     )
@@ -537,6 +541,125 @@ def _is_refused(policy: Policy, reference: Reference) -> bool:
     except BadInput:
         return True
     return False
+
+
+# -- training from samples -------------------------------------------------------------------------------------------
+
+SAMPLED = {"online-ipo": "gpt2", "ipo-md": "llama", "nash-md-pg": "t5"}
+LEVELS = {"gradient": 1e-4, "training": 1e-3}  # how often each test may call a correct trainer wrong
+
+
+class _Misscored(Generated):
+    """Samples at one temperature, scored at another: 1."""
+
+    def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        samples, tally = super().collect(turn)
+        return samples._replace(log_anchor=turn.players.reference.log_prob(samples.prompt, samples.completion)), tally
+
+    def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        return policy.log_prob(samples.prompt, samples.completion)
+
+
+@bridge_claim(
+    "sampled",
+    "from samples, within confidence bands: a step's mean gradient is the enumerated one (online IPO, IPO-MD, "
+    "Nash-MD-PG), and training lowers exact exploitability (online IPO, IPO-MD)",
+    tolerance=0.0,
+    because="what lies outside a confidence band: Hotelling's T² over steps (1e-4), Student's t over seeds (1e-3)",
+    twin="samples at temperature .8 scored at 1 in the gradient, labels swapped in training: both caught",
+)
+def sampled(cases: Cases, twin: bool) -> Iterator[Observation]:
+    rng = cases.rng("sampled")
+    gradients = [
+        _outside({"method": name, "model": family, **_sampled_gradient(name, _play(family, rng), twin)})
+        for name, family in SAMPLED.items()
+    ]
+    trainings = [
+        _outside({"method": name, "model": "gpt2", **_sampled_training(name, rng, twin)})
+        for name in ("online-ipo", "ipo-md")
+    ]
+    worst = [max(part, key=lambda one: one.error) for part in (gradients, trainings)]
+    # of the twin's two faults the one that is caught must not hide the other
+    yield from [min(worst, key=lambda one: one.error)] if twin else [*gradients, *trainings]
+
+
+def _outside(content: dict[str, Any]) -> Observation:
+    return Observation(content["outside by"], lambda: content, witness=True)
+
+
+def _table(p: Tensor) -> OneOrder:
+    """The judge that knows the game."""
+    places = {" ".join(str(i) for i in ids if i != LANGUAGE.eos_id): k for k, ids in enumerate(LANGUAGE.sequences)}
+    return OneOrder(lambda x, y, z: [float(p[places[a], places[b]]) for a, b in zip(y, z, strict=True)])
+
+
+def _sampled_gradient(name: str, play: Play, twin: bool, steps: int = 48) -> dict[str, float]:
+    """Hotelling's T² of the trainer's gradients at fixed weights, in the four directions of largest Fisher information.
+
+    Directions that only rare sequences show have no spread in few samples, and no test.
+    """
+    method, beta = bridged(name), 0.3
+    source = (_Misscored if twin else Generated)(
+        Prompts(["x"], [list(PROMPT)]), _table(play.p), completions=4, max_new_tokens=3,
+        temperature=0.8 if twin else 1.0,
+    )  # fmt: skip
+    with torch.no_grad():
+        steps_m = mixture_log_probs(play.policy, play.reference, LANGUAGE.prompts(PROMPT), LANGUAGE.completions, beta)
+        chosen = steps_m.gather(2, LANGUAGE.completions.ids[..., None]).squeeze(2)
+        sides = {"mixture": (chosen * LANGUAGE.completions.mask).sum(1)}
+        sides["policy"] = LANGUAGE.log_policy(play.policy, PROMPT)
+    unit = method.objective.unit(play.tau)
+    expected = unit * play.gradient(method.objective, sides[method.left], sides[method.right])
+    log_pi = LANGUAGE.log_policy(play.policy, PROMPT)
+    scores = torch.stack([_flat(one, play.policy, again=True) for one in log_pi])
+    directions = torch.linalg.svd((0.5 * log_pi.detach()).exp()[:, None] * scores, full_matrices=False).Vh[:4]
+    found: list[Tensor] = []
+
+    def watch(record: dict[str, Any]) -> None:
+        weights = [w for w in play.policy.model.parameters() if w.requires_grad]
+        flat = torch.cat([(torch.zeros_like(w) if w.grad is None else w.grad).reshape(-1) for w in weights])
+        found.append(directions @ flat)
+
+    still = Settings(steps, batch=64, tau=play.tau, beta=beta, learning_rate=1e-300, optimiser="sgd",
+                     max_grad_norm=float("inf"))  # fmt: skip
+    train(play.policy, method, source, still, reference=play.reference, progress=watch)
+    seen, d = torch.stack(found).numpy(), len(directions)
+    apart = seen.mean(axis=0) - (directions @ expected).numpy()
+    t2 = steps * float(apart @ np.linalg.solve(np.cov(seen.T), apart))
+    statistic = t2 * (steps - d) / (d * (steps - 1))
+    outside = statistic / float(stats.f.isf(LEVELS["gradient"], d, steps - d)) - 1
+    return {"p-value": float(stats.f.sf(statistic, d, steps - d)), "outside by": max(0.0, outside)}
+
+
+def _sampled_training(name: str, rng: np.random.Generator, twin: bool, seeds: int = 5) -> dict[str, float]:
+    """The one-sided confidence bound of how far training from samples and hard labels lowers exact exploitability.
+
+    One game, whose reference a best reply beats by .06 at least, and one start; seeds differ in samples and labels.
+    """
+    before = 0.0
+    while before < 0.06:
+        play = _play("gpt2", rng, tau=0.1)
+        start, reference = Weights(play.policy), reference_of(play.policy)
+        game = LANGUAGE.game(play.margins, LANGUAGE.log_policy(reference, PROMPT))
+        before = _exploitability(play.policy, game, play.tau)
+    source = Generated(Prompts(["x"], [list(PROMPT)]), _table(play.p.T if twin else play.p), completions=4,
+                       max_new_tokens=3, labels="hard")  # fmt: skip
+    ends = []
+    for _ in range(seeds):
+        start.restore()
+        settings = Settings(40, batch=48, tau=play.tau, learning_rate=0.002, seed=int(rng.integers(2**31)))
+        train(play.policy, bridged(name), source, settings, reference=reference)
+        ends.append(_exploitability(play.policy, game, play.tau))
+    band = float(stats.t.isf(LEVELS["training"], seeds - 1) * np.std(ends, ddof=1) / seeds**0.5)
+    after = float(np.mean(ends))
+    content = {"exploitability before": before, "after, mean": after, "after, at most": after + band}
+    return content | {"outside by": max(0.0, after + band - before)}
+
+
+def _exploitability(policy: Policy, game: PreferenceGame, tau: float) -> float:
+    with torch.no_grad():
+        log_pi = restricted(LANGUAGE.log_policy(policy, PROMPT)).numpy()
+    return float(exploitability(game, log_pi, tau))
 
 
 # -- closed candidate sets -------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import io
 import json
 import re
 import sys
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,9 +29,9 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.game import MEMORY_LIMIT, BadInput, PreferenceGame, too_large
+from nashlab.game import MEMORY_LIMIT, BadInput, PreferenceGame, suggestion, too_large
 
-__all__ = ["Kind", "parse_game", "parse_number", "read_game", "read_reference"]
+__all__ = ["Kind", "parse_game", "parse_number", "read_game", "read_reference", "read_settings"]
 
 Kind = Literal["preferences", "wins", "margins"]
 KINDS: tuple[Kind, ...] = ("preferences", "wins", "margins")
@@ -557,3 +558,25 @@ def _kind_of(values: NDArray[np.float64]) -> Kind:
     if values.size > 1 and not np.any(values):
         raise BadInput("the matrix is all zero: margins of a tie, or no comparison at all? say which with --kind")
     return "margins" if np.any(values < 0) or values.size == 1 else "wins"
+
+
+# -- settings --------------------------------------------------------------------------------------------------------
+
+
+def read_settings(source: str | Path, shipped: Path) -> dict[str, Any]:
+    """The content of a TOML file, or of the one of this bare name in the folder ``shipped``.
+
+    Raises :class:`BadInput` for a file that cannot be read or is not TOML, and for a name that is not shipped.
+    """
+    path = Path(source)
+    if not path.suffix and not path.is_file():  # a folder of this name is what an earlier run left
+        known = {p.stem: p for p in shipped.glob("*.toml")}
+        if str(source) not in known:
+            raise BadInput(f"{source}: no such file{suggestion(str(source), known)}")
+        path = known[str(source)]
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: is not TOML ({error})") from None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from nashlab.algorithms import get as algorithm
 from nashlab.environment import Feedback, Labels
 from nashlab.files import replacing
 from nashlab.gallery import load_game, random_game
-from nashlab.game import BadInput, PreferenceGame, suggestion
+from nashlab.game import BadInput, PreferenceGame
 from nashlab.optimiser import SCHEDULES
+from nashlab.readers import read_settings
 from nashlab.solve import DEFAULT_BETA, solve
 
 __all__ = ["SHIPPED", "Sweep", "Unit", "read_sweep", "run_sweep"]
@@ -83,17 +83,7 @@ def read_sweep(path: Path) -> Sweep:
 
     A bare name is a configuration that comes with the package: ``paper-order``.
     """
-    if not path.suffix and not path.exists():
-        shipped = {p.stem: p for p in SHIPPED.glob("*.toml")}
-        if str(path) not in shipped:
-            raise BadInput(f"{path}: no such file{suggestion(str(path), shipped)}")
-        path = shipped[str(path)]
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: is not TOML ({error})") from None
+    content = read_settings(path, SHIPPED)
     known = Sweep.__dataclass_fields__
     if unknown := [key for key in content if key not in known]:
         raise BadInput(f"{path}: {unknown[0]!r} is unknown, must be one of {', '.join(known)}")

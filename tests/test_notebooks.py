@@ -203,6 +203,16 @@ PREDICTED: dict[str, list[Row]] = {
     "4_what_the_others_find": what_the_others_find(),
     "5_sound_quality": sound_quality(),
     "6_ipo_md_and_the_mixture": ipo_md_and_the_mixture(),
+    "7_an_enumerable_language": [
+        ("online-ipo distance", 0.0, 1e-6, "L3; the end of a falling step size"),
+        ("online-ipo proved", 0.0, 1e-6, "E3, N14"),
+        ("egpo distance", 0.0, 1e-5, "theory section 4; the end of a falling step size"),
+        ("mixture proved", 0.0, 1e-6, "L7"),
+    ],
+    "8_the_summarisation_table": [
+        ("human against the reference", 0.75, 0.25, "people write better synopses than a T5 of 77 M weights"),
+        ("ceiling", 0.75, 0.25, "a mean of max(p, 1 − p)"),
+    ],
 }
 """Notebook -> what the theory says of its ``measured``; a notebook without a row fails."""
 

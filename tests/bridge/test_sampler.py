@@ -103,6 +103,29 @@ def test_lower_precision_differs_by_its_rounding(family: str, lora: bool, dtype:
         assert distance_to_truth(drawn, recorder, policy, frozen, prompt, beta) <= near
 
 
+@EACH
+@ADAPTERS
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_a_batch_may_hold_the_policy_s_rows_and_the_mixture_s(family: str, lora: bool, beta: float) -> None:
+    """Each row is drawn from its own model whatever ends beside it; the canary takes all of them for the mixture's."""
+    policy, reference, frozen = pair(family, lora)
+    k, plain, prompt = 3, 2, prompts(rows=5)
+    recorder = Recorder(5 * k)
+    drawn = sample(policy, prompt, completions=k, plain=plain, max_new_tokens=LENGTH, beta=beta, reference=reference,
+                   generator=torch.Generator().manual_seed(1), observer=recorder)  # fmt: skip
+    assert len(set(recorder.batch_sizes)) > 1  # some rows have ended before others
+    worst, mistaken = 0.0, 0.0
+    for i, steps in enumerate(recorder.steps):
+        completion, context = row(drawn, i), row(prompt, i // k)
+        own, other = (naive_mixture(policy, frozen, context, completion, b)[: len(steps)] for b in (0.0, beta))
+        worst = max(worst, distance(torch.stack(steps), own if i % k < plain else other))
+        mistaken = max(mistaken, distance(torch.stack(steps), other))
+    assert worst <= 1e-12
+    assert (mistaken > 1e-3) == (beta > 0)
+    with pytest.raises(BadInput, match="plain = 4"):
+        sample(policy, prompt, completions=3, plain=4, max_new_tokens=LENGTH)
+
+
 def share_one_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """What TRL 1.13 does without gradient checkpointing: both models write into one cache after the prompt."""
     begin = Decoder.__init__

@@ -124,6 +124,31 @@ def test_the_divergence_is_unbiased() -> None:
     assert abs(np.mean(found) - exact) < 4 * error < exact, (np.mean(found), exact, error)
 
 
+@pytest.mark.parametrize("fresh", [True, False], ids=["cleared", "canary: rounded weights kept from before"])
+def test_weights_that_are_put_on_are_what_half_precision_computes_with(
+    fresh: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Autocast keeps rounded copies by parameter; the policy's must not speak for the average's."""
+    policy = tiny("gpt2", seed=1)
+    policy.model.float()
+    old = Weights(policy)
+    with torch.no_grad():
+        for p in policy.model.parameters():
+            p.add_(0.2 * torch.randn(p.shape, generator=torch.Generator().manual_seed(3)))
+
+    def look(also_before: bool) -> torch.Tensor:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            if also_before:
+                LANGUAGE.log_policy(policy, PROMPT)
+            with old.worn():
+                return LANGUAGE.log_policy(policy, PROMPT)
+
+    expected = look(False)
+    if not fresh:
+        monkeypatch.setattr(torch, "clear_autocast_cache", lambda: None)
+    assert bool((look(True) == expected).all()) == fresh
+
+
 # -- kills and damage ------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,89 @@
+"""Independent pieces of work one after the other, in several processes, or on a Ray cluster: the same results."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, NamedTuple
+
+from nashlab.game import BadInput
+
+__all__ = ["Cluster", "in_parallel"]
+
+Advance = Callable[[str], object]
+
+
+class Cluster(NamedTuple):
+    """Where work is done: by this process (one worker), by ``workers`` processes, or by Ray.
+
+    ray   None, "local" (a cluster of ``workers`` processors is started here), "auto" or the address of one that runs;
+          its machines must share the folder of the experiment.
+    gpus  of a piece of work on a Ray cluster; may be a fraction.
+    """
+
+    workers: int = 1
+    ray: str | None = None
+    gpus: float = 0.0
+
+
+def in_parallel(
+    work: Callable[..., None],
+    pieces: Sequence[tuple[Any, ...]],
+    cluster: Cluster | None = None,
+    advance: Advance = lambda name: None,
+) -> None:
+    """Call ``work(*piece)`` for every piece, in any order; the first failure is raised, what is done stays done.
+
+    Raises :class:`BadInput` where Ray is asked for and not installed, and for fewer workers than one.
+    """
+    cluster = cluster or Cluster()
+    if cluster.workers < 1:
+        raise BadInput(f"workers = {cluster.workers}, must be at least 1")
+    if not pieces:
+        return
+    if cluster.ray is not None:
+        _by_ray(work, pieces, cluster, advance)
+    elif cluster.workers == 1 or len(pieces) < 2:
+        for piece in pieces:
+            work(*piece)
+            advance("run")
+    else:
+        _by_processes(work, pieces, cluster.workers, advance)
+
+
+def _by_processes(work: Callable[..., None], pieces: Sequence[tuple[Any, ...]], workers: int, advance: Advance) -> None:
+    # a forked child would inherit the threads' locks of torch and jax
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(pieces)), mp_context=context) as pool:
+        futures = [pool.submit(work, *piece) for piece in pieces]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                advance("run")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _by_ray(work: Callable[..., None], pieces: Sequence[tuple[Any, ...]], cluster: Cluster, advance: Advance) -> None:
+    try:
+        import ray
+    except ImportError:
+        raise BadInput("ray is not installed, must be for a sweep: pip install 'nashlab[llm,sweep]'") from None
+    local = cluster.ray == "local"
+    address: dict[str, Any] = {"num_cpus": cluster.workers} if local else {"address": cluster.ray}
+    ray.init(**address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        remote = ray.remote(num_cpus=1, num_gpus=cluster.gpus, max_retries=2)(work)
+        waiting = [remote.remote(*piece) for piece in pieces]
+        while waiting:
+            done, waiting = ray.wait(waiting)
+            try:
+                ray.get(done)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            advance("run")
+    finally:
+        ray.shutdown()

@@ -1,0 +1,216 @@
+"""Stages of an experiment as folders, and the first of them: the policy that everything starts from.
+
+A stage is a folder named after what it was made from, which appears when it is complete; so a second run finds what is
+there, a changed setting makes again what depends on it and nothing else, and a killed stage goes on from its last
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from llm_bridge.data import Example, load_corpus
+from llm_bridge.experiment import Corpus, Experiment, Model
+from llm_bridge.models import LoraOptions, load_policy
+from llm_bridge.policy import Policy, Reference, reference_of
+from llm_bridge.rollout import IMITATION, Examples, Prompts, completions_of, encoded
+from llm_bridge.trainer import Settings, train
+from nashlab.files import appearing, plain
+
+__all__ = ["Stages", "Start", "device_of", "learned", "quietly", "read_json", "texts_about", "texts_of_split"]
+
+Advance = Callable[[str], object]
+
+
+class Stages:
+    """Folders by what they were made from."""
+
+    def __init__(self, folder: Path, advance: Advance = lambda name: None) -> None:
+        self.folder, self.advance = folder, advance
+        self._asked: dict[str, Path] = {}
+
+    def place(self, name: str, about: Mapping[str, Any]) -> Path:
+        """Where a stage made from this is, or will be."""
+        key = hashlib.sha256(json.dumps(plain(about), sort_keys=True).encode()).hexdigest()[:12]
+        return self._asked.setdefault(f"{name}-{key}", self.folder / f"{name}-{key}")
+
+    def made(self, name: str, about: Mapping[str, Any], make: Callable[[Path, Path], None]) -> Path:
+        """The stage's folder; ``make(folder to fill, folder that survives a kill)`` where it is not there yet."""
+        place = self.place(name, about)
+        work = place.with_name(f"{place.name}.unfinished")
+        if not place.exists():
+            started = time.perf_counter()
+            work.mkdir(parents=True, exist_ok=True)
+            with appearing(place) as part:
+                make(part, work)
+                facts = {"about": plain(about), "seconds": time.perf_counter() - started}
+                (part / "stage.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+                for kept in ("metrics.jsonl", "tensorboard"):
+                    if (work / kept).exists():
+                        shutil.move(work / kept, part / kept)
+            shutil.rmtree(work, ignore_errors=True)
+        self.advance(name)
+        return place
+
+    def seconds(self) -> dict[str, float]:
+        """How long each stage took that was asked for."""
+        return {k: read_json(place / "stage.json")["seconds"] for k, place in self._asked.items() if place.exists()}
+
+
+class Start:
+    """The policy before it plays: fine-tuned where the experiment says so."""
+
+    def __init__(self, experiment: Experiment, stages: Stages) -> None:
+        self.experiment, self.stages = experiment, stages
+        self.folder: Path | None = None
+        if experiment.sft is not None:
+            about = {"corpus": texts_about(experiment.corpus), "policy": asdict(experiment.policy),
+                     "sft": asdict(experiment.sft)}  # fmt: skip
+            self.folder = stages.made("sft", about, lambda part, work: _fine_tune(experiment, part, work))
+
+    @property
+    def name(self) -> str:
+        """What stages after it depend on."""
+        return self.folder.name if self.folder is not None else self.experiment.policy.source
+
+    @property
+    def source(self) -> str | Path:
+        """Where the weights are."""
+        return self.folder / "policy" if self.folder is not None else self.experiment.policy.source
+
+    def players(self, seed: int) -> tuple[Policy, Reference]:
+        """The policy with fresh adapters where there are to be some, and itself as the reference."""
+        model = self.experiment.policy
+        lora = LoraOptions(rank=model.lora_rank, alpha=2 * model.lora_rank) if model.lora_rank else None
+        policy = _loaded(model, self.source, lora=lora, seed=seed)
+        _without_chat(policy, self.experiment.corpus)
+        return policy, reference_of(policy)
+
+    def prompts(self, policy: Policy, texts: Sequence[str]) -> Prompts:
+        """Texts as the policy reads them."""
+        corpus = self.experiment.corpus
+        return encoded(policy, texts, template=corpus.template, max_tokens=corpus.max_prompt_tokens)
+
+    def made(self, name: str, about: Mapping[str, Any], make: Callable[[Start, Path, Path], None]) -> Path:
+        """A stage that depends on the policy."""
+        return self.stages.made(name, {"base": self.name, **about}, lambda part, work: make(self, part, work))
+
+
+def _fine_tune(experiment: Experiment, part: Path, work: Path) -> None:
+    """Supervised fine-tuning on the whole training split: the reference of everything after it."""
+    assert experiment.sft is not None
+    corpus = experiment.corpus
+    examples = texts_of_split(corpus, "train")
+    policy = _fresh(experiment.policy, examples)
+    _without_chat(policy, corpus)
+    source = _examples(policy, corpus, examples)
+    check = _examples(policy, corpus, texts_of_split(corpus, "validation", 64))
+    train(policy, IMITATION, source, experiment.sft, folder=work, measure=check.measure)
+    policy.model.save_pretrained(part / "policy")
+    policy.tokenizer.save_pretrained(part / "policy")
+
+
+def _examples(policy: Policy, corpus: Corpus, examples: Sequence[Example]) -> Examples:
+    prompts = encoded(
+        policy, [e.prompt for e in examples], template=corpus.template, max_tokens=corpus.max_prompt_tokens
+    )
+    return Examples(prompts, completions_of(policy, [e.summary for e in examples]))
+
+
+def _fresh(model: Model, examples: Sequence[Example]) -> Policy:
+    """The policy before fine-tuning; it is tuned whole, adapters come on top of the result."""
+    if model.source != "small":
+        return _loaded(model, model.source)
+    from transformers import LlamaConfig
+
+    tokenizer = _tokenizer(model.vocabulary, [text for e in examples for text in (e.prompt, e.summary)])
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=model.width,
+        intermediate_size=3 * model.width,
+        num_hidden_layers=model.layers,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return _loaded(model, config, tokenizer=tokenizer)
+
+
+def _tokenizer(size: int, texts: Sequence[str]) -> Any:
+    """Byte-level pair encoding of these texts."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=["<pad>", "<end>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    raw.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="<pad>", eos_token="<end>", padding_side="left")
+
+
+def _loaded(model: Model, source: Any, **options: Any) -> Policy:
+    device = device_of(model.device)
+    return load_policy(source, dtype=getattr(torch, model.dtype), device=device, **options)
+
+
+def _without_chat(policy: Policy, corpus: Corpus) -> None:
+    if not corpus.chat and policy.tokenizer is not None:
+        policy.tokenizer.chat_template = None
+
+
+def texts_of_split(corpus: Corpus, split: str, count: int | None = None) -> list[Example]:
+    columns = {"prompt": corpus.prompt, "summary": corpus.summary, "group": corpus.group or None}
+    return load_corpus(corpus.source, split, count=count, **columns)  # type: ignore[arg-type]
+
+
+def texts_about(corpus: Corpus) -> dict[str, Any]:
+    """What the texts and how they are read depend on; a file counts by its content."""
+    about = asdict(corpus)
+    for count in ("prompts", "validation", "held_out", "raters"):
+        del about[count]
+    path = Path(corpus.source)
+    return about | ({"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {})
+
+
+def device_of(name: str) -> torch.device:
+    """The named device; "auto" is an accelerator where there is one."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def quietly(experiment: Experiment) -> None:
+    """What a process does before it works on a stage."""
+    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()  # its report on loading only the encoder of a model is no news
+    if device_of(experiment.policy.device).type == "cpu":
+        torch.set_num_threads(1)  # two threads on two busy cores are slower than one
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def learned(settings: Settings) -> dict[str, Any]:
+    """The settings that change what is learned, or what is recorded of it."""
+    return {k: v for k, v in asdict(settings).items() if k not in ("checkpoint_every", "micro_batch")}

@@ -1,0 +1,238 @@
+"""What a training step costs: ours against TRL 1.13's Nash-MD and online DPO trainers at equal work, in one run.
+
+    python tests/benchmarks/bench_step.py [--lengths 32 128] [--prompt 32] [--batch 4] [--hidden 256] [--layers 4]
+
+The same random Llama, prompts and optimiser; two completions a prompt, all of full length: the end of the sequence is
+excluded from sampling in both.  Judge and reward cost nothing.  A step is everything from prompts to new weights.
+Times are processor time of one thread (wall time where there is a GPU), the best of ``--repeats`` steps after a first
+one, ours between two of theirs.  Then where the time of our step goes.
+
+TRL's Nash-MD trainer is measured without a cache, as it runs by default, with gradient checkpointing, and samples from
+the right distribution; and with one: faster, but both models write into it, and the mixture is another policy.
+TRL 1.13 is a peer, not a requirement: where it is missing its columns are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import functools
+import os
+import tempfile
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import nn
+from transformers import LlamaConfig, PreTrainedTokenizerFast, PrinterCallback, TrainerCallback
+
+from llm_bridge import rollout
+from llm_bridge.judges import OneOrder
+from llm_bridge.models import load_policy
+from llm_bridge.objective import bridged
+from llm_bridge.policy import Policy
+from llm_bridge.rollout import Generated, Prompts, encoded
+from llm_bridge.trainer import Settings, Trainer
+
+BETA, TAU, RATE = 0.125, 0.1, 1e-6
+Step = Callable[[], float]
+
+
+def base(options: argparse.Namespace) -> Policy:
+    """A random Llama and a tokenizer of its words."""
+    config = LlamaConfig(vocab_size=options.vocabulary, hidden_size=options.hidden, num_hidden_layers=options.layers,
+                         intermediate_size=3 * options.hidden, num_attention_heads=options.hidden // 64,
+                         num_key_value_heads=options.hidden // 64, eos_token_id=1, pad_token_id=0,
+                         bos_token_id=None, tie_word_embeddings=True)  # fmt: skip
+    words = {f"w{i}": i for i in range(options.vocabulary)}
+    raw = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="w1", pad_token="w0", padding_side="left")
+    return load_policy(config, tokenizer=tokenizer, device=options.device)
+
+
+def texts(options: argparse.Namespace) -> list[str]:
+    """Prompts of one length."""
+    ids = torch.randint(2, options.vocabulary, (64, options.prompt), generator=torch.Generator().manual_seed(0))
+    return [" ".join(f"w{i}" for i in row) for row in ids.tolist()]
+
+
+def clock(options: argparse.Namespace) -> float:
+    """Processor time; where there is a GPU, the time at which it has done what it was asked."""
+    if options.device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+# -- ours ------------------------------------------------------------------------------------------------------------
+
+
+class Stopwatch:
+    """Seconds by name, of functions that were wrapped."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def measured(*arguments: Any, **named: Any) -> Any:
+            start = clock(self.options)
+            try:
+                return function(*arguments, **named)
+            finally:
+                self.seconds[name] += clock(self.options) - start
+
+        return measured
+
+
+def ours(method: str, base: Policy, length: int, options: argparse.Namespace) -> tuple[Step, Stopwatch]:
+    """A step of ours, and where its time goes."""
+    watch = Stopwatch(options)
+    policy = base.copied()
+    reference = policy.reference()
+    judge = OneOrder(lambda x, y, z: [0.75] * len(x))
+    prompts: Prompts = encoded(policy, texts(options))
+    source = Generated(prompts, watch.timed("judging", judge), completions=2, max_new_tokens=length)
+    settings = Settings(steps=10_000, batch=options.batch, tau=TAU, beta=BETA, learning_rate=RATE)
+    trainer = Trainer(policy, bridged(method), source, settings, reference)
+    reference.log_prob = watch.timed("reference", reference.log_prob)  # type: ignore[method-assign]
+    trainer.scorer.forward = watch.timed("scoring", trainer.scorer.forward)
+    trainer.accelerator.backward = watch.timed("backward", trainer.accelerator.backward)
+    trainer.accelerator.clip_grad_norm_ = watch.timed("optimiser", trainer.accelerator.clip_grad_norm_)
+    trainer.optimiser.step = watch.timed("optimiser", trainer.optimiser.step)
+    sampling = rollout.sample
+    full = functools.partial(sampling, min_new_tokens=length)
+
+    def step() -> float:
+        start = clock(options)
+        rollout.sample = watch.timed("generation", full)
+        try:
+            record = trainer._one_step()
+        finally:
+            rollout.sample = sampling
+        if record["length"] != length:
+            raise RuntimeError(f"completions of {record['length']} tokens, must be {length}")
+        return clock(options) - start
+
+    return step, watch
+
+
+# -- TRL -------------------------------------------------------------------------------------------------------------
+
+
+class Nothing(nn.Module):
+    """A reward model, as TRL calls one, that gives 0."""
+
+    base_model_prefix = "backbone"
+    config = SimpleNamespace(_name_or_path="nothing")
+
+    def backbone(self, input_ids: torch.Tensor, **_: Any) -> Any:
+        return SimpleNamespace(last_hidden_state=torch.zeros(*input_ids.shape, 1, device=input_ids.device))
+
+    def score(self, states: torch.Tensor) -> torch.Tensor:
+        return states
+
+
+class Timed(TrainerCallback):
+    """Times the steps of TRL's loop, and makes one of ours after each."""
+
+    def __init__(self, options: argparse.Namespace, between: Step) -> None:
+        self.options, self.between, self.start = options, between, 0.0
+        self.seconds: list[float] = []
+        self.own: list[float] = []
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self.start = clock(self.options)
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.seconds.append(clock(self.options) - self.start)
+        self.own.append(self.between())
+
+
+def theirs(
+    method: str, base: Policy, length: int, options: argparse.Namespace, cache: bool, between: Step
+) -> tuple[float, float] | None:
+    """The best step of TRL's trainer and of ours in turns, or None where TRL is missing."""
+    warnings.simplefilter("ignore")
+    try:
+        from datasets import Dataset
+        from trl.experimental.nash_md import NashMDConfig, NashMDTrainer
+        from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
+    except ImportError:
+        return None
+    nash = method == "nash-md-pg"
+    common: dict[str, Any] = {
+        "output_dir": tempfile.mkdtemp(), "per_device_train_batch_size": options.batch, "max_new_tokens": length,
+        "max_length": options.prompt + length, "temperature": 1.0, "beta": TAU, "learning_rate": RATE,
+        "gradient_checkpointing": False, "bf16": False, "report_to": [], "save_strategy": "no", "logging_steps": 10_000,
+        "disable_tqdm": True, "max_steps": options.repeats + 1, "use_cpu": options.device == "cpu",
+        "optim": "adamw_torch", "max_grad_norm": 1.0,
+        "generation_kwargs": {"use_cache": cache, "min_new_tokens": length},
+    }  # fmt: skip
+    data = Dataset.from_dict({"prompt": texts(options)})
+    timed = Timed(options, between)
+    given: dict[str, Any] = {"model": copy.deepcopy(base.model), "train_dataset": data,
+                             "processing_class": base.tokenizer, "callbacks": [timed]}  # fmt: skip
+    if nash:
+        trainer = NashMDTrainer(**given, ref_model=copy.deepcopy(base.model), reward_funcs=Nothing(),
+                                args=NashMDConfig(**common, mixture_coef=[BETA]))  # fmt: skip
+    else:
+        kind = {"online-dpo": "sigmoid", "online-ipo": "ipo"}[method]
+        free: Callable[..., list[float]] = lambda completions, **_: [0.0] * len(completions)  # noqa: E731
+        trainer = OnlineDPOTrainer(**given, reward_funcs=free, args=OnlineDPOConfig(**common, loss_type=kind))
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    return min(timed.seconds[1:]), min(timed.own[1:])
+
+
+def compare(method: str, base: Policy, length: int, options: argparse.Namespace) -> None:
+    """One row of the table, and where our time goes."""
+    step, watch = ours(method, base, length, options)
+    step()
+    watch.seconds.clear()
+    own = [step() for _ in range(options.repeats)]
+    parts = dict(watch.seconds) | {"rest": sum(own) - sum(watch.seconds.values())}
+    tokens, line = 2 * options.batch * length, f"{method:10} {length:4} tokens"
+    for cache in (False, True) if method == "nash-md-pg" else (True,):
+        turns = theirs(method, base, length, options, cache, step)
+        name = "TRL" if method != "nash-md-pg" or not cache else "TRL, one cache (wrong)"
+        if turns is not None:
+            seconds, mine = turns
+            own.append(mine)
+            line += f"  {name} {seconds:6.3f} s {tokens / seconds:5.0f} tokens/s, {seconds / mine:5.2f}x ours;"
+    print(f"{line}  ours {min(own):6.3f} s {tokens / min(own):5.0f} tokens/s")
+    shares = "  ".join(f"{name} {value / sum(parts.values()):.0%}" for name, value in parts.items())
+    print(f"           {shares}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", nargs="+", default=["nash-md-pg", "online-dpo", "online-ipo"])
+    parser.add_argument("--lengths", type=int, nargs="+", default=[32, 128])
+    parser.add_argument("--prompt", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--vocabulary", type=int, default=4000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    policy = base(options)
+    print(f"{policy.model.num_parameters() / 1e6:.1f} M weights, batch {options.batch}, prompts of {options.prompt}, "
+          f"{options.device}")  # fmt: skip
+    for method in options.methods:
+        for length in options.lengths:
+            compare(method, policy, length, options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,372 @@
+"""An experiment from its file to its report: both kinds, killed, resumed, side by side, on Ray, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llm_bridge.data import Comparison, load_comparisons, load_corpus, write_comparisons
+from llm_bridge.experiment import CONFIGS, read_experiment
+from llm_bridge.judges import annotated
+from llm_bridge.parallel import Cluster, in_parallel
+from llm_bridge.pipeline import run_experiment, run_grid, stages_of
+from llm_bridge.report import read_results, write_report
+from llm_bridge.stages import Stages
+from nashlab.files import plain
+from nashlab.game import BadInput, check_temperature
+
+SMALL = {"source": "small", "vocabulary": 300, "width": 16, "layers": 1, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "texts.jsonl"
+    examples = load_corpus("debian", count=60)
+    path.write_text("".join(json.dumps({"prompt": e.prompt, "summary": e.summary}) + "\n" for e in examples))
+    return path
+
+
+def written(path: Path, corpus: Path, **changes: Any) -> Path:
+    """A configuration that takes seconds; a change of None takes a table out."""
+    content: dict[str, Any] = {
+        "methods": ["online-ipo", "rlhf-pg"],
+        "seeds": [0, 1],
+        "corpus": {"source": str(corpus), "prompts": 6, "validation": 3, "held_out": 4, "max_prompt_tokens": 40},
+        "policy": SMALL,
+        "sft": {"steps": 4, "batch": 4, "learning_rate": 1e-3, "checkpoint_every": 2},
+        "train": {"steps": 4, "batch": 2, "tau": 0.2, "learning_rate": 1e-2, "measure_every": 2, "checkpoint_every": 1},
+    }
+    content |= changes
+    lines = ['name = "tiny"']
+    tables = []
+    for key, value in content.items():
+        if isinstance(value, dict):
+            tables += [f"[{key}]", *(f"{k} = {json.dumps(v)}" for k, v in value.items())]
+        elif value is not None:
+            lines.append(f"{key} = {json.dumps(value)}")
+    path.write_text("\n".join([*lines, *tables]) + "\n")
+    return path
+
+
+SAMPLED: dict[str, Any] = {
+    "methods": ["online-ipo", "nash-md-pg", "rlhf-pg", "offline-dpo"],
+    "sampling": {"max_new_tokens": 5},
+    "comparisons": {"texts": 20, "completions": 3, "raters": 3, "held_out": 0.2},
+    "preference": {"max_prompt": 24},
+    "preference.training": {"epochs": 1},
+    "reward": {"max_prompt": 24},
+    "reward.training": {"epochs": 1},
+    "judge": {"source": "none"},
+}
+
+
+def facts(results: dict[str, Any]) -> dict[str, Any]:
+    """What must not depend on when and where it was computed."""
+    return {k: v for k, v in results.items() if k not in ("seconds", "speed", "settings")}
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> tuple[Path, Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("closed")
+    config = written(folder / "c.toml", corpus, closed={"temperature": 5.0})
+    return config, folder / "out", run_experiment(read_experiment(config), folder / "out")
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> tuple[Path, Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("sampled")
+    config = written(folder / "c.toml", corpus, **SAMPLED)
+    return config, folder / "out", run_experiment(read_experiment(config), folder / "out")
+
+
+# -- what is read ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in CONFIGS.glob("*.toml")))
+def test_every_shipped_configuration_can_be_read(name: str) -> None:
+    experiment = read_experiment(name)
+    assert experiment.name == name
+    assert stages_of(experiment) > len(experiment.methods) * len(experiment.seeds)
+
+
+def test_the_published_numbers_are_those_of_the_paper() -> None:
+    """Theory §6."""
+    paper = read_experiment("paper-t5-tldr")
+    tau = {"rlhf-pg": 0.05, "online-ipo": 1, "online-dpo": 5, "online-slic": 10, "ipo-md": 1, "nash-md-pg": 0.008}
+    assert {m: paper.settings(m, 0).tau for m in paper.methods} == tau
+    assert {m: paper.settings(m, 0).learning_rate for m in paper.methods} == dict.fromkeys(tau, 1e-4) | {
+        "nash-md-pg": 3e-5
+    }
+    settings = paper.settings("ipo-md", 0)
+    assert (settings.steps, settings.batch, settings.beta, settings.optimiser) == (30000, 32, 0.125, "adafactor")
+    assert (settings.schedule, settings.warmup) == ("constant", 0)
+    assert (paper.corpus.held_out, paper.seeds, paper.comparisons.texts) == (2000, [0, 1, 2], 92820)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.stepz=3", "stepz.*did you mean.*steps"),
+        ("corpus.prompts=true", "prompts = True, must be of type int"),
+        ("corpus.prompts=0", "prompts = 0, must be at least 1"),
+        ('methods=["online-ipoo"]', "online-ipo"),
+        ("methods=[]", "at least one"),
+        ("seeds=[0.5]", "seeds"),
+        ("train.tau=-1", "tau|temperature"),
+        ("policy.dtype=float8", "dtype"),
+        ("reward.kind=cross-encoder", "reward.kind"),
+        ("comparisons.held_out=1.5", "held_out"),
+        ("comparisons.completions=1", "completions = 1"),
+        ("corpus.raters=none", "raters"),
+        ("grid.tau=[-0.1]", "grid.tau"),
+        ("preference.training.epochs=0", "epochs = 0"),
+        ("nonsense", "must be key=value"),
+        ("name.x=3", "name is no table"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(override: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        read_experiment("demo", [override])
+
+
+def test_unknown_files_are_refused_with_a_suggestion(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="demo"):
+        read_experiment("demoo")
+    (tmp_path / "bad.toml").write_text("a = = 1")
+    with pytest.raises(BadInput, match="not TOML"):
+        read_experiment(tmp_path / "bad.toml")
+
+
+def test_a_folder_of_the_configurations_name_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "demo" / "stages").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert read_experiment("demo").name == "demo"
+
+
+def test_a_grid_is_every_tau_with_every_beta_of_methods_that_mix() -> None:
+    grid = ["grid.tau=[0.1, 0.2]", "grid.beta=[0.1, 0.5, 0.9]", "grid.seeds=[0, 1]", "grid.steps=7"]
+    trials = read_experiment("demo", [*grid, 'methods=["online-ipo", "ipo-md"]']).trials()
+    count = {m: sum(name == m for name, _ in trials) for m in ("online-ipo", "ipo-md")}
+    assert count == {"online-ipo": 2 * 2, "ipo-md": 2 * 3 * 2}
+    assert {s.steps for _, s in trials} == {7}
+    assert len(set(trials)) == len(trials)
+
+
+# -- what comes out --------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_experiment_has_its_tables(closed: tuple[Path, Path, dict[str, Any]]) -> None:
+    _, folder, results = closed
+    assert set(results["tables"]) == {"training prompts", "held out prompts"}
+    for table in results["tables"].values():
+        mean = np.array(table["mean"])
+        assert table["methods"] == ["online-ipo", "rlhf-pg", "reference", "equilibrium"]
+        assert np.abs(mean + mean.T - 1).max() < 1e-12
+        assert max(table["quality"]["equilibrium"]["exploitability"]) < 1e-9
+        assert min(table["quality"]["reference"]["exploitability"]) > 1e-5  # canary
+    first, last = results["curves"]["online-ipo"][0][0], results["curves"]["online-ipo"][0][-1]
+    assert last["exploitability"] < first["exploitability"]
+    assert json.loads((folder / "results.json").read_text()) == results
+
+
+def test_a_sampled_experiment_has_tables_by_judge_samples_and_models(
+    sampled: tuple[Path, Path, dict[str, Any]],
+) -> None:
+    _, folder, results = sampled
+    assert set(results["tables"]) == {"raters", "preference model"}
+    table = results["tables"]["raters"]
+    assert table["methods"] == [*SAMPLED["methods"], "reference", "human"]
+    quality = table["quality"]["online-ipo"]
+    assert {"kl", "tokens", "ended", "words", "rouge1", "rouge2", "rougeL"} <= set(quality)
+    assert len(quality["kl"]) == 2
+    assert table["quality"]["reference"]["kl"] == [0.0]
+    assert set(results["models"]) == {"preference", "reward"}
+    for model in results["models"].values():
+        assert model["order_swap_error"] == 0.0
+        assert model["count"] == results["comparisons"]["held-out"]
+    assert set(results["samples"][0]) == {"prompt", *table["methods"]}
+    assert results["speed"]["online-ipo"]["tokens_per_second"] > 0
+    parts = {p.stem: {c.prompt for c in load_comparisons(p)} for p in folder.glob("stages/comparisons-*/*.jsonl")}
+    assert not parts["train"] & parts["held-out"]
+
+
+def test_labels_are_shares_of_raters() -> None:
+    rng = np.random.default_rng(0)
+    found = annotated(lambda x, y, z: np.full(len(x), 0.3), ["x"] * 4000, ["a"] * 4000, ["b"] * 4000, rng, raters=5)
+    shares = np.array([c.p for c in found])
+    assert set(np.round(shares * 5, 9)) <= set(range(6))
+    assert abs(shares.mean() - 0.3) < 4 * np.sqrt(0.21 / 20000)
+
+
+class Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.seen.append(tag)
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_report_is_one_page_from_the_results_alone(
+    closed: tuple[Path, Path, dict[str, Any]], sampled: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    both = [read_results(folder) for _, folder, _ in (closed, sampled)]
+    both[1]["samples"][0]["human"] = "<script>alert(1)</script>"
+    write_report(tmp_path / "r.html", *both)
+    text = (tmp_path / "r.html").read_text()
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    assert page.seen.count("img") == 2 + 2 + 2  # curves of each, a table a set or judge
+    assert "<script>" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    (tmp_path / "x.json").write_text("[]")
+    with pytest.raises(BadInput, match="no results"):
+        read_results(tmp_path / "x.json")
+
+
+# -- resumed, killed, side by side -----------------------------------------------------------------------------------
+
+
+def made(folder: Path) -> dict[str, float]:
+    return {p.parent.name: p.stat().st_mtime_ns for p in folder.glob("stages/*/stage.json")}
+
+
+def test_a_second_run_makes_nothing_and_a_change_makes_what_depends_on_it(
+    closed: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    config, folder, results = closed
+    before = made(folder)
+    assert facts(run_experiment(read_experiment(config), folder)) == facts(results)
+    assert made(folder) == before
+    changed = read_experiment(config, ["tuned.rlhf-pg.tau=0.4"])
+    run_experiment(changed, folder)
+    new = set(made(folder)) - set(before)
+    assert {name.rsplit("-", 1)[0] for name in new} == {"rlhf-pg"}
+    assert len(new) == 2
+
+
+def test_killed_at_any_stage_it_ends_with_the_same_results(
+    sampled: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    config, _, results = sampled
+    command = [sys.executable, "-m", "llm_bridge", "run", str(config), "--out", str(tmp_path / "out"), "--resume"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for awaited in ("sft-*.unfinished/checkpoints/step-*", "nash-md-pg-*.unfinished/checkpoints/step-*"):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        limit = time.monotonic() + 120
+        while not list((tmp_path / "out" / "stages").glob(awaited)) and process.poll() is None:
+            assert time.monotonic() < limit
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert facts(run_experiment(read_experiment(config), tmp_path / "out")) == facts(results)
+
+
+def test_processes_side_by_side_give_the_same_results(
+    closed: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    config, _, results = closed
+    assert facts(run_experiment(read_experiment(config), tmp_path, cluster=Cluster(2))) == facts(results)
+
+
+def test_a_sweep_on_ray_makes_one_folder_a_run_and_the_run_takes_what_won(corpus: Path, tmp_path: Path) -> None:
+    """In a process of its own, as a user would: Ray's processes outlive what a test may leave behind."""
+    pytest.importorskip("ray")
+    config = written(tmp_path / "c.toml", corpus, closed={"temperature": 5.0})
+    grid = ["grid.tau=[0.2, 0.8]", "grid.steps=2", 'methods=["online-ipo"]', "seeds=[0]"]
+    command = [sys.executable, "-m", "llm_bridge", "sweep", str(config), "--override", *grid, "--json", "--resume"]
+    swept = subprocess.run([*command, "--out", str(tmp_path / "ray")], capture_output=True, text=True, check=False)
+    assert swept.returncode == 0, swept.stderr
+    found = json.loads(swept.stdout)
+    assert len(list((tmp_path / "ray" / "stages").glob("online-ipo-*"))) == 2
+    experiment = read_experiment(config, grid)
+    before = made(tmp_path / "ray")
+    results = run_experiment(experiment, tmp_path / "ray")
+    assert before.items() <= made(tmp_path / "ray").items()  # the run takes the sweep's trials as they are
+    assert results["grid"] == found["trials"]
+    best = max(found["trials"], key=lambda r: r["merit"])
+    assert results["settings"]["methods"]["online-ipo"]["tau"] == best["tau"] == found["chosen"]["online-ipo"]["tau"]
+    chosen, rows = run_grid(experiment, tmp_path / "serial")
+    assert plain(rows) == found["trials"]
+    assert chosen == found["chosen"]
+
+
+@pytest.mark.parametrize("cluster", [Cluster(1), Cluster(2)], ids=["one", "two"])
+def test_the_first_failure_is_raised_as_it_was(cluster: Cluster) -> None:
+    with pytest.raises(BadInput, match="-1"):
+        in_parallel(check_temperature, [(0.1,), (0.2,), (-1.0,)], cluster)
+
+
+def test_the_first_failure_on_ray_is_raised_as_it_was() -> None:
+    pytest.importorskip("ray")
+    code = (
+        "from llm_bridge.parallel import Cluster, in_parallel\n"
+        "from nashlab.game import BadInput, check_temperature\n"
+        "try: in_parallel(check_temperature, [(0.1,), (-1.0,)], Cluster(2, ray='local'))\n"
+        "except BadInput as error: print(error)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1].startswith("temperature = -1")
+
+
+def test_without_workers_nothing_is_done() -> None:
+    with pytest.raises(BadInput, match="workers = 0"):
+        in_parallel(check_temperature, [(0.1,)], Cluster(0))
+
+
+def test_a_stage_that_fails_leaves_no_folder(tmp_path: Path) -> None:
+    stages = Stages(tmp_path)
+
+    def broken(part: Path, work: Path) -> None:
+        (part / "half").write_text("x")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        stages.made("a", {"x": 1}, broken)
+    assert not stages.place("a", {"x": 1}).exists()
+    assert stages.place("a", {"x": 1}) != stages.place("a", {"x": 2})
+
+
+# -- the published setting, on files of one's own --------------------------------------------------------------------
+
+
+def test_the_papers_configuration_runs_on_local_files(corpus: Path, tmp_path: Path) -> None:
+    """A tiny T5, a file of texts, a file of human comparisons: everything else as published."""
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    from llm_bridge.stages import _tokenizer
+
+    examples = load_corpus(corpus)
+    tokenizer = _tokenizer(300, [t for e in examples for t in (e.prompt, e.summary)])
+    shape = {"d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 1, "num_heads": 4, "decoder_start_token_id": 0}
+    ids = {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id, "pad_token_id": 0}
+    T5ForConditionalGeneration(T5Config(**(shape | ids))).save_pretrained(tmp_path / "t5")
+    tokenizer.save_pretrained(tmp_path / "t5")
+    pairs = [Comparison(e.prompt, e.summary, examples[i - 1].summary, 1.0) for i, e in enumerate(examples)]
+    write_comparisons(tmp_path / "human.jsonl", pairs)
+    local = [f"corpus.source={corpus}", f"comparisons.source={tmp_path / 'human.jsonl'}"]
+    local += [f"{key}={tmp_path / 't5'}" for key in ("policy.source", "preference.encoder", "reward.encoder")]
+    local += [f"judge.source={tmp_path / 't5'}", "judge.dtype=float32", "corpus.held_out=3", "corpus.validation=2"]
+    local += ["sft.steps=2", "sft.batch=2", "train.steps=2", "train.batch=2", "train.micro_batch=1", "seeds=[0]"]
+    local += ["sampling.max_new_tokens=4", "corpus.max_prompt_tokens=40", "policy.device=cpu", "judge.device=cpu"]
+    local += ["sft.precision=no", "train.precision=no", "preference.mixed_precision=false"]
+    results = run_experiment(read_experiment("paper-t5-tldr", local), tmp_path / "out")
+    assert set(results["tables"]) == {"preference model", "likelihood judge"}
+    assert results["tables"]["likelihood judge"]["methods"][:6] == results["paper"]["methods"]
