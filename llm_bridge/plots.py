@@ -75,7 +75,7 @@ def responses(
 
 
 def averaging(results: Mapping[str, Any]) -> Figure:
-    """Nash averaging of the methods by table: the maximal lottery over methods, and how often a method is in its support
+    """Nash averaging of the methods by table: the maximal lottery over methods, and how often one is in its support
     when prompts are drawn again with replacement."""
     with styled():
         methods, shown = results["methods"], results["tables"]

@@ -23,12 +23,14 @@ LIBRARY = "Nashlab"
 OPTIONS = ("-q", "-w", "-ambiguous-paths", "-Q", ".", LIBRARY)  # the warning is about Coquelicot's own coercions
 
 #: What Coq's real numbers and Coquelicot bring, and nothing else.
-ALLOWED = frozenset({
-    "ClassicalDedekindReals.sig_forall_dec",
-    "ClassicalDedekindReals.sig_not_dec",
-    "Classical_Prop.classic",
-    "FunctionalExtensionality.functional_extensionality_dep",
-})
+ALLOWED = frozenset(
+    {
+        "ClassicalDedekindReals.sig_forall_dec",
+        "ClassicalDedekindReals.sig_not_dec",
+        "Classical_Prop.classic",
+        "FunctionalExtensionality.functional_extensionality_dep",
+    }
+)
 
 #: A headline theorem opens with the identifier of the theory: E2_exploitability_identity, R2_one_step, ...
 HEADLINE = re.compile(r"(E|L|R|N)\d+[a-z]*_")
