@@ -152,15 +152,20 @@ class SampledGround:
         """Win rate against the reference on the validation texts, by the learned preferences."""
         corpus = self.experiment.corpus
         texts = [e.prompt for e in texts_of_split(corpus, "validation", corpus.validation)]
-        judge, ours = self._preference.judge(), self.start
+        judge, sampling = self._preference.judge(), self.experiment.sampling
+        theirs: list[list[str]] = []
+
+        def drawn(model: Policy | Reference) -> list[list[str]]:
+            return _drawn(self.start, policy, model, texts, sampling, 2, seed=2)
 
         def measure(players: Players) -> dict[str, float]:
-            sampling = self.experiment.sampling
-            pair = [
-                [row[0] for row in _drawn(ours, policy, model, texts, sampling, 1, seed=seed)]
-                for model, seed in ((players.policy, 2), (players.reference, 3))
-            ]
-            return {"win_rate": float(judge(texts, *pair).mean())}
+            if not theirs:  # a reference stays what it is
+                theirs.extend(drawn(players.reference))
+            # y_i and y'_i share their random numbers, y_i and y'_j do not: unbiased, and exactly 1/2 at the reference
+            both = zip(texts, drawn(players.policy), theirs, strict=True)
+            pairs = [(x, ours[i], other[1 - i]) for x, ours, other in both for i in (0, 1)]
+            x, left, right = map(list, zip(*pairs, strict=True))
+            return {"win_rate": float(judge(x, left, right).mean())}
 
         return measure
 

@@ -196,6 +196,9 @@ def test_a_sampled_experiment_has_tables_by_judge_samples_and_models(
         assert model["count"] == results["comparisons"]["held-out"]
     assert set(results["samples"][0]) == {"prompt", *table["methods"]}
     assert results["speed"]["online-ipo"]["tokens_per_second"] > 0
+    curves = [curve for runs in results["curves"].values() for curve in runs]
+    assert max(abs(curve[0]["win_rate"] - 0.5) for curve in curves) < 1e-7  # the reference against itself, in pairs
+    assert max(abs(curve[-1]["win_rate"] - 0.5) for curve in curves) > 5e-7  # canary, near as it is
     parts = {p.stem: {c.prompt for c in load_comparisons(p)} for p in folder.glob("stages/comparisons-*/*.jsonl")}
     assert not parts["train"] & parts["held-out"]
 
