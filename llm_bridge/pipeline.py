@@ -171,7 +171,8 @@ def _records(place: Path) -> list[dict[str, Any]]:
 
 def _curve(place: Path) -> list[dict[str, float]]:
     """What was measured of a run, by step."""
-    wanted = ("step", "exploitability", "distance", "exact_kl", "win_rate", "kl", "length", "ended")
+    wanted = ("step", "exploitability", "distance", "exact_kl", "win_rate", "validation_kl", "validation_length",
+              "validation_ended")  # fmt: skip
     return [{k: r[k] for k in wanted if k in r} for r in _records(place) if "win_rate" in r]
 
 

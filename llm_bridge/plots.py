@@ -17,16 +17,18 @@ __all__ = ["averaging", "curves", "descent", "responses", "tables"]
 
 PANELS = {
     "closed": (
-        ("exploitability", "exploitability at τ (E2), mean over prompts", "log"),
-        ("distance", "‖π − π*‖₁, mean over prompts", "log"),
+        ("step", "exploitability", "exploitability at τ (E2), mean over prompts", "log"),
+        ("step", "distance", "‖π − π*‖₁, mean over prompts", "log"),
     ),
     "sampled": (
-        ("win_rate", "win rate against the reference, preference model", "linear"),
-        ("kl", "KL(π‖μ), nats a completion", "linear"),
-        ("length", "tokens a completion", "linear"),
+        ("step", "win_rate", "win rate against the reference, preference model", "linear"),
+        ("validation_kl", "win_rate", "the same", "linear"),
+        ("step", "validation_length", "tokens a completion", "linear"),
     ),
 }
-"""What is drawn against steps: the record's key, its label, the axis."""
+"""What is drawn against what: two keys of a record, the label of the second, its axis."""
+
+LABELS = {"step": "steps", "validation_kl": "KL(π‖μ), nats a completion"}
 
 
 def descent(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
@@ -98,21 +100,20 @@ def averaging(results: Mapping[str, Any]) -> Figure:
 
 
 def curves(results: Mapping[str, Any]) -> Figure:
-    """What was measured during training against steps: mean over seeds, and their range."""
+    """What was measured during training: means over seeds, and the seeds' range or, against KL, every seed's end."""
     with styled():
         wanted = PANELS[results["kind"]]
         figure = new_figure(4.2 * len(wanted), 4.0)
-        for axes, (key, label, scale) in zip(figure.subplots(1, len(wanted)), wanted, strict=True):
+        for axes, (across, key, label, scale) in zip(figure.subplots(1, len(wanted)), wanted, strict=True):
             for method, runs in results["curves"].items():
-                steps = [r["step"] for r in runs[0] if key in r]
-                values = np.array([[r[key] for r in run if key in r] for run in runs])
-                if not steps or values.ndim < 2:
-                    continue
+                x, y = (np.array([[r[k] for r in run] for run in runs]) for k in (across, key))
                 style = method_style(method)
-                axes.plot(steps, values.mean(axis=0), label=method, lw=1.6, **style)
-                low, high = values.min(axis=0), values.max(axis=0)
-                axes.fill_between(steps, low, high, color=style["color"], alpha=0.15, lw=0)
-            axes.set(yscale=scale, xlabel="steps", ylabel=label)
+                axes.plot(x.mean(axis=0), y.mean(axis=0), label=method, lw=1.6, **style)
+                if across == "step":
+                    axes.fill_between(x[0], y.min(axis=0), y.max(axis=0), color=style["color"], alpha=0.15, lw=0)
+                else:
+                    axes.plot(x[:, -1], y[:, -1], "o", ms=4.5, color=style["color"])
+            axes.set(yscale=scale, xlabel=LABELS[across], ylabel=label)
         handles, names = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(6, max(1, len(names))), frameon=False)
         return figure

@@ -149,23 +149,24 @@ class SampledGround:
         return Recorded(prompts, left, right, [c.p for c in found])
 
     def _measure(self, policy: Policy) -> Callable[[Players], dict[str, float]]:
-        """Win rate against the reference on the validation texts, by the learned preferences."""
+        """On the validation texts, two completions each: the win rate against the reference by the learned preferences,
+        KL(π‖μ) in nats a completion, tokens a completion, and how many end by themselves."""
         corpus = self.experiment.corpus
         texts = [e.prompt for e in texts_of_split(corpus, "validation", corpus.validation)]
-        judge, sampling = self._preference.judge(), self.experiment.sampling
-        theirs: list[list[str]] = []
-
-        def drawn(model: Policy | Reference) -> list[list[str]]:
-            return _drawn(self.start, policy, model, texts, sampling, 2, seed=2)
+        judge, prompts = self._preference.judge(), self.start.prompts(policy, texts)
+        theirs: list[str] = []
 
         def measure(players: Players) -> dict[str, float]:
+            both = players.policy, players.reference
             if not theirs:  # a reference stays what it is
-                theirs.extend(drawn(players.reference))
+                theirs.extend(self._written(policy, both[1], both[1], prompts, 2, seed=2).texts)
+            ours = self._written(policy, *both, prompts, 2, seed=2)
             # y_i and y'_i share their random numbers, y_i and y'_j do not: unbiased, and exactly 1/2 at the reference
-            both = zip(texts, drawn(players.policy), theirs, strict=True)
-            pairs = [(x, ours[i], other[1 - i]) for x, ours, other in both for i in (0, 1)]
-            x, left, right = map(list, zip(*pairs, strict=True))
-            return {"win_rate": float(judge(x, left, right).mean())}
+            others = [theirs[i ^ 1] for i in range(len(theirs))]
+            found: dict[str, Any] = {"win_rate": judge([x for x in texts for _ in range(2)], ours.texts, others),
+                     "validation_kl": ours.log_ratios, "validation_length": ours.lengths,
+                     "validation_ended": ours.ended}  # fmt: skip
+            return {name: float(np.mean(values)) for name, values in found.items()}
 
         return measure
 
@@ -195,14 +196,29 @@ class SampledGround:
         self._answer(policy, reference, reference, 0).write(part / "answers.json")
 
     def _answer(self, policy: Policy, model: Policy | Reference, reference: Reference, seed: int) -> Answers:
-        """One completion of every held-out text, with log π − log μ of each: KL(π‖μ) without bias."""
-        sampling = self.experiment.sampling
+        """One completion of every held-out text."""
         prompts = self.start.prompts(policy, [e.prompt for e in self._held_out])
+        humans = [e.summary for e in self._held_out]
+        return self._written(policy, model, reference, prompts, 1, seed=1000 + seed, humans=humans)
+
+    def _written(
+        self,
+        policy: Policy,
+        model: Policy | Reference,
+        reference: Reference,
+        prompts: Prompts,
+        k: int,
+        *,
+        seed: int,
+        humans: Sequence[str] = (),
+    ) -> Answers:
+        """k completions of every prompt, with log π − log μ of each: KL(π‖μ) without bias."""
+        sampling = self.experiment.sampling
         texts: list[str] = []
         ratios: list[float] = []
         lengths: list[int] = []
         ended: list[bool] = []
-        for rows, completion in _sampled(policy, model, prompts, sampling, 1, 1000 + seed):
+        for rows, completion in _sampled(policy, model, prompts, sampling, k, seed):
             prompt = prompts.tokens(policy, rows)
             with torch.no_grad():
                 both = [m.log_prob(prompt, completion, temperature=sampling.temperature) for m in (model, reference)]
@@ -210,7 +226,7 @@ class SampledGround:
             ratios += (both[0] - both[1]).double().tolist()
             lengths += completion.mask.sum(dim=1).tolist()
             ended += ((completion.ids == policy.eos_id) & completion.mask).any(dim=1).tolist()
-        return Answers.of(texts, [e.summary for e in self._held_out], ratios, lengths, ended)
+        return Answers.of(texts, humans, ratios, lengths, ended)
 
     def _scores(self, name: str, answers: Answers) -> list[float]:
         """The independent judge's score of every answer."""
