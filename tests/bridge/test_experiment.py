@@ -265,20 +265,24 @@ def test_a_second_run_makes_nothing_and_a_change_makes_what_depends_on_it(
     assert len(new) == 2
 
 
-def test_killed_at_any_stage_it_ends_with_the_same_results(
+def test_killed_or_interrupted_at_any_stage_it_ends_with_the_same_results(
     sampled: tuple[Path, Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     config, _, results = sampled
     command = [sys.executable, "-m", "llm_bridge", "run", str(config), "--out", str(tmp_path / "out"), "--resume"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    for awaited in ("sft-*.unfinished/checkpoints/step-*", "nash-md-pg-*.unfinished/checkpoints/step-*"):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    stops = [("sft", [], signal.SIGKILL, -signal.SIGKILL), ("nash-md-pg", [], signal.SIGKILL, -signal.SIGKILL),
+             ("rlhf-pg", ["--workers", "2"], signal.SIGINT, 130)]  # fmt: skip
+    for stage, more, how, code in stops:
+        process = subprocess.Popen([*command, *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   env=environment, start_new_session=True)  # fmt: skip
         limit = time.monotonic() + 120
+        awaited = f"{stage}-*.unfinished/checkpoints/step-*"
         while not list((tmp_path / "out" / "stages").glob(awaited)) and process.poll() is None:
             assert time.monotonic() < limit
             time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        os.killpg(process.pid, how)  # as a terminal does: the workers hear of it too
+        assert process.wait() == code
     assert facts(run_experiment(read_experiment(config), tmp_path / "out")) == facts(results)
 
 
