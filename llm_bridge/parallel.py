@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from typing import Any, NamedTuple
 
 from nashlab.game import BadInput
+from nashlab.processes import process_pool
 
 __all__ = ["Cluster", "in_parallel"]
 
@@ -54,17 +54,10 @@ def in_parallel(
 
 
 def _by_processes(work: Callable[..., None], pieces: Sequence[tuple[Any, ...]], workers: int, advance: Advance) -> None:
-    # a forked child would inherit the threads' locks of torch and jax
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(pieces)), mp_context=context) as pool:
-        futures = [pool.submit(work, *piece) for piece in pieces]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                advance("run")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with process_pool(min(workers, len(pieces))) as pool:
+        for done in as_completed([pool.submit(work, *piece) for piece in pieces]):
+            done.result()
+            advance("run")
 
 
 def _by_ray(work: Callable[..., None], pieces: Sequence[tuple[Any, ...]], cluster: Cluster, advance: Advance) -> None:

@@ -55,9 +55,11 @@ class Stages:
                 make(part, work)
                 facts = {"about": plain(about), "seconds": time.perf_counter() - started}
                 (part / "stage.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-                for kept in ("metrics.jsonl", "tensorboard"):
-                    if (work / kept).exists():
-                        shutil.move(work / kept, part / kept)
+                # copied: killed before the folder appears, they are still where a second run looks for them
+                if (work / "metrics.jsonl").exists():
+                    shutil.copyfile(work / "metrics.jsonl", part / "metrics.jsonl")
+                if (work / "tensorboard").exists():
+                    shutil.copytree(work / "tensorboard", part / "tensorboard")
             shutil.rmtree(work, ignore_errors=True)
         self.advance(name)
         return place

@@ -44,18 +44,13 @@ def run(
         for check in checks:
             yield _evaluate(check, samples, seed, canary)
         return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures import as_completed
 
-    # spawned, not forked: jax starts threads, and a fork of a threaded process can deadlock
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        waiting = [pool.submit(_evaluate, check, samples, seed, canary) for check in checks]
-        try:
-            for done in as_completed(waiting):
-                yield done.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    from nashlab.processes import process_pool
+
+    with process_pool(workers, ready=_one_thread) as pool:
+        for done in as_completed([pool.submit(_evaluate, check, samples, seed, canary) for check in checks]):
+            yield done.result()
 
 
 def _evaluate(check: Check, samples: int, seed: int, canary: bool) -> Result:
