@@ -22,7 +22,7 @@ PANELS = {
     ),
     "sampled": (
         ("step", "win_rate", "win rate against the reference, preference model", "linear"),
-        ("validation_kl", "win_rate", "the same", "linear"),
+        ("validation_kl", "win_rate", "win rate against the reference", "linear"),
         ("step", "validation_length", "tokens a completion", "linear"),
     ),
 }
