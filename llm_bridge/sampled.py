@@ -154,18 +154,18 @@ class SampledGround:
         corpus = self.experiment.corpus
         texts = [e.prompt for e in texts_of_split(corpus, "validation", corpus.validation)]
         judge, prompts = self._preference.judge(), self.start.prompts(policy, texts)
-        theirs: list[str] = []
+        twice = [x for x in texts for _ in range(2)]
+        others: list[str] = []
 
         def measure(players: Players) -> dict[str, float]:
-            both = players.policy, players.reference
-            if not theirs:  # a reference stays what it is
-                theirs.extend(self._written(policy, both[1], both[1], prompts, 2, seed=2).texts)
-            ours = self._written(policy, *both, prompts, 2, seed=2)
-            # y_i and y'_i share their random numbers, y_i and y'_j do not: unbiased, and exactly 1/2 at the reference
-            others = [theirs[i ^ 1] for i in range(len(theirs))]
-            found: dict[str, Any] = {"win_rate": judge([x for x in texts for _ in range(2)], ours.texts, others),
-                     "validation_kl": ours.log_ratios, "validation_length": ours.lengths,
-                     "validation_ended": ours.ended}  # fmt: skip
+            if not others:  # a reference stays what it is
+                drawn = _drawn(self.start, policy, players.reference, texts, self.experiment.sampling, 2, seed=2)
+                # y_i and y'_i share their random numbers, so y_1 meets y'_2, and y_2 y'_1: independent, hence unbiased,
+                # and exactly 1/2 at the reference
+                others.extend(y for first, second in drawn for y in (second, first))
+            ours = self._written(policy, players.policy, players.reference, prompts, 2, seed=2)
+            found: dict[str, Any] = {"win_rate": judge(twice, ours.texts, others), "validation_kl": ours.log_ratios,
+                                     "validation_length": ours.lengths, "validation_ended": ours.ended}  # fmt: skip
             return {name: float(np.mean(values)) for name, values in found.items()}
 
         return measure
