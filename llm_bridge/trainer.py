@@ -17,6 +17,7 @@ trained, see :mod:`llm_bridge.sharding`.
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
 import signal
@@ -194,6 +195,8 @@ class Trainer:
         self.folder, self._measure = folder, measure
         layout = Layout.asked_for()
         self.accelerator = Accelerator(mixed_precision="no", cpu=policy.device.type == "cpu")
+        if self.accelerator.num_processes > 1:
+            atexit.register(_leave_group)
         if settings.batch % self.accelerator.num_processes:
             raise BadInput(
                 f"batch = {settings.batch}, must be a multiple of the {self.accelerator.num_processes} processes"
@@ -524,6 +527,12 @@ def _records(path: Path, step: int) -> list[Record]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     return [record for record in map(json.loads, lines) if record["step"] <= step] if step else []
+
+
+def _leave_group() -> None:
+    """Before the interpreter ends: threads of a process group that is still there then abort the process, at times."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
