@@ -279,6 +279,7 @@ class Policy:
         ids: Tensor,
         mask: Tensor | None,
         *,
+        positions: Tensor | None = None,
         encoded: Tokens | None = None,
         cache: Any = None,
         caching: bool = False,
@@ -292,7 +293,9 @@ class Policy:
             inputs |= {"input_ids": ids, "attention_mask": mask.long()}
             if self._takes_positions:
                 # counted from the first token: absolute positions must not depend on the padding
-                inputs["position_ids"] = (mask.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+                if positions is None:
+                    positions = (mask.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+                inputs["position_ids"] = positions
         output = self._decoder(**inputs)
         states = output.last_hidden_state if self.chunked else output.logits
         return states, getattr(output, self._cache_name) if caching else None
@@ -390,8 +393,8 @@ class Policy:
             near = 8 * torch.finfo(self.dtype).eps
             return (
                 len(seen) == 1
-                and _close(states, seen[0][:, -1:], near**0.75)
-                and _close(self._after_head(sweep).expand_as(theirs), theirs, near)
+                and close(states, seen[0][:, -1:], near**0.75)
+                and close(self._after_head(sweep).expand_as(theirs), theirs, near)
             )
 
 
@@ -495,7 +498,7 @@ class Stream:
             ids, self._mask, encoded=self._encoded, cache=self._cache, caching=True
         )
         if first:
-            _give_room(self._cache)
+            give_room(self._cache)
         self.logits = self._policy._to_logits(states[:, -1])
 
     @contextmanager
@@ -537,7 +540,7 @@ class _RoomyLayer(DynamicLayer):
         super().batch_select_indices(indices)
 
 
-def _give_room(cache: Any) -> None:
+def give_room(cache: Any) -> None:
     """Room for coming tokens in every plain layer of the self-attention's cache; other kinds stay as they are."""
     layers = getattr(getattr(cache, "self_attention_cache", cache), "layers", [])
     for i, layer in enumerate(layers):
@@ -641,7 +644,7 @@ def _widened(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
-def _close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
+def close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
     ours, theirs = ours.double(), theirs.double()
     scale = theirs.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
     return ours.shape == theirs.shape and bool((ours - theirs).abs().max() <= tolerance * scale)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from llm_bridge.policy import Policy, Reference, Stream, Tokens
+from llm_bridge.recorded import opened
 from nashlab.game import BadInput, check_temperature
 
 __all__ = ["Decoder", "draw", "mixture_log_probs", "sample"]
@@ -34,6 +35,7 @@ def sample(
     generator: torch.Generator | None = None,
     uniforms: Tensor | None = None,
     min_new_tokens: int = 0,
+    recorded: bool | None = None,
     observer: Observer | None = None,
 ) -> Tokens:
     """Completions [B, T] of the prompts [X, P], T ≤ ``max_new_tokens``, each ended by end-of-sequence or by the limit.
@@ -44,6 +46,7 @@ def sample(
     caches.  The uniform numbers of a row depend on the generator and the row alone, not on when other rows end.  With
     ``min_new_tokens`` the end of the sequence is excluded from m for so many tokens, which :meth:`Policy.log_prob`
     knows nothing of.  ``observer`` is shown the rows still decoding and the log m that their token is drawn from.
+    ``recorded``: whether to decode as :mod:`llm_bridge.recorded` does; by default where the weights are on a GPU.
 
     Raises :class:`BadInput` for β outside [0, 1], β > 0 without a reference, and counts or temperatures out of range.
     Source: theory §6; Munos et al. 2024 (arXiv 2312.00886), the token-level mixture of Nash-MD.
@@ -57,7 +60,13 @@ def sample(
     if not 0 <= plain <= completions or (plain > 0 and beta == 1):
         raise BadInput(f"plain = {plain} at beta = {beta}, must be 0 ... {completions}, and 0 where beta is 1")
     decoder = Decoder(
-        policy, prompt, beta=beta, reference=reference, temperature=temperature, min_new_tokens=min_new_tokens
+        policy,
+        prompt,
+        beta=beta,
+        reference=reference,
+        temperature=temperature,
+        min_new_tokens=min_new_tokens,
+        recorded=recorded,
     )
     owner = _policy(policy)
     device = owner.device
@@ -102,11 +111,12 @@ class Decoder:
         reference: Policy | Reference | None = None,
         temperature: float = 1.0,
         min_new_tokens: int = 0,
+        recorded: bool | None = None,
     ) -> None:
         check_temperature(temperature, positive=True)
         self._temperature = temperature
         self._parts: list[tuple[float, Stream]] = [
-            (weight, model.stream(prompt)) for weight, model in _weighted(policy, reference, beta)
+            (weight, opened(model, prompt, recorded=recorded)) for weight, model in _weighted(policy, reference, beta)
         ]
         self._owner = _policy(policy)
         self._mixed_rows: Tensor | None = None  # which rows the second model is there for; None: all of them
