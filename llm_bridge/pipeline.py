@@ -11,21 +11,19 @@ results.json            tables, curves, samples, settings, timings
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from llm_bridge.closed import ClosedGround
 from llm_bridge.evaluate import PAPER
 from llm_bridge.experiment import Experiment
 from llm_bridge.parallel import Cluster, in_parallel
 from llm_bridge.sampled import SampledGround
-from llm_bridge.stages import Stages, Start, device_of, quietly
+from llm_bridge.stages import Stages, Start, device_name, device_of, quietly
 from llm_bridge.trainer import Settings
 from nashlab.files import plain, replacing
 from nashlab.verify import environment_of
@@ -55,7 +53,7 @@ def run_experiment(
         "curves": {m: [_curve(places[m, seed]) for seed in tuned.seeds] for m in tuned.methods},
         "seconds": {},
         "speed": _speed(tuned, places),
-        "environment": environment_of(("torch", "transformers"), device=_device(tuned)),
+        "environment": environment_of(("torch", "transformers"), device=device_name(device_of(tuned.policy.device))),
         "paper": PAPER,
         **ground.results(places),
     }
@@ -151,12 +149,6 @@ def _run(experiment: Experiment, folder: Path, method: str, settings: Settings) 
     stages = Stages(folder)
     ground = prepared(experiment, stages)
     stages.made(method, ground.about(method, settings), lambda part, work: ground.make(method, settings, part, work))
-
-
-def _device(experiment: Experiment) -> str:
-    """The accelerator's own name, or that there is none."""
-    device = device_of(experiment.policy.device)
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {os.cpu_count()} cores"
 
 
 def _settings(experiment: Experiment) -> dict[str, Any]:

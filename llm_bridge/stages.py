@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,17 @@ from llm_bridge.rollout import IMITATION, Examples, Prompts, completions_of, enc
 from llm_bridge.trainer import Settings, train
 from nashlab.files import appearing, plain
 
-__all__ = ["Stages", "Start", "device_of", "learned", "quietly", "read_json", "texts_about", "texts_of_split"]
+__all__ = [
+    "Stages",
+    "Start",
+    "device_name",
+    "device_of",
+    "learned",
+    "quietly",
+    "read_json",
+    "texts_about",
+    "texts_of_split",
+]
 
 Advance = Callable[[str], object]
 
@@ -199,6 +210,11 @@ def device_of(name: str) -> torch.device:
     if name != "auto":
         return torch.device(name)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """The accelerator's own name, or that there is none."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {os.cpu_count()} cores"
 
 
 def quietly(experiment: Experiment) -> None:

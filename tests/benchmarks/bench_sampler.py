@@ -1,9 +1,15 @@
-"""What the mixture costs: against plain cached generation, Hugging Face's generate, and TRL 1.13's mixture, in one run.
+"""What sampling costs: plain, from the mixture, by Hugging Face's generate and by TRL 1.13's mixture, in one run.
 
     python tests/benchmarks/bench_sampler.py [--lengths 32 128 256] [--batch 4] [--hidden 256] [--layers 6] [--lora]
+    python tests/benchmarks/bench_sampler.py --source smollm2 --dtype bfloat16 --batch 64 --json RESULT.json  # on a GPU
 
-All sample the same number of tokens after the same prompts with random Llamas of one shape, end-of-sequence excluded;
-times are processor time of one thread, the best of ``--repeats`` in turns.  Prompts are as long as a post to summarise.
+All sample the same number of tokens after the same prompts, end-of-sequence excluded, with random Llamas of one shape
+or with a model of ``--source``.  Times are processor time of one thread, or what passes until a GPU is done; the best
+of ``--repeats`` in turns.  Prompts are as long as a post to summarise.
+
+On a GPU plain sampling is also timed kernel by kernel, without what :mod:`llm_bridge.recorded` does.  The limit is the
+memory's: each token takes all weights and the keys and values so far, once, at the speed at which a copy of a large
+tensor was seen to move in the same run; its share is taken of what the tokens after the first cost.
 
 TRL's wrapper is measured where TRL 1.13 is installed, once a length, and without a cache: with one, its default when
 gradient checkpointing is off, both of its models write into it and sample another distribution.
@@ -12,10 +18,12 @@ gradient checkpointing is off, both of its models write into it and sample anoth
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,25 +34,30 @@ from transformers import GenerationConfig, LlamaConfig
 from llm_bridge.models import LoraOptions, load_policy
 from llm_bridge.policy import Policy, Reference, Tokens
 from llm_bridge.sampler import sample
+from llm_bridge.stages import device_name
+from nashlab.files import replacing
+from nashlab.verify import environment_of
 
 BETA = 0.125
 
 
 def models(options: argparse.Namespace) -> tuple[Policy, Reference]:
-    """A random Llama and its reference."""
+    """The model and its reference."""
     config = LlamaConfig(vocab_size=options.vocabulary, hidden_size=options.hidden, num_hidden_layers=options.layers,
                          intermediate_size=3 * options.hidden, num_attention_heads=options.hidden // 64,
                          num_key_value_heads=options.hidden // 64, eos_token_id=1, pad_token_id=0, bos_token_id=None,
                          tie_word_embeddings=True)  # fmt: skip
-    policy = load_policy(config, lora=LoraOptions() if options.lora else None)
+    policy = load_policy(options.source or config, lora=LoraOptions() if options.lora else None,
+                         dtype=getattr(torch, options.dtype), device=options.device)  # fmt: skip
     policy.model.eval()
     return policy, policy.reference()
 
 
-def generation(length: int, *, use_cache: bool = True) -> GenerationConfig:
+def generation(policy: Policy, length: int, *, use_cache: bool = True) -> GenerationConfig:
     """Ancestral sampling, nothing cut off."""
     return GenerationConfig(do_sample=True, top_k=0, top_p=1.0, temperature=1.0, min_new_tokens=length,
-                            max_new_tokens=length, eos_token_id=1, pad_token_id=0, use_cache=use_cache)  # fmt: skip
+                            max_new_tokens=length, eos_token_id=policy.eos_id, pad_token_id=policy.pad_id,
+                            use_cache=use_cache)  # fmt: skip
 
 
 def trl_mixture(policy: Policy, reference: Reference) -> Any:
@@ -56,39 +69,75 @@ def trl_mixture(policy: Policy, reference: Reference) -> Any:
         print(f"TRL 1.13 cannot be imported ({error}): its column is left out")
         return None
     other = reference.policy.model if reference.kind == "copy" else policy.model
-    return GeometricMixtureWrapper(policy.model, other, generation(1), mixture_coef=BETA, device=policy.device)
+    return GeometricMixtureWrapper(policy.model, other, generation(policy, 1), mixture_coef=BETA, device=policy.device)
 
 
-def timed(function: Callable[[], object]) -> float:
-    start = time.process_time()
+def timed(function: Callable[[], object], device: torch.device) -> float:
+    """Processor time; where there is a GPU, the time until it has done what it was asked."""
+    if device.type == "cpu":
+        start = time.process_time()
+        function()
+        return time.process_time() - start
+    torch.cuda.synchronize()
+    start = time.perf_counter()
     function()
-    return time.process_time() - start
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
 
 
-def compare(policy: Policy, reference: Reference, trl: Any, length: int, options: argparse.Namespace) -> None:
+def bandwidth(device: torch.device) -> float:
+    """Bytes a second that a copy of 256 MiB reads and writes."""
+    here = torch.zeros(2**26, device=device)
+    there = torch.empty_like(here)
+    return 2 * here.nbytes / min(timed(lambda: there.copy_(here), device) for _ in range(5))
+
+
+def traffic(policy: Policy, rows: int, held: int) -> int:
+    """Bytes that a token must read: the weights, tied ones once, and keys and values of that many tokens a row."""
+    stream = policy.stream(Tokens(*(torch.full((1, 1), v, device=policy.device) for v in (2, True))))
+    own = getattr(stream._cache, "self_attention_cache", stream._cache).layers
+    return sum(w.nbytes for w in policy.model.parameters()) + rows * held * sum(
+        layer.keys.nbytes + layer.values.nbytes for layer in own
+    )
+
+
+def compare(
+    policy: Policy, reference: Reference, trl: Any, length: int, options: argparse.Namespace
+) -> dict[str, float]:
     """One row of the table."""
-    ids = torch.randint(2, options.vocabulary, (options.batch, options.prompt),
-                        generator=torch.Generator().manual_seed(0))  # fmt: skip
+    device = policy.device
+    ids = torch.randint(2, policy.model.config.vocab_size, (options.batch, options.prompt),
+                        generator=torch.Generator().manual_seed(0)).to(device)  # fmt: skip
     prompt = Tokens(ids, torch.ones_like(ids, dtype=torch.bool))
-    inputs = {"input_ids": ids, "attention_mask": prompt.mask.long(), "generation_config": generation(length)}
+    inputs = {"input_ids": ids, "attention_mask": prompt.mask.long(), "generation_config": generation(policy, length)}
     ours: dict[str, Any] = {"max_new_tokens": length, "min_new_tokens": length}
     ways: dict[str, Callable[[], object]] = {
         "plain": lambda: sample(policy, prompt, **ours),
         "mixture": lambda: sample(policy, prompt, beta=BETA, reference=reference, **ours),
         "generate": lambda: policy.model.generate(**inputs),
+        "first token": lambda: sample(policy, prompt, max_new_tokens=1, min_new_tokens=1),
     }
+    if device.type != "cpu":
+        ways["kernel by kernel"] = lambda: sample(policy, prompt, recorded=False, **ours)
+        for way in ways.values():
+            way()  # what is compiled or recorded once
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(options.repeats):
         for name, way in ways.items():
-            best[name] = min(best[name], timed(way))
+            best[name] = min(best[name], timed(way, device))
+    least = (length - 1) * traffic(policy, options.batch, options.prompt + length // 2) / bandwidth(device)
+    row = {"length": length, **best, "limit": least}
     line = f"{length:6}  " + "  ".join(f"{name} {seconds:7.3f} s" for name, seconds in best.items())
     line += f"  mixture/plain {best['mixture'] / best['plain']:.2f}x"
     line += f"  mixture/generate {best['mixture'] / best['generate']:.2f}x"
+    line += f"  {options.batch * length / best['plain']:.0f} tokens/s"
+    line += f"  {least / (best['plain'] - best['first token']):.0%} of the memory's limit"
     if trl is not None:
-        inputs["generation_config"] = generation(length, use_cache=False)
-        slow = timed(lambda: trl.generate(**inputs))
-        line += f"  TRL {slow:7.2f} s  TRL/mixture {slow / best['mixture']:.1f}x"
+        inputs["generation_config"] = generation(policy, length, use_cache=False)
+        row["TRL"] = timed(lambda: trl.generate(**inputs), device)
+        line += f"  TRL {row['TRL']:7.2f} s  TRL/mixture {row['TRL'] / best['mixture']:.1f}x"
     print(line, flush=True)
+    return row
 
 
 def main() -> None:
@@ -96,17 +145,24 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[32, 128, 256])
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--prompt", type=int, default=256)
+    parser.add_argument("--source", help="a folder, a hub name or smollm2, in place of a random Llama")
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--vocabulary", type=int, default=8192)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--lora", action="store_true", help="the reference is the policy with its adapters off")
+    parser.add_argument("--json", help="where to write the seconds, and what device they are of")
     options = parser.parse_args()
     torch.set_num_threads(1)
     policy, reference = models(options)
     trl = trl_mixture(policy, reference)
-    for length in options.lengths:
-        compare(policy, reference, trl, length, options)
+    rows = [compare(policy, reference, trl, length, options) for length in options.lengths]
+    if options.json:
+        about = environment_of(("torch", "transformers"), device=device_name(policy.device), options=vars(options))
+        with replacing(Path(options.json)) as part:
+            part.write_text(json.dumps({"environment": about, "seconds": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,12 +17,14 @@ from __future__ import annotations
 import argparse
 import copy
 import functools
+import json
 import os
 import tempfile
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,7 +41,10 @@ from llm_bridge.models import load_policy
 from llm_bridge.objective import bridged
 from llm_bridge.policy import Policy
 from llm_bridge.rollout import Generated, Prompts, encoded
+from llm_bridge.stages import device_name
 from llm_bridge.trainer import Settings, Trainer
+from nashlab.files import replacing
+from nashlab.verify import environment_of
 
 BETA, TAU, RATE = 0.125, 0.1, 1e-6
 Step = Callable[[], float]
@@ -193,7 +198,7 @@ def theirs(
     return min(timed.seconds[1:]), min(timed.own[1:])
 
 
-def compare(method: str, base: Policy, length: int, options: argparse.Namespace) -> None:
+def compare(method: str, base: Policy, length: int, options: argparse.Namespace) -> dict[str, Any]:
     """One row of the table, and where our time goes."""
     step, watch = ours(method, base, length, options)
     step()
@@ -201,16 +206,19 @@ def compare(method: str, base: Policy, length: int, options: argparse.Namespace)
     own = [step() for _ in range(options.repeats)]
     parts = dict(watch.seconds) | {"rest": sum(own) - sum(watch.seconds.values())}
     tokens, line = 2 * options.batch * length, f"{method:10} {length:4} tokens"
+    peers = {}
     for cache in (False, True) if method == "nash-md-pg" else (True,):
         turns = theirs(method, base, length, options, cache, step)
         name = "TRL" if method != "nash-md-pg" or not cache else "TRL, one cache (wrong)"
         if turns is not None:
             seconds, mine = turns
+            peers[name] = seconds
             own.append(mine)
             line += f"  {name} {seconds:6.3f} s {tokens / seconds:5.0f} tokens/s, {seconds / mine:5.2f}x ours;"
     print(f"{line}  ours {min(own):6.3f} s {tokens / min(own):5.0f} tokens/s")
     shares = "  ".join(f"{name} {value / sum(parts.values()):.0%}" for name, value in parts.items())
     print(f"           {shares}", flush=True)
+    return {"method": method, "length": length, "ours": min(own), **peers, "parts": parts}
 
 
 def main() -> None:
@@ -224,14 +232,17 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=4000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--json", help="where to write the seconds, and what device they are of")
     options = parser.parse_args()
     torch.set_num_threads(1)
     policy = base(options)
     print(f"{policy.model.num_parameters() / 1e6:.1f} M weights, batch {options.batch}, prompts of {options.prompt}, "
           f"{options.device}")  # fmt: skip
-    for method in options.methods:
-        for length in options.lengths:
-            compare(method, policy, length, options)
+    rows = [compare(method, policy, length, options) for method in options.methods for length in options.lengths]
+    if options.json:
+        about = environment_of(("torch", "transformers"), device=device_name(policy.device), options=vars(options))
+        with replacing(Path(options.json)) as part:
+            part.write_text(json.dumps({"environment": about, "seconds": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
