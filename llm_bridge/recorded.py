@@ -17,13 +17,17 @@ from __future__ import annotations
 import copy
 import warnings
 import weakref
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import DynamicLayer, StaticLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 from llm_bridge.policy import Policy, Reference, Stream, Tokens, close, give_room
 
@@ -130,11 +134,8 @@ class _Step:
         self.held, self.trusted = 0, False
         device = stream.logits.device
         own, crossing = _layers(stream._cache)
-        self._own: list[Any] = []
-        for layer in own:
-            fixed = StaticLayer(max_cache_len=places)
-            fixed.lazy_initialization(*(t[:1].expand(slots, -1, -1, -1) for t in (layer.keys, layer.values)))
-            self._own.append(fixed)
+        self._place = torch.zeros((), dtype=torch.long, device=device)  # of the next token, in all layers
+        self._own: list[Any] = [_FixedLayer(layer, slots, places, self._place) for layer in own]
         width = _rounded(crossing[0].keys.shape[2]) if crossing else 0
         self._crossing: list[Any] = [
             _filled(*(t.new_zeros(slots, t.shape[1], width, t.shape[3]) for t in (layer.keys, layer.values)))
@@ -162,8 +163,7 @@ class _Step:
             for there, here in ((fixed.keys, layer.keys), (fixed.values, layer.values)):
                 there.zero_()
                 there[:rows, :, : here.shape[2]] = here
-        for fixed in self._own:
-            fixed.cumulative_length.fill_(self.held)
+        self._place.fill_(self.held)
         self._positions.zero_()
         if mask is not None and self._mask is not None:
             self._mask.fill_(True)
@@ -205,10 +205,77 @@ class _Step:
         # copies of weights in another precision are part of it, and must not be remembered from outside
         kind = self._tokens.device.type
         enabled, precision = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
-        with torch.autocast(kind, precision, enabled, cache_enabled=False):
+        with torch.autocast(kind, precision, enabled, cache_enabled=False), _attending_in_groups(policy):
             states, _ = policy._decode(self._tokens.unsqueeze(1), self._mask, positions=self._positions,
                                        encoded=self._encoded, cache=self._cache, caching=True)  # fmt: skip
             self._logits.copy_(policy._to_logits(states[:, -1]))
+        self._place.add_(1)
+
+
+class _FixedLayer(StaticLayer):
+    """Keys and values of a layer, each in its own precision, in C places; one number says where the next ones go."""
+
+    def __init__(self, layer: DynamicLayer, slots: int, places: int, place: Tensor) -> None:
+        super().__init__(max_cache_len=places)
+        self.keys, self.values = (
+            t.new_zeros(slots, t.shape[1], places, t.shape[3]) for t in (layer.keys, layer.values)
+        )
+        self.cumulative_length = place
+        self._index = place.view(1)
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
+        """Put the states of one token in their place; all keys and values come back."""
+        self.keys.index_copy_(2, self._index, key_states)
+        self.values.index_copy_(2, self._index, value_states)
+        return self.keys, self.values
+
+
+# -- attention -------------------------------------------------------------------------------------------------------
+
+GROUPED = "sdpa-in-groups"
+
+
+def _attention_in_groups(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """Of one token: heads with the same keys and values ask for them together, where others repeat them for each."""
+    rows, heads, length, width = query.shape
+    if length > 1 or options.get("position_bias") is not None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+    together = query.reshape(rows, key.shape[1], -1, width)
+    output = functional.scaled_dot_product_attention(together, key, value, attn_mask=attention_mask, scale=scaling)
+    return output.reshape(rows, length, heads, -1), None
+
+
+def _additive_mask(**about: Any) -> Tensor | None:
+    """0 or −∞, once for all layers; each would make it of a boolean mask for itself."""
+    mask = sdpa_mask(**about)
+    return None if mask is None else torch.zeros_like(mask, dtype=about["dtype"]).masked_fill_(~mask, -torch.inf)
+
+
+AttentionInterface.register(GROUPED, _attention_in_groups)
+AttentionMaskInterface.register(GROUPED, _additive_mask)
+
+
+@contextmanager
+def _attending_in_groups(policy: Policy) -> Iterator[None]:
+    """The same attention inside the block, of fewer kernels and bytes; encoder-decoder models keep their own."""
+    config = policy.model.config
+    if policy.is_encoder_decoder or config._attn_implementation != "sdpa":
+        yield
+        return
+    config._attn_implementation = GROUPED
+    try:
+        yield
+    finally:
+        config._attn_implementation = "sdpa"
 
 
 def _step_for(stream: RecordedStream) -> _Step:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from llm_bridge.policy import Policy, Reference, Stream, Tokens
 from llm_bridge.recorded import opened
@@ -198,10 +199,26 @@ def draw(log_probs: Tensor, uniforms: Tensor) -> Tensor:
     >>> draw(torch.tensor([[0.25, 0.0, 0.75]] * 3).log(), torch.tensor([0.0, 0.25, 0.99])).tolist()
     [0, 2, 2]
     """
-    heights = log_probs.exp().cumsum(dim=-1, dtype=torch.float64)
+    p = log_probs.exp()
+    rows, size = p.shape
+    width = 1 << ((size - 1).bit_length() + 1) // 2  # about √V: a row is looked through in blocks, then in one of them
+    blocks = functional.pad(p, (0, -size % width)).view(rows, -1, width)
+    heights = blocks.sum(dim=-1, dtype=torch.float64).cumsum(dim=-1)
+    targets = uniforms.to(torch.float64).unsqueeze(1) * heights[:, -1:]
+    block = _above(heights, targets)
+    below = functional.pad(heights, (1, 0)).gather(1, block)
+    inside = blocks[torch.arange(rows, device=p.device), block.squeeze(1)].cumsum(dim=-1, dtype=torch.float64)
+    return (block * width + _above(inside, targets - below)).squeeze(1)
+
+
+def _above(heights: Tensor, targets: Tensor) -> Tensor:
+    """The first place [B, 1] of sums [B, n] above a target [B, 1]; the last at which they rise, where none is.
+
+    >>> _above(torch.tensor([[0.2, 0.2, 0.9, 0.9]] * 3), torch.tensor([[0.0], [0.2], [0.9]])).ravel().tolist()
+    [0, 2, 2]
+    """
     total = heights[:, -1:]
-    targets = torch.minimum(uniforms.to(torch.float64).unsqueeze(1) * total, total.nextafter(torch.zeros_like(total)))
-    return torch.searchsorted(heights, targets, right=True).squeeze(1)
+    return torch.searchsorted(heights, torch.minimum(targets, total.nextafter(torch.zeros_like(total))), right=True)
 
 
 def _weighted(
@@ -228,7 +245,8 @@ def _mixed(parts: list[tuple[float, Tensor]]) -> Tensor:
 def _normalised(logits: Tensor, temperature: float, barred: int | None) -> Tensor:
     logits = logits if temperature == 1 else logits / temperature
     if barred is not None:
-        logits = logits.index_fill(-1, torch.tensor([barred], device=logits.device), -torch.inf)
+        logits = logits.clone()
+        logits[..., barred] = -torch.inf
     return logits.log_softmax(dim=-1)
 
 

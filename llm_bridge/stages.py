@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,9 @@ def _fine_tune(experiment: Experiment, part: Path, work: Path) -> None:
     assert experiment.sft is not None
     corpus = experiment.corpus
     examples = texts_of_split(corpus, "train")
-    policy = _fresh(experiment.policy, examples)
+    # half precision would round most steps of fine-tuning away: the type is what the result is loaded in
+    tuned = "float32" if experiment.policy.dtype == "bfloat16" else experiment.policy.dtype
+    policy = _fresh(replace(experiment.policy, dtype=tuned), examples)
     _without_chat(policy, corpus)
     source = _examples(policy, corpus, examples)
     check = _examples(policy, corpus, texts_of_split(corpus, "validation", 64))

@@ -82,7 +82,7 @@ class Settings:
     optimiser, beta1, beta2, weight_decay   see OPTIMISERS.
     schedule, warmup see SCHEDULES; the warm-up is linear, in steps.
     max_grad_norm    gradients are clipped to this norm; inf: never.
-    precision        "no" or "bf16": what forward passes compute in (weights keep their type).
+    precision        "no" or "bf16": what forward passes compute in; weights that are trained are float32 or float64.
     measure_every, checkpoint_every   in steps; 0: at the end alone (measuring: at the start as well).
     """
 
@@ -206,6 +206,7 @@ class Trainer:
         check_reference(policy, reference)
         self.players = Players(policy, reference, behaviour or reference)
         self.weights = {name: p for name, p in policy.model.named_parameters() if p.requires_grad}
+        _check_precision(self.weights)
         self.shards: Shards | None = None
         self.scorer: nn.Module
         self.optimiser: torch.optim.Optimizer
@@ -527,6 +528,16 @@ def _records(path: Path, step: int) -> list[Record]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     return [record for record in map(json.loads, lines) if record["step"] <= step] if step else []
+
+
+def _check_precision(weights: Mapping[str, nn.Parameter]) -> None:
+    """A step that is less than a 512th of a bfloat16 is rounded away, and most steps are."""
+    for name, weight in weights.items():
+        if weight.dtype in (torch.bfloat16, torch.float16):
+            raise BadInput(
+                f"policy: {name} is to be trained and is {weight.dtype}, must be float32 or float64 "
+                "(precision = 'bf16' computes in bfloat16 all the same)"
+            )
 
 
 def _leave_group() -> None:

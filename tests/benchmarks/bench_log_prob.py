@@ -3,13 +3,15 @@
     python tests/benchmarks/bench_log_prob.py [--vocabulary 151936] [--tokens 1024] [--hidden 64] [--dtype float32]
 
 The naive way is a trainer's: all logits, in float32, log-softmax, gather.  Each way runs in a process of its own on the
-same random one-layer Llama; its peak is the largest resident size during forward and backward less the size before.
+same random one-layer Llama; its peak is the largest resident size during forward and backward less the size before,
+or what was allocated on the GPU where there is one.
 Values and gradients of the two ways are compared, and the difference is printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import resource
@@ -36,24 +38,37 @@ def naive(policy: Policy, prompt: Tokens, completion: Tokens) -> Tensor:
     return logits.log_softmax(dim=-1).gather(2, completion.ids.unsqueeze(2)).squeeze(2).sum(dim=1)
 
 
+def peak(device: str) -> int:
+    """The most bytes that were held so far."""
+    if device == "cpu":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated()
+
+
 def measure(way: str, options: argparse.Namespace) -> dict[str, float]:
     """One forward and backward pass in this process."""
     torch.set_num_threads(1)
     config = LlamaConfig(vocab_size=options.vocabulary, hidden_size=options.hidden, intermediate_size=options.hidden,
                          num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=4, eos_token_id=1,
                          pad_token_id=0, bos_token_id=None)  # fmt: skip
-    policy = load_policy(config, dtype=getattr(torch, options.dtype))
+    policy = load_policy(config, dtype=getattr(torch, options.dtype), device=options.device)
     generator = torch.Generator().manual_seed(0)
     prompt, completion = (
-        Tokens(ids, torch.ones_like(ids, dtype=torch.bool))
+        Tokens(ids, torch.ones_like(ids, dtype=torch.bool)).to(options.device)
         for ids in (torch.randint(2, options.vocabulary, (1, n), generator=generator) for n in (8, options.tokens))
     )
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-    value = policy.log_prob(prompt, completion) if way == "chunked" else naive(policy, prompt, completion)
+    function = policy.log_prob if way == "chunked" else functools.partial(naive, policy)
+    if options.device != "cpu":
+        function(prompt, Tokens(*(t[:, :8] for t in completion))).sum().backward()  # kernels are loaded
+        policy.model.zero_grad()
+        torch.cuda.reset_peak_memory_stats()
+    before, start = peak(options.device), time.perf_counter()
+    value = function(prompt, completion)
     value.sum().backward()
-    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    after, seconds = peak(options.device), time.perf_counter() - start
     slope = sum(float(p.grad.double().square().sum()) for p in policy.model.parameters() if p.grad is not None)
-    return {"peak_mib": (after - before) / 1024, "seconds": seconds, "value": float(value), "slope": slope**0.5}
+    return {"peak_mib": (after - before) / 2**20, "seconds": seconds, "value": float(value), "slope": slope**0.5}
 
 
 def main() -> None:
@@ -62,6 +77,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=1024)
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way:

@@ -1,6 +1,7 @@
 """What a training step costs: ours against TRL 1.13's Nash-MD and online DPO trainers at equal work, in one run.
 
     python tests/benchmarks/bench_step.py [--lengths 32 128] [--prompt 32] [--batch 4] [--hidden 256] [--layers 4]
+    python tests/benchmarks/bench_step.py --hidden 576 --layers 30 --vocabulary 49152 --batch 32 --precision bf16 ...
 
 The same random Llama, prompts and optimiser; two completions a prompt, all of full length: the end of the sequence is
 excluded from sampling in both.  Judge and reward cost nothing.  A step is everything from prompts to new weights.
@@ -106,7 +107,8 @@ def ours(method: str, base: Policy, length: int, options: argparse.Namespace) ->
     judge = OneOrder(lambda x, y, z: [0.75] * len(x))
     prompts: Prompts = encoded(policy, texts(options))
     source = Generated(prompts, watch.timed("judging", judge), completions=2, max_new_tokens=length)
-    settings = Settings(steps=10_000, batch=options.batch, tau=TAU, beta=BETA, learning_rate=RATE)
+    settings = Settings(steps=10_000, batch=options.batch, tau=TAU, beta=BETA, learning_rate=RATE,
+                        precision=options.precision)  # fmt: skip
     trainer = Trainer(policy, bridged(method), source, settings, reference)
     reference.log_prob = watch.timed("reference", reference.log_prob)  # type: ignore[method-assign]
     trainer.scorer.forward = watch.timed("scoring", trainer.scorer.forward)
@@ -177,7 +179,8 @@ def theirs(
     common: dict[str, Any] = {
         "output_dir": tempfile.mkdtemp(), "per_device_train_batch_size": options.batch, "max_new_tokens": length,
         "max_length": options.prompt + length, "temperature": 1.0, "beta": TAU, "learning_rate": RATE,
-        "gradient_checkpointing": False, "bf16": False, "report_to": [], "save_strategy": "no", "logging_steps": 10_000,
+        "gradient_checkpointing": False, "bf16": options.precision == "bf16", "report_to": [], "save_strategy": "no",
+        "logging_steps": 10_000,
         "disable_tqdm": True, "max_steps": options.repeats + 1, "use_cpu": options.device == "cpu",
         "optim": "adamw_torch", "max_grad_norm": 1.0,
         "generation_kwargs": {"use_cache": cache, "min_new_tokens": length},
@@ -230,6 +233,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--vocabulary", type=int, default=4000)
+    parser.add_argument("--precision", choices=["no", "bf16"], default="no", help="of forward passes; weights: float32")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", help="where to write the seconds, and what device they are of")
@@ -237,7 +241,7 @@ def main() -> None:
     torch.set_num_threads(1)
     policy = base(options)
     print(f"{policy.model.num_parameters() / 1e6:.1f} M weights, batch {options.batch}, prompts of {options.prompt}, "
-          f"{options.device}")  # fmt: skip
+          f"{device_name(policy.device)}, precision {options.precision}")  # fmt: skip
     rows = [compare(method, policy, length, options) for method in options.methods for length in options.lengths]
     if options.json:
         about = environment_of(("torch", "transformers"), device=device_name(policy.device), options=vars(options))

@@ -16,12 +16,12 @@ __all__ = ["naive_log_prob", "naive_mixture", "naive_next"]
 def naive_next(policy: Policy, prompt: list[int], completion: list[int]) -> Tensor:
     """log π(· | x, y_<t) for t = 0 ... T, from the model's own forward pass over one sequence, [T + 1, V]."""
     model: Any = policy.model
-    prompt_ids = torch.tensor([prompt])
+    prompt_ids = torch.tensor([prompt], device=policy.device)
     if policy.is_encoder_decoder:
         start = model.config.decoder_start_token_id
-        logits = model(input_ids=prompt_ids, decoder_input_ids=torch.tensor([[start, *completion]])).logits[0]
+        logits = model(input_ids=prompt_ids, decoder_input_ids=prompt_ids.new_tensor([[start, *completion]])).logits[0]
     else:
-        ids = torch.tensor([prompt + completion])
+        ids = prompt_ids.new_tensor([prompt + completion])
         logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0, len(prompt) - 1 :]
     return logits.log_softmax(dim=-1)
 

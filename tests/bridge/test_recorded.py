@@ -294,15 +294,13 @@ def test_canary_a_recording_with_a_number_of_python_s_in_it_is_seen(
 ) -> None:
     """How many tokens are held, as a number of the host, would be the same at every replay."""
     monkeypatch.setattr(recorded, "_recording", traced)
-    update = recorded.StaticLayer.update
+    update = recorded._FixedLayer.update
 
     def updated(layer: Any, keys: Tensor, values: Tensor, *arguments: Any, **options: Any) -> Any:
-        held = int(layer.cumulative_length)
-        layer.cumulative_length = torch.tensor(held)
-        result = update(layer, keys, values, *arguments, **options)
-        return result
+        layer._index = torch.tensor([int(layer.cumulative_length)])
+        return update(layer, keys, values, *arguments, **options)
 
-    monkeypatch.setattr(recorded.StaticLayer, "update", updated)
+    monkeypatch.setattr(recorded._FixedLayer, "update", updated)
     policy = tiny_policy("llama")
     with pytest.warns(RuntimeWarning, match="kernel by kernel"):
         error(policy, None, policy, prompts(rows=5), 0.0)

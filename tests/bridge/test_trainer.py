@@ -9,14 +9,17 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from arena import GAME, SETTINGS, closed, generated, weights
+from bridge.tiny import tiny_policy
 
 from llm_bridge import checkpoint
+from llm_bridge.judges import OneOrder
 from llm_bridge.objective import BRIDGED, bridged
 from llm_bridge.rollout import Closed, Players, Weights
 from llm_bridge.trainer import Diverged, Settings, Trainer, rate, train
@@ -292,6 +295,23 @@ def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
 def test_settings_are_refused_by_name(change: dict[str, object], words: str) -> None:
     with pytest.raises(BadInput, match=words.replace(".", r"\.")):
         Settings(**(SETTINGS | change))
+
+
+def test_weights_that_half_precision_would_not_move_are_refused() -> None:
+    """A step of a thousandth of a bfloat16 is rounded away; adapters on half precise weights are float32, and move."""
+    weight = torch.ones(1, dtype=torch.bfloat16)
+    assert torch.equal(weight + 1e-3, weight)
+    game = replace(generated(), judge=OneOrder(lambda x, y, z: [float(a < b) for a, b in zip(y, z, strict=True)]))
+    with pytest.raises(BadInput, match=r"policy: \S+ is to be trained and is torch.bfloat16, must be float32"):
+        train(tiny_policy("gpt2", dtype=torch.bfloat16), bridged("online-ipo"), game, Settings(**SETTINGS))
+    policy = tiny_policy("gpt2", dtype=torch.bfloat16, lora=True)
+    before = Weights(policy)
+    train(policy, bridged("online-ipo"), game, Settings(**(SETTINGS | {"precision": "bf16"})))
+    trained = [p for p in policy.model.parameters() if p.requires_grad]
+    assert all(p.dtype == torch.float32 for p in trained)
+    after = [p.detach().clone() for p in trained]
+    before.restore()
+    assert all((a - b).abs().max() > 1e-4 for a, b in zip(after, trained, strict=True))
 
 
 def test_schedules_start_at_one_and_linear_ends_at_zero() -> None:
