@@ -35,6 +35,7 @@ __all__ = [
     "pad_left",
     "pad_right",
     "reference_of",
+    "seeded",
 ]
 
 REFERENCE_KINDS = ("copy", "adapters-off")
@@ -648,6 +649,14 @@ def close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
     ours, theirs = ours.double(), theirs.double()
     scale = theirs.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
     return ours.shape == theirs.shape and bool((ours - theirs).abs().max() <= tolerance * scale)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Random numbers from this seed inside the block; the global state is left as it was, on every device."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
 
 
 def _adapter_layers(model: nn.Module) -> list[nn.Module]:
