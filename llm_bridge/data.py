@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from nashlab.files import replacing
-from nashlab.game import BadInput, suggestion
+from nashlab.game import BadInput, first_line, suggestion
 
 __all__ = [
     "CORPORA",
@@ -162,11 +162,16 @@ def load_comparisons(
 
     Raises :class:`BadInput` naming file, row and column.
     """
+    found = comparisons_at(source)
+    if isinstance(found, Path):
+        return list(islice(_file_comparisons(found, dict(columns or {})), count))
+    return list(islice(_hub_comparisons(found, split, count), count))
+
+
+def comparisons_at(source: str | Path) -> Path | _HubCorpus:
+    """Where :func:`load_comparisons` would read: a file that exists, or a published data set; nothing is read yet."""
     name = ALIASES.get(str(source), str(source))
-    if name in HUB:
-        return list(islice(_hub_comparisons(HUB[name], split, count), count))
-    path = _existing(source, ("summarize_from_feedback", "openai/summarize_from_feedback"))
-    return list(islice(_file_comparisons(path, dict(columns or {})), count))
+    return HUB.get(name) or _existing(source, ("summarize_from_feedback", "openai/summarize_from_feedback"))
 
 
 def write_comparisons(path: str | Path, comparisons: Iterable[Comparison]) -> None:
@@ -376,9 +381,8 @@ def _hub_rows(corpus: _HubCorpus, split: str, count: int | None) -> Iterator[tup
     try:
         rows = _fetched(corpus, corpus.splits.get(split, split), count)
     except Exception as error:  # every layer below the hub client has errors of its own
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise BadInput(f"source = {corpus.name!r} cannot be fetched from the hub ({reason}); without a network, "
-                       "give a local JSONL or parquet file") from error  # fmt: skip
+        raise BadInput(f"source = {corpus.name!r} cannot be fetched from the hub ({first_line(error)}); without a "
+                       "network, give a local JSONL or parquet file") from error  # fmt: skip
     yield from enumerate(rows, 1)
 
 

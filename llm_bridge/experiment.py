@@ -19,8 +19,9 @@ from typing import Any
 
 from llm_bridge.objective import bridged
 from llm_bridge.preference import MODELS, Training
+from llm_bridge.rollout import LABELS
 from llm_bridge.trainer import Settings
-from nashlab.game import BadInput, suggestion
+from nashlab.game import BadInput, check_temperature, suggestion
 from nashlab.readers import read_settings
 
 __all__ = [
@@ -38,6 +39,10 @@ __all__ = [
 ]
 
 CONFIGS = Path(__file__).parent / "configs"
+DTYPES = ("float32", "bfloat16", "float64")
+HEADS = 4
+"""Of the "small" policy."""
+
 PLAIN: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 
 
@@ -65,8 +70,9 @@ class Corpus:
     raters: str = "synthetic"
 
     def __post_init__(self) -> None:
-        _one_of("corpus.raters", self.raters, ("synthetic", "none"))
-        _at_least_one(self, "corpus", "prompts", "validation", "held_out", "max_prompt_tokens")
+        _one_of("raters", self.raters, ("synthetic", "none"))
+        _needs(self, "template", "{prompt}")
+        _at_least_one(self, "prompts", "validation", "held_out", "max_prompt_tokens")
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,15 @@ class Model:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        _one_of("policy.dtype", self.dtype, ("float32", "bfloat16", "float64"))
+        _one_of("dtype", self.dtype, DTYPES)
+        _at_least_one(self, "vocabulary", "width", "layers")
+        if self.width % HEADS:
+            raise BadInput(f"width = {self.width}, must be a multiple of the {HEADS} heads")
+        if self.lora_rank < 0:
+            raise BadInput(f"lora_rank = {self.lora_rank}, must be at least 0: without adapters")
+        if self.dtype == "bfloat16" and not self.lora_rank:
+            raise BadInput("dtype = 'bfloat16', must be 'float32' where no adapters are trained (lora_rank = 0): steps "
+                           "are too small for it; train.precision = \"bf16\" computes in bfloat16")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,9 @@ class ClosedSets:
     """Nine candidates of each text (:func:`llm_bridge.raters.candidate_sets`) and the temperature T of π^(1/T)."""
 
     temperature: float = 20.0
+
+    def __post_init__(self) -> None:
+        check_temperature(self.temperature, positive=True)
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,13 @@ class Sampling:
     max_new_tokens: int = 32
     temperature: float = 1.0
     labels: str = "soft"
+
+    def __post_init__(self) -> None:
+        if self.completions < 2:
+            raise BadInput(f"completions = {self.completions}, must be at least 2: they are compared")
+        _at_least_one(self, "max_new_tokens")
+        check_temperature(self.temperature, positive=True)
+        _one_of("labels", self.labels, LABELS)
 
 
 @dataclass(frozen=True)
@@ -123,10 +147,10 @@ class Comparisons:
 
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1:
-            raise BadInput(f"comparisons.held_out = {self.held_out}, must be between 0 and 1")
+            raise BadInput(f"held_out = {self.held_out}, must be between 0 and 1")
         if self.completions < 2:
-            raise BadInput(f"comparisons.completions = {self.completions}, must be at least 2: they are compared")
-        _at_least_one(self, "comparisons", "texts", "raters")
+            raise BadInput(f"completions = {self.completions}, must be at least 2: they are compared")
+        _at_least_one(self, "texts", "raters")
 
 
 @dataclass(frozen=True)
@@ -146,6 +170,7 @@ class Learned:
 
     def __post_init__(self) -> None:
         _one_of("kind", self.kind, tuple(MODELS))
+        _at_least_one(self, "max_prompt", "max_answer")
 
 
 @dataclass(frozen=True)
@@ -163,6 +188,11 @@ class Likelihood:
     dtype: str = "bfloat16"
     device: str = "auto"
 
+    def __post_init__(self) -> None:
+        _one_of("dtype", self.dtype, DTYPES)
+        _needs(self, "template", "{prompt}")
+        _at_least_one(self, "max_length")
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -176,6 +206,11 @@ class Grid:
     beta: Any = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [0])
     steps: int = 0
+
+    def __post_init__(self) -> None:
+        _distinct("seeds", self.seeds, int)
+        if self.steps < 0:
+            raise BadInput(f"steps = {self.steps}, must be at least 0: as many as the experiment's own")
 
     def values(self, key: str, method: str) -> list[float]:
         """The numbers of ``key`` that are tried for a method; none where it is not varied."""
@@ -297,11 +332,10 @@ def _check_kinds(experiment: Experiment) -> None:
 
 def _named(experiment: Experiment) -> Experiment:
     """Methods and seeds checked, and methods by their registered names."""
-    lists: tuple[tuple[str, Any, type], ...] = (("methods", experiment.methods, str), ("seeds", experiment.seeds, int))
-    for name, values, kind in lists:
-        if not isinstance(values, list) or not values or not all(isinstance(v, kind) for v in values):
-            raise BadInput(f"{name} = {values!r}, must be a list of {kind.__name__} with at least one entry")
+    _distinct("seeds", experiment.seeds, int)
+    _distinct("methods", experiment.methods, str)
     names = [bridged(name).spec.name for name in experiment.methods]
+    _distinct("methods", names, str)
     grid = experiment.grid and replace(
         experiment.grid, tau=_by_method(experiment.grid.tau), beta=_by_method(experiment.grid.beta)
     )
@@ -327,6 +361,8 @@ def _section(kind: type[Any], table: Any, where: str) -> Any:
             raise BadInput(f"{where}: {key} = {value!r}, must be of type {known[key].type}")
     try:
         return kind(**table)
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
     except TypeError as error:
         raise BadInput(f"{where}: {str(error).split(') ')[-1]}") from None
 
@@ -352,7 +388,19 @@ def _one_of(name: str, value: str, known: Sequence[str]) -> None:
         raise BadInput(f"{name} = {value!r}, must be one of {', '.join(known)}{suggestion(value, known)}")
 
 
-def _at_least_one(section: Any, name: str, *keys: str) -> None:
+def _at_least_one(section: Any, *keys: str) -> None:
     for key in keys:
         if getattr(section, key) < 1:
-            raise BadInput(f"{name}.{key} = {getattr(section, key)}, must be at least 1")
+            raise BadInput(f"{key} = {getattr(section, key)}, must be at least 1")
+
+
+def _needs(section: Any, key: str, place: str) -> None:
+    if place not in getattr(section, key):
+        raise BadInput(f"{key} = {getattr(section, key)!r}, must contain {place}")
+
+
+def _distinct(name: str, values: Any, kind: type) -> None:
+    """A list of at least one, none twice."""
+    right = isinstance(values, list) and values and all(type(v) is kind for v in values)
+    if not right or len(set(values)) < len(values):
+        raise BadInput(f"{name} = {values!r}, must be a list of {kind.__name__}, at least one and none twice")

@@ -25,10 +25,10 @@ from transformers import (
 )
 
 from llm_bridge.packaged import PACKAGED, converted
-from llm_bridge.policy import Policy
-from nashlab.game import BadInput
+from llm_bridge.policy import Policy, seeded
+from nashlab.game import BadInput, first_line
 
-__all__ = ["LoraOptions", "load_policy", "smollm2", "title_t5"]
+__all__ = ["LoraOptions", "load_policy", "located", "smollm2", "title_t5"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def load_policy(
     if gradient_checkpointing:
         _checkpoint_activations(model)
     if lora is not None:
-        with _seeded(seed + 1):
+        with seeded(seed + 1):
             model = _with_adapters(model, lora)
     return Policy(model.to(device), chosen)
 
@@ -107,23 +107,32 @@ def title_t5() -> tuple[Any, Any]:
 def _model_of(source: str | Path | PretrainedConfig, dtype: torch.dtype | None, seed: int) -> tuple[Any, Any]:
     """The model without adapters, and its tokenizer where the source has one."""
     if isinstance(source, PretrainedConfig):
-        with _seeded(seed):
+        with seeded(seed):
             model = _auto_class(source).from_config(_without_dropout(source), dtype=dtype or torch.float32)
         return model, None
+    name, local = located(source)
+    return _from_pretrained(name, dtype, local=local)
+
+
+def located(source: str | Path) -> tuple[str, bool]:
+    """The folder of a source's weights and True, or its hub name and False; no weights are read, no network is used.
+
+    Raises :class:`BadInput` where it is neither on this machine nor a hub name.
+    """
     name = str(source)
     if name in PACKAGED:
-        return _from_pretrained(str(converted(name)), dtype, local=True)
+        return str(converted(name)), True
     if name.endswith(".gguf"):
-        return _from_pretrained(str(converted("smollm2", name)), dtype, local=True)
+        return str(converted("smollm2", name)), True
     if Path(name).exists():
-        return _from_pretrained(name, dtype, local=True)
+        return name, True
     hub_name = name.removeprefix("hub:")
     if isinstance(source, Path) or name.startswith((".", "/", "~")) or hub_name.count("/") != 1 or " " in name:
         raise BadInput(
             f"source = {name!r} is no folder, and no hub name (owner/name); "
             f"must be one of them, of {sorted(PACKAGED)} or a config"
         )
-    return _from_pretrained(hub_name, dtype, local=False)
+    return hub_name, False
 
 
 def _from_pretrained(name: str, dtype: torch.dtype | None, *, local: bool) -> tuple[Any, Any]:
@@ -135,9 +144,8 @@ def _from_pretrained(name: str, dtype: torch.dtype | None, *, local: bool) -> tu
                 name, config=config, dtype=dtype or "auto", use_safetensors=True, output_loading_info=True, **options
             )
     except (OSError, ValueError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         place = "folder" if local else "hub name (is there a network?)"
-        raise BadInput(f"source = {name!r} cannot be read as a {place}: {reason}") from error
+        raise BadInput(f"source = {name!r} cannot be read as a {place}: {first_line(error)}") from error
     if info["missing_keys"]:
         raise BadInput(f"source = {name!r} lacks the weights {sorted(info['missing_keys'])[:3]}, must have all of them")
     return model, _own_tokenizer(name, options)
@@ -174,8 +182,7 @@ def _tokenizer_of(tokenizer: Any) -> Any:
     try:
         return AutoTokenizer.from_pretrained(str(tokenizer), local_files_only=Path(tokenizer).exists())
     except (OSError, ValueError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise BadInput(f"tokenizer = {str(tokenizer)!r} cannot be read: {reason}") from error
+        raise BadInput(f"tokenizer = {str(tokenizer)!r} cannot be read: {first_line(error)}") from error
 
 
 def _auto_class(config: PretrainedConfig) -> Any:
@@ -255,10 +262,3 @@ def _checkpoint_activations(model: Any) -> None:
         model.activation_checkpointing_enable(options)
     else:
         model.gradient_checkpointing_enable(options)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from nashlab.game import BadInput
 from nashlab.processes import process_pool
@@ -15,7 +17,8 @@ __all__ = ["Cluster", "in_parallel"]
 Advance = Callable[[str], object]
 
 
-class Cluster(NamedTuple):
+@dataclass(frozen=True)
+class Cluster:
     """Where work is done: by this process (one worker), by ``workers`` processes, or by Ray.
 
     ray   None, "local" (a cluster of ``workers`` processors is started here), "auto" or the address of one that runs;
@@ -27,6 +30,12 @@ class Cluster(NamedTuple):
     ray: str | None = None
     gpus: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise BadInput(f"workers = {self.workers}, must be at least 1")
+        if not 0 <= self.gpus < math.inf:
+            raise BadInput(f"gpus = {self.gpus}, must be finite and at least 0")
+
 
 def in_parallel(
     work: Callable[..., None],
@@ -36,11 +45,9 @@ def in_parallel(
 ) -> None:
     """Call ``work(*piece)`` for every piece, in any order; the first failure is raised, what is done stays done.
 
-    Raises :class:`BadInput` where Ray is asked for and not installed, and for fewer workers than one.
+    Raises :class:`BadInput` where Ray is asked for and not installed.
     """
     cluster = cluster or Cluster()
-    if cluster.workers < 1:
-        raise BadInput(f"workers = {cluster.workers}, must be at least 1")
     if not pieces:
         return
     if cluster.ray is not None:

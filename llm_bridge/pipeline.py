@@ -19,16 +19,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from llm_bridge.closed import ClosedGround
+from llm_bridge.data import comparisons_at
 from llm_bridge.evaluate import PAPER
 from llm_bridge.experiment import Experiment
+from llm_bridge.models import located
 from llm_bridge.parallel import Cluster, in_parallel
 from llm_bridge.sampled import SampledGround
 from llm_bridge.stages import Stages, Start, device_name, device_of, quietly
 from llm_bridge.trainer import Settings
 from nashlab.files import plain, replacing
+from nashlab.game import BadInput
 from nashlab.verify import environment_of
 
-__all__ = ["Ground", "run_experiment", "run_grid", "stages_of"]
+__all__ = ["Ground", "check_sources", "run_experiment", "run_grid", "stages_of"]
 
 Advance = Callable[[str], object]
 
@@ -37,6 +40,7 @@ def run_experiment(
     experiment: Experiment, folder: Path, advance: Advance = lambda name: None, cluster: Cluster | None = None
 ) -> dict[str, Any]:
     """Run what is missing of an experiment; writes results.json and returns what is in it."""
+    check_sources(experiment)
     stages = Stages(folder / "stages", advance)
     chosen, trials = run_grid(experiment, folder, advance, cluster)
     tuned = experiment.with_tuned(chosen)
@@ -67,6 +71,7 @@ def run_grid(
     experiment: Experiment, folder: Path, advance: Advance = lambda name: None, cluster: Cluster | None = None
 ) -> tuple[dict[str, dict[str, float]], list[dict[str, Any]]]:
     """The grid's trials: (what won, as settings of each method; one row a trial with its merit)."""
+    check_sources(experiment)
     stages = Stages(folder / "stages", advance)
     trials = experiment.trials()
     if not trials:
@@ -82,6 +87,26 @@ def run_grid(
     with replacing(folder / "grid.json") as part:
         part.write_text(json.dumps(plain(rows), indent=1), encoding="utf-8")
     return _winners(rows), rows
+
+
+def check_sources(experiment: Experiment) -> None:
+    """Say what is asked for and is not on this machine before anything is made; no network is used."""
+    policy, judge = experiment.policy, experiment.judge
+    wanted: list[tuple[str, Callable[[str], object], str]] = [("policy", device_of, policy.device)]
+    if policy.source != "small":
+        wanted.append(("policy", located, policy.source))
+    if experiment.closed is None:
+        if experiment.comparisons.source != "reference":
+            wanted.append(("comparisons", comparisons_at, experiment.comparisons.source))
+        learned = (("preference", experiment.preference), ("reward", experiment.reward))
+        wanted += [(name, located, about.encoder) for name, about in learned if about.encoder != "policy"]
+        if judge.source != "none":
+            wanted += [("judge", device_of, judge.device), ("judge", located, judge.source)]
+    for section, check, given in wanted:
+        try:
+            check(given)
+        except BadInput as error:
+            raise BadInput(f"{section}: {error}") from error
 
 
 def _winners(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -32,9 +32,11 @@ from torch.nn import functional
 
 from llm_bridge.data import Comparison
 from llm_bridge.judges import Judge, canonical, fit_scale, matrix
+from llm_bridge.models import located
+from llm_bridge.policy import seeded
 from llm_bridge.raters import intransitivity
 from nashlab.files import plain, replacing
-from nashlab.game import BadInput, suggestion
+from nashlab.game import BadInput, first_line, suggestion
 
 __all__ = [
     "MODELS",
@@ -141,7 +143,7 @@ def load_encoder(
     max_answer: int = 96,
     mixed_precision: bool = False,
 ) -> TextEncoder:
-    """An encoder from a configuration (random weights), a local folder, or a hub name "owner/name" (uses the network).
+    """An encoder from a configuration (random weights), or from a source of weights as ``load_policy`` takes it.
 
     tokenizer  one, or the folder of one; by default the source's own.  Weights are safetensors; no model code is run.
 
@@ -152,19 +154,16 @@ def load_encoder(
     if isinstance(source, PretrainedConfig):
         if tokenizer is None:
             raise BadInput("tokenizer is missing, must be given with a configuration")
-        with _seeded(seed):
+        with seeded(seed):
             model = AutoModel.from_config(source).to(dtype)
     else:
-        local = Path(source).is_dir()
-        if not local and (isinstance(source, Path) or str(source).count("/") != 1 or str(source)[0] in "./~"):
-            raise BadInput(f"source = {str(source)!r} is no folder and no hub name (owner/name), must be one of them")
+        name, local = located(source)
+        tokenizer = tokenizer if tokenizer is not None else name
         try:
-            model = AutoModel.from_pretrained(str(source), dtype=dtype, use_safetensors=True, local_files_only=local)
-            tokenizer = tokenizer if tokenizer is not None else str(source)
+            model = AutoModel.from_pretrained(name, dtype=dtype, use_safetensors=True, local_files_only=local)
         except (OSError, ValueError) as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             where = "folder" if local else "hub name (is there a network?)"
-            raise BadInput(f"source = {str(source)!r} cannot be read as a {where}: {reason}") from error
+            raise BadInput(f"source = {str(source)!r} cannot be read as a {where}: {first_line(error)}") from error
     if isinstance(tokenizer, str | Path):
         tokenizer = AutoTokenizer.from_pretrained(str(tokenizer), local_files_only=Path(tokenizer).is_dir())
     return TextEncoder(model, tokenizer, max_prompt=max_prompt, max_answer=max_answer, mixed_precision=mixed_precision)
@@ -382,16 +381,8 @@ def _different(prompts: Texts, left: Texts, right: Texts) -> tuple[list[tuple[st
 def _linear(encoder: TextEncoder, size: int, seed: int) -> nn.Linear:
     weight = next(encoder.parameters())
     dtype = weight.dtype if weight.dtype == torch.float64 else torch.float32
-    with _seeded(seed):
+    with seeded(seed):
         return nn.Linear(encoder.width, size).to(device=weight.device, dtype=dtype)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Random numbers from this seed inside the block; the global state is left as it was."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
 
 
 @contextmanager
@@ -439,8 +430,8 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> Prefer
         body = AutoModel.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, SafetensorError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise BadInput(f"folder = {str(folder)!r} holds no preference model that can be read ({reason})") from error
+        why = first_line(error)
+        raise BadInput(f"folder = {str(folder)!r} holds no preference model that can be read ({why})") from error
     if about["kind"] not in MODELS:
         raise BadInput(f"folder = {str(folder)!r} holds a {about['kind']!r}{suggestion(about['kind'], MODELS)}")
     encoder = TextEncoder(body.to(weights["head.weight"].dtype), tokenizer, **about["encoder"])
@@ -612,7 +603,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.rate(step, self.steps)
         self.optimiser.zero_grad(set_to_none=True)
-        with _seeded(self.settings.seed * 1_000_003 + step):
+        with seeded(self.settings.seed * 1_000_003 + step):
             loss = _losses(self.model, batch).mean()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.trained.values(), self.settings.max_grad_norm)

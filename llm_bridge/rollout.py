@@ -33,6 +33,7 @@ from nashlab.game import BadInput, PreferenceGame
 
 __all__ = [
     "IMITATION",
+    "LABELS",
     "Closed",
     "Examples",
     "Generated",
@@ -46,6 +47,8 @@ __all__ = [
     "encoded",
     "texts_of",
 ]
+
+LABELS = ("soft", "hard")
 
 IMITATION = Bridged(
     AlgorithmSpec(
@@ -282,8 +285,8 @@ class Generated:
     def __post_init__(self) -> None:
         if self.completions < 2:
             raise BadInput(f"completions = {self.completions}, must be at least 2: responses are compared")
-        if self.labels not in ("soft", "hard"):
-            raise BadInput(f"labels = {self.labels!r}, must be 'soft' or 'hard'")
+        if self.labels not in LABELS:
+            raise BadInput(f"labels = {self.labels!r}, must be one of {', '.join(LABELS)}")
 
     def __len__(self) -> int:
         return len(self.prompts.rows)

@@ -21,12 +21,13 @@ import torch
 import transformers
 
 from llm_bridge.data import Example, load_corpus
-from llm_bridge.experiment import Corpus, Experiment, Model
+from llm_bridge.experiment import HEADS, Corpus, Experiment, Model
 from llm_bridge.models import LoraOptions, load_policy
 from llm_bridge.policy import Policy, Reference, reference_of
 from llm_bridge.rollout import IMITATION, Examples, Prompts, completions_of, encoded
 from llm_bridge.trainer import Settings, train
 from nashlab.files import appearing, plain
+from nashlab.game import BadInput, first_line
 
 __all__ = [
     "Stages",
@@ -154,8 +155,8 @@ def _fresh(model: Model, examples: Sequence[Example]) -> Policy:
         hidden_size=model.width,
         intermediate_size=3 * model.width,
         num_hidden_layers=model.layers,
-        num_attention_heads=4,
-        num_key_value_heads=4,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
         max_position_embeddings=512,
         tie_word_embeddings=True,
         bos_token_id=None,
@@ -208,9 +209,13 @@ def texts_about(corpus: Corpus) -> dict[str, Any]:
 
 
 def device_of(name: str) -> torch.device:
-    """The named device; "auto" is an accelerator where there is one."""
+    """The named device, if torch has it here; "auto" is an accelerator where there is one."""
     if name != "auto":
-        return torch.device(name)
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError) as error:
+            why = first_line(error)
+            raise BadInput(f"device = {name!r} is not here ({why}), must be 'auto', 'cpu', 'cuda' or 'cuda:0'") from None
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from llm_bridge.checkpoint import Checkpoint, latest, save
 from llm_bridge.objective import Bridged, Samples, surrogate
-from llm_bridge.policy import Policy, Reference, check_reference, reference_of
+from llm_bridge.policy import Policy, Reference, check_reference, reference_of, seeded
 from llm_bridge.rollout import Players, Source, Tally, Turn, Weights
 from llm_bridge.sharding import Layout, Shards, like, unsynchronised, whole
 from nashlab.files import plain, replacing
@@ -116,9 +116,11 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise BadInput(f"{name} = {value!r}, must be an integer of at least {least}")
-        check_temperature(self.tau)
-        if not 0 < self.learning_rate < math.inf or not self.max_grad_norm > 0 or not self.step_size > 0:
-            raise BadInput("learning_rate, max_grad_norm and step_size must be positive, learning_rate finite")
+        check_temperature(self.tau, name="tau")
+        for name, most, rule in (("learning_rate", math.nextafter(math.inf, 0), "positive and finite"),
+                                 ("max_grad_norm", math.inf, "positive"), ("step_size", math.inf, "positive")):  # fmt: skip
+            if not 0 < getattr(self, name) <= most:
+                raise BadInput(f"{name} = {getattr(self, name)}, must be {rule}")
         for name in ("beta", "beta1", "beta2"):
             if not 0 <= getattr(self, name) <= 1 or (name != "beta" and getattr(self, name) == 1):
                 raise BadInput(f"{name} = {getattr(self, name)}, must be between 0 and 1")
@@ -265,7 +267,7 @@ class Trainer:
             group["lr"] = rate(settings, self.step)
         if "previous" in remembered and self.step % settings.refresh == 0:
             remembered["previous"] = Weights(self.players.policy)
-        with _dropout_of_step(settings.seed, self.step):
+        with seeded(settings.seed * 1_000_003 + self.step):  # dropout of this step
             if self.method.form == "extrapolation":
                 remembered["ahead"] = self._ahead()
             record = self._update("now")
@@ -544,15 +546,6 @@ def _leave_group() -> None:
     """Before the interpreter ends: threads of a process group that is still there then abort the process, at times."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
-
-
-@contextmanager
-def _dropout_of_step(seed: int, step: int) -> Iterator[None]:
-    """The global random state inside is the step's own; outside, as it was."""
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed * 1_000_003 + step)
-        yield
 
 
 @contextmanager

@@ -39,15 +39,24 @@ def suggestion(name: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"; did you mean {near[0]!r}?" if near else otherwise
 
 
-def check_temperature(temperature: float, *, positive: bool = False) -> float:
-    """Return τ as a float, or say which rule it breaks (finite, ≥ 0; > 0 where ``positive``)."""
+def first_line(error: Exception) -> str:
+    """What went wrong elsewhere, short enough to be a part of one of our messages.
+
+    >>> first_line(OSError("no such model\\nTraceback ..."))
+    'no such model'
+    """
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def check_temperature(temperature: float, *, positive: bool = False, name: str = "temperature") -> float:
+    """Return τ as a float, or say which rule it breaks (finite, ≥ 0; > 0 where ``positive``); ``name`` is the argument's."""
     try:
         value = float(temperature)
     except (TypeError, ValueError):
-        raise BadInput(f"temperature = {temperature!r}, must be a number") from None
+        raise BadInput(f"{name} = {temperature!r}, must be a number") from None
     if not np.isfinite(value) or value < 0 or (positive and value == 0):
         rule = "positive and finite" if positive else "finite and at least 0"
-        raise BadInput(f"temperature = {value}, must be {rule}")
+        raise BadInput(f"{name} = {value}, must be {rule}")
     return value
 
 
