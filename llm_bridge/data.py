@@ -33,6 +33,7 @@ __all__ = [
     "SPLITS",
     "Comparison",
     "Example",
+    "comparisons_at",
     "load_comparisons",
     "load_corpus",
     "split_of",

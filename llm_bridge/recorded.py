@@ -215,7 +215,10 @@ class _Step:
 class _FixedLayer(StaticLayer):
     """Keys and values of a layer, each in its own precision, in C places; one number says where the next ones go."""
 
-    def __init__(self, layer: DynamicLayer, slots: int, places: int, place: Tensor) -> None:
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, layer: Any, slots: int, places: int, place: Tensor) -> None:
         super().__init__(max_cache_len=places)
         self.keys, self.values = (
             t.new_zeros(slots, t.shape[1], places, t.shape[3]) for t in (layer.keys, layer.values)
@@ -226,8 +229,8 @@ class _FixedLayer(StaticLayer):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
         """Put the states of one token in their place; all keys and values come back."""
-        self.keys.index_copy_(2, self._index, key_states)
-        self.values.index_copy_(2, self._index, value_states)
+        self.keys.index_copy_(2, self._index, key_states.to(self.keys.dtype))
+        self.values.index_copy_(2, self._index, value_states.to(self.values.dtype))
         return self.keys, self.values
 
 

@@ -214,8 +214,8 @@ def device_of(name: str) -> torch.device:
         try:
             return torch.empty(0, device=name).device
         except (RuntimeError, AssertionError) as error:
-            why = first_line(error)
-            raise BadInput(f"device = {name!r} is not here ({why}), must be 'auto', 'cpu', 'cuda' or 'cuda:0'") from None
+            rule = "must be 'auto', 'cpu', 'cuda' or 'cuda:0'"
+            raise BadInput(f"device = {name!r} is not here ({first_line(error)}), {rule}") from None
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

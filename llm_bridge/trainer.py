@@ -117,10 +117,11 @@ class Settings:
             if not isinstance(value, int) or value < least:
                 raise BadInput(f"{name} = {value!r}, must be an integer of at least {least}")
         check_temperature(self.tau, name="tau")
-        for name, most, rule in (("learning_rate", math.nextafter(math.inf, 0), "positive and finite"),
-                                 ("max_grad_norm", math.inf, "positive"), ("step_size", math.inf, "positive")):  # fmt: skip
-            if not 0 < getattr(self, name) <= most:
-                raise BadInput(f"{name} = {getattr(self, name)}, must be {rule}")
+        if not 0 < self.learning_rate < math.inf:
+            raise BadInput(f"learning_rate = {self.learning_rate}, must be positive and finite")
+        for name in ("max_grad_norm", "step_size"):
+            if not getattr(self, name) > 0:
+                raise BadInput(f"{name} = {getattr(self, name)}, must be positive")
         for name in ("beta", "beta1", "beta2"):
             if not 0 <= getattr(self, name) <= 1 or (name != "beta" and getattr(self, name) == 1):
                 raise BadInput(f"{name} = {getattr(self, name)}, must be between 0 and 1")

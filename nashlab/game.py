@@ -49,7 +49,7 @@ def first_line(error: Exception) -> str:
 
 
 def check_temperature(temperature: float, *, positive: bool = False, name: str = "temperature") -> float:
-    """Return τ as a float, or say which rule it breaks (finite, ≥ 0; > 0 where ``positive``); ``name`` is the argument's."""
+    """Return τ as a float, or say which rule ``name`` breaks (finite, ≥ 0; > 0 where ``positive``)."""
     try:
         value = float(temperature)
     except (TypeError, ValueError):

@@ -453,7 +453,7 @@ def test_what_is_no_saved_model_is_refused(tmp_path: Path) -> None:
 def test_sources_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="tokenizer is missing"):
         load_encoder(config())
-    with pytest.raises(BadInput, match="is no folder and no hub name"):
+    with pytest.raises(BadInput, match="is no folder, and no hub name"):
         load_encoder("./nowhere")
     with pytest.raises(BadInput, match="cannot be read as a folder"):
         load_encoder(tmp_path)
