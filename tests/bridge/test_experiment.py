@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from llm_bridge.data import Comparison, load_comparisons, load_corpus, write_com
 from llm_bridge.experiment import CONFIGS, read_experiment
 from llm_bridge.judges import annotated
 from llm_bridge.parallel import Cluster, in_parallel
-from llm_bridge.pipeline import run_experiment, run_grid, stages_of
+from llm_bridge.pipeline import check_sources, run_experiment, run_grid, stages_of
 from llm_bridge.report import read_results, write_report
 from llm_bridge.stages import Stages
 from nashlab.files import plain
@@ -122,8 +123,29 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
         ('methods=["online-ipoo"]', "online-ipo"),
         ("methods=[]", "at least one"),
         ("seeds=[0.5]", "seeds"),
-        ("train.tau=-1", "tau|temperature"),
-        ("policy.dtype=float8", "dtype"),
+        ("seeds=[1, 2, 1]", r"seeds = \[1, 2, 1\].*none twice"),
+        ('methods=["online-ipo", "online-ipo"]', "methods.*none twice"),
+        ("corpus.template=x", r"corpus: template = 'x'.*\{prompt\}"),
+        ("policy.dtype=float8", "policy: dtype = 'float8'"),
+        ("policy.dtype=bfloat16", "policy: dtype = 'bfloat16', must be 'float32'"),
+        ("policy.width=30", "policy: width = 30, must be a multiple of the 4 heads"),
+        ("policy.lora_rank=-1", "policy: lora_rank = -1, must be at least 0"),
+        ("sft.steps=0", "sft: steps = 0"),
+        ("closed.temperature=0", "closed: temperature = 0.0, must be positive and finite"),
+        ("sampling.completions=1", "sampling: completions = 1, must be at least 2"),
+        ("sampling.temperature=0", "sampling: temperature = 0.0, must be positive and finite"),
+        ("sampling.labels=maybe", "sampling: labels = 'maybe'.*soft.*hard"),
+        ("judge.template=x", r"judge: template = 'x'.*\{prompt\}"),
+        ("judge.max_length=0", "judge: max_length = 0, must be at least 1"),
+        ("preference.kind=cross-encodr", "preference: kind = 'cross-encodr'.*did you mean.*cross-encoder"),
+        ("preference.max_answer=0", "preference: max_answer = 0, must be at least 1"),
+        ("train.tau=-1", "train, online-ipo: tau = -1.0, must be finite and at least 0"),
+        ("train.learning_rate=nan", "train, online-ipo: learning_rate = nan, must be positive and finite"),
+        ("train.learning_rate=inf", "learning_rate = inf, must be positive and finite"),
+        ("train.max_grad_norm=0", "max_grad_norm = 0, must be positive"),
+        ("tuned.ipo-md.beta=2", "train, ipo-md: beta = 2, must be between 0 and 1"),
+        ("grid.steps=-1", "grid: steps = -1, must be at least 0"),
+        ("grid.seeds=[0, 0]", "grid: seeds.*none twice"),
         ("reward.kind=cross-encoder", "reward.kind"),
         ("comparisons.held_out=1.5", "held_out"),
         ("comparisons.completions=1", "completions = 1"),
@@ -137,6 +159,37 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
 def test_what_cannot_be_meant_is_refused_by_name(override: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         read_experiment("demo", [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("policy.source=./absent", "policy: source = './absent' is no folder"),
+        ("policy.device=warp", "policy: device = 'warp' is not here"),
+        ("policy.device=cuda:64", "policy: device = 'cuda:64' is not here"),
+        ("preference.encoder=./absent", "preference: source = './absent' is no folder"),
+        ("reward.encoder=./absent", "reward: source = './absent' is no folder"),
+        ("comparisons.source=absent.jsonl", "comparisons: .*absent.jsonl"),
+        ("judge.source=./absent", "judge: source = './absent' is no folder"),
+        ("judge.device=warp", "judge: device = 'warp' is not here"),
+    ],
+)
+def test_what_is_not_on_this_machine_is_named_before_anything_is_made(
+    corpus: Path, tmp_path: Path, override: str, message: str
+) -> None:
+    judged = override if override != "judge.device=warp" else "judge.source=owner/name"  # an unasked judge needs none
+    experiment = read_experiment(
+        written(tmp_path / "c.toml", corpus, **SAMPLED), [*dict.fromkeys([judged, override]), "grid.tau=[0.1]"]
+    )
+    for run in (run_experiment, run_grid):
+        with pytest.raises(BadInput, match=message):
+            run(experiment, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_closed_experiment_does_not_use_may_be_absent(corpus: Path, tmp_path: Path) -> None:
+    absent = ["judge.source=./absent", "preference.encoder=./absent", "comparisons.source=absent.jsonl"]
+    check_sources(read_experiment(written(tmp_path / "c.toml", corpus, closed={"temperature": 5.0}), absent))
 
 
 def test_unknown_files_are_refused_with_a_suggestion(tmp_path: Path) -> None:
@@ -333,9 +386,14 @@ def test_the_first_failure_on_ray_is_raised_as_it_was() -> None:
     assert found.stdout.splitlines()[-1].startswith("temperature = -1")
 
 
-def test_without_workers_nothing_is_done() -> None:
-    with pytest.raises(BadInput, match="workers = 0"):
-        in_parallel(check_temperature, [(0.1,)], Cluster(0))
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"workers": 0}, "workers = 0, must be at least 1"), ({"gpus": -0.5}, "gpus = -0.5, must be finite"),
+     ({"gpus": math.nan}, "gpus = nan"), ({"gpus": math.inf}, "gpus = inf")],
+)  # fmt: skip
+def test_a_cluster_that_cannot_be_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        Cluster(**given)
 
 
 def test_a_stage_that_fails_leaves_no_folder(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from transformers import (
 
 import llm_bridge.policy as policy_module
 from llm_bridge.models import LoraOptions, load_policy
-from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_right
+from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_right, seeded
 from nashlab.game import BadInput
 
 torch.set_num_threads(1)
@@ -381,6 +381,18 @@ def test_without_a_network_a_hub_name_fails_in_one_line(source: str, monkeypatch
     with pytest.raises(BadInput, match="cannot be read as a hub name") as caught:
         load_policy(source)
     assert "\n" not in str(caught.value)
+
+
+def test_random_numbers_of_a_seed_leave_the_global_ones_as_they_were() -> None:
+    before = torch.get_rng_state()
+    with seeded(7):
+        first = torch.rand(4)
+    assert torch.equal(torch.get_rng_state(), before)
+    with seeded(7):
+        assert torch.equal(torch.rand(4), first)
+    with pytest.raises(RuntimeError), seeded(7):  # after a failure too
+        torch.rand(-4)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_importing_the_package_loads_no_torch() -> None:
