@@ -134,7 +134,7 @@ def _matrix(
     axes: Axes, names: Sequence[str], mean: Sequence[Sequence[float]], std: Sequence[Sequence[float]] | None, title: str
 ) -> None:
     values = np.asarray(mean)
-    axes.imshow(values, cmap="PuOr_r", vmin=0.2, vmax=0.8)
+    image = axes.imshow(values, cmap="PuOr_r", vmin=0.2, vmax=0.8)
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.grid(visible=False)
@@ -143,6 +143,5 @@ def _matrix(
         text = f"{value:.3f}".removeprefix("0")
         if std is not None and i != j:
             text += f"\n({std[i][j]:.3f})".replace("(0.", "(.")
-        axes.text(
-            j, i, text, ha="center", va="center", fontsize=6, color="white" if abs(value - 0.5) > 0.24 else "black"
-        )
+        brightness = np.dot([0.2126, 0.7152, 0.0722], image.cmap(image.norm(value))[:3])
+        axes.text(j, i, text, ha="center", va="center", fontsize=6, color="white" if brightness < 0.4 else "black")
