@@ -20,7 +20,7 @@ from torch import Tensor
 
 from nashlab.files import appearing
 
-__all__ = ["Checkpoint", "latest", "save"]
+__all__ = ["Checkpoint", "discard", "latest", "save"]
 
 TENSORS, FACTS, SUMS = "tensors.safetensors", "facts.json", "sha256.json"
 KEPT = 2
@@ -35,11 +35,21 @@ class Checkpoint(NamedTuple):
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint under ``folder`` and remove all but the last two; returns its own folder."""
+    """Write a checkpoint under ``folder`` and remove all but the last two; returns its own folder.
+
+    One of the same step that is undamaged stays as it is.  Later ones are of no use, since the run stands here, and so
+    is what a kill has left half written.
+    """
     from safetensors.torch import save_file
 
-    place = folder / f"step-{checkpoint.step:08d}"
-    shutil.rmtree(place, ignore_errors=True)  # one that was damaged, or another end of the same step
+    place = _place(folder, checkpoint.step)
+    for late in (p for p in _places(folder) if p.name > place.name):
+        shutil.rmtree(late, ignore_errors=True)
+    for half in folder.glob(".step-*"):
+        shutil.rmtree(half, ignore_errors=True)
+    if place.exists() and _damage(place) is None:
+        return place
+    shutil.rmtree(place, ignore_errors=True)
     with appearing(place) as part:
         save_file({name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}, part / TENSORS)
         facts = json.dumps({"step": checkpoint.step, **checkpoint.facts}, indent=1)
@@ -61,6 +71,15 @@ def latest(folder: Path, device: torch.device | str = "cpu") -> Checkpoint | Non
         facts = json.loads((place / FACTS).read_text(encoding="utf-8"))
         return Checkpoint(facts.pop("step"), load_file(place / TENSORS, device=str(device)), facts)
     return None
+
+
+def discard(folder: Path, step: int) -> None:
+    """Remove the checkpoint of this step, if there is one."""
+    shutil.rmtree(_place(folder, step), ignore_errors=True)
+
+
+def _place(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}"
 
 
 def _places(folder: Path) -> list[Path]:

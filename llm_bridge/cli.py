@@ -1,7 +1,7 @@
 """The command line of the bridge: verify, run, demo, sweep, compare, methods; also ``python -m llm_bridge``.
 
-Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed, 2 bad input, 130
-interrupted.  Nothing is fetched from a network.
+Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed or training
+diverged, 2 bad input, 130 interrupted.  Nothing is fetched from a network.
 """
 
 from __future__ import annotations
@@ -241,6 +241,9 @@ def main(arguments: list[str] | None = None) -> None:
     except BadInput as error:
         print(f"llm-bridge: {error}", file=sys.stderr)
         sys.exit(2)
+    except FloatingPointError as error:  # training that diverged
+        print("\n".join([f"llm-bridge: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(code)

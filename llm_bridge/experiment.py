@@ -251,7 +251,10 @@ class Experiment:
 
     def settings(self, method: str, seed: int) -> Settings:
         """How this method is trained."""
-        return _section(Settings, {**self.train, **self.tuned.get(method, {}), "seed": seed}, f"train, {method}")
+        given = {**self.train, **self.tuned.get(method, {}), "seed": seed}
+        found: Settings = _section(Settings, given, f"train, {method}")
+        found.check_method(bridged(method))
+        return found
 
     def with_tuned(self, chosen: Mapping[str, Mapping[str, Any]]) -> Experiment:
         """The experiment with chosen settings put over a method's own."""

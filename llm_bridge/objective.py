@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from llm_bridge.policy import Tokens
+from llm_bridge.policy import NotFinite, Tokens
 from nashlab.algorithm import AlgorithmSpec, Objective, Pairwise, Pointwise
 from nashlab.algorithms import REGISTRY, get
 from nashlab.game import BadInput
@@ -97,6 +97,9 @@ def bridged(name: str) -> Bridged:
     spec = get(name)
     if spec.name in BRIDGED:
         return BRIDGED[spec.name]
+    if "+" in name:
+        plain = name.partition("+")[0]
+        raise BadInput(f"{name} names an optimiser, which is a setting of training here; must be {plain}")
     why = (
         "its geometry divides by probabilities of responses"
         if spec.objective is not None
@@ -126,7 +129,7 @@ def surrogate(objective: Objective, log_prob: Tensor, samples: Samples, temperat
     """The scalar whose gradient is the objective's on these samples; ``log_prob`` [N] is log π with its gradient.
 
     A pairwise loss carries the factor of its table form (4/τ for IPO, L1); a policy gradient carries none, and is
-    turned round so that both are descended.  Errors: :class:`BadInput` where a log-ratio is not finite.
+    turned round so that both are descended.  Errors: :class:`NotFinite` where a log-ratio is not finite.
     Source: theory §3; Calandriello et al. 2024 (arXiv 2403.08635).
 
     >>> none = Tokens(torch.zeros(2, 0), torch.zeros(2, 0))
@@ -138,7 +141,7 @@ def surrogate(objective: Objective, log_prob: Tensor, samples: Samples, temperat
     h = log_prob - samples.log_anchor.to(log_prob)
     if not bool(torch.isfinite(h).all()):
         row = int(torch.nonzero(~torch.isfinite(h))[0])
-        raise BadInput(f"log-ratio of completion {row} is {float(h[row])}, must be finite")
+        raise NotFinite(f"log-ratio of completion {row} is {float(h[row].detach())}, must be finite")
     left, right = h[samples.left], h[samples.right]
     p, weight = samples.p.to(h), samples.weight.to(h)
     if isinstance(objective, Pairwise):

@@ -49,6 +49,10 @@ DIVISORS = ("logits_scaling",)
 SOFT_CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
 
 
+class NotFinite(BadInput):
+    """Weights give probabilities that are no numbers, or none to what was drawn from them."""
+
+
 class Tokens(NamedTuple):
     """A batch of token sequences: ``ids`` [B, L] (int64) and ``mask`` [B, L] (bool, True on counted tokens).
 

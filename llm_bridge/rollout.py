@@ -11,6 +11,7 @@ numbers belong to step and prompt, so a step gives the same samples however it i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from llm_bridge.sampler import sample
 from nashlab.algorithm import AlgorithmSpec, Pointwise
 from nashlab.certificate import exploitability
 from nashlab.equilibrium import regularised_nash
-from nashlab.game import BadInput, PreferenceGame
+from nashlab.game import BadInput, PreferenceGame, check_temperature
 
 __all__ = [
     "IMITATION",
@@ -44,6 +45,7 @@ __all__ = [
     "Tally",
     "Turn",
     "Weights",
+    "described",
     "encoded",
     "texts_of",
 ]
@@ -91,26 +93,41 @@ class Prompts(NamedTuple):
         """Those of the index, padded on the left, on the policy's device."""
         return pad_left([self.rows[i] for i in index], policy.pad_id).to(policy.device)
 
+    def check(self, **each: Sequence[Any]) -> None:
+        """Refuse texts, or what else there must be one of for each prompt, that are more or fewer than the rows."""
+        for name, given in {"prompts.texts": self.texts, **each}.items():
+            if len(given) != len(self.rows):
+                raise BadInput(f"{name} holds {len(given)}, must be one for each of the {len(self.rows)} prompts")
+
 
 def encoded(
     policy: Policy, texts: Sequence[str], *, template: str = "{prompt}", max_tokens: int | None = None
 ) -> Prompts:
     """Texts as prompts: the template's {prompt} filled in, at most ``max_tokens`` tokens, the text's end cut off first.
 
-    A tokenizer with a chat template is asked for the user's turn and the start of the answer; encoder-decoder models
-    get the end of sequence that they were trained with.
+    A tokenizer with a chat template is asked for the user's turn and the start of the answer.  Models get the beginning
+    of sequence that their tokenizer puts, and encoder-decoder models the end, as they were trained with them.
     """
     tokenizer = _tokenizer(policy)
     if "{prompt}" not in template:
         raise BadInput(f"template = {template!r}, must hold {{prompt}}")
     before, after = (_wrapped(tokenizer, template.partition("{prompt}")[i], i) for i in (0, 2))
     head, tail = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in (before, after))
+    opening = _opening(tokenizer)
+    head = head if head[: len(opening)] == opening else [*opening, *head]  # a chat template may have it already
     tail = [*tail, policy.eos_id] if policy.is_encoder_decoder else tail
     room = None if max_tokens is None else max_tokens - len(head) - len(tail)
     if room is not None and room < 1:
         raise BadInput(f"max_tokens = {max_tokens}, must be more than the template's {len(head) + len(tail)}")
-    bodies = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    bodies = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
     return Prompts(list(texts), [[*head, *body[:room], *tail] for body in bodies])
+
+
+def _opening(tokenizer: Any) -> list[int]:
+    """What a tokenizer puts before any text, where it does: the beginning of the sequence."""
+    bare, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
+    before = (i for i in range(len(full)) if full[i : i + len(bare)] == bare)
+    return list(full[: next(before, 0)])
 
 
 def _wrapped(tokenizer: Any, part: str, side: int) -> str:
@@ -195,12 +212,14 @@ class Players:
 
     policy      the one that is trained;  reference  μ;  behaviour  μ_b of offline methods.
     remembered  the policy at other moments: "average" (EMA), "previous" (INPO), "ahead" (EGPO).
+    known       what a source has found out about reference and behaviour, by source: they stay what they are.
     """
 
     policy: Policy
     reference: Reference
     behaviour: Policy | Reference
     remembered: dict[str, Weights] = field(default_factory=dict)
+    known: dict[tuple[Source, str], Any] = field(default_factory=dict, repr=False)
 
     @contextmanager
     def playing(self, name: str) -> Iterator[Policy | Reference]:
@@ -260,6 +279,22 @@ class Source(Protocol):
         ...
 
 
+def described(source: Source) -> dict[str, Any]:
+    """What a source learns from, short enough to be compared with another's: its numbers, and checksums of its data.
+
+    Judges have no description: what they say belongs to whoever gives them.
+    """
+    found: dict[str, Any] = {"kind": type(source).__name__, "items": len(source)}
+    for name, value in vars(source).items():
+        if isinstance(value, (str, int, float)):
+            found[name] = value
+        elif isinstance(value, np.ndarray):
+            found[name] = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        elif isinstance(value, Sequence):
+            found[name] = hashlib.sha256(repr(list(value)).encode()).hexdigest()
+    return found
+
+
 # -- sources ---------------------------------------------------------------------------------------------------------
 
 
@@ -283,8 +318,12 @@ class Generated:
     labels: str = "soft"
 
     def __post_init__(self) -> None:
-        if self.completions < 2:
-            raise BadInput(f"completions = {self.completions}, must be at least 2: responses are compared")
+        for name, least in (("completions", 2), ("max_new_tokens", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise BadInput(f"{name} = {value!r}, must be an integer of at least {least}")
+        check_temperature(self.temperature, positive=True)
+        self.prompts.check()
         if self.labels not in LABELS:
             raise BadInput(f"labels = {self.labels!r}, must be one of {', '.join(LABELS)}")
 
@@ -341,7 +380,8 @@ class Generated:
     def _judged(self, turn: Turn, completion: Tokens, left: Tensor, right: Tensor) -> tuple[Tensor, Tally]:
         texts = texts_of(turn.players.policy, completion)
         asked = [self.prompts.texts[turn.rows[i // self.completions]] for i in left.tolist()]
-        p = torch.tensor(self.judge(asked, [texts[i] for i in left], [texts[j] for j in right]), dtype=torch.float64)
+        asked_for = self.judge(asked, [texts[i] for i in left], [texts[j] for j in right])
+        p = _preferences(asked_for, len(left), bounded=turn.method.spec.judge == "preference")
         tally = {"preference": (float(p.sum()), float(len(p))), "spread": (float((p - 0.5).abs().sum()), float(len(p)))}
         if self.labels == "hard":
             # the symmetric half of a pointwise method's pairs is the same annotation read backwards
@@ -352,7 +392,7 @@ class Generated:
         return p, tally
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Closed:
     """K candidates of each prompt and their exact game: every expectation is exact.
 
@@ -369,8 +409,6 @@ class Closed:
     candidates: Sequence[Sequence[Sequence[int]]]
     margins: NDArray[np.float64]
     temperature: float = 1.0
-    _log_mu: dict[int, Tensor] = field(default_factory=dict, repr=False)
-    _rewards: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         sizes = {len(rows) for rows in self.candidates}
@@ -379,6 +417,9 @@ class Closed:
                 f"candidates of sizes {sorted(sizes)} and margins of shape {self.margins.shape} for "
                 f"{len(self.prompts.rows)} prompts, must be one size K and [X, K, K]"
             )
+        self.prompts.check(candidates=self.candidates)
+        check_temperature(self.temperature, positive=True)
+        PreferenceGame.from_preferences(self.margins + 0.5)  # skew, and within ½
 
     def __len__(self) -> int:
         return len(self.prompts.rows)
@@ -410,13 +451,15 @@ class Closed:
 
     def _judged(self, turn: Turn) -> NDArray[np.float64]:
         """The margins that the method's judge sees: A, or r(y) − r(y') of the reward fitted to μ_b's responses."""
-        spec = turn.method.spec
+        spec, players = turn.method.spec, turn.players
         if spec.judge == "preference":
             return self.margins
-        if spec.name not in self._rewards:
-            game = self.game(self.log_policies(turn.players.reference))
-            self._rewards[spec.name] = spec.judged(game, self.log_policies(turn.players.behaviour))
-        return self._rewards[spec.name]
+        rewards = players.known.setdefault((self, "rewards"), {})
+        if spec.name not in rewards:
+            game = self.game(self.log_policies(players.reference))
+            rewards[spec.name] = spec.judged(game, self.log_policies(players.behaviour))
+        found: NDArray[np.float64] = rewards[spec.name]
+        return found
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
         return self._restricted(policy, samples.prompt, samples.completion).reshape(-1)
@@ -427,12 +470,11 @@ class Closed:
 
     def log_reference(self, players: Players, rows: Sequence[int]) -> Tensor:
         """log μ on the candidates, [X, K]: computed once for each prompt."""
-        missing = [i for i in rows if i not in self._log_mu]
-        if missing:
-            prompt, completion = self._tokens(players.policy, missing)
-            found = self._restricted(players.reference, prompt, completion)
-            self._log_mu.update(zip(missing, found, strict=True))
-        return torch.stack([self._log_mu[i] for i in rows])
+        known = players.known.setdefault((self, "log_mu"), {})
+        for i in rows:
+            if i not in known:  # alone, so that its last bits do not depend on which others were there
+                known[i] = self._restricted(players.reference, *self._tokens(players.policy, [i]))[0]
+        return torch.stack([known[i] for i in rows])
 
     def log_policies(self, model: Policy | Reference, batch: int = 16) -> NDArray[np.float64]:
         """log π of every prompt's candidates, [X, K]."""
@@ -469,12 +511,21 @@ class Closed:
 
 @dataclass(frozen=True)
 class Recorded:
-    """Comparisons that were made before: two completions of each prompt, and the label p of the left one."""
+    """Comparisons that were made before: two completions of each prompt, and the label p of the left one.
+
+    temperature  of the policy that plays, as of one that samples: π^(1/T) token by token.
+    """
 
     prompts: Prompts
     left: Sequence[Sequence[int]]
     right: Sequence[Sequence[int]]
     p: Sequence[float]
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.prompts.check(left=self.left, right=self.right, p=self.p)
+        _preferences(self.p, len(self.p), bounded=True)
+        check_temperature(self.temperature, positive=True)
 
     def __len__(self) -> int:
         return len(self.prompts.rows)
@@ -485,7 +536,9 @@ class Recorded:
         prompt = self.prompts.tokens(policy, turn.rows)
         both = [row for i in turn.rows for row in (self.left[i], self.right[i])]
         completion = pad_right(both, policy.pad_id).to(policy.device)
-        log_anchor = turn.anchored(lambda model: model.log_prob(prompt, completion).detach())
+        log_anchor = turn.anchored(
+            lambda model: model.log_prob(prompt, completion, temperature=self.temperature).detach()
+        )
         left, right = _pairs(len(turn.rows), [1, 1], symmetric=True)
         p = torch.tensor([self.p[i] for i in turn.rows], dtype=torch.float64)
         weight = torch.full((len(left),), 1 / turn.total)
@@ -493,7 +546,7 @@ class Recorded:
         return _on(policy, samples), _lengths(completion, policy.eos_id)
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
-        return policy.log_prob(samples.prompt, samples.completion)
+        return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
 
 
 @dataclass(frozen=True)
@@ -503,10 +556,15 @@ class Examples:
     prompts: Prompts
     completions: Sequence[Sequence[int]]
 
+    def __post_init__(self) -> None:
+        self.prompts.check(completions=self.completions)
+
     def __len__(self) -> int:
         return len(self.prompts.rows)
 
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        if turn.method is not IMITATION:
+            raise BadInput(f"{turn.method.spec.name} compares responses; examples are for supervised fine-tuning")
         policy = turn.players.policy
         prompt = self.prompts.tokens(policy, turn.rows)
         completion = pad_right([self.completions[i] for i in turn.rows], policy.pad_id).to(policy.device)
@@ -529,6 +587,18 @@ class Examples:
                 total -= float(players.policy.log_prob(prompt, completion).sum())
             count += float(completion.mask.sum())
         return {"nats_per_token": total / count}
+
+
+def _preferences(values: Any, pairs: int, *, bounded: bool) -> Tensor:
+    """What a judge says of so many pairs, [M] float64: finite numbers, and probabilities where they are ``bounded``."""
+    p = torch.as_tensor(np.asarray(values, dtype=np.float64))
+    if p.shape != (pairs,):
+        raise BadInput(f"preferences of shape {tuple(p.shape)}, must be one number for each of {pairs} pairs")
+    wrong = ~torch.isfinite(p) | (bounded & ((p < 0) | (p > 1)))
+    if bool(wrong.any()):
+        i = int(wrong.nonzero()[0])
+        raise BadInput(f"preference of pair {i} is {float(p[i])}, must be {'in [0, 1]' if bounded else 'finite'}")
+    return p
 
 
 def _offline_only(method: Bridged) -> None:

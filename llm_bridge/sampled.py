@@ -41,7 +41,17 @@ from llm_bridge.preference import (
 from llm_bridge.raters import RaterPopulation, intransitivity, summary_raters
 from llm_bridge.rollout import Generated, Players, Prompts, Recorded, Source, completions_of, texts_of
 from llm_bridge.sampler import sample
-from llm_bridge.stages import Stages, Start, device_of, learned, quietly, read_json, texts_about, texts_of_split
+from llm_bridge.stages import (
+    Stages,
+    Start,
+    contents,
+    device_of,
+    learned,
+    quietly,
+    read_json,
+    texts_about,
+    texts_of_split,
+)
 from llm_bridge.trainer import Settings, train
 from nashlab.game import BadInput
 
@@ -72,11 +82,10 @@ class SampledGround:
 
     def about(self, method: str, settings: Settings) -> dict[str, Any]:
         """Base, comparisons, models, texts, and how it is trained."""
-        corpus, experiment = self.experiment.corpus, self.experiment
+        experiment = self.experiment
         return {"base": self.start.name, "comparisons": self.pairs.name, "method": method,
-                "models": {k: v.name for k, v in self.models.items()}, "corpus": asdict(corpus),
-                "policy": asdict(experiment.policy), "sampling": asdict(experiment.sampling),
-                "settings": learned(settings)}  # fmt: skip
+                "models": {k: v.name for k, v in self.models.items()}, **self._asking,
+                "policy": asdict(experiment.policy), "settings": learned(settings)}  # fmt: skip
 
     def make(self, method: str, settings: Settings, part: Path, work: Path) -> None:
         """What is kept is a completion of every held-out text, how far it is from the reference, and the weights."""
@@ -146,7 +155,7 @@ class SampledGround:
         found = load_comparisons(self.pairs / "train.jsonl")
         prompts = self.start.prompts(policy, [c.prompt for c in found])
         left, right = (completions_of(policy, [getattr(c, side) for c in found]) for side in ("left", "right"))
-        return Recorded(prompts, left, right, [c.p for c in found])
+        return Recorded(prompts, left, right, [c.p for c in found], self.experiment.sampling.temperature)
 
     def _measure(self, policy: Policy) -> Callable[[Players], dict[str, float]]:
         """On the validation texts, two completions each: the win rate against the reference by the learned preferences,
@@ -189,7 +198,8 @@ class SampledGround:
     @property
     def _asking(self) -> dict[str, Any]:
         """What answers to the held-out texts depend on beside the policy."""
-        return {"corpus": asdict(self.experiment.corpus), "sampling": asdict(self.experiment.sampling)}
+        corpus = self.experiment.corpus
+        return {"corpus": asdict(corpus) | contents(corpus.source), "sampling": asdict(self.experiment.sampling)}
 
     def _reference(self, part: Path, work: Path) -> None:
         policy, reference = self.start.players(0)
@@ -246,7 +256,8 @@ class SampledGround:
 
 
 def _pairs_about(experiment: Experiment) -> dict[str, Any]:
-    about = {"comparisons": asdict(experiment.comparisons), "corpus": texts_about(experiment.corpus)}
+    wanted = experiment.comparisons
+    about = {"comparisons": asdict(wanted) | contents(wanted.source), "corpus": texts_about(experiment.corpus)}
     if experiment.comparisons.source == "reference":
         about["sampling"] = asdict(experiment.sampling) | {"completions": 0, "labels": ""}
     return about
@@ -262,6 +273,8 @@ def _make_comparisons(start: Start, part: Path, work: Path) -> None:
         answers = _drawn(start, policy, reference, texts, experiment.sampling, wanted.completions, seed=1)
         raters = _raters(experiment, examples)
         pairs = [(x, y, z) for x, each in zip(texts, answers, strict=True) for y, z in combinations(each, 2) if y != z]
+        if not pairs:
+            raise BadInput(f"comparisons: all completions of each of {len(texts)} texts are the same, must differ")
         x, y, z = map(list, zip(*pairs, strict=True))
         found = annotated(raters, x, y, z, np.random.default_rng(0), raters=wanted.raters)
     else:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from llm_bridge.policy import Policy, Reference, Stream, Tokens
+from llm_bridge.policy import NotFinite, Policy, Reference, Stream, Tokens
 from llm_bridge.recorded import opened
 from nashlab.game import BadInput, check_temperature
 
@@ -49,7 +49,8 @@ def sample(
     knows nothing of.  ``observer`` is shown the rows still decoding and the log m that their token is drawn from.
     ``recorded``: whether to decode as :mod:`llm_bridge.recorded` does; by default where the weights are on a GPU.
 
-    Raises :class:`BadInput` for β outside [0, 1], β > 0 without a reference, and counts or temperatures out of range.
+    Raises :class:`BadInput` for β outside [0, 1], β > 0 without a reference, and counts or temperatures out of range;
+    :class:`NotFinite` where the weights give no probabilities.
     Source: theory §6; Munos et al. 2024 (arXiv 2312.00886), the token-level mixture of Nash-MD.
     """
     if not 0 <= min_new_tokens <= max_new_tokens or max_new_tokens < 1:
@@ -80,10 +81,12 @@ def sample(
     ids = torch.full(shape, owner.pad_id, dtype=torch.long, device=device)
     mask = torch.zeros_like(ids, dtype=torch.bool)
     rows = torch.arange(len(ids), device=device)
+    broken = torch.zeros((), dtype=torch.bool, device=device)  # asked for once, at the end: to ask is to wait
     for position in range(max_new_tokens):
         log_probs = decoder.log_probs
         if observer is not None:
             observer(rows, log_probs)
+        broken |= log_probs[:, 0].isnan().any()  # one logit that is no number leaves none in its row
         tokens = draw(log_probs, uniforms[rows, position])
         ids[rows, position], mask[rows, position] = tokens, True
         alive = (tokens != owner.eos_id).nonzero().squeeze(1)
@@ -93,6 +96,8 @@ def sample(
             decoder.keep(alive)
             rows, tokens = rows[alive], tokens[alive]
         decoder.push(tokens)
+    if bool(broken):
+        raise NotFinite("the next token has no probabilities, weights must be numbers that give finite logits")
     length = position + 1
     return Tokens(ids[:, :length], mask[:, :length])
 
@@ -208,7 +213,7 @@ def draw(log_probs: Tensor, uniforms: Tensor) -> Tensor:
     block = _above(heights, targets)
     below = functional.pad(heights, (1, 0)).gather(1, block)
     inside = blocks[torch.arange(rows, device=p.device), block.squeeze(1)].cumsum(dim=-1, dtype=torch.float64)
-    return (block * width + _above(inside, targets - below)).squeeze(1)
+    return (block * width + _above(inside, targets - below)).squeeze(1).clamp(max=size - 1)
 
 
 def _above(heights: Tensor, targets: Tensor) -> Tensor:
@@ -218,7 +223,8 @@ def _above(heights: Tensor, targets: Tensor) -> Tensor:
     [0, 2, 2]
     """
     total = heights[:, -1:]
-    return torch.searchsorted(heights, torch.minimum(targets, total.nextafter(torch.zeros_like(total))), right=True)
+    place = torch.searchsorted(heights, torch.minimum(targets, total.nextafter(torch.zeros_like(total))), right=True)
+    return place.clamp(max=heights.shape[-1] - 1)  # where nothing is a number, a place all the same
 
 
 def _weighted(

@@ -7,12 +7,14 @@ checkpoint.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from nashlab.game import BadInput, first_line
 __all__ = [
     "Stages",
     "Start",
+    "contents",
     "device_name",
     "device_of",
     "learned",
@@ -63,7 +66,7 @@ class Stages:
         if not place.exists():
             started = time.perf_counter()
             work.mkdir(parents=True, exist_ok=True)
-            with appearing(place) as part:
+            with _alone(work), appearing(place) as part:
                 make(part, work)
                 facts = {"about": plain(about), "seconds": time.perf_counter() - started}
                 (part / "stage.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -72,13 +75,26 @@ class Stages:
                     shutil.copyfile(work / "metrics.jsonl", part / "metrics.jsonl")
                 if (work / "tensorboard").exists():
                     shutil.copytree(work / "tensorboard", part / "tensorboard")
-            shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)  # also what a kill has left of a stage that was complete
         self.advance(name)
         return place
 
     def seconds(self) -> dict[str, float]:
         """How long each stage took that was asked for."""
         return {k: read_json(place / "stage.json")["seconds"] for k, place in self._asked.items() if place.exists()}
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Nobody else works in this folder inside the block; a process that is killed leaves nothing locked."""
+    with (work / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(f"{work} is being made by another process, must be left to it") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
 
 
 class Start:
@@ -89,7 +105,7 @@ class Start:
         self.folder: Path | None = None
         if experiment.sft is not None:
             about = {"corpus": texts_about(experiment.corpus), "policy": asdict(experiment.policy),
-                     "sft": asdict(experiment.sft)}  # fmt: skip
+                     "sft": learned(experiment.sft)}  # fmt: skip
             self.folder = stages.made("sft", about, lambda part, work: _fine_tune(experiment, part, work))
 
     @property
@@ -200,12 +216,17 @@ def texts_of_split(corpus: Corpus, split: str, count: int | None = None) -> list
 
 
 def texts_about(corpus: Corpus) -> dict[str, Any]:
-    """What the texts and how they are read depend on; a file counts by its content."""
+    """What the texts and how they are read depend on."""
     about = asdict(corpus)
     for count in ("prompts", "validation", "held_out", "raters"):
         del about[count]
-    path = Path(corpus.source)
-    return about | ({"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {})
+    return about | contents(corpus.source)
+
+
+def contents(source: str) -> dict[str, str]:
+    """A file counts by its content, whatever else has no more than its name."""
+    path = Path(source)
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
 
 
 def device_of(name: str) -> torch.device:

@@ -18,13 +18,16 @@ trained, see :mod:`llm_bridge.sharding`.
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import math
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,10 +36,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from llm_bridge.checkpoint import Checkpoint, latest, save
+from llm_bridge.checkpoint import Checkpoint, discard, latest, save
 from llm_bridge.objective import Bridged, Samples, surrogate
-from llm_bridge.policy import Policy, Reference, check_reference, reference_of, seeded
-from llm_bridge.rollout import Players, Source, Tally, Turn, Weights
+from llm_bridge.policy import NotFinite, Policy, Reference, check_reference, reference_of, seeded
+from llm_bridge.rollout import Players, Source, Tally, Turn, Weights, described
 from llm_bridge.sharding import Layout, Shards, like, unsynchronised, whole
 from nashlab.files import plain, replacing
 from nashlab.game import BadInput, check_temperature, suggestion
@@ -46,7 +49,9 @@ __all__ = ["OPTIMISERS", "SCHEDULES", "Diverged", "Settings", "Trainer", "rate",
 Record = dict[str, Any]
 
 OPTIMISERS: dict[str, Callable[[list[nn.Parameter], Settings], torch.optim.Optimizer]] = {
-    "sgd": lambda weights, s: torch.optim.SGD(weights, lr=s.learning_rate, momentum=s.beta1),
+    "sgd": lambda weights, s: torch.optim.SGD(
+        weights, lr=s.learning_rate, momentum=s.beta1, weight_decay=s.weight_decay
+    ),
     "adamw": lambda weights, s: torch.optim.AdamW(
         weights, lr=s.learning_rate, betas=(s.beta1, s.beta2), weight_decay=s.weight_decay
     ),
@@ -66,8 +71,15 @@ SCHEDULES: dict[str, Callable[[int, int], float]] = {
 """The step size of a step counted from 0, over the first one."""
 
 
-class Diverged(RuntimeError):
-    """A loss or gradient is not a number; the state before it is on disk."""
+class Diverged(FloatingPointError):
+    """Numbers are no longer finite; the last state that gave finite ones is on disk, if the run has a folder.
+
+    weights_are_sound  whether the weights gave finite probabilities, and only the step away from them was no number.
+    """
+
+    def __init__(self, message: str, weights_are_sound: bool = False) -> None:
+        super().__init__(message)
+        self.weights_are_sound = weights_are_sound
 
 
 @dataclass(frozen=True)
@@ -109,22 +121,37 @@ class Settings:
     def __post_init__(self) -> None:
         for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("precision", ("no", "bf16"))):
             value = getattr(self, name)
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise BadInput(f"{name} = {value!r}, must be one of {', '.join(known)}{suggestion(str(value), known)}")
         for name, least in (("steps", 1), ("batch", 1), ("refresh", 1), ("micro_batch", 0), ("warmup", 0),
                             ("measure_every", 0), ("checkpoint_every", 0), ("seed", 0)):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise BadInput(f"{name} = {value!r}, must be an integer of at least {least}")
+        if self.seed >= 2**32:
+            raise BadInput(f"seed = {self.seed}, must be below 2**32")
         check_temperature(self.tau, name="tau")
-        if not 0 < self.learning_rate < math.inf:
-            raise BadInput(f"learning_rate = {self.learning_rate}, must be positive and finite")
-        for name in ("max_grad_norm", "step_size"):
-            if not getattr(self, name) > 0:
-                raise BadInput(f"{name} = {getattr(self, name)}, must be positive")
-        for name in ("beta", "beta1", "beta2"):
-            if not 0 <= getattr(self, name) <= 1 or (name != "beta" and getattr(self, name) == 1):
-                raise BadInput(f"{name} = {getattr(self, name)}, must be between 0 and 1")
+        for name, allowed, rule in (
+            ("learning_rate", lambda v: 0 < v < math.inf, "positive and finite"),
+            ("weight_decay", lambda v: 0 <= v < math.inf, "finite and at least 0"),
+            ("max_grad_norm", lambda v: v > 0, "positive"),
+            ("step_size", lambda v: v > 0, "positive"),
+            ("beta", lambda v: 0 <= v <= 1, "between 0 and 1"),
+            ("beta1", lambda v: 0 <= v < 1, "at least 0 and below 1"),
+            ("beta2", lambda v: 0 <= v < 1, "at least 0 and below 1"),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not allowed(value):
+                raise BadInput(f"{name} = {value!r}, must be {rule}")
+        if self.optimiser == "adafactor" and self.beta1:
+            raise BadInput(f"beta1 = {self.beta1}, must be 0 for adafactor, which has no momentum")
+
+    def check_method(self, method: Bridged) -> None:
+        """Refuse numbers that this method has no meaning for."""
+        if self.tau == 0 and method.objective.unit(1.0) != 1.0:
+            raise BadInput(f"tau = 0, must be positive for {method.spec.name}")
+        if method.form == "regression" and self.step_size * self.tau > 1:
+            raise BadInput(f"step_size · tau = {self.step_size * self.tau:g}, must be at most 1 for {method.spec.name}")
 
 
 def rate(settings: Settings, step: int) -> float:
@@ -154,8 +181,8 @@ def train(
                with bitwise the same weights (on CPU).
     measure    what else is recorded every ``measure_every`` steps, before the first and after the last.
 
-    Raises :class:`BadInput` for what cannot be trained, :class:`Diverged` where numbers are no longer finite (the state
-    before that step is kept), KeyboardInterrupt after Ctrl-C, once the step is complete and saved.
+    Raises :class:`BadInput` for what cannot be trained, :class:`Diverged` where numbers are no longer finite (the last
+    state that gave finite ones is kept), KeyboardInterrupt after Ctrl-C, once the step is complete and saved.
 
     >>> from llm_bridge.objective import bridged
     >>> from llm_bridge.rollout import Generated, Prompts
@@ -189,13 +216,11 @@ class Trainer:
 
         if len(source) == 0:
             raise BadInput("source is empty, must hold prompts")
-        if settings.tau == 0 and method.objective.unit(1.0) != 1.0:
-            raise BadInput(f"tau = 0, must be positive for {method.spec.name}")
-        if method.form == "regression" and settings.step_size * settings.tau > 1:
-            raise BadInput(f"step_size · tau = {settings.step_size * settings.tau}, must be at most 1 for "
-                           f"{method.spec.name}")  # fmt: skip
+        settings.check_method(method)
         self.method, self.source, self.settings = method, source, settings
-        self.folder, self._measure = folder, measure
+        self.folder, self._measure = None if folder is None else Path(folder), measure
+        if self.folder is not None and self.folder.exists() and not self.folder.is_dir():
+            raise BadInput(f"folder = {str(folder)!r} is a file, must be a folder or not there yet")
         layout = Layout.asked_for()
         self.accelerator = Accelerator(mixed_precision="no", cpu=policy.device.type == "cpu")
         if self.accelerator.num_processes > 1:
@@ -246,8 +271,8 @@ class Trainer:
                 started = time.perf_counter()
                 try:
                     record = self._one_step()
-                except Diverged:
-                    self.save()
+                except Diverged as error:
+                    self._keep_what_is_sound(error)
                     raise
                 record |= {"step": self.step, "seconds": time.perf_counter() - started}
                 if self._measure is not None and self._due(self.settings.measure_every):
@@ -256,10 +281,21 @@ class Trainer:
                 progress(record)
                 stopping = self._anywhere(interrupted())
                 if self._due(every) or stopping:
+                    self._check_weights()
                     self.save()
                 if stopping:
                     raise KeyboardInterrupt
         return self.records
+
+    def _keep_what_is_sound(self, error: Diverged) -> None:
+        """The weights as they are, if they still give numbers; otherwise a checkpoint of them must go."""
+        if error.weights_are_sound:
+            try:
+                self.save()
+            except OSError as failure:
+                error.add_note(f"the state before that step could not be written ({failure})")
+        elif self.folder is not None and self.accelerator.is_main_process:
+            discard(self.folder / "checkpoints", self.step)
 
     def _one_step(self) -> Record:
         """One step of the method; its record."""
@@ -294,34 +330,52 @@ class Trainer:
         """Collect, score, descend."""
         started = time.perf_counter()
         turn = self._turn(phase)
+        trouble: NotFinite | None = None
         with torch.no_grad(), self._computing():
-            samples, tally = self.source.collect(turn)
+            try:
+                samples, tally = self.source.collect(turn)
+            except NotFinite as error:
+                trouble = error
+        # where the step is taken from has played once already where another point is the opponent
+        sound = phase == "now" and self.method.form == "extrapolation"
+        if self._anywhere(trouble is not None):
+            raise self._diverged(str(trouble or "another process has no finite numbers"), sound)
         collected = time.perf_counter()
         self.optimiser.zero_grad(set_to_none=True)
         unit = self.method.objective.unit(turn.temperature)
         parts = list(_parts(samples, self.settings.micro_batch))
-        loss = 0.0
+        loss, scored = 0.0, True
         for i, part in enumerate(parts):
             with self._waiting() if i + 1 < len(parts) else nullcontext():
                 with self._computing():
                     log_prob = self.scorer(part)
-                value = unit * surrogate(self.method.objective, log_prob, part, turn.temperature)
+                try:
+                    value = unit * surrogate(self.method.objective, log_prob, part, turn.temperature)
+                except NotFinite:  # the backward pass is still what other processes wait for
+                    scored, value = False, log_prob.sum() * torch.nan
                 # processes average their gradients, and these are shares of one sum
                 self.accelerator.backward(value * self.accelerator.num_processes)
             loss += float(value.detach())
             _add(tally, self._divergence(log_prob.detach(), part))
         norm = float(whole(self.accelerator.clip_grad_norm_(self._trained, self.settings.max_grad_norm)))
         if self._anywhere(not (math.isfinite(loss) and math.isfinite(norm))):
-            raise Diverged(
-                f"step {self.step + 1}: the loss is {loss} and its gradient's norm {norm}, must be finite; "
-                f"lower learning_rate = {self.settings.learning_rate:g}"
-            )
+            sound |= not self._anywhere(not scored)
+            raise self._diverged(f"the loss is {loss} and its gradient's norm {norm}, must be finite", sound)
         self.optimiser.step()
         if self.shards is not None:
             self.shards.gather()
         means = self._over_processes(tally | {"loss": (loss * self.accelerator.num_processes, 1.0)})
         spent = {"collect_seconds": collected - started, "update_seconds": time.perf_counter() - collected}
         return {**means, "grad_norm": norm, **spent}
+
+    def _diverged(self, what: str, weights_are_sound: bool) -> Diverged:
+        advice = f"lower learning_rate = {self.settings.learning_rate:g}"
+        return Diverged(f"step {self.step + 1}: {what}; {advice}", weights_are_sound)
+
+    def _check_weights(self) -> None:
+        """No weight that is not a number is kept, or given back."""
+        if self._anywhere(not all(bool(torch.isfinite(w).all()) for w in self.weights.values())):
+            raise self._diverged("weights are no longer numbers", False)
 
     def _computing(self) -> AbstractContextManager[None]:
         """Forward passes in the chosen precision.  Accelerate has one precision for the life of a process."""
@@ -394,15 +448,15 @@ class Trainer:
                     if first:
                         tensors[f"optimiser.{key}:{name}"] = together.cpu()
         if first:
-            save(self.folder / "checkpoints", Checkpoint(self.step, tensors, {"run": self._identity()}))
+            save(self.folder / "checkpoints", Checkpoint(self.step, tensors, {"run": self._identity}))
 
     def resume(self) -> None:
         """Take up the last undamaged checkpoint of the folder, if there is one."""
         found = latest(self.folder / "checkpoints") if self.folder is not None else None
         if found is None:
             return
-        if found.facts["run"] != self._identity():
-            raise BadInput(f"{self.folder} belongs to a run of another method, with other settings or another model")
+        if (other := _difference(found.facts["run"], self._identity)) is not None:
+            raise BadInput(f"{self.folder} belongs to another run: {other}")
         groups: dict[str, dict[str, Tensor]] = {}
         for key, value in found.tensors.items():
             kind, _, name = key.partition(":")
@@ -425,11 +479,34 @@ class Trainer:
         self.optimiser.load_state_dict(state)
         self.step = found.step
 
+    @cached_property
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must agree in with the run that takes it up."""
+        free = ("measure_every", "checkpoint_every", "micro_batch")
+        settings = {k: v for k, v in asdict(self.settings).items() if k not in free}
         shapes = {name: list(p.shape) for name, p in self.weights.items()}
-        about = {k: v for k, v in asdict(self.settings).items() if k not in ("measure_every", "checkpoint_every")}
-        return json.loads(json.dumps({"method": self.method.spec.name, "settings": about, "weights": shapes}))
+        about = {
+            "method": self.method.spec.name,
+            **settings,
+            "source": described(self.source),
+            "policy": shapes,
+            "reference": self._fixed_weights,
+        }
+        return dict(json.loads(json.dumps(about)))
+
+    @cached_property
+    def _fixed_weights(self) -> str:
+        """A checksum of all that stays as it is while the policy is trained."""
+        digest, seen = hashlib.sha256(), set()
+        for player in (self.players.reference, self.players.behaviour):
+            policy = player.policy if isinstance(player, Reference) else player
+            for name, tensor in policy.model.state_dict().items():
+                if tensor.data_ptr() in seen or (policy is self.players.policy and name in self.weights):
+                    continue
+                seen.add(tensor.data_ptr())
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     @contextmanager
     def _log(self) -> Iterator[Callable[[Record], None]]:
@@ -525,12 +602,28 @@ def _cloned(state: Any) -> Any:
     return [_cloned(value) for value in state] if isinstance(state, list) else state
 
 
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
+    """The first thing that two runs differ in, in words."""
+    for name in [*ours, *(theirs.keys() - ours.keys())]:
+        there, here = theirs.get(name), ours.get(name)
+        if there != here:
+            both = f"{name} = {there!r} there, {here!r} here"
+            return both if len(both) < 120 else f"its {name} is another"
+    return None
+
+
 def _records(path: Path, step: int) -> list[Record]:
-    """The records up to a step; a last line that was cut off by a kill is left out."""
-    if not path.exists():
+    """The records up to a step; a line that was cut off by a kill is left out."""
+    if not path.exists() or step == 0:
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [record for record in map(json.loads, lines) if record["step"] <= step] if step else []
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
+        try:
+            record = json.loads(line)
+            found += [record] if record["step"] <= step else []
+        except (ValueError, KeyError, TypeError):
+            warnings.warn(f"{path}: a line is no record of a step, and is left out", RuntimeWarning, stacklevel=2)
+    return found
 
 
 def _check_precision(weights: Mapping[str, nn.Parameter]) -> None:

@@ -18,7 +18,7 @@ from llm_bridge.trainer import Settings, train
 from llm_bridge.verify import LANGUAGE, PROMPT, tiny
 from nashlab.gallery import random_game
 
-__all__ = ["GAME", "SETTINGS", "closed", "generated", "weights"]
+__all__ = ["GAME", "PROMPTS", "SETTINGS", "closed", "generated", "weights"]
 
 GAME = random_game("uniform", len(LANGUAGE), np.random.default_rng(0))
 NAMES = {" ".join(str(i) for i in ids if i): k for k, ids in enumerate(LANGUAGE.sequences)}
