@@ -19,10 +19,12 @@ import pytest
 from llm_bridge.data import Comparison, load_comparisons, load_corpus, write_comparisons
 from llm_bridge.experiment import CONFIGS, read_experiment
 from llm_bridge.judges import annotated
+from llm_bridge.objective import bridged
 from llm_bridge.parallel import Cluster, in_parallel
 from llm_bridge.pipeline import check_sources, run_experiment, run_grid, stages_of
 from llm_bridge.report import read_results, write_report
-from llm_bridge.stages import Stages
+from llm_bridge.sampled import SampledGround, _pairs_about
+from llm_bridge.stages import Stages, Start
 from nashlab.files import plain
 from nashlab.game import BadInput, check_temperature
 
@@ -143,6 +145,9 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
         ("train.learning_rate=nan", "train, online-ipo: learning_rate = nan, must be positive and finite"),
         ("train.learning_rate=inf", "learning_rate = inf, must be positive and finite"),
         ("train.max_grad_norm=0", "max_grad_norm = 0, must be positive"),
+        ("train.tau=0", "tau = 0, must be positive for online-ipo"),
+        ("train.weight_decay=-1", "weight_decay = -1, must be finite and at least 0"),
+        ('methods=["online-ipo+adam:0"]', "names an optimiser, which is a setting of training here"),
         ("tuned.ipo-md.beta=2", "train, ipo-md: beta = 2, must be between 0 and 1"),
         ("grid.steps=-1", "grid: steps = -1, must be at least 0"),
         ("grid.seeds=[0, 0]", "grid: seeds.*none twice"),
@@ -394,6 +399,55 @@ def test_the_first_failure_on_ray_is_raised_as_it_was() -> None:
 def test_a_cluster_that_cannot_be_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         Cluster(**given)
+
+
+def test_a_stage_has_one_maker_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    stages = Stages(tmp_path)
+
+    def make(part: Path, work: Path) -> None:
+        with pytest.raises(BadInput, match="is being made by another process"):
+            Stages(tmp_path).made("a", {}, lambda part, work: None)
+
+    place = stages.made("a", {}, make)
+    (tmp_path / f"{place.name}.unfinished").mkdir()  # as a kill leaves it between the stage's end and the clean-up
+    assert stages.made("a", {}, make) == place
+    assert [p.name for p in tmp_path.iterdir()] == [place.name]
+
+
+def test_a_file_counts_by_its_content(corpus: Path, tmp_path: Path) -> None:
+    """Texts, comparisons: the same name with something else in it is another stage."""
+    texts, pairs = tmp_path / "texts.jsonl", tmp_path / "pairs.jsonl"
+    texts.write_bytes(corpus.read_bytes())
+    write_comparisons(pairs, [Comparison("a", "b", "c", 1.0), Comparison("d", "e", "f", 0.0)])
+    config = written(tmp_path / "c.toml", texts, **(SAMPLED | {"sft": None}))
+    experiment = read_experiment(config, [f"comparisons.source={pairs}"])
+
+    def about() -> list[Any]:
+        ground = SampledGround(experiment, Start(experiment, Stages(tmp_path / "out")), pairs, {})
+        return [
+            _pairs_about(experiment),
+            ground.about("online-ipo", experiment.settings("online-ipo", 0)),
+            ground._asking,
+        ]
+
+    first = about()
+    assert about() == first
+    texts.write_text(texts.read_text().replace("package", "parcel"))
+    assert [a != b for a, b in zip(about(), first, strict=True)] == [True, True, True]
+    second = about()
+    write_comparisons(pairs, [Comparison("a", "b", "c", 0.0), Comparison("d", "e", "f", 0.0)])
+    assert about()[0] != second[0]
+
+
+def test_recorded_comparisons_play_at_the_sampling_temperature(
+    sampled: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    experiment = read_experiment(sampled[0], ["sampling.temperature=2"])
+    pairs = next((sampled[1] / "stages").glob("comparisons-*"))
+    start = Start(experiment, Stages(sampled[1] / "stages"))
+    policy, _ = start.players(0)
+    ground = SampledGround(experiment, start, pairs, {})
+    assert ground._source(bridged("offline-dpo"), policy).temperature == 2.0
 
 
 def test_a_stage_that_fails_leaves_no_folder(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from transformers import (
 import llm_bridge.policy as policy_module
 from llm_bridge.models import LoraOptions, load_policy
 from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_right, seeded
+from llm_bridge.rollout import encoded
 from nashlab.game import BadInput
 
 torch.set_num_threads(1)
@@ -381,6 +382,28 @@ def test_without_a_network_a_hub_name_fails_in_one_line(source: str, monkeypatch
     with pytest.raises(BadInput, match="cannot be read as a hub name") as caught:
         load_policy(source)
     assert "\n" not in str(caught.value)
+
+
+def test_prompts_begin_as_their_tokenizer_begins_texts() -> None:
+    """Once, and not where it does not; a chat template may bring the beginning itself."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = {"<s>": 0, "</s>": 1, "?": 2, "a": 3, "b": 4}
+    for opened in (True, False):
+        raw = Tokenizer(models.WordLevel(words, unk_token="?"))
+        raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        if opened:
+            raw.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 0)])
+        policy = tiny_policy("llama")
+        policy.tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=raw, bos_token="<s>", eos_token="</s>", unk_token="?", pad_token="</s>"
+        )
+        assert encoded(policy, ["a b", "b"]).rows == ([[0, 3, 4], [0, 4]] if opened else [[3, 4], [4]])
+        assert encoded(policy, ["a b"], max_tokens=2).rows == ([[0, 3]] if opened else [[3, 4]])
+        assert encoded(policy, []).rows == []
+        policy.tokenizer.chat_template = "<s> {{ messages[0]['content'] }} b"
+        assert encoded(policy, ["a"]).rows == [[0, 3, 4]]
 
 
 def test_random_numbers_of_a_seed_leave_the_global_ones_as_they_were() -> None:

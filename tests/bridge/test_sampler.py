@@ -13,7 +13,7 @@ from bridge.tiny import EOS, FAMILIES, PAD, prompts, tiny_policy
 from scipy import stats
 from torch import Tensor
 
-from llm_bridge.policy import Policy, Reference, Stream, Tokens, pad_right
+from llm_bridge.policy import NotFinite, Policy, Reference, Stream, Tokens, pad_right
 from llm_bridge.sampler import Decoder, draw, mixture_log_probs, sample
 from nashlab.game import BadInput
 
@@ -292,6 +292,18 @@ def test_draw_inverts_the_distribution_function() -> None:
     edges = torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64)
     for scale in (1.0, 0.3, 0.9999999):  # sums that rounding has left off 1
         assert draw((scale * p).log().expand(2, -1), edges).tolist() == [1, 4]
+
+
+def test_weights_without_probabilities_are_named_and_spoil_no_other_row() -> None:
+    p = torch.tensor([[0.25, 0.75, 0.0], [torch.nan] * 3, [0.0, 0.0, 1.0]])
+    drawn = draw(p.log(), torch.tensor([0.5, 0.5, 0.5]))
+    assert drawn[[0, 2]].tolist() == [1, 2]
+    assert 0 <= int(drawn[1]) < 3
+    policy = tiny_policy("gpt2")
+    with torch.no_grad():
+        next(policy.model.parameters()).fill_(torch.nan)
+    with pytest.raises(NotFinite, match="the next token has no probabilities"):
+        sample(policy, prompts(rows=2), max_new_tokens=3)
 
 
 def test_rare_tokens_of_large_vocabularies_keep_their_probability() -> None:
