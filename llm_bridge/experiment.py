@@ -325,6 +325,8 @@ def _with_training(key: str, table: Any) -> Any:
 
 
 def _check_kinds(experiment: Experiment) -> None:
+    if experiment.policy.source == "small" and experiment.sft is None:
+        raise BadInput("policy: source = 'small' begins with random weights, must be fine-tuned ([sft])")
     if experiment.reward.kind != "bradley-terry":
         raise BadInput(f"reward.kind = {experiment.reward.kind!r}, must be 'bradley-terry': a reward is one number")
     if experiment.corpus.raters == "none" and (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llm_bridge.cli import main
 from llm_bridge.data import Comparison, load_comparisons, load_corpus, write_comparisons
 from llm_bridge.experiment import CONFIGS, read_experiment
 from llm_bridge.judges import annotated
@@ -203,6 +205,11 @@ def test_unknown_files_are_refused_with_a_suggestion(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("a = = 1")
     with pytest.raises(BadInput, match="not TOML"):
         read_experiment(tmp_path / "bad.toml")
+
+
+def test_random_weights_must_be_fine_tuned(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="policy: source = 'small' begins with random weights, must be fine-tuned"):
+        read_experiment(written(tmp_path / "c.toml", corpus, sft=None))
 
 
 def test_a_folder_of_the_configurations_name_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,6 +408,16 @@ def test_a_cluster_that_cannot_be_is_refused(given: dict[str, Any], message: str
         Cluster(**given)
 
 
+def test_training_that_diverges_is_one_line(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = written(tmp_path / "c.toml", corpus, closed={"temperature": 5.0})
+    settings = ["train.learning_rate=1e30", "train.max_grad_norm=inf"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", str(config), "--out", str(tmp_path / "out"), "--override", *settings])
+    assert stopped.value.code == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.match(r"llm-bridge: step \d: .*; lower learning_rate = 1e\+30", last)
+
+
 def test_a_stage_has_one_maker_and_leaves_nothing_behind(tmp_path: Path) -> None:
     stages = Stages(tmp_path)
 
@@ -419,7 +436,7 @@ def test_a_file_counts_by_its_content(corpus: Path, tmp_path: Path) -> None:
     texts, pairs = tmp_path / "texts.jsonl", tmp_path / "pairs.jsonl"
     texts.write_bytes(corpus.read_bytes())
     write_comparisons(pairs, [Comparison("a", "b", "c", 1.0), Comparison("d", "e", "f", 0.0)])
-    config = written(tmp_path / "c.toml", texts, **(SAMPLED | {"sft": None}))
+    config = written(tmp_path / "c.toml", texts, **(SAMPLED | {"sft": None, "policy": {"source": "title-t5"}}))
     experiment = read_experiment(config, [f"comparisons.source={pairs}"])
 
     def about() -> list[Any]:
