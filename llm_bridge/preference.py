@@ -32,7 +32,7 @@ from torch.nn import functional
 
 from llm_bridge.data import Comparison
 from llm_bridge.judges import Judge, canonical, fit_scale, matrix
-from llm_bridge.models import located
+from llm_bridge.models import _own_tokenizer, located
 from llm_bridge.policy import seeded
 from llm_bridge.raters import intransitivity
 from nashlab.files import plain, replacing
@@ -72,7 +72,7 @@ class TextEncoder(nn.Module):
     """A transformer's standardised state at the last real token of (prompt, answer) or (prompt, answer, answer).
 
     model       any Hugging Face model: of an encoder-decoder the encoder is used, of a model with a head its body.
-    tokenizer   its own; it must know an end (or separator) token, which closes every text.
+    tokenizer   its own; it must know words, and an end (or separator) token, which closes every text.
     max_prompt, max_answer   tokens of each part at most, cut at the end of the part.
     mixed_precision   whether the body computes in bfloat16; the pooled state is float32 all the same.
 
@@ -94,6 +94,9 @@ class TextEncoder(nn.Module):
         self.tokenizer = tokenizer
         self.max_prompt, self.max_answer, self.mixed_precision = max_prompt, max_answer, mixed_precision
         self.width = int(self.body.config.hidden_size)
+        known = set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab()) - set(tokenizer.all_special_tokens)
+        if len(known) < 2:  # a blank is known even to a tokenizer that was made of no files
+            raise BadInput("tokenizer has no vocabulary (are its files missing?), must know words")
         ends = (tokenizer.eos_token_id, tokenizer.sep_token_id)
         if ends == (None, None):
             raise BadInput("tokenizer knows neither an end-of-sequence nor a separator token, must know one")
@@ -147,26 +150,46 @@ def load_encoder(
 
     tokenizer  one, or the folder of one; by default the source's own.  Weights are safetensors; no model code is run.
 
-    Raises :class:`BadInput` where the source cannot be read.
+    Raises :class:`BadInput` where the source cannot be read, lacks weights of the body, or has no tokenizer.
     """
-    from transformers import AutoModel, AutoTokenizer, PretrainedConfig
+    from transformers import AutoModel, PretrainedConfig
 
     if isinstance(source, PretrainedConfig):
         if tokenizer is None:
             raise BadInput("tokenizer is missing, must be given with a configuration")
         with seeded(seed):
-            model = AutoModel.from_config(source).to(dtype)
+            model = AutoModel.from_config(source, trust_remote_code=False).to(dtype)
     else:
         name, local = located(source)
-        tokenizer = tokenizer if tokenizer is not None else name
-        try:
-            model = AutoModel.from_pretrained(name, dtype=dtype, use_safetensors=True, local_files_only=local)
-        except (OSError, ValueError) as error:
-            where = "folder" if local else "hub name (is there a network?)"
-            raise BadInput(f"source = {str(source)!r} cannot be read as a {where}: {first_line(error)}") from error
+        model = _pretrained(name, dtype, seed, local=local)
+        tokenizer = tokenizer if tokenizer is not None else _tokenizer_at(name, local=local)
     if isinstance(tokenizer, str | Path):
-        tokenizer = AutoTokenizer.from_pretrained(str(tokenizer), local_files_only=Path(tokenizer).is_dir())
+        tokenizer = _tokenizer_at(str(tokenizer), local=Path(tokenizer).is_dir())
     return TextEncoder(model, tokenizer, max_prompt=max_prompt, max_answer=max_answer, mixed_precision=mixed_precision)
+
+
+def _pretrained(name: str, dtype: torch.dtype, seed: int, *, local: bool) -> Any:
+    from transformers import AutoModel
+
+    options = {"use_safetensors": True, "local_files_only": local, "trust_remote_code": False}
+    try:
+        with seeded(seed):  # a pooler that was not stored is random; nothing reads it, but it counts as a weight
+            model, info = AutoModel.from_pretrained(name, dtype=dtype, output_loading_info=True, **options)
+    except Exception as error:  # every layer below the loader has errors of its own
+        where = "folder" if local else "hub name (is there a network?)"
+        raise BadInput(f"source = {name!r} cannot be read as a {where}: {first_line(error)}") from error
+    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key.split("."))
+    if missing:
+        raise BadInput(f"source = {name!r} lacks the weights {missing[:3]}, must have all of them")
+    return model
+
+
+def _tokenizer_at(name: str, *, local: bool) -> Any:
+    """The tokenizer in a folder or under a hub name: transformers makes an empty one where its files are missing."""
+    found = _own_tokenizer(name, {"local_files_only": local, "trust_remote_code": False})
+    if found is None:
+        raise BadInput(f"tokenizer of {name!r} is missing or cannot be read, must be given or lie beside the weights")
+    return found
 
 
 # -- models ----------------------------------------------------------------------------------------------------------
@@ -421,14 +444,15 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> Prefer
     """What :func:`save_model` wrote; BadInput where the folder does not hold all of it."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoModel
 
     folder = Path(folder)
     try:
         about = json.loads((folder / DESCRIPTION).read_text())
         weights = load_file(folder / WEIGHTS)
-        body = AutoModel.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        body = AutoModel.from_config(config, trust_remote_code=False)
+        tokenizer = _tokenizer_at(str(folder), local=True)
     except (OSError, ValueError, SafetensorError) as error:
         why = first_line(error)
         raise BadInput(f"folder = {str(folder)!r} holds no preference model that can be read ({why})") from error

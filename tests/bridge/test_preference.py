@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import math
 import os
 import signal
@@ -19,8 +20,18 @@ import pytest
 import torch
 from bridge.words import word_tokenizer
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import BertConfig, GPT2Config, LlamaConfig, PretrainedConfig, T5Config
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    GPT2Config,
+    LlamaConfig,
+    PretrainedConfig,
+    T5Config,
+)
 
 from llm_bridge.data import Comparison
 from llm_bridge.judges import Judge, OneOrder, annotated, judged, matrix
@@ -466,6 +477,99 @@ def test_an_encoder_is_read_from_a_folder(tmp_path: Path) -> None:
     back = load_encoder(tmp_path)
     with torch.no_grad():
         assert torch.equal(back.eval()([("red", "answer0")]), found.eval()([("red", "answer0")]))
+
+
+@pytest.fixture
+def foreign_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose model, configuration and tokenizer are code of its own, at a keyboard that says yes to all."""
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    code = f"""
+        from pathlib import Path
+        from transformers import BertConfig, BertModel
+        Path({str(tmp_path / "ran")!r}).touch()
+        class ForeignConfig(BertConfig):
+            model_type = "foreign"
+        class Foreign(BertModel):
+            config_class = ForeignConfig
+    """
+    (folder / "code.py").write_text(textwrap.dedent(code))
+    places = {"AutoConfig": "code.ForeignConfig", "AutoModel": "code.Foreign"}
+    (folder / "config.json").write_text(json.dumps({"model_type": "foreign", "auto_map": places}))
+    about = {"tokenizer_class": "Foreign", "auto_map": {"AutoTokenizer": ["code.Foreign", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("builtins.input", lambda question="": "y")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return folder
+
+
+def test_no_code_of_a_folder_is_run(foreign_code: Path, tmp_path: Path) -> None:
+    description = {"kind": "bradley-terry", "settings": {}, "encoder": {}, "temperature": 1.0}
+    (foreign_code / "preference.json").write_text(json.dumps(description))
+    save_file({"head.weight": torch.zeros(1, 1)}, foreign_code / "weights.safetensors")
+    loads: list[Callable[[], Any]] = [
+        lambda: load_encoder(foreign_code, TOKENIZER),
+        lambda: load_encoder(config(), foreign_code),
+        lambda: load_model(foreign_code),
+    ]
+    for load in loads:
+        with pytest.raises(BadInput):
+            load()
+        assert not (tmp_path / "ran").exists()
+    # the canary: the code is such that transformers runs it where it may
+    AutoConfig.from_pretrained(foreign_code)
+    assert (tmp_path / "ran").exists()
+
+
+@EACH_FAMILY
+def test_a_folder_without_a_tokenizer_is_refused(family: str, tmp_path: Path) -> None:
+    AutoModel.from_config(config(family)).save_pretrained(tmp_path)
+    for load in (lambda: load_encoder(tmp_path), lambda: load_encoder(config(), tmp_path)):
+        with pytest.raises(BadInput, match=r"tokenizer of .* is missing or cannot be read"):
+            load()
+    assert load_encoder(tmp_path, TOKENIZER).width == 32
+
+
+def test_a_tokenizer_without_words_is_refused(tmp_path: Path) -> None:
+    """transformers makes one of these where a family's vocabulary is missing: every text would look the same."""
+    for family in ("gpt2", "bert", "t5"):
+        config(family).save_pretrained(tmp_path)
+        with pytest.raises(BadInput, match="tokenizer has no vocabulary"):
+            load_encoder(config(), AutoTokenizer.from_pretrained(tmp_path))
+
+
+def test_an_encoder_without_all_of_its_weights_is_refused(tmp_path: Path) -> None:
+    encoder("bert").body.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+
+    def keep(unwanted: str) -> None:
+        left = {name: value for name, value in weights.items() if unwanted not in name}
+        assert len(left) < len(weights)
+        save_file(left, tmp_path / "model.safetensors", {"format": "pt"})
+
+    keep("layer.1.")
+    with pytest.raises(BadInput, match=r"lacks the weights \['encoder\.layer\.1\."):
+        load_encoder(tmp_path, TOKENIZER)
+    keep("pooler")  # which is not read: many checkpoints have none
+    one, other = load_encoder(tmp_path, TOKENIZER), load_encoder(tmp_path, TOKENIZER)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("damage", ["weights", "shape", "activation"])
+def test_a_damaged_encoder_is_refused(damage: str, tmp_path: Path) -> None:
+    encoder().body.save_pretrained(tmp_path)
+    about = json.loads((tmp_path / "config.json").read_text())
+    match damage:
+        case "weights":
+            (tmp_path / "model.safetensors").write_bytes(b"xx")
+        case "shape":
+            about["n_embd"] = 16
+        case "activation":
+            about["activation_function"] = "none such"
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    with pytest.raises(BadInput, match="cannot be read as a folder"):
+        load_encoder(tmp_path, TOKENIZER)
 
 
 # -- calibration and quality -----------------------------------------------------------------------------------------
