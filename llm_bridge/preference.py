@@ -103,6 +103,11 @@ class TextEncoder(nn.Module):
         self._end = int(next(token for token in ends if token is not None))
         self._pad = self._end if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the constructor needs beside model and tokenizer."""
+        return {name: getattr(self, name) for name in ("max_prompt", "max_answer", "mixed_precision")}
+
     def token_ids(self, prompt: str, *answers: str) -> list[int]:
         """The tokens of one text: prompt, then each answer after its mark, then the end."""
         ids = self._ids(prompt)[: self.max_prompt]
@@ -433,8 +438,7 @@ def save_model(model: PreferenceModel, folder: str | Path) -> None:
     model.encoder.tokenizer.save_pretrained(folder)
     with replacing(folder / WEIGHTS) as part:
         save_file(_weights(model), part)
-    encoder = {name: getattr(model.encoder, name) for name in ("max_prompt", "max_answer", "mixed_precision")}
-    about: dict[str, Any] = {"kind": model.kind, "settings": model.settings, "encoder": encoder}
+    about: dict[str, Any] = {"kind": model.kind, "settings": model.settings, "encoder": model.encoder.settings}
     about["temperature"] = float(model.temperature)
     with replacing(folder / DESCRIPTION) as part:
         part.write_text(json.dumps(about, indent=2) + "\n")
@@ -551,8 +555,9 @@ def train_preference_model(
 ) -> list[Record]:
     """Minimise the mean of softplus(z) − p z over the comparisons; the model ends with its best held-out weights.
 
-    folder    where everything is kept after each look, atomically; a run that was killed goes on from there and ends
-              with bitwise the same weights (on CPU).  A folder of another run is refused.
+    folder    where everything is kept after each look, atomically; a run that was killed goes on from there, given the
+              model as it was at the start, and ends with bitwise the same weights (on CPU).  A folder of another run,
+              which had other data, settings, initial weights or tokens, is refused.
     progress  called with each :class:`Record`.  All of them come back.
 
     Dropout and order come from ``settings.seed`` and the step alone.  Comparisons of equal answers are left out of
@@ -604,6 +609,7 @@ class _Run:
         self.every = settings.evaluate_every or max(1, self.steps_per_epoch // 4)
         self.progress = _Progress()
         self.best = self._copy()
+        self.fingerprint = self._fingerprint() if folder is not None else ""
 
     def go(self, report: Callable[[Record], None] | None) -> None:
         """Step until the end, or until the held-out loss has stopped falling."""
@@ -668,10 +674,17 @@ class _Run:
     # what is on disk: current weights, best weights and both moments, with everything else as JSON beside them
 
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(repr((self.model.kind, self.model.settings, asdict(self.settings))).encode())
-        for comparison in (*self.training, *self.held_out):
-            digest.update(repr(tuple(comparison)).encode())
-        digest.update(repr([(name, tuple(p.shape)) for name, p in self.trained.items()]).encode())
+        """Of all that the run depends on, taken before its first step."""
+        encoder = self.model.encoder
+        about = (self.model.kind, self.model.settings, encoder.settings, encoder.config.to_json_string())
+        digest = hashlib.sha256(repr((*about, asdict(self.settings), list(self.trained))).encode())
+        for x, y, z, p in (*self.training, *self.held_out):
+            # the tokens stand for the tokenizer; texts count as well, their order decides which of a pair is first
+            digest.update(repr((x, y, z, p, encoder.token_ids(x, y, z))).encode())
+        for name, tensor in self.model.state_dict().items():
+            values = tensor.detach().cpu().contiguous()
+            digest.update(repr((name, values.dtype, tuple(values.shape))).encode())
+            digest.update(values.reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
     def _save(self) -> None:
@@ -685,7 +698,7 @@ class _Run:
             tensors[f"now:{name}"] = parameter.detach()
             for key, value in self.optimiser.state[parameter].items():
                 tensors[f"{key}:{name}"] = torch.as_tensor(value)
-        about = asdict(self.progress) | {"fingerprint": self._fingerprint()}
+        about = asdict(self.progress) | {"fingerprint": self.fingerprint}
         with replacing(self.folder / STATE) as part:
             save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, part, {"progress": json.dumps(about)})
 
@@ -702,7 +715,7 @@ class _Run:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{path} is damaged ({error}); delete it to train anew") from None
-        if about.pop("fingerprint") != self._fingerprint():
+        if about.pop("fingerprint") != self.fingerprint:
             raise BadInput(f"{path} belongs to a run with other data, settings or model; give another folder")
         about["history"] = [Record(**record) for record in about["history"]]
         self.progress = _Progress(**about)

@@ -356,6 +356,32 @@ def test_a_run_broken_off_anywhere_ends_with_the_same_weights(tmp_path: Path) ->
         short_run(folder=tmp_path)
 
 
+def test_a_run_is_not_taken_up_by_another_model(tmp_path: Path) -> None:
+    data = comparisons(CYCLIC, 16, 1)
+    few = Training(epochs=1, batch_size=8, learning_rate=1e-2)
+    other_words = word_tokenizer(*ANSWERS, *FILLERS[::-1], "First answer: Second Answer: a")
+    larger = config()
+    larger.vocab_size = len(other_words)
+
+    def run(
+        folder: Path, seed: int = 1, source: PretrainedConfig = larger, tokenizer: Any = TOKENIZER, **o: Any
+    ) -> None:
+        found = BradleyTerry(load_encoder(source, tokenizer, seed=1, **{"max_prompt": 9, **o}), seed=seed)
+        train_preference_model(found, data, data, few, folder=folder)
+
+    dropped = config(dropout=0.1)
+    dropped.vocab_size = len(other_words)
+    run(tmp_path)
+    others: list[dict[str, Any]] = [
+        {"seed": 2}, {"source": dropped}, {"tokenizer": other_words}, {"max_prompt": 0}, {"max_answer": 1},
+        {"mixed_precision": True},
+    ]  # fmt: skip
+    for other in others:
+        with pytest.raises(BadInput, match="belongs to a run with other data, settings or model"):
+            run(tmp_path, **other)
+    run(tmp_path)  # the canary: the same model goes on
+
+
 def test_a_killed_process_leaves_a_state_to_go_on_from(tmp_path: Path) -> None:
     program = textwrap.dedent("""
         import os, signal, sys
