@@ -18,7 +18,7 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -89,6 +89,11 @@ class TextEncoder(nn.Module):
         mixed_precision: bool = False,
     ) -> None:
         super().__init__()
+        for name, value in (("max_prompt", max_prompt), ("max_answer", max_answer)):
+            if type(value) is not int or value < 1:
+                raise BadInput(f"{name} = {value!r}, must be a whole number, at least 1")
+        if type(mixed_precision) is not bool:
+            raise BadInput(f"mixed_precision = {mixed_precision!r}, must be true or false")
         self.config: Any = model.config
         self.body: Any = _body_of(model)
         self.tokenizer = tokenizer
@@ -191,7 +196,10 @@ def _pretrained(name: str, dtype: torch.dtype, seed: int, *, local: bool) -> Any
 
 def _tokenizer_at(name: str, *, local: bool) -> Any:
     """The tokenizer in a folder or under a hub name: transformers makes an empty one where its files are missing."""
-    found = _own_tokenizer(name, {"local_files_only": local, "trust_remote_code": False})
+    try:
+        found = _own_tokenizer(name, {"local_files_only": local, "trust_remote_code": False})
+    except Exception as error:  # a damaged file's, of any kind
+        raise BadInput(f"tokenizer of {name!r} cannot be read: {first_line(error)}") from error
     if found is None:
         raise BadInput(f"tokenizer of {name!r} is missing or cannot be read, must be given or lie beside the weights")
     return found
@@ -327,8 +335,8 @@ class SkewEmbedding(AnswerModel):
 
     def __init__(self, encoder: TextEncoder, *, rank: int = 16, seed: int = 0) -> None:
         super().__init__(encoder)
-        if rank < 2:
-            raise BadInput(f"rank = {rank}, must be at least 2: a skew form in one dimension is 0")
+        if type(rank) is not int or rank < 2:
+            raise BadInput(f"rank = {rank!r}, must be a whole number, at least 2: a skew form in one dimension is 0")
         self.rank = rank
         self.head = _linear(encoder, rank, seed)
         # Half rotations of pairs of dimensions, no common offset: an arbitrary form starts with z mostly linear in what
@@ -428,7 +436,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def save_model(model: PreferenceModel, folder: str | Path) -> None:
-    """The model with tokenizer and temperature in a folder; the description is written last and makes it valid."""
+    """The model with its tokenizer in a folder; the description is written last and makes it valid."""
     from safetensors.torch import save_file
 
     folder = Path(folder)
@@ -436,51 +444,72 @@ def save_model(model: PreferenceModel, folder: str | Path) -> None:
     (folder / DESCRIPTION).unlink(missing_ok=True)
     model.encoder.config.save_pretrained(folder)
     model.encoder.tokenizer.save_pretrained(folder)
+    # copies, as safetensors does not store memory that two tensors share
+    tensors = {k: t.detach().cpu().clone(memory_format=torch.contiguous_format) for k, t in _tensors(model).items()}
     with replacing(folder / WEIGHTS) as part:
-        save_file(_weights(model), part)
-    about: dict[str, Any] = {"kind": model.kind, "settings": model.settings, "encoder": model.encoder.settings}
-    about["temperature"] = float(model.temperature)
+        save_file(tensors, part)
+    about = {"kind": model.kind, "settings": model.settings, "encoder": model.encoder.settings}
     with replacing(folder / DESCRIPTION) as part:
         part.write_text(json.dumps(about, indent=2) + "\n")
 
 
 def load_model(folder: str | Path, device: torch.device | str = "cpu") -> PreferenceModel:
-    """What :func:`save_model` wrote; BadInput where the folder does not hold all of it."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModel
-
+    """What :func:`save_model` wrote, to the last bit; BadInput where the folder does not hold all of it."""
     folder = Path(folder)
     try:
-        about = json.loads((folder / DESCRIPTION).read_text())
-        weights = load_file(folder / WEIGHTS)
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        body = AutoModel.from_config(config, trust_remote_code=False)
-        tokenizer = _tokenizer_at(str(folder), local=True)
-    except (OSError, ValueError, SafetensorError) as error:
+        model = _read(folder)
+    except Exception as error:  # every layer below the readers has errors of its own
         why = first_line(error)
         raise BadInput(f"folder = {str(folder)!r} holds no preference model that can be read ({why})") from error
-    if about["kind"] not in MODELS:
-        raise BadInput(f"folder = {str(folder)!r} holds a {about['kind']!r}{suggestion(about['kind'], MODELS)}")
-    encoder = TextEncoder(body.to(weights["head.weight"].dtype), tokenizer, **about["encoder"])
-    model = MODELS[about["kind"]](encoder, **about["settings"])
-    _restore(dict(model.named_parameters()), weights, folder)
-    model.temperature.fill_(about["temperature"])
     return model.to(device).eval()
 
 
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter once: safetensors does not store shared ones twice."""
-    return {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
+def _read(folder: Path) -> PreferenceModel:
+    from safetensors.torch import load_file
+    from transformers import AutoConfig, AutoModel
+
+    kind, settings, encoder_settings = _description(folder / DESCRIPTION)
+    weights = load_file(folder / WEIGHTS)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with seeded(0):
+        body = AutoModel.from_config(config, trust_remote_code=False)
+    encoder = TextEncoder(body, _tokenizer_at(str(folder), local=True), **encoder_settings)
+    model = MODELS[kind](encoder, **settings)
+    if (model.settings, encoder.settings) != (settings, encoder_settings):
+        raise BadInput(
+            f"{DESCRIPTION} has {settings | encoder_settings}, must have {model.settings | encoder.settings}"
+        )
+    _restore(_tensors(model), weights, folder)
+    return model
 
 
-def _restore(parameters: dict[str, nn.Parameter], weights: dict[str, Tensor], source: Path) -> None:
-    if parameters.keys() != weights.keys():
-        odd = sorted(parameters.keys() ^ weights.keys())[:3]
+def _description(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    about = json.loads(path.read_text(encoding="utf-8"))
+    kinds = {"kind": str, "settings": dict, "encoder": dict}
+    if not isinstance(about, dict) or {name: type(value) for name, value in about.items()} != kinds:
+        raise BadInput(f"{path.name} must have a kind, settings and an encoder's settings")
+    if about["kind"] not in MODELS:
+        raise BadInput(f"kind = {about['kind']!r}, must be one of {', '.join(MODELS)}"
+                       f"{suggestion(about['kind'], MODELS)}")  # fmt: skip
+    return about["kind"], about["settings"], about["encoder"]
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter once, and the buffers: those of a state_dict, and others (of rotations) that a cast changes."""
+    stored = model.state_dict().keys()
+    buffers = {name: b for name, b in model.named_buffers() if name in stored or b.is_floating_point()}
+    return {**dict(model.named_parameters()), **buffers}
+
+
+def _restore(tensors: Mapping[str, Tensor], weights: dict[str, Tensor], source: Path) -> None:
+    """Give tensors the values that are stored for them, in the type in which they are stored."""
+    shapes, found = ({name: tuple(t.shape) for name, t in group.items()} for group in (tensors, weights))
+    if shapes != found:
+        odd = sorted({name for name, _ in shapes.items() ^ found.items()})[:3]
         raise BadInput(f"{source} holds the weights of another model (first differences: {', '.join(odd)})")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(weights[name])
+    for name, tensor in tensors.items():
+        # a copy: sums over memory that a file has put at odd places are rounded in another order
+        tensor.data = weights[name].to(tensor.device, copy=True)
 
 
 # -- training --------------------------------------------------------------------------------------------------------

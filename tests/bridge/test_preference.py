@@ -27,6 +27,7 @@ from transformers import (
     AutoModel,
     AutoTokenizer,
     BertConfig,
+    DeepseekV3Config,
     GPT2Config,
     LlamaConfig,
     PretrainedConfig,
@@ -373,7 +374,7 @@ def test_a_run_is_not_taken_up_by_another_model(tmp_path: Path) -> None:
     dropped.vocab_size = len(other_words)
     run(tmp_path)
     others: list[dict[str, Any]] = [
-        {"seed": 2}, {"source": dropped}, {"tokenizer": other_words}, {"max_prompt": 0}, {"max_answer": 1},
+        {"seed": 2}, {"source": dropped}, {"tokenizer": other_words}, {"max_prompt": 1}, {"max_answer": 1},
         {"mixed_precision": True},
     ]  # fmt: skip
     for other in others:
@@ -448,7 +449,7 @@ def test_wrong_data_is_refused() -> None:
             train_preference_model(found, useless, good)
     with pytest.raises(BadInput, match=r"held_out\[0\]\.p = 2\.0, must be a probability"):
         train_preference_model(found, good, [good[0]._replace(p=2.0)])
-    with pytest.raises(BadInput, match="rank = 1, must be at least 2"):
+    with pytest.raises(BadInput, match="rank = 1, must be a whole number, at least 2"):
         SkewEmbedding(encoder(), rank=1)
 
 
@@ -477,6 +478,58 @@ def test_a_saved_model_comes_back_with_the_same_preferences(kind: str, family: s
     assert not list(tmp_path.glob("*.bin")) + list(tmp_path.glob("*.pt")) + list(tmp_path.glob("*.pkl"))
 
 
+DTYPES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+
+
+def same_bits(one: PreferenceModel, other: PreferenceModel) -> bool:
+    """Whether all parameters and buffers, those that no state_dict holds too, have the same type and values."""
+    mine, its = ([*m.named_parameters(), *m.named_buffers()] for m in (one, other))
+    return all(a == b and x.dtype == y.dtype and torch.equal(x, y) for (a, x), (b, y) in zip(mine, its, strict=True))
+
+
+@DTYPES
+@EACH_FAMILY
+@pytest.mark.parametrize("cast", [False, True])
+def test_a_saved_model_comes_back_to_the_last_bit(family: str, dtype: torch.dtype, cast: bool, tmp_path: Path) -> None:
+    AutoModel.from_config(config(family)).save_pretrained(tmp_path / "source")
+    # what was loaded in a type and what was cast to it differ: the frequencies of rotations stay exact or do not
+    found = (
+        BradleyTerry(load_encoder(tmp_path / "source", TOKENIZER, dtype=torch.float32 if cast else dtype))
+        .to(dtype if cast else None)
+        .eval()
+    )
+    with torch.no_grad():
+        found.head.weight.add_(1e-3)  # float32 digits that half precision has not
+    save_model(found, tmp_path / "model")
+    back = load_model(tmp_path / "model")
+    assert same_bits(back, found)
+    if not cast:
+        prompts, left, right = triples(6, 3)
+        assert back.probabilities(prompts, left, right).tolist() == found.probabilities(prompts, left, right).tolist()
+    # the canary: one bit of one weight is seen
+    with torch.no_grad():
+        back.head.bias.mul_(2)
+    assert not same_bits(back, found)
+
+
+def test_buffers_and_shared_memory_come_back(tmp_path: Path) -> None:
+    mixture = DeepseekV3Config(
+        vocab_size=len(TOKENIZER), hidden_size=32, intermediate_size=32, moe_intermediate_size=16, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=4, n_routed_experts=4, num_experts_per_tok=2, n_group=1,
+        topk_group=1, first_k_dense_replace=0, kv_lora_rank=8, q_lora_rank=8, qk_rope_head_dim=4, qk_nope_head_dim=4,
+        v_head_dim=8, pad_token_id=0, eos_token_id=1, bos_token_id=None,
+    )  # fmt: skip
+    found = BradleyTerry(load_encoder(mixture, TOKENIZER)).eval()
+    corrections = [b for name, b in found.named_buffers() if name.endswith("e_score_correction_bias")]
+    assert corrections
+    for buffer in corrections:
+        buffer.copy_(torch.tensor([3.0, -3.0, 2.0, -2.0]))
+    first, second = (layer.input_layernorm.weight for layer in found.encoder.body.layers)
+    second.data = first.data
+    save_model(found, tmp_path)
+    assert same_bits(load_model(tmp_path), found)
+
+
 def test_what_is_no_saved_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds no preference model that can be read"):
         load_model(tmp_path)
@@ -485,6 +538,46 @@ def test_what_is_no_saved_model_is_refused(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-10])
     with pytest.raises(BadInput, match="holds no preference model that can be read"):
         load_model(tmp_path)
+
+
+LIMITS: dict[str, Any] = {"max_prompt": 9, "max_answer": 9, "mixed_precision": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("{", "Expecting"),
+        ("[]", "must have a kind, settings and an encoder's settings"),
+        ({"kind": ...}, "must have a kind, settings and an encoder's settings"),
+        ({"kind": 3}, "must have a kind, settings and an encoder's settings"),
+        ({"kind": "skew"}, "kind = 'skew', must be one of .*did you mean 'skew-embedding'"),
+        ({"settings": {}}, "must have {'rank': 16"),
+        ({"settings": {"rank": 2.0}}, "rank = 2.0, must be a whole number"),
+        ({"settings": {"rank": 6}}, "first differences: form, head.bias, head.weight"),
+        ({"settings": {"rang": 4}}, "unexpected keyword argument 'rang'"),
+        ({"encoder": {}}, "must have .*'max_prompt': 384"),
+        ({"encoder": LIMITS | {"max_prompt": "9"}}, "max_prompt = '9', must be a whole"),
+        ({"encoder": LIMITS | {"max_answer": -1}}, "max_answer = -1, must be a whole"),
+        ({"encoder": LIMITS | {"mixed_precision": None}}, "mixed_precision = None, must be true"),
+    ],
+)  # fmt: skip
+def test_a_damaged_description_is_refused(change: str | dict[str, Any], message: str, tmp_path: Path) -> None:
+    save_model(SkewEmbedding(encoder(), rank=4), tmp_path)
+    path = tmp_path / "preference.json"
+    if isinstance(change, dict):
+        about = json.loads(path.read_text()) | change
+        change = json.dumps({name: value for name, value in about.items() if value is not ...})
+    path.write_text(change)
+    with pytest.raises(BadInput, match=f"holds no preference model that can be read .*{message}"):
+        load_model(tmp_path)
+
+
+def test_a_damaged_tokenizer_is_refused(tmp_path: Path) -> None:
+    save_model(model("bradley-terry"), tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    for load in (lambda: load_model(tmp_path), lambda: load_encoder(config(), tmp_path)):
+        with pytest.raises(BadInput, match=r"tokenizer of .* cannot be read"):
+            load()
 
 
 def test_sources_that_are_none_are_refused(tmp_path: Path) -> None:
@@ -531,7 +624,7 @@ def foreign_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_no_code_of_a_folder_is_run(foreign_code: Path, tmp_path: Path) -> None:
-    description = {"kind": "bradley-terry", "settings": {}, "encoder": {}, "temperature": 1.0}
+    description = {"kind": "bradley-terry", "settings": {}, "encoder": LIMITS}
     (foreign_code / "preference.json").write_text(json.dumps(description))
     save_file({"head.weight": torch.zeros(1, 1)}, foreign_code / "weights.safetensors")
     loads: list[Callable[[], Any]] = [
