@@ -249,7 +249,7 @@ def fit_scale(differences: ArrayLike, p: ArrayLike, *, limits: tuple[float, floa
     """The s within ``limits`` for which σ(s·d) explains p best: argmin_s Σ [log(1 + e^{s d}) − p s d], convex in s.
 
     ``differences`` d and labels ``p`` are [B].  The derivative Σ d (σ(s d) − p) rises with s and is bisected.  The
-    lower limit is the answer where the differences say nothing or the opposite, the upper one where they never err.
+    lower limit is the answer where the differences are 0 or say the opposite, the upper one where they never err.
 
     >>> round(fit_scale([2.0, 2.0, 2.0, 2.0], [1, 1, 1, 0]), 6) == round(float(np.log(3)) / 2, 6)
     True
@@ -259,6 +259,8 @@ def fit_scale(differences: ArrayLike, p: ArrayLike, *, limits: tuple[float, floa
         raise BadInput(f"differences have the shape {d.shape} and p {labels.shape}, must be [B] both, B at least 1")
     if not (np.isfinite(d).all() and ((labels >= 0) & (labels <= 1)).all()):
         raise BadInput("differences must be finite and p between 0 and 1")
+    if not d.any():
+        return limits[0]  # every scale explains p as well
     low, high = (math.log(limit) for limit in limits)
     for _ in range(100):
         middle = 0.5 * (low + high)
@@ -279,6 +281,8 @@ class SequenceClassifier:
     template   how they are put together; None gives them as a pair, the way the tokenizer joins pairs.
 
     Prompts that are too long are cut at their end, answers are not; padding is never counted.
+
+    Raises :class:`BadInput` for an answer that leaves no room within ``max_length`` tokens.
     """
 
     model: Any
@@ -313,19 +317,32 @@ class SequenceClassifier:
         return np.concatenate(scores) if scores else np.zeros(0)
 
     def _encoded(self, prompts: list[str], answers: list[str]) -> Any:
-        options = {"return_tensors": "pt", "padding": True, "truncation": True, "max_length": self.max_length}
-        if self.template is None:
-            return self.tokenizer(prompts, answers, **options | {"truncation": "only_first"})
-        return self.tokenizer([self._fitted(x, y) for x, y in zip(prompts, answers, strict=True)], **options)
+        if self.template is not None:
+            texts = [self._fitted(x, y) for x, y in zip(prompts, answers, strict=True)]
+            return self.tokenizer(texts, return_tensors="pt", padding=True)
+        lengths = [len(self.tokenizer("", answer)["input_ids"]) for answer in answers]
+        for answer, length in zip(answers, lengths, strict=True):
+            self._check_length(answer, length)
+        # tokenizers do not cut a text down to nothing
+        prompts = [x if length < self.max_length else "" for x, length in zip(prompts, lengths, strict=True)]
+        options = {"return_tensors": "pt", "padding": True, "truncation": "only_first", "max_length": self.max_length}
+        return self.tokenizer(prompts, answers, **options)
 
     def _fitted(self, prompt: str, answer: str) -> str:
-        """The filled template, the prompt shortened by as many tokens as are too many."""
+        """The filled template, the prompt shortened until it fits: cut texts may come back as more tokens."""
         text = self._filled(prompt, answer)
-        excess = len(self.tokenizer(text)["input_ids"]) - self.max_length
-        if excess <= 0:
-            return text
         ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        return self._filled(self.tokenizer.decode(ids[: max(0, len(ids) - excess)]), answer)
+        while (length := len(self.tokenizer(text)["input_ids"])) > self.max_length:
+            if not ids:
+                self._check_length(answer, length)
+            ids = ids[: max(0, len(ids) - (length - self.max_length))]
+            text = self._filled(self.tokenizer.decode(ids) if ids else "", answer)
+        return text
+
+    def _check_length(self, answer: str, length: int) -> None:
+        if length > self.max_length:
+            raise BadInput(f"answer {answer[:40]!r} has {length} tokens with what stands around it, "
+                           f"must have max_length = {self.max_length} at most")  # fmt: skip
 
     def _filled(self, prompt: str, answer: str) -> str:
         # not one replacement after the other: a text may contain what looks like a place
