@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,6 +63,7 @@ Texts = Sequence[str]
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "preference.json"
 STATE = "training.safetensors"
+POSITION_TABLE = re.compile(r"(^|\.)(wpe|(embed_)?positions?(_embeddings?)?)$")
 ANSWER_MARKS = {1: ("\n\nAnswer: ",), 2: ("\n\nFirst answer: ", "\n\nSecond answer: ")}
 
 
@@ -77,6 +79,9 @@ class TextEncoder(nn.Module):
     mixed_precision   whether the body computes in bfloat16; the pooled state is float32 all the same.
 
     Padding is on the right, hidden from attention and never pooled: a text has the same vector in any company.
+
+    Raises :class:`BadInput` for a tokenizer without words or end, limits below 1, and, when called, for a text of more
+    tokens than the model has positions.
     """
 
     def __init__(
@@ -98,7 +103,9 @@ class TextEncoder(nn.Module):
         self.body: Any = _body_of(model)
         self.tokenizer = tokenizer
         self.max_prompt, self.max_answer, self.mixed_precision = max_prompt, max_answer, mixed_precision
-        self.width = int(self.body.config.hidden_size)
+        # OPT leads its last state back to the width of its embeddings
+        self.width = int(getattr(self.body.config, "word_embed_proj_dim", self.body.config.hidden_size))
+        self._positions = _positions(self.body)
         known = set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab()) - set(tokenizer.all_special_tokens)
         if len(known) < 2:  # a blank is known even to a tokenizer that was made of no files
             raise BadInput("tokenizer has no vocabulary (are its files missing?), must know words")
@@ -124,6 +131,10 @@ class TextEncoder(nn.Module):
         """States [B, width] in float32, or float64 for float64 models."""
         rows = [self.token_ids(*text) for text in texts]
         lengths = torch.tensor([len(row) for row in rows])
+        if lengths.max() > self._positions:
+            raise BadInput(f"a text has {lengths.max()} tokens, must have {self._positions} at most (the positions of "
+                           f"the model); lower max_prompt = {self.max_prompt} or max_answer = {self.max_answer}"
+                           )  # fmt: skip
         ids = torch.full((len(rows), int(lengths.max())), self._pad)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row)
@@ -144,6 +155,14 @@ def _body_of(model: Any) -> Any:
     if getattr(model.config, "is_encoder_decoder", False):
         return model.get_encoder()
     return getattr(model, "base_model", model)
+
+
+def _positions(body: nn.Module) -> float:
+    """The rows of a table of positions that texts can use; infinite where positions are computed."""
+    tables = [m for name, m in body.named_modules() if isinstance(m, nn.Embedding) and POSITION_TABLE.search(name)]
+    # families that have taken over fairseq's tables leave the rows before the first position empty
+    unused = [getattr(t, "offset", 0) if t.padding_idx is None else t.padding_idx + 1 for t in tables]
+    return min((t.num_embeddings - rows for t, rows in zip(tables, unused, strict=True)), default=math.inf)
 
 
 def load_encoder(
@@ -436,9 +455,15 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def save_model(model: PreferenceModel, folder: str | Path) -> None:
-    """The model with its tokenizer in a folder; the description is written last and makes it valid."""
+    """The model with its tokenizer in a folder; the description is written last and makes it valid.
+
+    Raises :class:`BadInput` for an encoder with other weights than its configuration says, as adapters are.
+    """
     from safetensors.torch import save_file
 
+    with torch.device("meta"):
+        plain = _body_from(model.encoder.config)
+    _check_same(_tensors(plain), _tensors(model.encoder.body), "model.encoder has other weights than its configuration")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DESCRIPTION).unlink(missing_ok=True)
@@ -466,14 +491,12 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> Prefer
 
 def _read(folder: Path) -> PreferenceModel:
     from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig
 
     kind, settings, encoder_settings = _description(folder / DESCRIPTION)
     weights = load_file(folder / WEIGHTS)
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    with seeded(0):
-        body = AutoModel.from_config(config, trust_remote_code=False)
-    encoder = TextEncoder(body, _tokenizer_at(str(folder), local=True), **encoder_settings)
+    encoder = TextEncoder(_body_from(config), _tokenizer_at(str(folder), local=True), **encoder_settings)
     model = MODELS[kind](encoder, **settings)
     if (model.settings, encoder.settings) != (settings, encoder_settings):
         raise BadInput(
@@ -481,6 +504,13 @@ def _read(folder: Path) -> PreferenceModel:
         )
     _restore(_tensors(model), weights, folder)
     return model
+
+
+def _body_from(config: Any) -> Any:
+    from transformers import AutoModel
+
+    with seeded(0):
+        return _body_of(AutoModel.from_config(config, trust_remote_code=False))
 
 
 def _description(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -503,13 +533,16 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 
 def _restore(tensors: Mapping[str, Tensor], weights: dict[str, Tensor], source: Path) -> None:
     """Give tensors the values that are stored for them, in the type in which they are stored."""
-    shapes, found = ({name: tuple(t.shape) for name, t in group.items()} for group in (tensors, weights))
-    if shapes != found:
-        odd = sorted({name for name, _ in shapes.items() ^ found.items()})[:3]
-        raise BadInput(f"{source} holds the weights of another model (first differences: {', '.join(odd)})")
+    _check_same(tensors, weights, f"{source} holds the weights of another model")
     for name, tensor in tensors.items():
         # a copy: sums over memory that a file has put at odd places are rounded in another order
         tensor.data = weights[name].to(tensor.device, copy=True)
+
+
+def _check_same(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], otherwise: str) -> None:
+    shapes, others = ({(name, tuple(t.shape)) for name, t in group.items()} for group in (expected, found))
+    if odd := sorted({name for name, _ in shapes ^ others}):
+        raise BadInput(f"{otherwise} (first differences: {', '.join(odd[:3])})")
 
 
 # -- training --------------------------------------------------------------------------------------------------------

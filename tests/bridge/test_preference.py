@@ -26,16 +26,20 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoTokenizer,
+    BartConfig,
     BertConfig,
     DeepseekV3Config,
     GPT2Config,
     LlamaConfig,
+    OPTConfig,
     PretrainedConfig,
+    RobertaConfig,
     T5Config,
 )
 
 from llm_bridge.data import Comparison
 from llm_bridge.judges import Judge, OneOrder, annotated, judged, matrix
+from llm_bridge.models import LoraOptions, load_policy
 from llm_bridge.preference import (
     MODELS,
     BradleyTerry,
@@ -256,6 +260,41 @@ def test_long_parts_are_cut_each_at_its_own_end() -> None:
     found = load_encoder(config(), TOKENIZER, max_prompt=2, max_answer=1)
     cut = found.token_ids("red blue grey grey", "answer0 answer1", "answer2 answer3")
     assert TOKENIZER.decode(cut) == "red blue First answer: answer0 Second answer: answer2 [EOS]"
+
+
+def position_tables() -> dict[str, PretrainedConfig]:
+    """Families with 24 positions in all, and how they count them."""
+    size: dict[str, Any] = {"vocab_size": len(TOKENIZER), "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+    bart = {f"{part}_{what}": n for part in ("encoder", "decoder")
+            for what, n in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 48))}  # fmt: skip
+    return {
+        "gpt2": GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=24, **size),
+        "bert": BertConfig(max_position_embeddings=24, **shape, **size),
+        "roberta": RobertaConfig(max_position_embeddings=26, **shape, **(size | {"pad_token_id": 1})),
+        "opt": OPTConfig(max_position_embeddings=24, word_embed_proj_dim=16, ffn_dim=48, **shape, **size),
+        "bart": BartConfig(d_model=32, max_position_embeddings=24, decoder_start_token_id=0, **bart, **size),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("family", position_tables())
+def test_a_text_with_more_tokens_than_positions_is_refused(family: str) -> None:
+    found = load_encoder(position_tables()[family], TOKENIZER).eval()
+    longest = "red " * (24 - len(found.token_ids("", "blue")))
+    with torch.no_grad():
+        assert found([(longest, "blue")]).shape == (1, found.width)
+    with pytest.raises(
+        BadInput, match=r"a text has 25 tokens, must have 24 at most.*lower max_prompt = 384 or max_answer"
+    ):
+        found([("red", "blue"), (longest + "red", "blue")])
+
+
+@EACH_MODEL
+def test_a_state_that_is_narrower_than_the_model_is_read(kind: str, tmp_path: Path) -> None:
+    found = MODELS[kind](load_encoder(position_tables()["opt"], TOKENIZER)).eval()
+    assert found.encoder.width == 16
+    save_model(found, tmp_path)
+    assert same_bits(load_model(tmp_path), found)
 
 
 # -- learning --------------------------------------------------------------------------------------------------------
@@ -528,6 +567,17 @@ def test_buffers_and_shared_memory_come_back(tmp_path: Path) -> None:
     second.data = first.data
     save_model(found, tmp_path)
     assert same_bits(load_model(tmp_path), found)
+
+
+def test_adapters_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    adapted = load_policy(config(), lora=LoraOptions(rank=2, targets=("c_attn",))).model
+    found = BradleyTerry(TextEncoder(adapted, TOKENIZER))
+    with pytest.raises(BadInput, match=r"model\.encoder has other weights than its configuration .*c_attn"):
+        save_model(found, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+    merged = BradleyTerry(TextEncoder(adapted.merge_and_unload(), TOKENIZER))
+    save_model(merged, tmp_path / "model")
+    assert same_bits(load_model(tmp_path / "model"), merged)
 
 
 def test_what_is_no_saved_model_is_refused(tmp_path: Path) -> None:
