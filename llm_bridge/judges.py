@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,7 +37,9 @@ __all__ = [
     "SequenceClassifier",
     "TableJudge",
     "annotated",
+    "ask",
     "canonical",
+    "check_lengths",
     "fit_scale",
     "games",
     "judged",
@@ -75,8 +78,7 @@ def canonical(prompts: Texts, left: Texts, right: Texts, function: PairFunction)
     >>> canonical(["x", "x"], ["b", "c"], ["a", "c"], lambda x, y, z: [0.25]).tolist()
     [0.75, 0.5]
     """
-    if not len(prompts) == len(left) == len(right):
-        raise BadInput(f"{len(prompts)} prompts, {len(left)} left and {len(right)} right answers, must be as many each")
+    check_lengths(prompts, left, right)
     triples = [(x, min(y, z), max(y, z)) for x, y, z in zip(prompts, left, right, strict=True)]
     unique = {triple: None for triple in triples if triple[1] != triple[2]}
     places = {triple: i for i, triple in enumerate(unique)}
@@ -87,6 +89,22 @@ def canonical(prompts: Texts, left: Texts, right: Texts, function: PairFunction)
     found = values[[places.get(triple, len(places)) for triple in triples]]
     swapped = np.array([y > z for y, z in zip(left, right, strict=True)], dtype=bool)
     return np.where(swapped, 1.0 - found, found)
+
+
+def check_lengths(prompts: Texts, left: Texts, right: Texts) -> None:
+    """BadInput where there are not as many left and right answers as prompts."""
+    if not len(prompts) == len(left) == len(right):
+        raise BadInput(f"{len(prompts)} prompts, {len(left)} left and {len(right)} right answers, must be as many each")
+
+
+def ask(judge: PairFunction, prompts: Texts, left: Texts, right: Texts) -> Array:
+    """What the judge says, as float64 [B]; BadInput where it is not one probability for each triple.
+
+    >>> ask(lambda x, y, z: [0.75] * len(x), ["x"], ["a"], ["b"]).tolist()
+    [0.75]
+    """
+    check_lengths(prompts, left, right)
+    return _probabilities(judge(prompts, left, right), list(zip(prompts, left, right, strict=True)))
 
 
 def _probabilities(answer: ArrayLike, triples: Sequence[Triple]) -> Array:
@@ -455,7 +473,7 @@ class Cached:
         triples = list(zip(prompts, left, right, strict=True))
         new = [triple for triple in triples if triple not in self._known]
         if new:
-            answers = self.judge(*map(list, zip(*new, strict=True)))
+            answers = ask(self.judge, *map(list, zip(*new, strict=True)))
             self.asked += len(new)
             self._known.update(zip(new, answers.tolist(), strict=True))
         return [self._known[triple] for triple in triples]
@@ -475,7 +493,7 @@ def matrix(judge: Judge, prompts: Texts, candidates: Sequence[Texts]) -> list[Ar
     for prompt, texts in zip(prompts, candidates, strict=True):
         unique = sorted(set(texts))
         asked.update({(prompt, y, z): None for i, y in enumerate(unique) for z in unique[i + 1 :]})
-    values = judge(*map(list, zip(*asked, strict=True))) if asked else np.zeros(0)
+    values = ask(judge, *map(list, zip(*asked, strict=True))) if asked else np.zeros(0)
     known = dict(zip(asked, values.tolist(), strict=True))
     return [_filled(prompt, texts, known) for prompt, texts in zip(prompts, candidates, strict=True)]
 
@@ -503,13 +521,18 @@ def games(
 
 def judged(judge: Judge, prompts: Texts, left: Texts, right: Texts) -> list[Comparison]:
     """Comparisons with the judge's probabilities as soft labels."""
-    p = judge(prompts, left, right).tolist()
+    p = ask(judge, prompts, left, right).tolist()
     return [Comparison(*row) for row in zip(prompts, left, right, p, strict=True)]
 
 
 def annotated(
     judge: Judge, prompts: Texts, left: Texts, right: Texts, rng: np.random.Generator, *, raters: int = 1
 ) -> list[Comparison]:
-    """Comparisons by raters drawn at random: a label is the share of ``raters`` draws from the probability."""
-    wins = rng.binomial(raters, judge(prompts, left, right)) / raters
+    """Comparisons by raters drawn at random: a label is the share of ``raters`` draws from the probability.
+
+    Raises :class:`BadInput` for raters below 1, and where the judge does not give a probability for each triple.
+    """
+    if not (isinstance(raters, Integral) and raters >= 1):
+        raise BadInput(f"raters = {raters!r}, must be a whole number, at least 1")
+    wins = rng.binomial(raters, ask(judge, prompts, left, right)) / raters
     return [Comparison(*row) for row in zip(prompts, left, right, wins.tolist(), strict=True)]

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from llm_bridge.data import Comparison
-from llm_bridge.judges import Judge, canonical, fit_scale, matrix
+from llm_bridge.judges import Judge, ask, canonical, check_lengths, fit_scale, matrix
 from llm_bridge.models import _own_tokenizer, located
 from llm_bridge.policy import seeded
 from llm_bridge.raters import intransitivity
@@ -277,7 +277,11 @@ class PreferenceModel(nn.Module):
         return torch.cat(parts).double().cpu().numpy() if parts else np.zeros(0)
 
     def probabilities(self, prompts: Texts, left: Texts, right: Texts, *, batch_size: int = 32) -> Array:
-        """p(left ≻ right | prompt), float64 [B], in evaluation mode and without gradient."""
+        """p(left ≻ right | prompt), float64 [B], in evaluation mode and without gradient.
+
+        Raises :class:`BadInput` for lists of different lengths.
+        """
+        check_lengths(prompts, left, right)
         with _evaluating(self):
             z = self.logits_of_many(list(prompts), list(left), list(right), batch_size)
         small = np.exp(-np.abs(z))
@@ -876,7 +880,7 @@ def quality(
     if isinstance(model, PreferenceModel):
         predict = _direct(model, batch_size)
     prompts, left, right, labels = map(list, zip(*comparisons, strict=True))
-    p, q = np.array(labels, dtype=np.float64), predict(prompts, left, right)
+    p, q = np.array(labels, dtype=np.float64), ask(predict, prompts, left, right)
     found = _reliability(q, p, bins)
     return Quality(
         accuracy=float(np.where(q == 0.5, 0.5, np.where(q > 0.5, p, 1 - p)).mean()),
@@ -885,7 +889,7 @@ def quality(
         entropy=float(_cross_entropy(p, p).mean()),
         brier=float((p * (1 - q) ** 2 + (1 - p) * q**2).mean()),
         calibration_error=sum(b.count * abs(b.predicted - b.observed) for b in found) / len(p),
-        order_swap_error=float(np.abs(q + predict(prompts, right, left) - 1).max()),
+        order_swap_error=float(np.abs(q + ask(predict, prompts, right, left) - 1).max()),
         cyclic_triads=_cyclic_triads(predict, comparisons),
         count=len(p),
         bins=found,

@@ -275,6 +275,34 @@ def test_labels_are_soft_or_drawn() -> None:
     assert annotated(judge, *args, np.random.default_rng(0)) == drawn
 
 
+def test_a_judge_may_answer_with_a_list_and_is_checked_everywhere() -> None:
+    args = (["x", "x"], ["a", "b"], ["b", "c"])
+    for judge, same in ((arbitrary, OneOrder(arbitrary)), (Cached(OneOrder(arbitrary)), Cached(arbitrary))):
+        assert judged(judge, *args) == judged(same, *args)
+        assert matrix(judge, ["x"], [["a", "b"]])[0].tolist() == matrix(same, ["x"], [["a", "b"]])[0].tolist()
+        drawn = [annotated(each, *args, np.random.default_rng(0), raters=9) for each in (judge, same)]
+        assert drawn[0] == drawn[1]
+    askers: list[Callable[[Any], Any]] = [
+        lambda j: judged(j, *args),
+        lambda j: annotated(j, *args, np.random.default_rng(0)),
+        lambda j: Cached(j)(*args),
+        lambda j: matrix(j, ["x"], [["a", "b", "c"]]),
+    ]
+    for asker, wrong in itertools.product(askers, ([math.nan, 0.5], [0.5, 1.5], [0.5])):
+        with pytest.raises(BadInput, match="the judge returned"):
+            asker(lambda x, y, z, wrong=wrong: wrong)
+
+
+def test_lists_of_different_lengths_and_no_raters_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    for make in (judged, lambda *args: annotated(*args, rng)):
+        with pytest.raises(BadInput, match="1 prompts, 2 left and 1 right answers, must be as many each"):
+            make(OneOrder(arbitrary), ["x"], ["a", "b"], ["b"])
+    for raters in (0, -1, 1.5):
+        with pytest.raises(BadInput, match=f"raters = {raters}, must be a whole number, at least 1"):
+            annotated(OneOrder(arbitrary), ["x"], ["a"], ["b"], rng, raters=raters)
+
+
 # -- transformers ----------------------------------------------------------------------------------------------------
 
 WORDS = "red green blue grey Summary in one line: Description: Describe"

@@ -492,6 +492,18 @@ def test_wrong_data_is_refused() -> None:
         SkewEmbedding(encoder(), rank=1)
 
 
+@EACH_MODEL
+def test_lists_of_different_lengths_are_refused(kind: str) -> None:
+    found = model(kind)
+    for left, right in ((["a", "b"], ["b"]), ([], ["b"]), (["a"], ["b", "c"])):
+        for ask in (found.probabilities, found.judge()):
+            with pytest.raises(BadInput, match=f"1 prompts, {len(left)} left and {len(right)} right answers, must be"):
+                ask(["x"], left, right)
+    with pytest.raises(BadInput, match="0 prompts, 1 left and 1 right answers"):
+        found.probabilities([], ["a"], ["b"])
+    assert found.probabilities([], [], []).shape == (0,)
+
+
 def test_the_learning_rate_warms_up_and_decays() -> None:
     settings = Training(learning_rate=1.0, warmup=0.25)
     rates = [settings.rate(step, 16) for step in range(16)]
@@ -810,6 +822,8 @@ def test_quality_of_the_truth_reaches_its_bounds() -> None:
     assert found.calibration_error == pytest.approx(0, abs=1e-12)
     sure = quality(table({"x": 0.0}), [Comparison("x", "a", "b", 1.0)])
     assert sure.log_loss == pytest.approx(-math.log(1e-12))
+    # a judge may answer with a list
+    assert quality(lambda x, y, z: CYCLIC(x, y, z).tolist(), data) == found
     assert set(found.as_json()) >= {"accuracy", "log_loss", "brier", "calibration_error", "order_swap_error", "bins"}
 
 
