@@ -19,9 +19,13 @@ import json
 import lzma
 import math
 import re
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -133,8 +137,7 @@ def load_corpus(
     """
     if split not in SPLITS:
         raise BadInput(f"split = {split!r}, must be one of {', '.join(SPLITS)}{suggestion(split, SPLITS)}")
-    if count is not None and count < 1:
-        raise BadInput(f"count = {count}, must be at least 1")
+    _check_count(count)
     name = ALIASES.get(str(source), str(source))
     if name == "debian":
         found: Iterable[Example] = (e for e in _debian() if split_of(e.group) == split)
@@ -161,12 +164,18 @@ def load_comparisons(
     count    how many at most, the first ones.
     columns  the file's own names, by ours: {"chosen": "winner"}.
 
-    Raises :class:`BadInput` naming file, row and column.
+    Raises :class:`BadInput` naming file, row and column, and for a count below 1.
     """
+    _check_count(count)
     found = comparisons_at(source)
     if isinstance(found, Path):
         return list(islice(_file_comparisons(found, dict(columns or {})), count))
     return list(islice(_hub_comparisons(found, split, count), count))
+
+
+def _check_count(count: int | None) -> None:
+    if count is not None and not (isinstance(count, Integral) and count >= 1):
+        raise BadInput(f"count = {count!r}, must be a whole number, at least 1")
 
 
 def comparisons_at(source: str | Path) -> Path | _HubCorpus:
@@ -177,7 +186,8 @@ def comparisons_at(source: str | Path) -> Path | _HubCorpus:
 
 def write_comparisons(path: str | Path, comparisons: Iterable[Comparison]) -> None:
     """Judgments as JSONL with the columns prompt, left, right, p: whole or not at all, and read back exactly."""
-    with replacing(Path(path)) as part, part.open("w", encoding="utf-8") as file:
+    # half a surrogate pair has no UTF-8, but a backslash's name in JSON
+    with replacing(Path(path)) as part, part.open("w", encoding="utf-8", errors="backslashreplace") as file:
         for comparison in comparisons:
             file.write(json.dumps(comparison._asdict(), ensure_ascii=False) + "\n")
 
@@ -249,30 +259,54 @@ def _file_rows(path: Path) -> Iterator[tuple[int, Row]]:
             yield from enumerate(_parquet_rows(path), 1)
         elif path.suffix == ".csv":
             with path.open(encoding="utf-8-sig", newline="") as file:
-                yield from enumerate(csv.DictReader(file), 1)
+                yield from enumerate(_csv_rows(path, file), 1)
         else:
             with _opened(path) as file:
                 yield from _json_rows(path, file)
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{path.name}: cannot be read ({error})") from None
 
 
 def _opened(path: Path) -> IO[str]:
     opener: Any = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix, open)
-    return opener(path, "rt", encoding="utf-8")
+    return opener(path, "rt", encoding="utf-8-sig")
+
+
+def _csv_rows(path: Path, file: Iterable[str]) -> Iterator[Row]:
+    reader = csv.DictReader(file)
+    _check_columns(reader.fieldnames or (), path.name)
+    for number, row in enumerate(reader, 1):
+        if None in row:
+            raise BadInput(f"{path.name}, row {number}: has {len(row[None])} more cells than there are columns")
+        yield row
+
+
+def _check_columns(names: Iterable[str], where: str) -> None:
+    """No name twice: readers would take the last one and drop the others."""
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise BadInput(f"{where}: has the column {twice[0]!r} more than once, must have different ones")
 
 
 def _json_rows(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Row]]:
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
+        where = f"{path.name}, row {number}"
         try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise BadInput(f"{path.name}, row {number}: is not JSON ({error})") from None
+            row = json.loads(line, object_pairs_hook=partial(_object, where))
+        except BadInput:
+            raise
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
+            raise BadInput(f"{where}: is not JSON ({error})") from None
         if not isinstance(row, dict):
-            raise BadInput(f"{path.name}, row {number}: is a {type(row).__name__}, must be an object with columns")
+            raise BadInput(f"{where}: is a {type(row).__name__}, must be an object with columns")
         yield number, row
+
+
+def _object(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _check_columns((name for name, _ in pairs), where)
+    return dict(pairs)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -281,6 +315,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
+            _check_columns(file.schema_arrow.names, path.name)
             for batch in file.iter_batches():
                 yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
@@ -316,6 +351,11 @@ def _comparison(row: Row, names: Mapping[str, str], where: str) -> Comparison:
     if not is_choice and names["left"] not in row and names["right"] not in row:
         raise BadInput(f"{where}: has the columns {', '.join(map(str, row))}, must have prompt, chosen, rejected "
                        "or prompt, left, right, p (name others with `columns`)")  # fmt: skip
+    choice = {names["chosen"], names["rejected"]}
+    also = [names[name] for name in ("left", "right", "p") if names[name] in row and names[name] not in choice]
+    if is_choice and also:
+        raise BadInput(f"{where}: has the column {also[0]!r} beside {' or '.join(sorted(choice))}, "
+                       "must have either prompt, chosen, rejected or prompt, left, right, p")  # fmt: skip
     pair = ("chosen", "rejected") if is_choice else ("left", "right")
     prompt, left, right = (_text(row, names[name], where) for name in ("prompt", *pair))
     return Comparison(prompt, left, right, 1.0 if is_choice else _probability(row, names["p"], where))
@@ -331,8 +371,9 @@ def _text(row: Row, column: str, where: str) -> str:
 def _probability(row: Row, column: str, where: str) -> float:
     value = _cell(row, column, where)
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+        # Python's own "0_1" is a number to nobody else
+        number = math.nan if isinstance(value, bool) or "_" in str(value) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0 <= number <= 1:
         raise BadInput(f"{where}, column {column!r}: is {_shown(value)}, must be a probability between 0 and 1")

@@ -98,7 +98,9 @@ def win_rates(names: Sequence[str], rates: Callable[[str, str], Array]) -> dict[
 
 
 def clopper_pearson(wins: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a share of ``total`` independent trials; (0, 1) without any.
+    """The exact interval of a share of ``total`` independent trials at a ``level`` in (0, 1); (0, 1) without any.
+
+    Raises :class:`BadInput` for wins outside [0, total] and a level outside (0, 1).
 
     >>> tuple(round(v, 4) for v in clopper_pearson(0, 10))
     (0.0, 0.3085)
@@ -107,6 +109,8 @@ def clopper_pearson(wins: int, total: int, level: float = 0.95) -> tuple[float, 
 
     if not 0 <= wins <= total:
         raise BadInput(f"wins = {wins} of total = {total}, must be between 0 and total")
+    if not 0 < level < 1:
+        raise BadInput(f"level = {level}, must be between 0 and 1")
     tail = (1 - level) / 2
     low = float(beta.ppf(tail, wins, total - wins + 1)) if wins > 0 else 0.0
     high = float(beta.ppf(1 - tail, wins + 1, total - wins)) if wins < total else 1.0
@@ -269,13 +273,15 @@ class Answers:
 
 
 def rouge(texts: Sequence[str], humans: Sequence[str]) -> dict[str, list[float]]:
-    """ROUGE-1, ROUGE-2 and ROUGE-L F1 of each text with the human one, stemmed.
+    """ROUGE-1, ROUGE-2 and ROUGE-L F1 of each text with the human one, stemmed; BadInput unless they are as many.
 
     >>> rouge(["a fast editor"], ["a fast text editor"])["rouge1"] == [2 * 0.75 * 1.0 / 1.75]
     True
     """
     from rouge_score.rouge_scorer import RougeScorer
 
+    if len(texts) != len(humans):
+        raise BadInput(f"{len(texts)} texts and {len(humans)} human ones, must be as many")
     names = ["rouge1", "rouge2", "rougeL"]
     scorer = RougeScorer(names, use_stemmer=True)
     found = [scorer.score(human, text) for text, human in zip(texts, humans, strict=True)]

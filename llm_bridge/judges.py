@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,7 +37,9 @@ __all__ = [
     "SequenceClassifier",
     "TableJudge",
     "annotated",
+    "ask",
     "canonical",
+    "check_lengths",
     "fit_scale",
     "games",
     "judged",
@@ -75,8 +78,7 @@ def canonical(prompts: Texts, left: Texts, right: Texts, function: PairFunction)
     >>> canonical(["x", "x"], ["b", "c"], ["a", "c"], lambda x, y, z: [0.25]).tolist()
     [0.75, 0.5]
     """
-    if not len(prompts) == len(left) == len(right):
-        raise BadInput(f"{len(prompts)} prompts, {len(left)} left and {len(right)} right answers, must be as many each")
+    check_lengths(prompts, left, right)
     triples = [(x, min(y, z), max(y, z)) for x, y, z in zip(prompts, left, right, strict=True)]
     unique = {triple: None for triple in triples if triple[1] != triple[2]}
     places = {triple: i for i, triple in enumerate(unique)}
@@ -87,6 +89,22 @@ def canonical(prompts: Texts, left: Texts, right: Texts, function: PairFunction)
     found = values[[places.get(triple, len(places)) for triple in triples]]
     swapped = np.array([y > z for y, z in zip(left, right, strict=True)], dtype=bool)
     return np.where(swapped, 1.0 - found, found)
+
+
+def check_lengths(prompts: Texts, left: Texts, right: Texts) -> None:
+    """BadInput where there are not as many left and right answers as prompts."""
+    if not len(prompts) == len(left) == len(right):
+        raise BadInput(f"{len(prompts)} prompts, {len(left)} left and {len(right)} right answers, must be as many each")
+
+
+def ask(judge: PairFunction, prompts: Texts, left: Texts, right: Texts) -> Array:
+    """What the judge says, as float64 [B]; BadInput where it is not one probability for each triple.
+
+    >>> ask(lambda x, y, z: [0.75] * len(x), ["x"], ["a"], ["b"]).tolist()
+    [0.75]
+    """
+    check_lengths(prompts, left, right)
+    return _probabilities(judge(prompts, left, right), list(zip(prompts, left, right, strict=True)))
 
 
 def _probabilities(answer: ArrayLike, triples: Sequence[Triple]) -> Array:
@@ -249,7 +267,7 @@ def fit_scale(differences: ArrayLike, p: ArrayLike, *, limits: tuple[float, floa
     """The s within ``limits`` for which σ(s·d) explains p best: argmin_s Σ [log(1 + e^{s d}) − p s d], convex in s.
 
     ``differences`` d and labels ``p`` are [B].  The derivative Σ d (σ(s d) − p) rises with s and is bisected.  The
-    lower limit is the answer where the differences say nothing or the opposite, the upper one where they never err.
+    lower limit is the answer where the differences are 0 or say the opposite, the upper one where they never err.
 
     >>> round(fit_scale([2.0, 2.0, 2.0, 2.0], [1, 1, 1, 0]), 6) == round(float(np.log(3)) / 2, 6)
     True
@@ -259,6 +277,8 @@ def fit_scale(differences: ArrayLike, p: ArrayLike, *, limits: tuple[float, floa
         raise BadInput(f"differences have the shape {d.shape} and p {labels.shape}, must be [B] both, B at least 1")
     if not (np.isfinite(d).all() and ((labels >= 0) & (labels <= 1)).all()):
         raise BadInput("differences must be finite and p between 0 and 1")
+    if not d.any():
+        return limits[0]  # every scale explains p as well
     low, high = (math.log(limit) for limit in limits)
     for _ in range(100):
         middle = 0.5 * (low + high)
@@ -279,6 +299,8 @@ class SequenceClassifier:
     template   how they are put together; None gives them as a pair, the way the tokenizer joins pairs.
 
     Prompts that are too long are cut at their end, answers are not; padding is never counted.
+
+    Raises :class:`BadInput` for an answer that leaves no room within ``max_length`` tokens.
     """
 
     model: Any
@@ -313,19 +335,32 @@ class SequenceClassifier:
         return np.concatenate(scores) if scores else np.zeros(0)
 
     def _encoded(self, prompts: list[str], answers: list[str]) -> Any:
-        options = {"return_tensors": "pt", "padding": True, "truncation": True, "max_length": self.max_length}
-        if self.template is None:
-            return self.tokenizer(prompts, answers, **options | {"truncation": "only_first"})
-        return self.tokenizer([self._fitted(x, y) for x, y in zip(prompts, answers, strict=True)], **options)
+        if self.template is not None:
+            texts = [self._fitted(x, y) for x, y in zip(prompts, answers, strict=True)]
+            return self.tokenizer(texts, return_tensors="pt", padding=True)
+        lengths = [len(self.tokenizer("", answer)["input_ids"]) for answer in answers]
+        for answer, length in zip(answers, lengths, strict=True):
+            self._check_length(answer, length)
+        # tokenizers do not cut a text down to nothing
+        prompts = [x if length < self.max_length else "" for x, length in zip(prompts, lengths, strict=True)]
+        options = {"return_tensors": "pt", "padding": True, "truncation": "only_first", "max_length": self.max_length}
+        return self.tokenizer(prompts, answers, **options)
 
     def _fitted(self, prompt: str, answer: str) -> str:
-        """The filled template, the prompt shortened by as many tokens as are too many."""
+        """The filled template, the prompt shortened until it fits: cut texts may come back as more tokens."""
         text = self._filled(prompt, answer)
-        excess = len(self.tokenizer(text)["input_ids"]) - self.max_length
-        if excess <= 0:
-            return text
         ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        return self._filled(self.tokenizer.decode(ids[: max(0, len(ids) - excess)]), answer)
+        while (length := len(self.tokenizer(text)["input_ids"])) > self.max_length:
+            if not ids:
+                self._check_length(answer, length)
+            ids = ids[: max(0, len(ids) - (length - self.max_length))]
+            text = self._filled(self.tokenizer.decode(ids) if ids else "", answer)
+        return text
+
+    def _check_length(self, answer: str, length: int) -> None:
+        if length > self.max_length:
+            raise BadInput(f"answer {answer[:40]!r} has {length} tokens with what stands around it, "
+                           f"must have max_length = {self.max_length} at most")  # fmt: skip
 
     def _filled(self, prompt: str, answer: str) -> str:
         # not one replacement after the other: a text may contain what looks like a place
@@ -438,7 +473,7 @@ class Cached:
         triples = list(zip(prompts, left, right, strict=True))
         new = [triple for triple in triples if triple not in self._known]
         if new:
-            answers = self.judge(*map(list, zip(*new, strict=True)))
+            answers = ask(self.judge, *map(list, zip(*new, strict=True)))
             self.asked += len(new)
             self._known.update(zip(new, answers.tolist(), strict=True))
         return [self._known[triple] for triple in triples]
@@ -458,7 +493,7 @@ def matrix(judge: Judge, prompts: Texts, candidates: Sequence[Texts]) -> list[Ar
     for prompt, texts in zip(prompts, candidates, strict=True):
         unique = sorted(set(texts))
         asked.update({(prompt, y, z): None for i, y in enumerate(unique) for z in unique[i + 1 :]})
-    values = judge(*map(list, zip(*asked, strict=True))) if asked else np.zeros(0)
+    values = ask(judge, *map(list, zip(*asked, strict=True))) if asked else np.zeros(0)
     known = dict(zip(asked, values.tolist(), strict=True))
     return [_filled(prompt, texts, known) for prompt, texts in zip(prompts, candidates, strict=True)]
 
@@ -486,13 +521,18 @@ def games(
 
 def judged(judge: Judge, prompts: Texts, left: Texts, right: Texts) -> list[Comparison]:
     """Comparisons with the judge's probabilities as soft labels."""
-    p = judge(prompts, left, right).tolist()
+    p = ask(judge, prompts, left, right).tolist()
     return [Comparison(*row) for row in zip(prompts, left, right, p, strict=True)]
 
 
 def annotated(
     judge: Judge, prompts: Texts, left: Texts, right: Texts, rng: np.random.Generator, *, raters: int = 1
 ) -> list[Comparison]:
-    """Comparisons by raters drawn at random: a label is the share of ``raters`` draws from the probability."""
-    wins = rng.binomial(raters, judge(prompts, left, right)) / raters
+    """Comparisons by raters drawn at random: a label is the share of ``raters`` draws from the probability.
+
+    Raises :class:`BadInput` for raters below 1, and where the judge does not give a probability for each triple.
+    """
+    if not (isinstance(raters, Integral) and raters >= 1):
+        raise BadInput(f"raters = {raters!r}, must be a whole number, at least 1")
+    wins = rng.binomial(raters, ask(judge, prompts, left, right)) / raters
     return [Comparison(*row) for row in zip(prompts, left, right, wins.tolist(), strict=True)]

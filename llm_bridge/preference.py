@@ -16,9 +16,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,8 +32,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from llm_bridge.data import Comparison
-from llm_bridge.judges import Judge, canonical, fit_scale, matrix
-from llm_bridge.models import located
+from llm_bridge.judges import Judge, ask, canonical, check_lengths, fit_scale, matrix
+from llm_bridge.models import _own_tokenizer, located
 from llm_bridge.policy import seeded
 from llm_bridge.raters import intransitivity
 from nashlab.files import plain, replacing
@@ -62,6 +63,7 @@ Texts = Sequence[str]
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "preference.json"
 STATE = "training.safetensors"
+POSITION_TABLE = re.compile(r"(^|\.)(wpe|(embed_)?positions?(_embeddings?)?)$")
 ANSWER_MARKS = {1: ("\n\nAnswer: ",), 2: ("\n\nFirst answer: ", "\n\nSecond answer: ")}
 
 
@@ -72,11 +74,14 @@ class TextEncoder(nn.Module):
     """A transformer's standardised state at the last real token of (prompt, answer) or (prompt, answer, answer).
 
     model       any Hugging Face model: of an encoder-decoder the encoder is used, of a model with a head its body.
-    tokenizer   its own; it must know an end (or separator) token, which closes every text.
+    tokenizer   its own; it must know words, and an end (or separator) token, which closes every text.
     max_prompt, max_answer   tokens of each part at most, cut at the end of the part.
     mixed_precision   whether the body computes in bfloat16; the pooled state is float32 all the same.
 
     Padding is on the right, hidden from attention and never pooled: a text has the same vector in any company.
+
+    Raises :class:`BadInput` for a tokenizer without words or end, limits below 1, and, when called, for a text of more
+    tokens than the model has positions.
     """
 
     def __init__(
@@ -89,16 +94,31 @@ class TextEncoder(nn.Module):
         mixed_precision: bool = False,
     ) -> None:
         super().__init__()
+        for name, value in (("max_prompt", max_prompt), ("max_answer", max_answer)):
+            if type(value) is not int or value < 1:
+                raise BadInput(f"{name} = {value!r}, must be a whole number, at least 1")
+        if type(mixed_precision) is not bool:
+            raise BadInput(f"mixed_precision = {mixed_precision!r}, must be true or false")
         self.config: Any = model.config
         self.body: Any = _body_of(model)
         self.tokenizer = tokenizer
         self.max_prompt, self.max_answer, self.mixed_precision = max_prompt, max_answer, mixed_precision
-        self.width = int(self.body.config.hidden_size)
+        # OPT leads its last state back to the width of its embeddings
+        self.width = int(getattr(self.body.config, "word_embed_proj_dim", self.body.config.hidden_size))
+        self._positions = _positions(self.body)
+        known = set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab()) - set(tokenizer.all_special_tokens)
+        if len(known) < 2:  # a blank is known even to a tokenizer that was made of no files
+            raise BadInput("tokenizer has no vocabulary (are its files missing?), must know words")
         ends = (tokenizer.eos_token_id, tokenizer.sep_token_id)
         if ends == (None, None):
             raise BadInput("tokenizer knows neither an end-of-sequence nor a separator token, must know one")
         self._end = int(next(token for token in ends if token is not None))
         self._pad = self._end if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the constructor needs beside model and tokenizer."""
+        return {name: getattr(self, name) for name in ("max_prompt", "max_answer", "mixed_precision")}
 
     def token_ids(self, prompt: str, *answers: str) -> list[int]:
         """The tokens of one text: prompt, then each answer after its mark, then the end."""
@@ -111,6 +131,10 @@ class TextEncoder(nn.Module):
         """States [B, width] in float32, or float64 for float64 models."""
         rows = [self.token_ids(*text) for text in texts]
         lengths = torch.tensor([len(row) for row in rows])
+        if lengths.max() > self._positions:
+            raise BadInput(f"a text has {lengths.max()} tokens, must have {self._positions} at most (the positions of "
+                           f"the model); lower max_prompt = {self.max_prompt} or max_answer = {self.max_answer}"
+                           )  # fmt: skip
         ids = torch.full((len(rows), int(lengths.max())), self._pad)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row)
@@ -133,6 +157,14 @@ def _body_of(model: Any) -> Any:
     return getattr(model, "base_model", model)
 
 
+def _positions(body: nn.Module) -> float:
+    """The rows of a table of positions that texts can use; infinite where positions are computed."""
+    tables = [m for name, m in body.named_modules() if isinstance(m, nn.Embedding) and POSITION_TABLE.search(name)]
+    # families that have taken over fairseq's tables leave the rows before the first position empty
+    unused = [getattr(t, "offset", 0) if t.padding_idx is None else t.padding_idx + 1 for t in tables]
+    return min((t.num_embeddings - rows for t, rows in zip(tables, unused, strict=True)), default=math.inf)
+
+
 def load_encoder(
     source: Any,
     tokenizer: Any = None,
@@ -147,26 +179,49 @@ def load_encoder(
 
     tokenizer  one, or the folder of one; by default the source's own.  Weights are safetensors; no model code is run.
 
-    Raises :class:`BadInput` where the source cannot be read.
+    Raises :class:`BadInput` where the source cannot be read, lacks weights of the body, or has no tokenizer.
     """
-    from transformers import AutoModel, AutoTokenizer, PretrainedConfig
+    from transformers import AutoModel, PretrainedConfig
 
     if isinstance(source, PretrainedConfig):
         if tokenizer is None:
             raise BadInput("tokenizer is missing, must be given with a configuration")
         with seeded(seed):
-            model = AutoModel.from_config(source).to(dtype)
+            model = AutoModel.from_config(source, trust_remote_code=False).to(dtype)
     else:
         name, local = located(source)
-        tokenizer = tokenizer if tokenizer is not None else name
-        try:
-            model = AutoModel.from_pretrained(name, dtype=dtype, use_safetensors=True, local_files_only=local)
-        except (OSError, ValueError) as error:
-            where = "folder" if local else "hub name (is there a network?)"
-            raise BadInput(f"source = {str(source)!r} cannot be read as a {where}: {first_line(error)}") from error
+        model = _pretrained(name, dtype, seed, local=local)
+        tokenizer = tokenizer if tokenizer is not None else _tokenizer_at(name, local=local)
     if isinstance(tokenizer, str | Path):
-        tokenizer = AutoTokenizer.from_pretrained(str(tokenizer), local_files_only=Path(tokenizer).is_dir())
+        tokenizer = _tokenizer_at(str(tokenizer), local=Path(tokenizer).is_dir())
     return TextEncoder(model, tokenizer, max_prompt=max_prompt, max_answer=max_answer, mixed_precision=mixed_precision)
+
+
+def _pretrained(name: str, dtype: torch.dtype, seed: int, *, local: bool) -> Any:
+    from transformers import AutoModel
+
+    options = {"use_safetensors": True, "local_files_only": local, "trust_remote_code": False}
+    try:
+        with seeded(seed):  # a pooler that was not stored is random; nothing reads it, but it counts as a weight
+            model, info = AutoModel.from_pretrained(name, dtype=dtype, output_loading_info=True, **options)
+    except Exception as error:  # every layer below the loader has errors of its own
+        where = "folder" if local else "hub name (is there a network?)"
+        raise BadInput(f"source = {name!r} cannot be read as a {where}: {first_line(error)}") from error
+    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key.split("."))
+    if missing:
+        raise BadInput(f"source = {name!r} lacks the weights {missing[:3]}, must have all of them")
+    return model
+
+
+def _tokenizer_at(name: str, *, local: bool) -> Any:
+    """The tokenizer in a folder or under a hub name: transformers makes an empty one where its files are missing."""
+    try:
+        found = _own_tokenizer(name, {"local_files_only": local, "trust_remote_code": False})
+    except Exception as error:  # a damaged file's, of any kind
+        raise BadInput(f"tokenizer of {name!r} cannot be read: {first_line(error)}") from error
+    if found is None:
+        raise BadInput(f"tokenizer of {name!r} is missing or cannot be read, must be given or lie beside the weights")
+    return found
 
 
 # -- models ----------------------------------------------------------------------------------------------------------
@@ -222,7 +277,11 @@ class PreferenceModel(nn.Module):
         return torch.cat(parts).double().cpu().numpy() if parts else np.zeros(0)
 
     def probabilities(self, prompts: Texts, left: Texts, right: Texts, *, batch_size: int = 32) -> Array:
-        """p(left ≻ right | prompt), float64 [B], in evaluation mode and without gradient."""
+        """p(left ≻ right | prompt), float64 [B], in evaluation mode and without gradient.
+
+        Raises :class:`BadInput` for lists of different lengths.
+        """
+        check_lengths(prompts, left, right)
         with _evaluating(self):
             z = self.logits_of_many(list(prompts), list(left), list(right), batch_size)
         small = np.exp(-np.abs(z))
@@ -299,8 +358,8 @@ class SkewEmbedding(AnswerModel):
 
     def __init__(self, encoder: TextEncoder, *, rank: int = 16, seed: int = 0) -> None:
         super().__init__(encoder)
-        if rank < 2:
-            raise BadInput(f"rank = {rank}, must be at least 2: a skew form in one dimension is 0")
+        if type(rank) is not int or rank < 2:
+            raise BadInput(f"rank = {rank!r}, must be a whole number, at least 2: a skew form in one dimension is 0")
         self.rank = rank
         self.head = _linear(encoder, rank, seed)
         # Half rotations of pairs of dimensions, no common offset: an arbitrary form starts with z mostly linear in what
@@ -400,59 +459,94 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def save_model(model: PreferenceModel, folder: str | Path) -> None:
-    """The model with tokenizer and temperature in a folder; the description is written last and makes it valid."""
+    """The model with its tokenizer in a folder; the description is written last and makes it valid.
+
+    Raises :class:`BadInput` for an encoder with other weights than its configuration says, as adapters are.
+    """
     from safetensors.torch import save_file
 
+    with torch.device("meta"):
+        plain = _body_from(model.encoder.config)
+    _check_same(_tensors(plain), _tensors(model.encoder.body), "model.encoder has other weights than its configuration")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DESCRIPTION).unlink(missing_ok=True)
     model.encoder.config.save_pretrained(folder)
     model.encoder.tokenizer.save_pretrained(folder)
+    # copies, as safetensors does not store memory that two tensors share
+    tensors = {k: t.detach().cpu().clone(memory_format=torch.contiguous_format) for k, t in _tensors(model).items()}
     with replacing(folder / WEIGHTS) as part:
-        save_file(_weights(model), part)
-    encoder = {name: getattr(model.encoder, name) for name in ("max_prompt", "max_answer", "mixed_precision")}
-    about: dict[str, Any] = {"kind": model.kind, "settings": model.settings, "encoder": encoder}
-    about["temperature"] = float(model.temperature)
+        save_file(tensors, part)
+    about = {"kind": model.kind, "settings": model.settings, "encoder": model.encoder.settings}
     with replacing(folder / DESCRIPTION) as part:
         part.write_text(json.dumps(about, indent=2) + "\n")
 
 
 def load_model(folder: str | Path, device: torch.device | str = "cpu") -> PreferenceModel:
-    """What :func:`save_model` wrote; BadInput where the folder does not hold all of it."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-
+    """What :func:`save_model` wrote, to the last bit; BadInput where the folder does not hold all of it."""
     folder = Path(folder)
     try:
-        about = json.loads((folder / DESCRIPTION).read_text())
-        weights = load_file(folder / WEIGHTS)
-        body = AutoModel.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, SafetensorError) as error:
+        model = _read(folder)
+    except Exception as error:  # every layer below the readers has errors of its own
         why = first_line(error)
         raise BadInput(f"folder = {str(folder)!r} holds no preference model that can be read ({why})") from error
-    if about["kind"] not in MODELS:
-        raise BadInput(f"folder = {str(folder)!r} holds a {about['kind']!r}{suggestion(about['kind'], MODELS)}")
-    encoder = TextEncoder(body.to(weights["head.weight"].dtype), tokenizer, **about["encoder"])
-    model = MODELS[about["kind"]](encoder, **about["settings"])
-    _restore(dict(model.named_parameters()), weights, folder)
-    model.temperature.fill_(about["temperature"])
     return model.to(device).eval()
 
 
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter once: safetensors does not store shared ones twice."""
-    return {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
+def _read(folder: Path) -> PreferenceModel:
+    from safetensors.torch import load_file
+    from transformers import AutoConfig
+
+    kind, settings, encoder_settings = _description(folder / DESCRIPTION)
+    weights = load_file(folder / WEIGHTS)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    encoder = TextEncoder(_body_from(config), _tokenizer_at(str(folder), local=True), **encoder_settings)
+    model = MODELS[kind](encoder, **settings)
+    if (model.settings, encoder.settings) != (settings, encoder_settings):
+        raise BadInput(
+            f"{DESCRIPTION} has {settings | encoder_settings}, must have {model.settings | encoder.settings}"
+        )
+    _restore(_tensors(model), weights, folder)
+    return model
 
 
-def _restore(parameters: dict[str, nn.Parameter], weights: dict[str, Tensor], source: Path) -> None:
-    if parameters.keys() != weights.keys():
-        odd = sorted(parameters.keys() ^ weights.keys())[:3]
-        raise BadInput(f"{source} holds the weights of another model (first differences: {', '.join(odd)})")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(weights[name])
+def _body_from(config: Any) -> Any:
+    from transformers import AutoModel
+
+    with seeded(0):
+        return _body_of(AutoModel.from_config(config, trust_remote_code=False))
+
+
+def _description(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    about = json.loads(path.read_text(encoding="utf-8"))
+    kinds = {"kind": str, "settings": dict, "encoder": dict}
+    if not isinstance(about, dict) or {name: type(value) for name, value in about.items()} != kinds:
+        raise BadInput(f"{path.name} must have a kind, settings and an encoder's settings")
+    if about["kind"] not in MODELS:
+        raise BadInput(f"kind = {about['kind']!r}, must be one of {', '.join(MODELS)}"
+                       f"{suggestion(about['kind'], MODELS)}")  # fmt: skip
+    return about["kind"], about["settings"], about["encoder"]
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter once, and the buffers: those of a state_dict, and others (of rotations) that a cast changes."""
+    stored = model.state_dict().keys()
+    buffers = {name: b for name, b in model.named_buffers() if name in stored or b.is_floating_point()}
+    return {**dict(model.named_parameters()), **buffers}
+
+
+def _restore(tensors: Mapping[str, Tensor], weights: dict[str, Tensor], source: Path) -> None:
+    """Give tensors the values that are stored for them, in the type in which they are stored."""
+    _check_same(tensors, weights, f"{source} holds the weights of another model")
+    for name, tensor in tensors.items():
+        # a copy: sums over memory that a file has put at odd places are rounded in another order
+        tensor.data = weights[name].to(tensor.device, copy=True)
+
+
+def _check_same(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], otherwise: str) -> None:
+    shapes, others = ({(name, tuple(t.shape)) for name, t in group.items()} for group in (expected, found))
+    if odd := sorted({name for name, _ in shapes ^ others}):
+        raise BadInput(f"{otherwise} (first differences: {', '.join(odd[:3])})")
 
 
 # -- training --------------------------------------------------------------------------------------------------------
@@ -527,8 +621,9 @@ def train_preference_model(
 ) -> list[Record]:
     """Minimise the mean of softplus(z) − p z over the comparisons; the model ends with its best held-out weights.
 
-    folder    where everything is kept after each look, atomically; a run that was killed goes on from there and ends
-              with bitwise the same weights (on CPU).  A folder of another run is refused.
+    folder    where everything is kept after each look, atomically; a run that was killed goes on from there, given the
+              model as it was at the start, and ends with bitwise the same weights (on CPU).  A folder of another run,
+              which had other data, settings, initial weights or tokens, is refused.
     progress  called with each :class:`Record`.  All of them come back.
 
     Dropout and order come from ``settings.seed`` and the step alone.  Comparisons of equal answers are left out of
@@ -580,6 +675,7 @@ class _Run:
         self.every = settings.evaluate_every or max(1, self.steps_per_epoch // 4)
         self.progress = _Progress()
         self.best = self._copy()
+        self.fingerprint = self._fingerprint() if folder is not None else ""
 
     def go(self, report: Callable[[Record], None] | None) -> None:
         """Step until the end, or until the held-out loss has stopped falling."""
@@ -644,10 +740,17 @@ class _Run:
     # what is on disk: current weights, best weights and both moments, with everything else as JSON beside them
 
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(repr((self.model.kind, self.model.settings, asdict(self.settings))).encode())
-        for comparison in (*self.training, *self.held_out):
-            digest.update(repr(tuple(comparison)).encode())
-        digest.update(repr([(name, tuple(p.shape)) for name, p in self.trained.items()]).encode())
+        """Of all that the run depends on, taken before its first step."""
+        encoder = self.model.encoder
+        about = (self.model.kind, self.model.settings, encoder.settings, encoder.config.to_json_string())
+        digest = hashlib.sha256(repr((*about, asdict(self.settings), list(self.trained))).encode())
+        for x, y, z, p in (*self.training, *self.held_out):
+            # the tokens stand for the tokenizer; texts count as well, their order decides which of a pair is first
+            digest.update(repr((x, y, z, p, encoder.token_ids(x, y, z))).encode())
+        for name, tensor in self.model.state_dict().items():
+            values = tensor.detach().cpu().contiguous()
+            digest.update(repr((name, values.dtype, tuple(values.shape))).encode())
+            digest.update(values.reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
     def _save(self) -> None:
@@ -661,7 +764,7 @@ class _Run:
             tensors[f"now:{name}"] = parameter.detach()
             for key, value in self.optimiser.state[parameter].items():
                 tensors[f"{key}:{name}"] = torch.as_tensor(value)
-        about = asdict(self.progress) | {"fingerprint": self._fingerprint()}
+        about = asdict(self.progress) | {"fingerprint": self.fingerprint}
         with replacing(self.folder / STATE) as part:
             save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, part, {"progress": json.dumps(about)})
 
@@ -678,7 +781,7 @@ class _Run:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{path} is damaged ({error}); delete it to train anew") from None
-        if about.pop("fingerprint") != self._fingerprint():
+        if about.pop("fingerprint") != self.fingerprint:
             raise BadInput(f"{path} belongs to a run with other data, settings or model; give another folder")
         about["history"] = [Record(**record) for record in about["history"]]
         self.progress = _Progress(**about)
@@ -777,7 +880,7 @@ def quality(
     if isinstance(model, PreferenceModel):
         predict = _direct(model, batch_size)
     prompts, left, right, labels = map(list, zip(*comparisons, strict=True))
-    p, q = np.array(labels, dtype=np.float64), predict(prompts, left, right)
+    p, q = np.array(labels, dtype=np.float64), ask(predict, prompts, left, right)
     found = _reliability(q, p, bins)
     return Quality(
         accuracy=float(np.where(q == 0.5, 0.5, np.where(q > 0.5, p, 1 - p)).mean()),
@@ -786,7 +889,7 @@ def quality(
         entropy=float(_cross_entropy(p, p).mean()),
         brier=float((p * (1 - q) ** 2 + (1 - p) * q**2).mean()),
         calibration_error=sum(b.count * abs(b.predicted - b.observed) for b in found) / len(p),
-        order_swap_error=float(np.abs(q + predict(prompts, right, left) - 1).max()),
+        order_swap_error=float(np.abs(q + ask(predict, prompts, right, left) - 1).max()),
         cyclic_triads=_cyclic_triads(predict, comparisons),
         count=len(p),
         bins=found,

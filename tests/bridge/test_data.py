@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import types
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -267,6 +269,16 @@ def test_comparisons_are_written_whole_and_read_back_exactly(tmp_path: Path) -> 
         ({"prompt": 3, "left": "a", "right": "b", "p": 1}, "row 2, column 'prompt': is 3, must be text"),
         ({"prompt": "x", "chosen": ["a"], "rejected": "b"}, r"row 2, column 'chosen': is \['a'\], must be text"),
         ({"prompt": "x", "chosen": "a", "reject": "b"}, "row 2, column 'rejected': is missing.*did you mean 'reject'"),
+        (
+            {"prompt": "x", "left": "a", "right": "b", "p": 10**400},
+            "row 2, column 'p': is 1000.*, must be a probability",
+        ),
+        ({"prompt": "x", "left": "a", "right": "b", "p": "0_1"}, "row 2, column 'p': is '0_1', must be a probability"),
+        ({"prompt": "x", "chosen": "a", "rejected": "b", "p": 0.2}, "row 2: has the column 'p' beside chosen or rej"),
+        (
+            SOFT[0]._asdict() | {"chosen": "a", "rejected": "b"},
+            "row 2: has the column 'left' beside chosen or rejected",
+        ),
         ({"question": "x", "yes": "a"}, "row 2: has the columns question, yes, must have prompt, chosen, rejected or"),
     ],
 )
@@ -290,6 +302,14 @@ WHOLE = {"prompt": "x", "summary": "y", "left": "a", "right": "b", "p": 1}
         ("f.jsonl.gz", gzip.compress(json.dumps(WHOLE).encode() + b"\n")[:-9], "cannot be read"),
         ("f.parquet", b"PAR1", "is not a parquet file"),
         ("f.csv", b"prompt,left\n", "holds no rows"),
+        ("f.csv", b"prompt,left,right,p,left\nx,a,b,1,c\n", "f.csv: has the column 'left' more than once"),
+        ("f.csv", b"prompt,left,right,p,summary\nx,a,b,1,y,z\n", "row 1: has 1 more cells than there are columns"),
+        (
+            "f.jsonl",
+            b'{"prompt": "x", "summary": "y", "prompt": "z"}\n',
+            "row 1: has the column 'prompt' more than once",
+        ),
+        ("f.jsonl", b'{"prompt": "x", "p": 1%s}\n' % (b"0" * 5000), "row 1: is not JSON"),
     ],
 )
 def test_a_file_that_is_none_is_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -298,6 +318,62 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, name: str, content: byte
     for load in (load_comparisons, load_corpus):
         with pytest.raises(BadInput, match=message):
             load(path)  # type: ignore[operator]
+
+
+def test_damage_within_a_compressed_file_is_one_clear_error(tmp_path: Path) -> None:
+    path = written(tmp_path / "f.jsonl.gz", [comparison._asdict() for comparison in SOFT] * 50)
+    whole = path.read_bytes()
+    kinds = set()
+    for place in range(10, 60):  # behind the header: bits of the compressed stream itself
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with pytest.raises(BadInput, match=r"f\.jsonl\.gz"):
+            load_comparisons(path)
+        try:
+            gzip.decompress(path.read_bytes())
+        except Exception as error:
+            kinds.add(type(error))
+    assert zlib.error in kinds  # the canary: the damage is of that kind too
+
+
+def test_a_column_that_occurs_twice_in_parquet_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    columns = [pyarrow.array([text]) for text in "xabc"]
+    pyarrow.parquet.write_table(pyarrow.Table.from_arrays(columns, ["prompt", "chosen", "rejected", "chosen"]), path)
+    with pytest.raises(BadInput, match=r"f\.parquet: has the column 'chosen' more than once"):
+        load_comparisons(path)
+
+
+@pytest.mark.parametrize("name", ["f.jsonl", "f.jsonl.gz", "f.jsonl.xz", "f.csv"])
+def test_a_mark_of_the_byte_order_is_no_part_of_a_file(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path / name, [comparison._asdict() for comparison in SOFT])
+    pack, unpack = {".gz": (gzip.compress, gzip.decompress), ".xz": (lzma.compress, lzma.decompress)}.get(
+        path.suffix, (bytes, bytes)
+    )
+    path.write_bytes(pack(codecs.BOM_UTF8 + unpack(path.read_bytes())))
+    assert load_comparisons(path) == SOFT
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2"])
+def test_a_count_that_is_none_is_refused(tmp_path: Path, count: Any) -> None:
+    path = written(tmp_path / "f.jsonl", [comparison._asdict() for comparison in SOFT])
+    for load in (lambda: load_comparisons(path, count=count), lambda: load_corpus("debian", count=count)):
+        with pytest.raises(BadInput, match=f"count = {count!r}, must be a whole number, at least 1"):
+            load()
+
+
+def test_the_columns_of_pairs_may_be_named_as_those_of_a_choice(tmp_path: Path) -> None:
+    path = written(tmp_path / "f.jsonl", [{"prompt": "x", "left": "a", "right": "b"}])
+    assert load_comparisons(path, columns={"chosen": "left", "rejected": "right"}) == [Comparison("x", "a", "b", 1.0)]
+
+
+def test_what_json_can_hold_is_written_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text('{"prompt": "\\ud800 \\\\\\udfff", "left": "zwölf", "right": "\U0001f600", "p": 0.5}\n')
+    found = load_comparisons(path)
+    assert found == [Comparison("\ud800 \\\udfff", "zwölf", "\U0001f600", 0.5)]
+    write_comparisons(path, found)
+    assert load_comparisons(path) == found
+    assert "zwölf" in path.read_text()
 
 
 def test_names_that_are_nearly_right_are_suggested(tmp_path: Path) -> None:

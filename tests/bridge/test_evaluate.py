@@ -171,6 +171,17 @@ def test_a_judge_that_scores_picks_the_larger_score() -> None:
     assert table["mean"][0][1] == pytest.approx(0.5 + 0.5 * np.mean(gaps), abs=1e-15)
 
 
+def test_arguments_that_cannot_be_are_refused() -> None:
+    for level in (0.0, 1.0, 1.5, -0.5, float("nan")):
+        with pytest.raises(BadInput, match=f"level = {level}, must be between 0 and 1"):
+            clopper_pearson(3, 10, level)
+    for wins, total in ((-1, 10), (11, 10)):
+        with pytest.raises(BadInput, match=f"wins = {wins} of total = {total}"):
+            clopper_pearson(wins, total)
+    with pytest.raises(BadInput, match="2 texts and 1 human ones, must be as many"):
+        rouge(["a", "b"], ["a"])
+
+
 def test_rouge_counts_words_and_order() -> None:
     found = rouge(["the cat sat", "dogs"], ["the cat ran fast", "dog"])
     assert found["rouge1"] == pytest.approx([2 * (2 / 3) * (2 / 4) / (2 / 3 + 2 / 4), 1.0])  # stems agree

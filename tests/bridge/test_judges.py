@@ -15,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
     GPT2Config,
     GPT2ForSequenceClassification,
     GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
 )
 
 from llm_bridge.data import Comparison
@@ -202,6 +204,9 @@ def test_the_scale_is_that_of_a_general_minimiser() -> None:
     assert fit_scale(d, p) == pytest.approx(found.x, rel=1e-6)
     assert fit_scale(d, d > 0) == pytest.approx(1e3)
     assert fit_scale(d, d < 0) == pytest.approx(1e-3)
+    # differences that say nothing; one that says something among them is enough
+    assert fit_scale([0.0, 0.0], [1, 0.2]) == 1e-3
+    assert fit_scale([0.0, 1e-9], [0, 1]) == pytest.approx(1e3)
     for bad in (([], []), ([1.0], [2.0]), ([np.nan], [1.0]), ([1.0, 2.0], [1.0])):
         with pytest.raises(BadInput):
             fit_scale(*bad)
@@ -268,6 +273,34 @@ def test_labels_are_soft_or_drawn() -> None:
     # five standard deviations of a mean of 3,000 draws
     assert abs(np.mean([c.p for c in drawn]) - p) < 5 * math.sqrt(p * (1 - p) / 3000)
     assert annotated(judge, *args, np.random.default_rng(0)) == drawn
+
+
+def test_a_judge_may_answer_with_a_list_and_is_checked_everywhere() -> None:
+    args = (["x", "x"], ["a", "b"], ["b", "c"])
+    for judge, same in ((arbitrary, OneOrder(arbitrary)), (Cached(OneOrder(arbitrary)), Cached(arbitrary))):
+        assert judged(judge, *args) == judged(same, *args)
+        assert matrix(judge, ["x"], [["a", "b"]])[0].tolist() == matrix(same, ["x"], [["a", "b"]])[0].tolist()
+        drawn = [annotated(each, *args, np.random.default_rng(0), raters=9) for each in (judge, same)]
+        assert drawn[0] == drawn[1]
+    askers: list[Callable[[Any], Any]] = [
+        lambda j: judged(j, *args),
+        lambda j: annotated(j, *args, np.random.default_rng(0)),
+        lambda j: Cached(j)(*args),
+        lambda j: matrix(j, ["x"], [["a", "b", "c"]]),
+    ]
+    for asker, wrong in itertools.product(askers, ([math.nan, 0.5], [0.5, 1.5], [0.5])):
+        with pytest.raises(BadInput, match="the judge returned"):
+            asker(lambda x, y, z, wrong=wrong: wrong)
+
+
+def test_lists_of_different_lengths_and_no_raters_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    for make in (judged, lambda *args: annotated(*args, rng)):
+        with pytest.raises(BadInput, match="1 prompts, 2 left and 1 right answers, must be as many each"):
+            make(OneOrder(arbitrary), ["x"], ["a", "b"], ["b"])
+    for raters in (0, -1, 1.5):
+        with pytest.raises(BadInput, match=f"raters = {raters}, must be a whole number, at least 1"):
+            annotated(OneOrder(arbitrary), ["x"], ["a"], ["b"], rng, raters=raters)
 
 
 # -- transformers ----------------------------------------------------------------------------------------------------
@@ -380,6 +413,32 @@ def test_a_long_prompt_is_cut_and_its_answer_is_not(family: str) -> None:
     # the canary: the tokenizer's own truncation loses the answer
     cut = score.tokenizer(f"{long} Summary blue grey", truncation=True, max_length=8)["input_ids"]
     assert "blue grey" not in score.tokenizer.decode(cut)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bert"])
+def test_an_answer_that_does_not_fit_is_refused_and_not_cut(family: str) -> None:
+    score = classifier(family)
+    score.max_length = 6  # the template is one word, a pair has no more around it
+    longest = "blue " * (5 if family == "gpt2" else 6)
+    shown = score._encoded(["red green " * 9], [longest.strip()])
+    assert shown["input_ids"].shape[1] == 6
+    assert score.tokenizer.decode(shown["input_ids"][0]).count("blue") == len(longest.split())
+    with pytest.raises(BadInput, match=r"answer 'blue blue .*' has 7 tokens .* must have max_length = 6 at most"):
+        score(["red", "red"], ["blue", longest + "blue"])
+
+
+def test_a_prompt_that_grows_when_it_is_cut_is_cut_further() -> None:
+    """A tokenizer of single letters: unknown ones come back as the five of "[UNK]"."""
+    score = classifier("gpt2")
+    tokenizer = Tokenizer(models.WordLevel({"[PAD]": 0, "[EOS]": 1, "[UNK]": 2, "a": 3, "b": 4}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    letters = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", eos_token="[EOS]")
+    grows = SequenceClassifier(score.model, letters, "{prompt}{answer}", max_length=8)
+    assert len(letters("z" * 12)["input_ids"]) == 12
+    assert len(letters(letters.decode(letters("z" * 8)["input_ids"]))["input_ids"]) > 8
+    shown = grows._encoded(["z" * 12], ["abba"])["input_ids"]
+    assert shown.shape[1] <= 8
+    assert shown[0, -4:].tolist() == letters("abba")["input_ids"]
 
 
 def test_a_classifier_that_cannot_be_one_is_refused() -> None:

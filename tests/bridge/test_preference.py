@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import math
 import os
 import signal
@@ -19,11 +20,26 @@ import pytest
 import torch
 from bridge.words import word_tokenizer
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import BertConfig, GPT2Config, LlamaConfig, PretrainedConfig, T5Config
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    BartConfig,
+    BertConfig,
+    DeepseekV3Config,
+    GPT2Config,
+    LlamaConfig,
+    OPTConfig,
+    PretrainedConfig,
+    RobertaConfig,
+    T5Config,
+)
 
 from llm_bridge.data import Comparison
 from llm_bridge.judges import Judge, OneOrder, annotated, judged, matrix
+from llm_bridge.models import LoraOptions, load_policy
 from llm_bridge.preference import (
     MODELS,
     BradleyTerry,
@@ -246,6 +262,41 @@ def test_long_parts_are_cut_each_at_its_own_end() -> None:
     assert TOKENIZER.decode(cut) == "red blue First answer: answer0 Second answer: answer2 [EOS]"
 
 
+def position_tables() -> dict[str, PretrainedConfig]:
+    """Families with 24 positions in all, and how they count them."""
+    size: dict[str, Any] = {"vocab_size": len(TOKENIZER), "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+    bart = {f"{part}_{what}": n for part in ("encoder", "decoder")
+            for what, n in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 48))}  # fmt: skip
+    return {
+        "gpt2": GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=24, **size),
+        "bert": BertConfig(max_position_embeddings=24, **shape, **size),
+        "roberta": RobertaConfig(max_position_embeddings=26, **shape, **(size | {"pad_token_id": 1})),
+        "opt": OPTConfig(max_position_embeddings=24, word_embed_proj_dim=16, ffn_dim=48, **shape, **size),
+        "bart": BartConfig(d_model=32, max_position_embeddings=24, decoder_start_token_id=0, **bart, **size),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("family", position_tables())
+def test_a_text_with_more_tokens_than_positions_is_refused(family: str) -> None:
+    found = load_encoder(position_tables()[family], TOKENIZER).eval()
+    longest = "red " * (24 - len(found.token_ids("", "blue")))
+    with torch.no_grad():
+        assert found([(longest, "blue")]).shape == (1, found.width)
+    with pytest.raises(
+        BadInput, match=r"a text has 25 tokens, must have 24 at most.*lower max_prompt = 384 or max_answer"
+    ):
+        found([("red", "blue"), (longest + "red", "blue")])
+
+
+@EACH_MODEL
+def test_a_state_that_is_narrower_than_the_model_is_read(kind: str, tmp_path: Path) -> None:
+    found = MODELS[kind](load_encoder(position_tables()["opt"], TOKENIZER)).eval()
+    assert found.encoder.width == 16
+    save_model(found, tmp_path)
+    assert same_bits(load_model(tmp_path), found)
+
+
 # -- learning --------------------------------------------------------------------------------------------------------
 
 
@@ -345,6 +396,32 @@ def test_a_run_broken_off_anywhere_ends_with_the_same_weights(tmp_path: Path) ->
         short_run(folder=tmp_path)
 
 
+def test_a_run_is_not_taken_up_by_another_model(tmp_path: Path) -> None:
+    data = comparisons(CYCLIC, 16, 1)
+    few = Training(epochs=1, batch_size=8, learning_rate=1e-2)
+    other_words = word_tokenizer(*ANSWERS, *FILLERS[::-1], "First answer: Second Answer: a")
+    larger = config()
+    larger.vocab_size = len(other_words)
+
+    def run(
+        folder: Path, seed: int = 1, source: PretrainedConfig = larger, tokenizer: Any = TOKENIZER, **o: Any
+    ) -> None:
+        found = BradleyTerry(load_encoder(source, tokenizer, seed=1, **{"max_prompt": 9, **o}), seed=seed)
+        train_preference_model(found, data, data, few, folder=folder)
+
+    dropped = config(dropout=0.1)
+    dropped.vocab_size = len(other_words)
+    run(tmp_path)
+    others: list[dict[str, Any]] = [
+        {"seed": 2}, {"source": dropped}, {"tokenizer": other_words}, {"max_prompt": 1}, {"max_answer": 1},
+        {"mixed_precision": True},
+    ]  # fmt: skip
+    for other in others:
+        with pytest.raises(BadInput, match="belongs to a run with other data, settings or model"):
+            run(tmp_path, **other)
+    run(tmp_path)  # the canary: the same model goes on
+
+
 def test_a_killed_process_leaves_a_state_to_go_on_from(tmp_path: Path) -> None:
     program = textwrap.dedent("""
         import os, signal, sys
@@ -411,8 +488,20 @@ def test_wrong_data_is_refused() -> None:
             train_preference_model(found, useless, good)
     with pytest.raises(BadInput, match=r"held_out\[0\]\.p = 2\.0, must be a probability"):
         train_preference_model(found, good, [good[0]._replace(p=2.0)])
-    with pytest.raises(BadInput, match="rank = 1, must be at least 2"):
+    with pytest.raises(BadInput, match="rank = 1, must be a whole number, at least 2"):
         SkewEmbedding(encoder(), rank=1)
+
+
+@EACH_MODEL
+def test_lists_of_different_lengths_are_refused(kind: str) -> None:
+    found = model(kind)
+    for left, right in ((["a", "b"], ["b"]), ([], ["b"]), (["a"], ["b", "c"])):
+        for ask in (found.probabilities, found.judge()):
+            with pytest.raises(BadInput, match=f"1 prompts, {len(left)} left and {len(right)} right answers, must be"):
+                ask(["x"], left, right)
+    with pytest.raises(BadInput, match="0 prompts, 1 left and 1 right answers"):
+        found.probabilities([], ["a"], ["b"])
+    assert found.probabilities([], [], []).shape == (0,)
 
 
 def test_the_learning_rate_warms_up_and_decays() -> None:
@@ -440,6 +529,69 @@ def test_a_saved_model_comes_back_with_the_same_preferences(kind: str, family: s
     assert not list(tmp_path.glob("*.bin")) + list(tmp_path.glob("*.pt")) + list(tmp_path.glob("*.pkl"))
 
 
+DTYPES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+
+
+def same_bits(one: PreferenceModel, other: PreferenceModel) -> bool:
+    """Whether all parameters and buffers, those that no state_dict holds too, have the same type and values."""
+    mine, its = ([*m.named_parameters(), *m.named_buffers()] for m in (one, other))
+    return all(a == b and x.dtype == y.dtype and torch.equal(x, y) for (a, x), (b, y) in zip(mine, its, strict=True))
+
+
+@DTYPES
+@EACH_FAMILY
+@pytest.mark.parametrize("cast", [False, True])
+def test_a_saved_model_comes_back_to_the_last_bit(family: str, dtype: torch.dtype, cast: bool, tmp_path: Path) -> None:
+    AutoModel.from_config(config(family)).save_pretrained(tmp_path / "source")
+    # what was loaded in a type and what was cast to it differ: the frequencies of rotations stay exact or do not
+    found = (
+        BradleyTerry(load_encoder(tmp_path / "source", TOKENIZER, dtype=torch.float32 if cast else dtype))
+        .to(dtype if cast else None)
+        .eval()
+    )
+    with torch.no_grad():
+        found.head.weight.add_(1e-3)  # float32 digits that half precision has not
+    save_model(found, tmp_path / "model")
+    back = load_model(tmp_path / "model")
+    assert same_bits(back, found)
+    if not cast:
+        prompts, left, right = triples(6, 3)
+        assert back.probabilities(prompts, left, right).tolist() == found.probabilities(prompts, left, right).tolist()
+    # the canary: one bit of one weight is seen
+    with torch.no_grad():
+        back.head.bias.mul_(2)
+    assert not same_bits(back, found)
+
+
+def test_buffers_and_shared_memory_come_back(tmp_path: Path) -> None:
+    mixture = DeepseekV3Config(
+        vocab_size=len(TOKENIZER), hidden_size=32, intermediate_size=32, moe_intermediate_size=16, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=4, n_routed_experts=4, num_experts_per_tok=2, n_group=1,
+        topk_group=1, first_k_dense_replace=0, kv_lora_rank=8, q_lora_rank=8, qk_rope_head_dim=4, qk_nope_head_dim=4,
+        v_head_dim=8, pad_token_id=0, eos_token_id=1, bos_token_id=None,
+    )  # fmt: skip
+    found = BradleyTerry(load_encoder(mixture, TOKENIZER)).eval()
+    corrections = [b for name, b in found.named_buffers() if name.endswith("e_score_correction_bias")]
+    assert corrections
+    for buffer in corrections:
+        buffer.copy_(torch.tensor([3.0, -3.0, 2.0, -2.0]))
+    first, second = (layer.input_layernorm.weight for layer in found.encoder.body.layers)
+    second.data = first.data
+    save_model(found, tmp_path)
+    assert same_bits(load_model(tmp_path), found)
+
+
+def test_adapters_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    adapted = load_policy(config(), lora=LoraOptions(rank=2, targets=("c_attn",))).model
+    found = BradleyTerry(TextEncoder(adapted, TOKENIZER))
+    with pytest.raises(BadInput, match=r"model\.encoder has other weights than its configuration .*c_attn"):
+        save_model(found, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+    merged = BradleyTerry(TextEncoder(adapted.merge_and_unload(), TOKENIZER))
+    save_model(merged, tmp_path / "model")
+    assert same_bits(load_model(tmp_path / "model"), merged)
+
+
 def test_what_is_no_saved_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds no preference model that can be read"):
         load_model(tmp_path)
@@ -448,6 +600,46 @@ def test_what_is_no_saved_model_is_refused(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-10])
     with pytest.raises(BadInput, match="holds no preference model that can be read"):
         load_model(tmp_path)
+
+
+LIMITS: dict[str, Any] = {"max_prompt": 9, "max_answer": 9, "mixed_precision": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("{", "Expecting"),
+        ("[]", "must have a kind, settings and an encoder's settings"),
+        ({"kind": ...}, "must have a kind, settings and an encoder's settings"),
+        ({"kind": 3}, "must have a kind, settings and an encoder's settings"),
+        ({"kind": "skew"}, "kind = 'skew', must be one of .*did you mean 'skew-embedding'"),
+        ({"settings": {}}, "must have {'rank': 16"),
+        ({"settings": {"rank": 2.0}}, "rank = 2.0, must be a whole number"),
+        ({"settings": {"rank": 6}}, "first differences: form, head.bias, head.weight"),
+        ({"settings": {"rang": 4}}, "unexpected keyword argument 'rang'"),
+        ({"encoder": {}}, "must have .*'max_prompt': 384"),
+        ({"encoder": LIMITS | {"max_prompt": "9"}}, "max_prompt = '9', must be a whole"),
+        ({"encoder": LIMITS | {"max_answer": -1}}, "max_answer = -1, must be a whole"),
+        ({"encoder": LIMITS | {"mixed_precision": None}}, "mixed_precision = None, must be true"),
+    ],
+)  # fmt: skip
+def test_a_damaged_description_is_refused(change: str | dict[str, Any], message: str, tmp_path: Path) -> None:
+    save_model(SkewEmbedding(encoder(), rank=4), tmp_path)
+    path = tmp_path / "preference.json"
+    if isinstance(change, dict):
+        about = json.loads(path.read_text()) | change
+        change = json.dumps({name: value for name, value in about.items() if value is not ...})
+    path.write_text(change)
+    with pytest.raises(BadInput, match=f"holds no preference model that can be read .*{message}"):
+        load_model(tmp_path)
+
+
+def test_a_damaged_tokenizer_is_refused(tmp_path: Path) -> None:
+    save_model(model("bradley-terry"), tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    for load in (lambda: load_model(tmp_path), lambda: load_encoder(config(), tmp_path)):
+        with pytest.raises(BadInput, match=r"tokenizer of .* cannot be read"):
+            load()
 
 
 def test_sources_that_are_none_are_refused(tmp_path: Path) -> None:
@@ -466,6 +658,99 @@ def test_an_encoder_is_read_from_a_folder(tmp_path: Path) -> None:
     back = load_encoder(tmp_path)
     with torch.no_grad():
         assert torch.equal(back.eval()([("red", "answer0")]), found.eval()([("red", "answer0")]))
+
+
+@pytest.fixture
+def foreign_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose model, configuration and tokenizer are code of its own, at a keyboard that says yes to all."""
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    code = f"""
+        from pathlib import Path
+        from transformers import BertConfig, BertModel
+        Path({str(tmp_path / "ran")!r}).touch()
+        class ForeignConfig(BertConfig):
+            model_type = "foreign"
+        class Foreign(BertModel):
+            config_class = ForeignConfig
+    """
+    (folder / "code.py").write_text(textwrap.dedent(code))
+    places = {"AutoConfig": "code.ForeignConfig", "AutoModel": "code.Foreign"}
+    (folder / "config.json").write_text(json.dumps({"model_type": "foreign", "auto_map": places}))
+    about = {"tokenizer_class": "Foreign", "auto_map": {"AutoTokenizer": ["code.Foreign", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("builtins.input", lambda question="": "y")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return folder
+
+
+def test_no_code_of_a_folder_is_run(foreign_code: Path, tmp_path: Path) -> None:
+    description = {"kind": "bradley-terry", "settings": {}, "encoder": LIMITS}
+    (foreign_code / "preference.json").write_text(json.dumps(description))
+    save_file({"head.weight": torch.zeros(1, 1)}, foreign_code / "weights.safetensors")
+    loads: list[Callable[[], Any]] = [
+        lambda: load_encoder(foreign_code, TOKENIZER),
+        lambda: load_encoder(config(), foreign_code),
+        lambda: load_model(foreign_code),
+    ]
+    for load in loads:
+        with pytest.raises(BadInput):
+            load()
+        assert not (tmp_path / "ran").exists()
+    # the canary: the code is such that transformers runs it where it may
+    AutoConfig.from_pretrained(foreign_code)
+    assert (tmp_path / "ran").exists()
+
+
+@EACH_FAMILY
+def test_a_folder_without_a_tokenizer_is_refused(family: str, tmp_path: Path) -> None:
+    AutoModel.from_config(config(family)).save_pretrained(tmp_path)
+    for load in (lambda: load_encoder(tmp_path), lambda: load_encoder(config(), tmp_path)):
+        with pytest.raises(BadInput, match=r"tokenizer of .* is missing or cannot be read"):
+            load()
+    assert load_encoder(tmp_path, TOKENIZER).width == 32
+
+
+def test_a_tokenizer_without_words_is_refused(tmp_path: Path) -> None:
+    """transformers makes one of these where a family's vocabulary is missing: every text would look the same."""
+    for family in ("gpt2", "bert", "t5"):
+        config(family).save_pretrained(tmp_path)
+        with pytest.raises(BadInput, match="tokenizer has no vocabulary"):
+            load_encoder(config(), AutoTokenizer.from_pretrained(tmp_path))
+
+
+def test_an_encoder_without_all_of_its_weights_is_refused(tmp_path: Path) -> None:
+    encoder("bert").body.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+
+    def keep(unwanted: str) -> None:
+        left = {name: value for name, value in weights.items() if unwanted not in name}
+        assert len(left) < len(weights)
+        save_file(left, tmp_path / "model.safetensors", {"format": "pt"})
+
+    keep("layer.1.")
+    with pytest.raises(BadInput, match=r"lacks the weights \['encoder\.layer\.1\."):
+        load_encoder(tmp_path, TOKENIZER)
+    keep("pooler")  # which is not read: many checkpoints have none
+    one, other = load_encoder(tmp_path, TOKENIZER), load_encoder(tmp_path, TOKENIZER)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("damage", ["weights", "shape", "activation"])
+def test_a_damaged_encoder_is_refused(damage: str, tmp_path: Path) -> None:
+    encoder().body.save_pretrained(tmp_path)
+    about = json.loads((tmp_path / "config.json").read_text())
+    match damage:
+        case "weights":
+            (tmp_path / "model.safetensors").write_bytes(b"xx")
+        case "shape":
+            about["n_embd"] = 16
+        case "activation":
+            about["activation_function"] = "none such"
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    with pytest.raises(BadInput, match="cannot be read as a folder"):
+        load_encoder(tmp_path, TOKENIZER)
 
 
 # -- calibration and quality -----------------------------------------------------------------------------------------
@@ -537,6 +822,8 @@ def test_quality_of_the_truth_reaches_its_bounds() -> None:
     assert found.calibration_error == pytest.approx(0, abs=1e-12)
     sure = quality(table({"x": 0.0}), [Comparison("x", "a", "b", 1.0)])
     assert sure.log_loss == pytest.approx(-math.log(1e-12))
+    # a judge may answer with a list
+    assert quality(lambda x, y, z: CYCLIC(x, y, z).tolist(), data) == found
     assert set(found.as_json()) >= {"accuracy", "log_loss", "brier", "calibration_error", "order_swap_error", "bins"}
 
 
