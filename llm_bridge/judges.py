@@ -97,24 +97,26 @@ def check_lengths(prompts: Texts, left: Texts, right: Texts) -> None:
         raise BadInput(f"{len(prompts)} prompts, {len(left)} left and {len(right)} right answers, must be as many each")
 
 
-def ask(judge: PairFunction, prompts: Texts, left: Texts, right: Texts) -> Array:
+def ask(judge: PairFunction, prompts: Texts, left: Texts, right: Texts, *, bounded: bool = True) -> Array:
     """What the judge says, as float64 [B]; BadInput where it is not one probability for each triple.
+
+    Not ``bounded``, it may be any finite number: ½ and a difference of rewards.
 
     >>> ask(lambda x, y, z: [0.75] * len(x), ["x"], ["a"], ["b"]).tolist()
     [0.75]
     """
     check_lengths(prompts, left, right)
-    return _probabilities(judge(prompts, left, right), list(zip(prompts, left, right, strict=True)))
+    return _probabilities(judge(prompts, left, right), list(zip(prompts, left, right, strict=True)), bounded=bounded)
 
 
-def _probabilities(answer: ArrayLike, triples: Sequence[Triple]) -> Array:
+def _probabilities(answer: ArrayLike, triples: Sequence[Triple], *, bounded: bool = True) -> Array:
     values = np.asarray(answer, dtype=np.float64)
     if values.shape != (len(triples),):
         raise BadInput(f"the judge returned an array of shape {values.shape} for {len(triples)} pairs")
-    wrong = ~((values >= 0) & (values <= 1))
+    wrong = ~((values >= 0) & (values <= 1)) if bounded else ~np.isfinite(values)
     if wrong.any():
-        i = int(wrong.argmax())
-        raise BadInput(f"the judge returned {values[i]} for {_named(triples[i])}, must be a probability in [0, 1]")
+        i, rule = int(wrong.argmax()), "a probability in [0, 1]" if bounded else "finite"
+        raise BadInput(f"the judge returned {values[i]} for {_named(triples[i])}, must be {rule}")
     return values
 
 

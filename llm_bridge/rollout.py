@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from llm_bridge.enumerable import expected_samples, restricted
-from llm_bridge.judges import Judge
+from llm_bridge.judges import Judge, ask
 from llm_bridge.objective import Bridged, Samples, all_pairs, cross_pairs
 from llm_bridge.policy import Policy, Reference, Tokens, pad_left, pad_right
 from llm_bridge.sampler import sample
@@ -380,8 +380,10 @@ class Generated:
     def _judged(self, turn: Turn, completion: Tokens, left: Tensor, right: Tensor) -> tuple[Tensor, Tally]:
         texts = texts_of(turn.players.policy, completion)
         asked = [self.prompts.texts[turn.rows[i // self.completions]] for i in left.tolist()]
-        asked_for = self.judge(asked, [texts[i] for i in left], [texts[j] for j in right])
-        p = _preferences(asked_for, len(left), bounded=turn.method.spec.judge == "preference")
+        bounded = turn.method.spec.judge == "preference"
+        p = torch.from_numpy(
+            ask(self.judge, asked, [texts[i] for i in left], [texts[j] for j in right], bounded=bounded)
+        )
         tally = {"preference": (float(p.sum()), float(len(p))), "spread": (float((p - 0.5).abs().sum()), float(len(p)))}
         if self.labels == "hard":
             # the symmetric half of a pointwise method's pairs is the same annotation read backwards
@@ -524,7 +526,9 @@ class Recorded:
 
     def __post_init__(self) -> None:
         self.prompts.check(left=self.left, right=self.right, p=self.p)
-        _preferences(self.p, len(self.p), bounded=True)
+        for i, p in enumerate(self.p):
+            if not 0 <= p <= 1:
+                raise BadInput(f"p[{i}] = {p}, must be in [0, 1]")
         check_temperature(self.temperature, positive=True)
 
     def __len__(self) -> int:
@@ -587,18 +591,6 @@ class Examples:
                 total -= float(players.policy.log_prob(prompt, completion).sum())
             count += float(completion.mask.sum())
         return {"nats_per_token": total / count}
-
-
-def _preferences(values: Any, pairs: int, *, bounded: bool) -> Tensor:
-    """What a judge says of so many pairs, [M] float64: finite numbers, and probabilities where they are ``bounded``."""
-    p = torch.as_tensor(np.asarray(values, dtype=np.float64))
-    if p.shape != (pairs,):
-        raise BadInput(f"preferences of shape {tuple(p.shape)}, must be one number for each of {pairs} pairs")
-    wrong = ~torch.isfinite(p) | (bounded & ((p < 0) | (p > 1)))
-    if bool(wrong.any()):
-        i = int(wrong.nonzero()[0])
-        raise BadInput(f"preference of pair {i} is {float(p[i])}, must be {'in [0, 1]' if bounded else 'finite'}")
-    return p
 
 
 def _offline_only(method: Bridged) -> None:

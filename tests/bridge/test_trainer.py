@@ -454,8 +454,8 @@ def test_what_a_source_cannot_be_is_refused_by_name() -> None:
         (lambda: Generated(two, judge, max_new_tokens=0), "max_new_tokens = 0, must be an integer of at least 1"),
         (lambda: Generated(two, judge, temperature=0), "temperature = 0.0, must be positive and finite"),
         (lambda: Recorded(two, rows, rows[:1], [0.5, 0.5]), "right holds 1, must be one for each of the 2"),
-        (lambda: Recorded(two, rows, rows, [0.5, 1.7]), "preference of pair 1 is 1.7, must be in [0, 1]"),
-        (lambda: Recorded(two, rows, rows, [0.5, np.nan]), "preference of pair 1 is nan, must be in [0, 1]"),
+        (lambda: Recorded(two, rows, rows, [0.5, 1.7]), "p[1] = 1.7, must be in [0, 1]"),
+        (lambda: Recorded(two, rows, rows, [0.5, np.nan]), "p[1] = nan, must be in [0, 1]"),
         (lambda: Examples(two, rows[:1]), "completions holds 1, must be one for each of the 2"),
         (lambda: replace(closed(), temperature=-1), "temperature = -1.0, must be positive and finite"),
         (lambda: replace(closed(), margins=closed().margins / 2 + 0.1), "must be 1"),
@@ -471,9 +471,9 @@ def test_what_a_source_cannot_be_is_refused_by_name() -> None:
 @pytest.mark.parametrize("labels", ["soft", "hard"])
 def test_what_a_judge_cannot_mean_is_refused(labels: str) -> None:
     for answer, words in (
-        (lambda n: [np.nan] * n, "preference of pair 0 is nan, must be in [0, 1]"),
-        (lambda n: [0.5] * (n - 1) + [7.0], "is 7.0, must be in [0, 1]"),
-        (lambda n: [0.5], "preferences of shape (1,), must be one number for each of"),
+        (lambda n: [np.nan] * n, "the judge returned nan for"),
+        (lambda n: [0.5] * (n - 1) + [7.0], "the judge returned 7.0 for"),
+        (lambda n: [0.5], "the judge returned an array of shape (1,) for"),
     ):
         source = replace(generated(labels=labels), judge=lambda x, y, z, answer=answer: answer(len(x)))
         with pytest.raises(BadInput, match=re.escape(words)):
