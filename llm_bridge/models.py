@@ -107,9 +107,14 @@ def title_t5() -> tuple[Any, Any]:
 def _model_of(source: str | Path | PretrainedConfig, dtype: torch.dtype | None, seed: int) -> tuple[Any, Any]:
     """The model without adapters, and its tokenizer where the source has one."""
     if isinstance(source, PretrainedConfig):
-        with seeded(seed):
-            model = _auto_class(source).from_config(_without_dropout(source), dtype=dtype or torch.float32)
-        return model, None
+        options = {"dtype": dtype or torch.float32, "trust_remote_code": False}
+        try:
+            with seeded(seed):
+                return _auto_class(source).from_config(_without_dropout(source), **options), None
+        except ValueError as error:
+            raise BadInput(
+                f"source = {type(source).__name__}, must be of a known model: {first_line(error)}"
+            ) from error
     name, local = located(source)
     return _from_pretrained(name, dtype, local=local)
 
@@ -180,7 +185,8 @@ def _tokenizer_of(tokenizer: Any) -> Any:
     if not isinstance(tokenizer, str | Path):
         return tokenizer
     try:
-        return AutoTokenizer.from_pretrained(str(tokenizer), local_files_only=Path(tokenizer).exists())
+        local = Path(tokenizer).exists()
+        return AutoTokenizer.from_pretrained(str(tokenizer), local_files_only=local, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise BadInput(f"tokenizer = {str(tokenizer)!r} cannot be read: {first_line(error)}") from error
 

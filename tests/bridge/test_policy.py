@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from transformers import (
     GraniteConfig,
     LlamaForCausalLM,
     PhiConfig,
+    PretrainedConfig,
 )
 
 import llm_bridge.policy as policy_module
@@ -367,6 +369,27 @@ def test_incomplete_weights_are_refused(tmp_path: Path) -> None:
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BadInput, match=r"lacks the weights \['model.norm.weight'\]"):
         load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["model", "tokenizer", "configuration"])
+def test_code_of_a_folder_is_not_run_even_if_somebody_would_agree(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers asks whether it may where it is not told: here everybody says yes."""
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("builtins.input", lambda *question: "y")
+    folder, marker = tmp_path / "folder", tmp_path / "marker"
+    folder.mkdir()
+    names = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
+    (folder / "config.json").write_text(json.dumps({"model_type": "nowhere", "auto_map": names}))
+    mapped = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["code.Own", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(mapped))
+    (folder / "code.py").write_text(f"open({str(marker)!r}, 'w').write('ran')\n")
+    mapped_config = PretrainedConfig(auto_map={"AutoModelForCausalLM": f"{folder}--code.Model"})
+    source = {"model": folder, "tokenizer": tiny_config("gpt2"), "configuration": mapped_config}[part]
+    with pytest.raises(BadInput, match=r"trust_remote_code|custom code"):
+        load_policy(source, tokenizer=folder if part == "tokenizer" else None)
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize("source", ["./nowhere/at/all", "no-such-model", "/nowhere", "a/b/c"])
