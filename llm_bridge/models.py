@@ -54,7 +54,9 @@ def load_policy(
     gradient_checkpointing: bool = False,
     seed: int = 0,
 ) -> Policy:
-    """A trainable policy from ``source``, without dropout.
+    """A trainable policy from ``source``, without dropout, in training mode.
+
+    Without dropout and noise both modes compute the same; layers are recomputed in training mode alone.
 
     source     a configuration (random weights); a folder with safetensors weights; "smollm2" or the path of its GGUF
                file (:func:`smollm2`); "title-t5" (:func:`title_t5`); "hub:owner/name", or "owner/name" where no such
@@ -76,7 +78,7 @@ def load_policy(
     if lora is not None:
         with seeded(seed + 1):
             model = _with_adapters(model, lora)
-    return Policy(model.to(device), chosen)
+    return Policy(model.to(device).train(), chosen)
 
 
 def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:
@@ -196,11 +198,15 @@ def _auto_class(config: PretrainedConfig) -> Any:
 
 
 def _without_dropout(config: PretrainedConfig) -> PretrainedConfig:
-    """The configuration with every rate of dropout, in whatever words, at 0; it is a copy."""
+    """The configuration with every rate of dropout and noise, in whatever words and part, at 0; it is a copy."""
     config = copy.deepcopy(config)
-    for name, value in config.to_dict().items():
-        if isinstance(value, float) and any(word in name for word in ("dropout", "pdrop", "layerdrop")):
-            setattr(config, name, 0.0)
+    parts = [config]
+    for part in parts:
+        for name, value in list(vars(part).items()):
+            if isinstance(value, PretrainedConfig):
+                parts.append(value)
+            elif isinstance(value, float) and any(word in name for word in ("dropout", "pdrop", "layerdrop", "jitter")):
+                setattr(part, name, 0.0)
     return config
 
 

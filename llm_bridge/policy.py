@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import DynamicLayer
+from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from nashlab.game import BadInput, check_temperature, suggestion
 
@@ -99,6 +100,9 @@ class Policy:
     chunked             False where the model does something to its logits that is not known here: its own forward is
                         used then, with a warning, and logits of all positions are materialised.
 
+    Raises :class:`BadInput` for a model of which a few tokens show that π would be none, or another one: logits depend
+    on the tokens behind them or on a prompt's padding, or are not those of the model's own forward.
+
     Dropout is the model's own affair: :meth:`log_prob` runs in the mode the model is in (:func:`models.load_policy`
     switches dropout off, so that sampled and scored distributions are the same); references and sampling always run
     in evaluation mode and put the training flags back.
@@ -118,6 +122,7 @@ class Policy:
         parameters = inspect.signature(self._base.base_model.forward).parameters
         self._takes_positions = "position_ids" in parameters
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"  # renamed in transformers 5.24
+        self._first_position = 0
         self.chunked = True
         self.chunked = self._reproduces_own_logits()
         if not self.chunked:
@@ -127,6 +132,7 @@ class Policy:
                 RuntimeWarning,
                 stacklevel=2,
             )
+        self._check_its_distribution()
 
     @property
     def device(self) -> torch.device:
@@ -247,8 +253,7 @@ class Policy:
             raise BadInput("prompt: each row must hold a token and be padded on the left (mask False ... True)")
         if not _is_left_padded(completion.mask.flip(1), may_be_empty=True):
             raise BadInput("completion: each row must be padded on the right (mask True ... False)")
-        eager = getattr(self._base.config, "_attn_implementation", None) == "eager" and self.dtype == torch.float64
-        if eager and not self.is_encoder_decoder and not prompt.mask.all():
+        if self._padding_makes_nan and not prompt.mask.all():
             raise BadInput(
                 "prompt: padding with eager attention in float64 makes NaN (transformers masks with float64's lowest "
                 "number and takes the softmax in float32); prompts must have one length, or the model be in float32"
@@ -258,6 +263,11 @@ class Policy:
             Tokens(prompt.ids.masked_fill(~prompt.mask, filler), prompt.mask),
             Tokens(completion.ids.masked_fill(~completion.mask, filler), completion.mask),
         )
+
+    @property
+    def _padding_makes_nan(self) -> bool:
+        eager = getattr(self._base.config, "_attn_implementation", None) == "eager"
+        return eager and self.dtype == torch.float64 and not self.is_encoder_decoder
 
     def _start(self, prompt: Tokens) -> Tensor:
         """The decoder's first input of an encoder-decoder model, shape [B, 1]."""
@@ -296,7 +306,7 @@ class Policy:
                 # counted from the first token: absolute positions must not depend on the padding
                 if positions is None:
                     positions = (mask.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-                inputs["position_ids"] = positions
+                inputs["position_ids"] = positions + self._first_position
         output = self._decoder(**inputs)
         states = output.last_hidden_state if self.chunked else output.logits
         return states, getattr(output, self._cache_name) if caching else None
@@ -306,7 +316,8 @@ class Policy:
         mask = encoded.mask.long()
         if self.chunked:
             return {"input_ids": ids, "encoder_hidden_states": encoded.ids, "encoder_attention_mask": mask}
-        return {"decoder_input_ids": ids, "encoder_outputs": (encoded.ids,), "attention_mask": mask}
+        outputs = MoeModelOutputWithPast(last_hidden_state=encoded.ids)  # with every field that may be asked for
+        return {"decoder_input_ids": ids, "encoder_outputs": outputs, "attention_mask": mask}
 
     @property
     def _decoder(self) -> Any:
@@ -329,8 +340,9 @@ class Policy:
     def _after_head(self, logits: Tensor) -> Tensor:
         """Scale, bias and soft cap of the families that have them."""
         logits, config = _widened(logits), self._base.config
-        scale = math.prod(getattr(config, name, 1.0) for name in MULTIPLIERS)
-        scale /= math.prod(getattr(config, name, 1.0) for name in DIVISORS)
+        above, below = ([getattr(config, name, None) for name in names] for names in (MULTIPLIERS, DIVISORS))
+        scale = math.prod(1.0 if factor is None else factor for factor in above)
+        scale /= math.prod(1.0 if factor is None else factor for factor in below)
         logits = logits if scale == 1 else logits * scale  # a copy of large logits is not free
         bias = getattr(self._base, "final_logits_bias", None)
         if bias is not None:
@@ -355,6 +367,80 @@ class Policy:
         again = [checkpoint(of_chunk, *pair, use_reentrant=False, preserve_rng_state=False) for pair in pairs]
         return torch.cat(again)
 
+    def _check_its_distribution(self) -> None:
+        """A :class:`BadInput` where a few tokens show that log π would be another model's, or that of no policy.
+
+        What a causal model masks has the weight 0, in any precision: a slope that is not 0 betrays what is looked at,
+        however little.  Positions that shift with the padding show in the logits alone.
+        """
+        name = f"model = {type(self._base).__name__}"
+        a, b, c, d = self._ordinary_tokens(4)
+        near = (8 * max(_rounding_of_products(self.dtype, self.device), torch.finfo(torch.float32).eps)) ** 0.75
+        other = [c, d] if self._padding_makes_nan else [d, c, a, b]
+        prompt, completion = (tokens.to(self.device) for tokens in (pad_left([[a, b]]), pad_right([[c, d, a]])))
+        with _evaluating(self.model):
+            with torch.no_grad():
+                alone, changed = self.logits(prompt, completion), self.logits(prompt, pad_right([[c, c, a]]))
+                theirs = alone if self.chunked else self._own_logits(prompt, completion)
+                padding = getattr(self._base.config, "pad_token_id", None)
+                if self._takes_positions and padding is not None and not close(alone, theirs, near):
+                    self._first_position = padding + 1  # from which Roberta and its relatives count
+                    alone, changed = self.logits(prompt, completion), self.logits(prompt, pad_right([[c, c, a]]))
+            beside, read = self._looked_at(pad_left([[a, b], other]), pad_right([[c, d, a]] * 2))
+        behind = any(columns[-1] for columns in read[-1:])
+        before = any((columns[2:] if self.is_encoder_decoder else columns[:-4]).any() for columns in read[:1])
+        if behind or not close(changed[:, :2], alone[:, :2], near):
+            raise BadInput(f"{name}, must be causal: its logits depend on tokens behind them (see its is_decoder)")
+        if not close(alone, theirs, near):
+            raise BadInput(f"{name}, must compute the same logits from position_ids as it does without them")
+        if before or not close(beside, alone, near):
+            raise BadInput(f"{name}, must heed attention_mask: padding before a prompt changes its logits")
+
+    def _looked_at(self, prompt: Tokens, completion: Tokens) -> tuple[Tensor, list[Tensor]]:
+        """The first row's logits [1, T, V] and the columns that those of its first two tokens depend on [L], bool.
+
+        Columns are those of the encoder, where there is one, and those of the decoder.
+        """
+        with torch.enable_grad(), self._embeddings_kept() as kept:
+            logits = self.logits(prompt, completion)[:1]
+            value = (logits[:, :2] * torch.linspace(1, 2, logits.shape[2]).to(logits)).sum()
+            slopes = torch.autograd.grad(value, kept, allow_unused=True)
+        # nothing is told by a slope of 0 / 0, or by rows that a model has turned into columns
+        told = [slope[0].nan_to_num(0.0) for slope in slopes if slope is not None and len(slope) == len(prompt.ids)]
+        return logits.detach(), [slope.any(dim=-1) for slope in told]
+
+    @contextmanager
+    def _embeddings_kept(self) -> Iterator[list[Tensor]]:
+        """The embedded tokens, in the order in which the parts of the model ask for them, with what is made of them."""
+        parts = [self._base.get_encoder(), self._base.get_decoder()] if self.is_encoder_decoder else [self._base]
+        kept: list[Tensor] = []
+
+        def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+            kept.append(output.detach().requires_grad_())
+            return kept[-1].clone()  # which may be changed in place
+
+        handles = [m.register_forward_hook(keep) for m in {part.get_input_embeddings() for part in parts}]
+        try:
+            yield kept
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _own_logits(self, prompt: Tokens, completion: Tokens) -> Tensor:
+        """What :meth:`logits` gives, by the model's own forward, for one prompt without padding."""
+        fed = completion.ids[:, :-1]
+        inputs = {"input_ids": torch.cat([prompt.ids, fed], dim=1)}
+        if self.is_encoder_decoder:
+            inputs = {"input_ids": prompt.ids, "decoder_input_ids": torch.cat([self._start(prompt), fed], dim=1)}
+        output = self._base(attention_mask=torch.ones_like(inputs["input_ids"]), **inputs)
+        return _widened(output.logits)[:, -completion.ids.shape[1] :]
+
+    def _ordinary_tokens(self, count: int) -> list[int]:
+        """The first ids that are neither padding nor an end of sequence, again and again where there are too few."""
+        special = {self.eos_id, self.pad_id}
+        found = [i for i in range(min(self._vocabulary, count + 2)) if i not in special] or [self.eos_id]
+        return (found * count)[:count]
+
     @property
     def _vocabulary(self) -> int:
         return int(self._base.get_output_embeddings().weight.shape[0])
@@ -375,16 +461,12 @@ class Policy:
             seen.append(inputs[0])
             return sweep.expand_as(output)
 
-        ids = torch.arange(3, device=self.device).remainder(self._vocabulary).unsqueeze(0)
-        prompt = Tokens(ids[:, :2], torch.ones_like(ids[:, :2], dtype=torch.bool))
-        completion = Tokens(ids[:, 2:], torch.ones_like(ids[:, 2:], dtype=torch.bool))
-        inputs = {"input_ids": prompt.ids, "attention_mask": prompt.mask.long()}
-        if self.is_encoder_decoder:
-            inputs["decoder_input_ids"] = self._start(prompt)
+        a, b, c = self._ordinary_tokens(3)
+        prompt, completion = (pad([ids]).to(self.device) for pad, ids in ((pad_left, [a, b]), (pad_right, [c])))
         with torch.no_grad(), _evaluating(self.model):
             handle = head.register_forward_hook(replace)
             try:
-                theirs = self._base(**inputs).logits[:, -1:]
+                theirs = self._own_logits(prompt, completion)
             finally:
                 handle.remove()
             try:
@@ -643,6 +725,12 @@ def _is_left_padded(mask: Tensor, *, may_be_empty: bool = False) -> bool:
 def _widened(logits: Tensor) -> Tensor:
     """Float64 stays; every other type becomes float32."""
     return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def _rounding_of_products(dtype: torch.dtype, device: torch.device) -> float:
+    """Relative rounding of a matrix product: TensorFloat-32, where it is switched on, keeps ten bits of a factor."""
+    factor = torch.full((64, 64), 1 + 2**-12, dtype=dtype, device=device)
+    return max(torch.finfo(dtype).eps, float((factor @ factor / 64 - factor**2).abs().max()))
 
 
 def close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
