@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer, EncoderDecoderCache
 from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from nashlab.game import BadInput, check_temperature, suggestion
@@ -223,7 +223,7 @@ class Policy:
         if checkpointed or not self.chunked:
             return None
         states, cache = self._decode(prompt.ids, prompt.mask, caching=True)
-        layers = getattr(cache, "layers", [])
+        layers = cache.layers if is_plain(cache) else []
         if not layers or any(type(layer) is not DynamicLayer for layer in layers):
             return None
         for layer in layers:
@@ -309,7 +309,7 @@ class Policy:
                 inputs["position_ids"] = positions + self._first_position
         output = self._decoder(**inputs)
         states = output.last_hidden_state if self.chunked else output.logits
-        return states, getattr(output, self._cache_name) if caching else None
+        return states, getattr(output, self._cache_name, None) if caching else None
 
     def _after_encoder(self, ids: Tensor, encoded: Tokens) -> dict[str, Any]:
         """What the decoder is told about the prompt: the whole model, used as decoder, has other names for it."""
@@ -581,6 +581,10 @@ class Stream:
             ids, self._mask, encoded=self._encoded, cache=self._cache, caching=True
         )
         if first:
+            layers = getattr(getattr(self._cache, "self_attention_cache", self._cache), "layers", [])
+            if not all(hasattr(part, "batch_select_indices") for part in (self._cache, *layers)):
+                name = type(self._policy._base).__name__
+                raise BadInput(f"model = {name}, must have a cache of which rows can be chosen, to be decoded")
             give_room(self._cache)
         self.logits = self._policy._to_logits(states[:, -1])
 
@@ -621,6 +625,11 @@ class _RoomyLayer(DynamicLayer):
         """Keep the rows of these indices."""
         self._buffers = None
         super().batch_select_indices(indices)
+
+
+def is_plain(cache: Any) -> bool:
+    """Whether the cache is nothing but its layers: one that holds more would share it with a copy of the layers."""
+    return type(cache) in (DynamicCache, EncoderDecoderCache)
 
 
 def give_room(cache: Any) -> None:

@@ -25,8 +25,10 @@ from transformers import (
     GPT2Config,
     GraniteConfig,
     LlamaForCausalLM,
+    MambaConfig,
     MixtralConfig,
     MptConfig,
+    OpenAIGPTConfig,
     PhiConfig,
     PretrainedConfig,
     RecurrentGemmaConfig,
@@ -310,6 +312,24 @@ def test_other_families_work(what: str, monkeypatch: pytest.MonkeyPatch) -> None
     policy.chunked = False
     found = policy.log_prob(prompts(), completions())
     assert float((found - truth).detach().abs().max()) <= 1e-5
+
+
+WITHOUT_STREAM = {
+    "states that cannot be cut": MambaConfig(vocab_size=7, hidden_size=16, num_hidden_layers=2, state_size=4,
+                                             eos_token_id=EOS, pad_token_id=PAD),
+    "no cache": OpenAIGPTConfig(vocab_size=7, n_embd=16, n_layer=2, n_head=2, eos_token_id=EOS, pad_token_id=PAD),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("why", WITHOUT_STREAM)
+def test_models_without_rows_in_a_cache_are_scored_but_not_decoded(why: str) -> None:
+    policy, prompt = load_policy(WITHOUT_STREAM[why]), prompts()
+    with pytest.raises(BadInput, match=r"model = \w+, must have a cache of which rows can be chosen"):
+        policy.stream(prompt)
+    completion = pad_right([[3, EOS], [4], [2, 2], [EOS], [5, 6, 3], [6]], PAD)
+    several = policy.log_prob(prompt, completion)
+    truth = naive_log_prob(policy, prompt.rows(torch.arange(3).repeat_interleave(2)), completion)
+    assert float((several - truth).detach().abs().max()) <= 1e-5  # three terms of size 2, in float32
 
 
 def test_bad_input_is_named() -> None:
