@@ -123,6 +123,7 @@ class Policy:
         self._takes_positions = "position_ids" in parameters
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"  # renamed in transformers 5.24
         self._first_position = 0
+        self._places = _places(self._base)
         self.chunked = True
         self.chunked = self._reproduces_own_logits()
         if not self.chunked:
@@ -202,22 +203,27 @@ class Policy:
         each = torch.arange(len(prompt.ids), device=self.device).repeat_interleave(
             len(completion.ids) // max(1, len(prompt.ids))
         )
+        counted = torch.cat([prompt.mask[each], completion.mask], dim=1).long()
+        # padding behind a row stays at its last position: a table of positions may be no longer than the row needs
+        positions = (counted.cumsum(1)[:, :-1] - 1).clamp(min=0, max=self._last_position)
         if self.is_encoder_decoder:
             encoded = self._encode(prompt)
             encoded = encoded if len(each) == len(prompt.ids) else encoded.rows(each)
             ids = torch.cat([self._start(completion), completion.ids], dim=1)[:, :-1]
             return self._decode(ids, None, encoded=encoded)[0][:, :length]
         if len(each) > len(prompt.ids):
-            shared = self._states_after_shared(prompt, completion, each)
+            shared = self._states_after_shared(prompt, completion, each, positions)
             if shared is not None:
                 return shared
             prompt = prompt.rows(each)
         # what is fed after the prompt may be padding: it is behind every counted token, so no mask is needed there
         ids = torch.cat([prompt.ids, completion.ids], dim=1)[:, :-1]
         mask = torch.cat([prompt.mask, torch.ones_like(completion.mask)], dim=1)[:, :-1]
-        return self._decode(ids, mask)[0][:, prompt.ids.shape[1] - 1 :][:, :length]
+        return self._decode(ids, mask, positions=positions)[0][:, prompt.ids.shape[1] - 1 :][:, :length]
 
-    def _states_after_shared(self, prompt: Tokens, completion: Tokens, each: Tensor) -> Tensor | None:
+    def _states_after_shared(
+        self, prompt: Tokens, completion: Tokens, each: Tensor, positions: Tensor
+    ) -> Tensor | None:
         """The same states of a causal model that reads each prompt once; None where it has no plain cache to share."""
         checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in self._base.modules())
         if checkpointed or not self.chunked:
@@ -232,7 +238,8 @@ class Policy:
         if completion.ids.shape[1] <= 1:
             return first[:, : completion.ids.shape[1]]
         mask = torch.cat([prompt.mask[each], torch.ones_like(completion.mask)], dim=1)[:, :-1]
-        rest, _ = self._decode(completion.ids[:, :-1], mask, cache=cache, caching=True)
+        positions = positions[:, prompt.ids.shape[1] :]
+        rest, _ = self._decode(completion.ids[:, :-1], mask, positions=positions, cache=cache, caching=True)
         return torch.cat([first, rest], dim=1)
 
     def _checked(self, prompt: Tokens, completion: Tokens | None = None) -> tuple[Tokens, Tokens]:
@@ -258,11 +265,28 @@ class Policy:
                 "prompt: padding with eager attention in float64 makes NaN (transformers masks with float64's lowest "
                 "number and takes the softmax in float32); prompts must have one length, or the model be in float32"
             )
+        self._check_lengths(prompt.mask.sum(1), completion.mask.sum(1))
         filler = self.pad_id
         return (
             Tokens(prompt.ids.masked_fill(~prompt.mask, filler), prompt.mask),
             Tokens(completion.ids.masked_fill(~completion.mask, filler), completion.mask),
         )
+
+    def _check_lengths(self, prompt: Tensor, completion: Tensor) -> None:
+        """A :class:`BadInput` where a row has more tokens than the model has a table of positions for."""
+        if self._last_position is None or not len(prompt):
+            return
+        places = self._last_position + 1
+        fed = completion if self.is_encoder_decoder else (completion - 1).clamp(min=0)
+        if not self.is_encoder_decoder and len(completion):
+            fed = fed + prompt.repeat_interleave(len(completion) // len(prompt))
+        longest = int(torch.cat([prompt, fed]).max())
+        if longest > places:
+            raise BadInput(f"a row has {longest} tokens to read, must have at most the model's {places} positions")
+
+    @property
+    def _last_position(self) -> int | None:
+        return None if self._places is None else self._places - self._first_position - 1
 
     @property
     def _padding_makes_nan(self) -> bool:
@@ -723,6 +747,13 @@ def _token_id(name: str, given: int | None, tokenizer: Any, base: Any, otherwise
     if found is None:
         raise BadInput(f"{name}_id is neither given nor known to tokenizer or configuration, must be a token's id")
     return int(found[0] if isinstance(found, list | tuple) else found)
+
+
+def _places(base: Any) -> int | None:
+    """How many positions a model has, if they are a table; others can be computed."""
+    tables = (name for name, module in base.named_modules() if isinstance(module, nn.Embedding))
+    hard = any("wpe" in name or "position" in name for name in tables)
+    return getattr(base.config, "max_position_embeddings", None) if hard else None
 
 
 def _is_left_padded(mask: Tensor, *, may_be_empty: bool = False) -> bool:

@@ -42,7 +42,7 @@ from transformers import (
 
 import llm_bridge.policy as policy_module
 from llm_bridge.models import LoraOptions, _without_dropout, load_policy
-from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_right, seeded
+from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_left, pad_right, seeded
 from nashlab.game import BadInput
 
 torch.set_num_threads(1)
@@ -280,9 +280,7 @@ def test_canary_without_the_check_such_models_are_other_distributions(monkeypatc
 @pytest.mark.parametrize("kind", [RobertaConfig, BertConfig])
 def test_positions_that_start_behind_that_of_padding_are_found(kind: type[PretrainedConfig]) -> None:
     policy = load_policy(kind(**ENCODER, is_decoder=True, initializer_range=0.3), dtype=torch.float64)
-    prompt = Tokens(
-        prompts().ids.clamp(min=2), prompts().mask
-    )  # what is padding to the model itself it counts otherwise
+    prompt = Tokens(prompts().ids.clamp(min=2), prompts().mask)  # the model itself would not count padding's token
     completion = pad_right([[3, 4, 2], [2], [2, 6, 6, 8, 5]], 1)
     assert not policy.chunked
     assert error_against_naive(policy, policy.log_prob(prompt, completion), prompt, completion) <= 1e-6
@@ -330,6 +328,26 @@ def test_models_without_rows_in_a_cache_are_scored_but_not_decoded(why: str) -> 
     several = policy.log_prob(prompt, completion)
     truth = naive_log_prob(policy, prompt.rows(torch.arange(3).repeat_interleave(2)), completion)
     assert float((several - truth).detach().abs().max()) <= 1e-5  # three terms of size 2, in float32
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["", "shared"])
+def test_a_row_needs_no_more_positions_than_its_own(shared: bool) -> None:
+    """12 positions: a long prompt with a short completion, beside a short prompt with a long one."""
+    policy = tiny_policy("gpt2", n_positions=12)
+    asked, answers = [[2, 3] * 5, [6]], [[3, EOS], [4, 5, EOS], [3] * 7 + [EOS], [4] * 12]
+    if not shared:
+        asked = [asked[0], asked[0], asked[1], asked[1]]
+    together = policy.log_prob(pad_left(asked), pad_right(answers))
+    rows = zip([asked[0]] * 2 + [asked[-1]] * 2, answers, strict=True)
+    alone = torch.cat([policy.log_prob(pad_left([x]), pad_right([y])) for x, y in rows])
+    assert float((together - alone).detach().abs().max()) <= EXACT
+    for x, y in ((asked[0], [3] * 4), ([2] * 13, [3])):
+        with pytest.raises(BadInput, match=r"a row has 13 tokens to read, must have at most the model's 12 positions"):
+            policy.log_prob(pad_left([x]), pad_right([y]))
+    with pytest.raises(BadInput, match="a row has 13 tokens"):
+        policy.stream(pad_left([[2] * 13]))
+    rotary = tiny_policy("llama", max_position_embeddings=4)  # a number that rotations do not need
+    assert bool(rotary.log_prob(pad_left(asked), pad_right(answers)).isfinite().all())
 
 
 def test_bad_input_is_named() -> None:
