@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -36,12 +37,21 @@ class LoraOptions:
     """Low-rank adapters W + (alpha / rank) B A on the linear layers that ``targets`` names (Hu et al. 2021).
 
     ``targets`` is "all-linear" (all but the head) or the endings of module names.
+    Raises :class:`BadInput` for a rank below 1, an alpha not above 0, or a dropout outside [0, 1).
     """
 
     rank: int = 16
     alpha: int = 32
     dropout: float = 0.0
     targets: str | tuple[str, ...] = "all-linear"
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise BadInput(f"rank = {self.rank}, must be at least 1")
+        if not self.alpha > 0:
+            raise BadInput(f"alpha = {self.alpha}, must be above 0")
+        if not 0 <= self.dropout < 1:
+            raise BadInput(f"dropout = {self.dropout}, must be at least 0 and below 1")
 
 
 def load_policy(
@@ -150,7 +160,7 @@ def _from_pretrained(name: str, dtype: torch.dtype | None, *, local: bool) -> tu
             model, info = _auto_class(config).from_pretrained(
                 name, config=config, dtype=dtype or "auto", use_safetensors=True, output_loading_info=True, **options
             )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # the last two: other shapes, damaged files
         place = "folder" if local else "hub name (is there a network?)"
         raise BadInput(f"source = {name!r} cannot be read as a {place}: {first_line(error)}") from error
     if info["missing_keys"]:

@@ -41,6 +41,9 @@ __all__ = [
 
 REFERENCE_KINDS = ("copy", "adapters-off")
 
+# ways of initialising LoRA that take the adapters' first product out of the weights under them
+INTO_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
 # float32 logits that are alive at once: 64 MiB, and about three times that in the backward pass of a chunk
 CHUNK_ELEMENTS = 2**24
 
@@ -547,7 +550,8 @@ def reference_of(policy: Policy, kind: str | None = None) -> Reference:
     """μ: "copy", a frozen deep copy of the policy as it is now, or "adapters-off", its weights without the adapters.
 
     By default adapters are switched off where there are any, and the model is copied where there are none.
-    Raises :class:`BadInput` for another kind, or for "adapters-off" on a model without adapters.
+    Raises :class:`BadInput` for another kind, or for "adapters-off" on a model without adapters, or with adapters of
+    which the initialisation has changed the weights themselves (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA).
     """
     chosen = kind or ("adapters-off" if policy.has_adapters else "copy")
     if chosen not in REFERENCE_KINDS:
@@ -556,6 +560,12 @@ def reference_of(policy: Policy, kind: str | None = None) -> Reference:
         return Reference(policy.frozen_copy(), chosen)
     if not policy.has_adapters:
         raise BadInput("kind = 'adapters-off', but the model has no adapters; must be 'copy'")
+    for config in getattr(policy.model, "peft_config", {}).values():
+        way = getattr(config, "init_lora_weights", None)
+        if str(way).startswith(INTO_THE_BASE):
+            raise BadInput(
+                f"kind = 'adapters-off', but init_lora_weights = {way!r} has changed the weights; must be 'copy'"
+            )
     return Reference(policy, chosen)
 
 

@@ -533,6 +533,47 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
         load_policy(tmp_path)
 
 
+@pytest.mark.parametrize("damage", ["cut off", "no safetensors", "other shapes"])
+def test_damaged_weights_are_refused(damage: str, tmp_path: Path) -> None:
+    tiny_policy("llama", dtype=torch.float32).model.save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    if damage == "cut off":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "no safetensors":
+        weights.write_bytes(b"\xff" * 100)
+    else:
+        tiny_config("llama", intermediate_size=32).save_pretrained(tmp_path)
+    with pytest.raises(BadInput, match=r"source = .* cannot be read as a folder: ") as caught:
+        load_policy(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"rank": 0}, {"alpha": 0}, {"dropout": 2.0}, {"dropout": -0.1}])
+def test_impossible_adapters_are_refused(options: dict[str, Any]) -> None:
+    ((name, value),) = options.items()
+    with pytest.raises(BadInput, match=f"{name} = {value}, must be"):
+        LoraOptions(**options)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+@pytest.mark.parametrize("way", ["pissa", "olora", "gaussian"])
+def test_adapters_that_changed_the_weights_cannot_be_switched_off(way: Any) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    plain, prompt, completion = tiny_policy("llama", dtype=torch.float32), prompts(), completions()
+    before = plain.log_prob(prompt, completion).detach()
+    model = plain.copied().model
+    policy = Policy(get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=way)))
+    if way == "gaussian":
+        found = policy.reference("adapters-off").log_prob(prompt, completion)
+    else:
+        with pytest.raises(BadInput, match=f"init_lora_weights = '{way}' has changed the weights; must be 'copy'"):
+            policy.reference()
+        found = policy.reference("copy").log_prob(prompt, completion)
+    # a dozen terms of size 1 to 10, of weights that were split and added up again in float32
+    assert float((found - before).abs().max()) <= 1e-4
+
+
 def test_incomplete_weights_are_refused(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
