@@ -66,8 +66,19 @@ class Language:
         return pad_left([list(prompt)] * len(self), self.eos_id)
 
     def log_policy(self, policy: Policy | Reference, prompt: Sequence[int], *, temperature: float = 1.0) -> Tensor:
-        """log π of every sequence, [n], with its gradient; exp of it sums to 1."""
-        return policy.log_prob(self.prompts(prompt), self.completions, temperature=temperature)
+        """log π of every sequence, [n], with its gradient; exp of it sums to 1.
+
+        Raises :class:`BadInput` where it does not: the policy has other tokens, or another end of sequence.
+        """
+        log_pi = policy.log_prob(self.prompts(prompt), self.completions, temperature=temperature)
+        mass = float(log_pi.detach().double().exp().sum())
+        # half precision rounds the logits of one prefix otherwise in another batch, by about 2⁻⁹ each
+        if not abs(mass - 1) <= 0.01:
+            raise BadInput(
+                f"symbols = {self.symbols} and eos_id = {self.eos_id} have probabilities that sum to {mass:.4g}, "
+                "must be all tokens of the policy"
+            )
+        return log_pi
 
     def game(self, margins: NDArray[np.float64], log_reference: Tensor) -> PreferenceGame:
         """The game of these responses with the reference that a transformer is."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -36,12 +37,21 @@ class LoraOptions:
     """Low-rank adapters W + (alpha / rank) B A on the linear layers that ``targets`` names (Hu et al. 2021).
 
     ``targets`` is "all-linear" (all but the head) or the endings of module names.
+    Raises :class:`BadInput` for a rank below 1, an alpha not above 0, or a dropout outside [0, 1).
     """
 
     rank: int = 16
     alpha: int = 32
     dropout: float = 0.0
     targets: str | tuple[str, ...] = "all-linear"
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise BadInput(f"rank = {self.rank}, must be at least 1")
+        if not self.alpha > 0:
+            raise BadInput(f"alpha = {self.alpha}, must be above 0")
+        if not 0 <= self.dropout < 1:
+            raise BadInput(f"dropout = {self.dropout}, must be at least 0 and below 1")
 
 
 def load_policy(
@@ -54,7 +64,9 @@ def load_policy(
     gradient_checkpointing: bool = False,
     seed: int = 0,
 ) -> Policy:
-    """A trainable policy from ``source``, without dropout.
+    """A trainable policy from ``source``, without dropout, in training mode.
+
+    Without dropout and noise both modes compute the same; layers are recomputed in training mode alone.
 
     source     a configuration (random weights); a folder with safetensors weights; "smollm2" or the path of its GGUF
                file (:func:`smollm2`); "title-t5" (:func:`title_t5`); "hub:owner/name", or "owner/name" where no such
@@ -76,7 +88,7 @@ def load_policy(
     if lora is not None:
         with seeded(seed + 1):
             model = _with_adapters(model, lora)
-    return Policy(model.to(device), chosen)
+    return Policy(model.to(device).train(), chosen)
 
 
 def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:
@@ -107,9 +119,14 @@ def title_t5() -> tuple[Any, Any]:
 def _model_of(source: str | Path | PretrainedConfig, dtype: torch.dtype | None, seed: int) -> tuple[Any, Any]:
     """The model without adapters, and its tokenizer where the source has one."""
     if isinstance(source, PretrainedConfig):
-        with seeded(seed):
-            model = _auto_class(source).from_config(_without_dropout(source), dtype=dtype or torch.float32)
-        return model, None
+        options = {"dtype": dtype or torch.float32, "trust_remote_code": False}
+        try:
+            with seeded(seed):
+                return _auto_class(source).from_config(_without_dropout(source), **options), None
+        except ValueError as error:
+            raise BadInput(
+                f"source = {type(source).__name__}, must be of a known model: {first_line(error)}"
+            ) from error
     name, local = located(source)
     return _from_pretrained(name, dtype, local=local)
 
@@ -143,7 +160,7 @@ def _from_pretrained(name: str, dtype: torch.dtype | None, *, local: bool) -> tu
             model, info = _auto_class(config).from_pretrained(
                 name, config=config, dtype=dtype or "auto", use_safetensors=True, output_loading_info=True, **options
             )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # the last two: other shapes, damaged files
         place = "folder" if local else "hub name (is there a network?)"
         raise BadInput(f"source = {name!r} cannot be read as a {place}: {first_line(error)}") from error
     if info["missing_keys"]:
@@ -180,7 +197,8 @@ def _tokenizer_of(tokenizer: Any) -> Any:
     if not isinstance(tokenizer, str | Path):
         return tokenizer
     try:
-        return AutoTokenizer.from_pretrained(str(tokenizer), local_files_only=Path(tokenizer).exists())
+        local = Path(tokenizer).exists()
+        return AutoTokenizer.from_pretrained(str(tokenizer), local_files_only=local, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise BadInput(f"tokenizer = {str(tokenizer)!r} cannot be read: {first_line(error)}") from error
 
@@ -190,11 +208,15 @@ def _auto_class(config: PretrainedConfig) -> Any:
 
 
 def _without_dropout(config: PretrainedConfig) -> PretrainedConfig:
-    """The configuration with every rate of dropout, in whatever words, at 0; it is a copy."""
+    """The configuration with every rate of dropout and noise, in whatever words and part, at 0; it is a copy."""
     config = copy.deepcopy(config)
-    for name, value in config.to_dict().items():
-        if isinstance(value, float) and any(word in name for word in ("dropout", "pdrop", "layerdrop")):
-            setattr(config, name, 0.0)
+    parts = [config]
+    for part in parts:
+        for name, value in list(vars(part).items()):
+            if isinstance(value, PretrainedConfig):
+                parts.append(value)
+            elif isinstance(value, float) and any(word in name for word in ("dropout", "pdrop", "layerdrop", "jitter")):
+                setattr(part, name, 0.0)
     return config
 
 

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer, EncoderDecoderCache
+from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from nashlab.game import BadInput, check_temperature, suggestion
 
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 REFERENCE_KINDS = ("copy", "adapters-off")
+
+# ways of initialising LoRA that take the adapters' first product out of the weights under them
+INTO_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 # float32 logits that are alive at once: 64 MiB, and about three times that in the backward pass of a chunk
 CHUNK_ELEMENTS = 2**24
@@ -103,6 +107,9 @@ class Policy:
     chunked             False where the model does something to its logits that is not known here: its own forward is
                         used then, with a warning, and logits of all positions are materialised.
 
+    Raises :class:`BadInput` for a model of which a few tokens show that π would be none, or another one: logits depend
+    on the tokens behind them or on a prompt's padding, or are not those of the model's own forward.
+
     Dropout is the model's own affair: :meth:`log_prob` runs in the mode the model is in (:func:`models.load_policy`
     switches dropout off, so that sampled and scored distributions are the same); references and sampling always run
     in evaluation mode and put the training flags back.
@@ -122,6 +129,8 @@ class Policy:
         parameters = inspect.signature(self._base.base_model.forward).parameters
         self._takes_positions = "position_ids" in parameters
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"  # renamed in transformers 5.24
+        self._first_position = 0
+        self._places = _places(self._base)
         self.chunked = True
         self.chunked = self._reproduces_own_logits()
         if not self.chunked:
@@ -131,6 +140,7 @@ class Policy:
                 RuntimeWarning,
                 stacklevel=2,
             )
+        self._check_its_distribution()
 
     @property
     def device(self) -> torch.device:
@@ -200,28 +210,33 @@ class Policy:
         each = torch.arange(len(prompt.ids), device=self.device).repeat_interleave(
             len(completion.ids) // max(1, len(prompt.ids))
         )
+        counted = torch.cat([prompt.mask[each], completion.mask], dim=1).long()
+        # padding behind a row stays at its last position: a table of positions may be no longer than the row needs
+        positions = (counted.cumsum(1)[:, :-1] - 1).clamp(min=0, max=self._last_position)
         if self.is_encoder_decoder:
             encoded = self._encode(prompt)
             encoded = encoded if len(each) == len(prompt.ids) else encoded.rows(each)
             ids = torch.cat([self._start(completion), completion.ids], dim=1)[:, :-1]
             return self._decode(ids, None, encoded=encoded)[0][:, :length]
         if len(each) > len(prompt.ids):
-            shared = self._states_after_shared(prompt, completion, each)
+            shared = self._states_after_shared(prompt, completion, each, positions)
             if shared is not None:
                 return shared
             prompt = prompt.rows(each)
         # what is fed after the prompt may be padding: it is behind every counted token, so no mask is needed there
         ids = torch.cat([prompt.ids, completion.ids], dim=1)[:, :-1]
         mask = torch.cat([prompt.mask, torch.ones_like(completion.mask)], dim=1)[:, :-1]
-        return self._decode(ids, mask)[0][:, prompt.ids.shape[1] - 1 :][:, :length]
+        return self._decode(ids, mask, positions=positions)[0][:, prompt.ids.shape[1] - 1 :][:, :length]
 
-    def _states_after_shared(self, prompt: Tokens, completion: Tokens, each: Tensor) -> Tensor | None:
+    def _states_after_shared(
+        self, prompt: Tokens, completion: Tokens, each: Tensor, positions: Tensor
+    ) -> Tensor | None:
         """The same states of a causal model that reads each prompt once; None where it has no plain cache to share."""
         checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in self._base.modules())
         if checkpointed or not self.chunked:
             return None
         states, cache = self._decode(prompt.ids, prompt.mask, caching=True)
-        layers = getattr(cache, "layers", [])
+        layers = cache.layers if is_plain(cache) else []
         if not layers or any(type(layer) is not DynamicLayer for layer in layers):
             return None
         for layer in layers:
@@ -230,7 +245,8 @@ class Policy:
         if completion.ids.shape[1] <= 1:
             return first[:, : completion.ids.shape[1]]
         mask = torch.cat([prompt.mask[each], torch.ones_like(completion.mask)], dim=1)[:, :-1]
-        rest, _ = self._decode(completion.ids[:, :-1], mask, cache=cache, caching=True)
+        positions = positions[:, prompt.ids.shape[1] :]
+        rest, _ = self._decode(completion.ids[:, :-1], mask, positions=positions, cache=cache, caching=True)
         return torch.cat([first, rest], dim=1)
 
     def _checked(self, prompt: Tokens, completion: Tokens | None = None) -> tuple[Tokens, Tokens]:
@@ -251,17 +267,38 @@ class Policy:
             raise BadInput("prompt: each row must hold a token and be padded on the left (mask False ... True)")
         if not _is_left_padded(completion.mask.flip(1), may_be_empty=True):
             raise BadInput("completion: each row must be padded on the right (mask True ... False)")
-        eager = getattr(self._base.config, "_attn_implementation", None) == "eager" and self.dtype == torch.float64
-        if eager and not self.is_encoder_decoder and not prompt.mask.all():
+        if self._padding_makes_nan and not prompt.mask.all():
             raise BadInput(
                 "prompt: padding with eager attention in float64 makes NaN (transformers masks with float64's lowest "
                 "number and takes the softmax in float32); prompts must have one length, or the model be in float32"
             )
+        self._check_lengths(prompt.mask.sum(1), completion.mask.sum(1))
         filler = self.pad_id
         return (
             Tokens(prompt.ids.masked_fill(~prompt.mask, filler), prompt.mask),
             Tokens(completion.ids.masked_fill(~completion.mask, filler), completion.mask),
         )
+
+    def _check_lengths(self, prompt: Tensor, completion: Tensor) -> None:
+        """A :class:`BadInput` where a row has more tokens than the model has a table of positions for."""
+        if self._last_position is None or not len(prompt):
+            return
+        places = self._last_position + 1
+        fed = completion if self.is_encoder_decoder else (completion - 1).clamp(min=0)
+        if not self.is_encoder_decoder and len(completion):
+            fed = fed + prompt.repeat_interleave(len(completion) // len(prompt))
+        longest = int(torch.cat([prompt, fed]).max())
+        if longest > places:
+            raise BadInput(f"a row has {longest} tokens to read, must have at most the model's {places} positions")
+
+    @property
+    def _last_position(self) -> int | None:
+        return None if self._places is None else self._places - self._first_position - 1
+
+    @property
+    def _padding_makes_nan(self) -> bool:
+        eager = getattr(self._base.config, "_attn_implementation", None) == "eager"
+        return eager and self.dtype == torch.float64 and not self.is_encoder_decoder
 
     def _start(self, prompt: Tokens) -> Tensor:
         """The decoder's first input of an encoder-decoder model, shape [B, 1]."""
@@ -300,17 +337,18 @@ class Policy:
                 # counted from the first token: absolute positions must not depend on the padding
                 if positions is None:
                     positions = (mask.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-                inputs["position_ids"] = positions
+                inputs["position_ids"] = positions + self._first_position
         output = self._decoder(**inputs)
         states = output.last_hidden_state if self.chunked else output.logits
-        return states, getattr(output, self._cache_name) if caching else None
+        return states, getattr(output, self._cache_name, None) if caching else None
 
     def _after_encoder(self, ids: Tensor, encoded: Tokens) -> dict[str, Any]:
         """What the decoder is told about the prompt: the whole model, used as decoder, has other names for it."""
         mask = encoded.mask.long()
         if self.chunked:
             return {"input_ids": ids, "encoder_hidden_states": encoded.ids, "encoder_attention_mask": mask}
-        return {"decoder_input_ids": ids, "encoder_outputs": (encoded.ids,), "attention_mask": mask}
+        outputs = MoeModelOutputWithPast(last_hidden_state=encoded.ids)  # with every field that may be asked for
+        return {"decoder_input_ids": ids, "encoder_outputs": outputs, "attention_mask": mask}
 
     @property
     def _decoder(self) -> Any:
@@ -333,8 +371,9 @@ class Policy:
     def _after_head(self, logits: Tensor) -> Tensor:
         """Scale, bias and soft cap of the families that have them."""
         logits, config = _widened(logits), self._base.config
-        scale = math.prod(getattr(config, name, 1.0) for name in MULTIPLIERS)
-        scale /= math.prod(getattr(config, name, 1.0) for name in DIVISORS)
+        above, below = ([getattr(config, name, None) for name in names] for names in (MULTIPLIERS, DIVISORS))
+        scale = math.prod(1.0 if factor is None else factor for factor in above)
+        scale /= math.prod(1.0 if factor is None else factor for factor in below)
         logits = logits if scale == 1 else logits * scale  # a copy of large logits is not free
         bias = getattr(self._base, "final_logits_bias", None)
         if bias is not None:
@@ -359,6 +398,80 @@ class Policy:
         again = [checkpoint(of_chunk, *pair, use_reentrant=False, preserve_rng_state=False) for pair in pairs]
         return torch.cat(again)
 
+    def _check_its_distribution(self) -> None:
+        """A :class:`BadInput` where a few tokens show that log π would be another model's, or that of no policy.
+
+        What a causal model masks has the weight 0, in any precision: a slope that is not 0 betrays what is looked at,
+        however little.  Positions that shift with the padding show in the logits alone.
+        """
+        name = f"model = {type(self._base).__name__}"
+        a, b, c, d = self._ordinary_tokens(4)
+        near = (8 * max(_rounding_of_products(self.dtype, self.device), torch.finfo(torch.float32).eps)) ** 0.75
+        other = [c, d] if self._padding_makes_nan else [d, c, a, b]
+        prompt, completion = (tokens.to(self.device) for tokens in (pad_left([[a, b]]), pad_right([[c, d, a]])))
+        with _evaluating(self.model):
+            with torch.no_grad():
+                alone, changed = self.logits(prompt, completion), self.logits(prompt, pad_right([[c, c, a]]))
+                theirs = alone if self.chunked else self._own_logits(prompt, completion)
+                padding = getattr(self._base.config, "pad_token_id", None)
+                if self._takes_positions and padding is not None and not close(alone, theirs, near):
+                    self._first_position = padding + 1  # from which Roberta and its relatives count
+                    alone, changed = self.logits(prompt, completion), self.logits(prompt, pad_right([[c, c, a]]))
+            beside, read = self._looked_at(pad_left([[a, b], other]), pad_right([[c, d, a]] * 2))
+        behind = any(columns[-1] for columns in read[-1:])
+        before = any((columns[2:] if self.is_encoder_decoder else columns[:-4]).any() for columns in read[:1])
+        if behind or not close(changed[:, :2], alone[:, :2], near):
+            raise BadInput(f"{name}, must be causal: its logits depend on tokens behind them (see its is_decoder)")
+        if not close(alone, theirs, near):
+            raise BadInput(f"{name}, must compute the same logits from position_ids as it does without them")
+        if before or not close(beside, alone, near):
+            raise BadInput(f"{name}, must heed attention_mask: padding before a prompt changes its logits")
+
+    def _looked_at(self, prompt: Tokens, completion: Tokens) -> tuple[Tensor, list[Tensor]]:
+        """The first row's logits [1, T, V] and the columns that those of its first two tokens depend on [L], bool.
+
+        Columns are those of the encoder, where there is one, and those of the decoder.
+        """
+        with torch.enable_grad(), self._embeddings_kept() as kept:
+            logits = self.logits(prompt, completion)[:1]
+            value = (logits[:, :2] * torch.linspace(1, 2, logits.shape[2]).to(logits)).sum()
+            slopes = torch.autograd.grad(value, kept, allow_unused=True)
+        # nothing is told by a slope of 0 / 0, or by rows that a model has turned into columns
+        told = [slope[0].nan_to_num(0.0) for slope in slopes if slope is not None and len(slope) == len(prompt.ids)]
+        return logits.detach(), [slope.any(dim=-1) for slope in told]
+
+    @contextmanager
+    def _embeddings_kept(self) -> Iterator[list[Tensor]]:
+        """The embedded tokens, in the order in which the parts of the model ask for them, with what is made of them."""
+        parts = [self._base.get_encoder(), self._base.get_decoder()] if self.is_encoder_decoder else [self._base]
+        kept: list[Tensor] = []
+
+        def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+            kept.append(output.detach().requires_grad_())
+            return kept[-1].clone()  # which may be changed in place
+
+        handles = [m.register_forward_hook(keep) for m in {part.get_input_embeddings() for part in parts}]
+        try:
+            yield kept
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _own_logits(self, prompt: Tokens, completion: Tokens) -> Tensor:
+        """What :meth:`logits` gives, by the model's own forward, for one prompt without padding."""
+        fed = completion.ids[:, :-1]
+        inputs = {"input_ids": torch.cat([prompt.ids, fed], dim=1)}
+        if self.is_encoder_decoder:
+            inputs = {"input_ids": prompt.ids, "decoder_input_ids": torch.cat([self._start(prompt), fed], dim=1)}
+        output = self._base(attention_mask=torch.ones_like(inputs["input_ids"]), **inputs)
+        return _widened(output.logits)[:, -completion.ids.shape[1] :]
+
+    def _ordinary_tokens(self, count: int) -> list[int]:
+        """The first ids that are neither padding nor an end of sequence, again and again where there are too few."""
+        special = {self.eos_id, self.pad_id}
+        found = [i for i in range(min(self._vocabulary, count + 2)) if i not in special] or [self.eos_id]
+        return (found * count)[:count]
+
     @property
     def _vocabulary(self) -> int:
         return int(self._base.get_output_embeddings().weight.shape[0])
@@ -379,16 +492,12 @@ class Policy:
             seen.append(inputs[0])
             return sweep.expand_as(output)
 
-        ids = torch.arange(3, device=self.device).remainder(self._vocabulary).unsqueeze(0)
-        prompt = Tokens(ids[:, :2], torch.ones_like(ids[:, :2], dtype=torch.bool))
-        completion = Tokens(ids[:, 2:], torch.ones_like(ids[:, 2:], dtype=torch.bool))
-        inputs = {"input_ids": prompt.ids, "attention_mask": prompt.mask.long()}
-        if self.is_encoder_decoder:
-            inputs["decoder_input_ids"] = self._start(prompt)
+        a, b, c = self._ordinary_tokens(3)
+        prompt, completion = (pad([ids]).to(self.device) for pad, ids in ((pad_left, [a, b]), (pad_right, [c])))
         with torch.no_grad(), _evaluating(self.model):
             handle = head.register_forward_hook(replace)
             try:
-                theirs = self._base(**inputs).logits[:, -1:]
+                theirs = self._own_logits(prompt, completion)
             finally:
                 handle.remove()
             try:
@@ -445,7 +554,8 @@ def reference_of(policy: Policy, kind: str | None = None) -> Reference:
     """μ: "copy", a frozen deep copy of the policy as it is now, or "adapters-off", its weights without the adapters.
 
     By default adapters are switched off where there are any, and the model is copied where there are none.
-    Raises :class:`BadInput` for another kind, or for "adapters-off" on a model without adapters.
+    Raises :class:`BadInput` for another kind, or for "adapters-off" on a model without adapters, or with adapters of
+    which the initialisation has changed the weights themselves (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA).
     """
     chosen = kind or ("adapters-off" if policy.has_adapters else "copy")
     if chosen not in REFERENCE_KINDS:
@@ -454,6 +564,12 @@ def reference_of(policy: Policy, kind: str | None = None) -> Reference:
         return Reference(policy.frozen_copy(), chosen)
     if not policy.has_adapters:
         raise BadInput("kind = 'adapters-off', but the model has no adapters; must be 'copy'")
+    for config in getattr(policy.model, "peft_config", {}).values():
+        way = getattr(config, "init_lora_weights", None)
+        if str(way).startswith(INTO_THE_BASE):
+            raise BadInput(
+                f"kind = 'adapters-off', but init_lora_weights = {way!r} has changed the weights; must be 'copy'"
+            )
     return Reference(policy, chosen)
 
 
@@ -503,6 +619,10 @@ class Stream:
             ids, self._mask, encoded=self._encoded, cache=self._cache, caching=True
         )
         if first:
+            layers = getattr(getattr(self._cache, "self_attention_cache", self._cache), "layers", [])
+            if not all(hasattr(part, "batch_select_indices") for part in (self._cache, *layers)):
+                name = type(self._policy._base).__name__
+                raise BadInput(f"model = {name}, must have a cache of which rows can be chosen, to be decoded")
             give_room(self._cache)
         self.logits = self._policy._to_logits(states[:, -1])
 
@@ -543,6 +663,11 @@ class _RoomyLayer(DynamicLayer):
         """Keep the rows of these indices."""
         self._buffers = None
         super().batch_select_indices(indices)
+
+
+def is_plain(cache: Any) -> bool:
+    """Whether the cache is nothing but its layers: one that holds more would share it with a copy of the layers."""
+    return type(cache) in (DynamicCache, EncoderDecoderCache)
 
 
 def give_room(cache: Any) -> None:
@@ -638,6 +763,13 @@ def _token_id(name: str, given: int | None, tokenizer: Any, base: Any, otherwise
     return int(found[0] if isinstance(found, list | tuple) else found)
 
 
+def _places(base: Any) -> int | None:
+    """How many positions a model has, if they are a table; others can be computed."""
+    tables = (name for name, module in base.named_modules() if isinstance(module, nn.Embedding))
+    hard = any("wpe" in name or "position" in name for name in tables)
+    return getattr(base.config, "max_position_embeddings", None) if hard else None
+
+
 def _is_left_padded(mask: Tensor, *, may_be_empty: bool = False) -> bool:
     """Whether each row is False ... False True ... True, with at least one True unless it may be empty."""
     falls = (mask[:, :-1] & ~mask[:, 1:]).any()
@@ -647,6 +779,12 @@ def _is_left_padded(mask: Tensor, *, may_be_empty: bool = False) -> bool:
 def _widened(logits: Tensor) -> Tensor:
     """Float64 stays; every other type becomes float32."""
     return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def _rounding_of_products(dtype: torch.dtype, device: torch.device) -> float:
+    """Relative rounding of a matrix product: TensorFloat-32, where it is switched on, keeps ten bits of a factor."""
+    factor = torch.full((64, 64), 1 + 2**-12, dtype=dtype, device=device)
+    return max(torch.finfo(dtype).eps, float((factor @ factor / 64 - factor**2).abs().max()))
 
 
 def close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:

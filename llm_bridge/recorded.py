@@ -29,7 +29,7 @@ from transformers.cache_utils import DynamicLayer, StaticLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from llm_bridge.policy import Policy, Reference, Stream, Tokens, close, give_room
+from llm_bridge.policy import Policy, Reference, Stream, Tokens, close, give_room, is_plain
 
 __all__ = ["RecordedStream", "opened"]
 
@@ -330,6 +330,8 @@ def _recording(run: Callable[[], None], device: torch.device) -> Callable[[], No
 
 def _layers(cache: Any) -> tuple[list[Any], list[Any]]:
     """The layers that grow with each token, and those that hold what a decoder sees of its encoder."""
+    if not is_plain(cache):
+        raise TypeError(f"the cache is a {type(cache).__name__}")
     own = getattr(cache, "self_attention_cache", cache).layers
     crossing = cache.cross_attention_cache.layers if own is not getattr(cache, "layers", None) else []
     plain = all(isinstance(layer, DynamicLayer) and not layer.is_sliding for layer in [*own, *crossing])

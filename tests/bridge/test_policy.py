@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,31 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     BartConfig,
+    BertConfig,
+    BertGenerationConfig,
     CohereConfig,
     Gemma2Config,
     GPT2Config,
     GraniteConfig,
     LlamaForCausalLM,
+    MambaConfig,
+    MixtralConfig,
+    MptConfig,
+    OpenAIGPTConfig,
     PhiConfig,
+    PretrainedConfig,
+    RecurrentGemmaConfig,
+    RobertaConfig,
+    RwkvConfig,
+    SwitchTransformersConfig,
+    T5GemmaConfig,
+    TrOCRConfig,
+    XLNetConfig,
 )
 
 import llm_bridge.policy as policy_module
-from llm_bridge.models import LoraOptions, load_policy
-from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_right, seeded
+from llm_bridge.models import LoraOptions, _without_dropout, load_policy
+from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_left, pad_right, seeded
 from llm_bridge.rollout import encoded
 from nashlab.game import BadInput
 
@@ -214,6 +230,127 @@ def test_an_unknown_head_is_noticed_and_the_model_s_own_forward_used() -> None:
     assert error_against_naive(policy, policy.log_prob(prompt, completion), prompt, completion) > 1e-4
 
 
+ENCODER = {"vocab_size": 9, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "eos_token_id": 2,
+           "intermediate_size": 24, "max_position_embeddings": 32, "pad_token_id": 1, "bos_token_id": 0}  # fmt: skip
+NO_POLICIES = {
+    "BERT is an encoder": (BertConfig(**ENCODER), "must be causal"),
+    "so is its generator": (BertGenerationConfig(**ENCODER), "must be causal"),
+    "XLNet reads both ways": (XLNetConfig(vocab_size=9, d_model=16, n_layer=2, n_head=2, d_inner=24, eos_token_id=2,
+                                          pad_token_id=1), "must be causal"),
+    "RWKV reads padding": (RwkvConfig(vocab_size=9, hidden_size=16, attention_hidden_size=16, num_hidden_layers=2,
+                                      intermediate_size=24, eos_token_id=0), "must heed attention_mask"),
+    "RecurrentGemma too": (RecurrentGemmaConfig(vocab_size=9, hidden_size=16, num_hidden_layers=3, lru_width=16,
+                                                num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+                                                intermediate_size=24, attention_window_size=8, bos_token_id=0,
+                                                pad_token_id=0, eos_token_id=1), "must heed attention_mask"),
+    "TrOCR counts padding": (TrOCRConfig(vocab_size=9, d_model=16, decoder_layers=2, decoder_attention_heads=2,
+                                         decoder_ffn_dim=24, eos_token_id=2, pad_token_id=1),
+                             "must heed attention_mask"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*treats its logits:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:`past_key_values` is deprecated:FutureWarning")
+@pytest.mark.parametrize("why", NO_POLICIES)
+def test_what_would_be_another_distribution_is_refused(why: str) -> None:
+    config, rule = NO_POLICIES[why]
+    with pytest.raises(BadInput, match=rf"model = \w+, {rule}"):
+        load_policy(config)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_that_is_hardly_not_causal_is_refused_in_half_precision_too(dtype: torch.dtype) -> None:
+    with pytest.raises(BadInput, match="must be causal"):
+        load_policy(BertGenerationConfig(**ENCODER, initializer_range=1e-3), dtype=dtype)
+    assert load_policy(BertGenerationConfig(**ENCODER, is_decoder=True), dtype=dtype).chunked
+
+
+def test_canary_without_the_check_such_models_are_other_distributions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Policy, "_check_its_distribution", lambda self: None)
+    prompt, completion = prompts(), completions()
+    for why in ("so is its generator", "RWKV reads padding"):
+        policy = load_policy(NO_POLICIES[why][0])
+        with torch.no_grad():
+            for parameter in policy.model.parameters():
+                parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
+        found, truth = policy.log_prob(prompt, completion), naive_log_prob(policy, prompt, completion)
+        assert float((found - truth).detach().abs().max()) > 1e-2
+
+
+@pytest.mark.filterwarnings("ignore:.*treats its logits:RuntimeWarning")
+@pytest.mark.parametrize("kind", [RobertaConfig, BertConfig])
+def test_positions_that_start_behind_that_of_padding_are_found(kind: type[PretrainedConfig]) -> None:
+    policy = load_policy(kind(**ENCODER, is_decoder=True, initializer_range=0.3), dtype=torch.float64)
+    prompt = Tokens(prompts().ids.clamp(min=2), prompts().mask)  # the model itself would not count padding's token
+    completion = pad_right([[3, 4, 2], [2], [2, 6, 6, 8, 5]], 1)
+    assert not policy.chunked
+    assert error_against_naive(policy, policy.log_prob(prompt, completion), prompt, completion) <= 1e-6
+    stream = policy.stream(prompt)
+    stream.push(completion.ids[:, 0])
+    whole = policy.logits(prompt, completion)
+    assert float((stream.logits - whole[:, 1]).detach().abs().max()) <= 1e-6
+
+
+OTHERS = {
+    "no scale": (MptConfig(vocab_size=7, d_model=16, n_layers=1, n_heads=2, eos_token_id=EOS, pad_token_id=PAD), True),
+    "an encoder's own outputs": (SwitchTransformersConfig(vocab_size=7, d_model=16, d_kv=8, d_ff=24, num_layers=2,
+                                                          num_decoder_layers=2, num_heads=2, num_experts=2,
+                                                          eos_token_id=EOS, pad_token_id=PAD), False),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*treats its logits:RuntimeWarning")
+@pytest.mark.parametrize("what", OTHERS)
+def test_other_families_work(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, chunked = OTHERS[what]
+    config.decoder_start_token_id = PAD
+    policy = load_policy(config)
+    assert policy.chunked == chunked
+    found, truth = (of(prompts(), completions()) for of in (policy.log_prob, partial(naive_log_prob, policy)))
+    assert float((found - truth).detach().abs().max()) <= 1e-5  # five terms of size 2, in float32
+    policy.chunked = False
+    found = policy.log_prob(prompts(), completions())
+    assert float((found - truth).detach().abs().max()) <= 1e-5
+
+
+WITHOUT_STREAM = {
+    "states that cannot be cut": MambaConfig(vocab_size=7, hidden_size=16, num_hidden_layers=2, state_size=4,
+                                             eos_token_id=EOS, pad_token_id=PAD),
+    "no cache": OpenAIGPTConfig(vocab_size=7, n_embd=16, n_layer=2, n_head=2, eos_token_id=EOS, pad_token_id=PAD),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("why", WITHOUT_STREAM)
+def test_models_without_rows_in_a_cache_are_scored_but_not_decoded(why: str) -> None:
+    policy, prompt = load_policy(WITHOUT_STREAM[why]), prompts()
+    with pytest.raises(BadInput, match=r"model = \w+, must have a cache of which rows can be chosen"):
+        policy.stream(prompt)
+    completion = pad_right([[3, EOS], [4], [2, 2], [EOS], [5, 6, 3], [6]], PAD)
+    several = policy.log_prob(prompt, completion)
+    truth = naive_log_prob(policy, prompt.rows(torch.arange(3).repeat_interleave(2)), completion)
+    assert float((several - truth).detach().abs().max()) <= 1e-5  # three terms of size 2, in float32
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["", "shared"])
+def test_a_row_needs_no_more_positions_than_its_own(shared: bool) -> None:
+    """12 positions: a long prompt with a short completion, beside a short prompt with a long one."""
+    policy = tiny_policy("gpt2", n_positions=12)
+    asked, answers = [[2, 3] * 5, [6]], [[3, EOS], [4, 5, EOS], [3] * 7 + [EOS], [4] * 12]
+    if not shared:
+        asked = [asked[0], asked[0], asked[1], asked[1]]
+    together = policy.log_prob(pad_left(asked), pad_right(answers))
+    rows = zip([asked[0]] * 2 + [asked[-1]] * 2, answers, strict=True)
+    alone = torch.cat([policy.log_prob(pad_left([x]), pad_right([y])) for x, y in rows])
+    assert float((together - alone).detach().abs().max()) <= EXACT
+    for x, y in ((asked[0], [3] * 4), ([2] * 13, [3])):
+        with pytest.raises(BadInput, match=r"a row has 13 tokens to read, must have at most the model's 12 positions"):
+            policy.log_prob(pad_left([x]), pad_right([y]))
+    with pytest.raises(BadInput, match="a row has 13 tokens"):
+        policy.stream(pad_left([[2] * 13]))
+    rotary = tiny_policy("llama", max_position_embeddings=4)  # a number that rotations do not need
+    assert bool(rotary.log_prob(pad_left(asked), pad_right(answers)).isfinite().all())
+
+
 def test_bad_input_is_named() -> None:
     policy, prompt, completion = tiny_policy("gpt2"), prompts(), completions()
     with pytest.raises(BadInput, match="prompt: each row must hold a token and be padded on the left"):
@@ -351,12 +488,91 @@ def test_dropout_is_switched_off_so_that_a_policy_is_one_distribution(family: st
     assert not torch.equal(with_dropout.log_prob(prompt, completion), with_dropout.log_prob(prompt, completion))
 
 
+def test_noise_is_switched_off_wherever_a_configuration_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = T5GemmaConfig(dropout_rate=0.3, attention_dropout=0.3, router_jitter_noise=0.3)  # in its parts too
+    quiet = _without_dropout(parts)
+    assert (quiet.encoder.dropout_rate, quiet.decoder.attention_dropout, quiet.router_jitter_noise) == (0, 0, 0)
+    assert parts.encoder.dropout_rate == 0.3  # ours is a copy
+
+    def spread() -> float:
+        config = MixtralConfig(vocab_size=7, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                               num_key_value_heads=1, intermediate_size=24, router_jitter_noise=0.5,
+                               eos_token_id=EOS)  # fmt: skip
+        policy = load_policy(config)
+        assert policy.model.training
+        with seeded(0):
+            values = [policy.log_prob(prompts(), completions()) for _ in range(2)]
+        return float((values[0] - values[1]).detach().abs().max())
+
+    assert spread() == 0
+    monkeypatch.setattr("llm_bridge.models._without_dropout", lambda config: config)
+    assert spread() > 1e-6
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_layers_of_a_loaded_model_are_recomputed_and_nothing_else_changes(family: str, tmp_path: Path) -> None:
+    tiny_policy(family).model.save_pretrained(tmp_path)
+    found, calls = [], []
+    for again in (False, True):
+        policy = load_policy(tmp_path, gradient_checkpointing=again)
+        base = policy.model.base_model
+        layer = (base.h if family == "gpt2" else base.layers)[0]
+        count: list[int] = []
+        layer.mlp.register_forward_pre_hook(lambda *arguments, count=count: count.append(1))
+        values = policy.log_prob(prompts(), completions())
+        found.append([values.detach(), *gradients(policy, values)])
+        calls.append(len(count))
+    assert calls == [1, 2]
+    assert max(float((a - b).abs().max()) for a, b in zip(*found, strict=True)) <= EXACT
+
+
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     policy = tiny_policy("gpt2", dtype=torch.float32)
     policy.model.config.save_pretrained(tmp_path)
     torch.save(policy.model.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(BadInput, match="cannot be read as a folder: "):
         load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "no safetensors", "other shapes"])
+def test_damaged_weights_are_refused(damage: str, tmp_path: Path) -> None:
+    tiny_policy("llama", dtype=torch.float32).model.save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    if damage == "cut off":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "no safetensors":
+        weights.write_bytes(b"\xff" * 100)
+    else:
+        tiny_config("llama", intermediate_size=32).save_pretrained(tmp_path)
+    with pytest.raises(BadInput, match=r"source = .* cannot be read as a folder: ") as caught:
+        load_policy(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"rank": 0}, {"alpha": 0}, {"dropout": 2.0}, {"dropout": -0.1}])
+def test_impossible_adapters_are_refused(options: dict[str, Any]) -> None:
+    ((name, value),) = options.items()
+    with pytest.raises(BadInput, match=f"{name} = {value}, must be"):
+        LoraOptions(**options)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+@pytest.mark.parametrize("way", ["pissa", "olora", "gaussian"])
+def test_adapters_that_changed_the_weights_cannot_be_switched_off(way: Any) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    plain, prompt, completion = tiny_policy("llama", dtype=torch.float32), prompts(), completions()
+    before = plain.log_prob(prompt, completion).detach()
+    model = plain.copied().model
+    policy = Policy(get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=way)))
+    if way == "gaussian":
+        found = policy.reference("adapters-off").log_prob(prompt, completion)
+    else:
+        with pytest.raises(BadInput, match=f"init_lora_weights = '{way}' has changed the weights; must be 'copy'"):
+            policy.reference()
+        found = policy.reference("copy").log_prob(prompt, completion)
+    # a dozen terms of size 1 to 10, of weights that were split and added up again in float32
+    assert float((found - before).abs().max()) <= 1e-4
 
 
 def test_incomplete_weights_are_refused(tmp_path: Path) -> None:
@@ -368,6 +584,27 @@ def test_incomplete_weights_are_refused(tmp_path: Path) -> None:
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BadInput, match=r"lacks the weights \['model.norm.weight'\]"):
         load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["model", "tokenizer", "configuration"])
+def test_code_of_a_folder_is_not_run_even_if_somebody_would_agree(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers asks whether it may where it is not told: here everybody says yes."""
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("builtins.input", lambda *question: "y")
+    folder, marker = tmp_path / "folder", tmp_path / "marker"
+    folder.mkdir()
+    names = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
+    (folder / "config.json").write_text(json.dumps({"model_type": "nowhere", "auto_map": names}))
+    mapped = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["code.Own", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(mapped))
+    (folder / "code.py").write_text(f"open({str(marker)!r}, 'w').write('ran')\n")
+    mapped_config = PretrainedConfig(auto_map={"AutoModelForCausalLM": f"{folder}--code.Model"})
+    source = {"model": folder, "tokenizer": tiny_config("gpt2"), "configuration": mapped_config}[part]
+    with pytest.raises(BadInput, match=r"trust_remote_code|custom code"):
+        load_policy(source, tokenizer=folder if part == "tokenizer" else None)
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize("source", ["./nowhere/at/all", "no-such-model", "/nowhere", "a/b/c"])

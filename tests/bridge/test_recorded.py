@@ -21,11 +21,11 @@ from bridge.tiny import EOS, FAMILIES, PAD, prompts, tiny_policy
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
-from transformers import MistralConfig
+from transformers import DynamicCache, LlamaModel, MistralConfig
 
 from llm_bridge import recorded
 from llm_bridge.models import load_policy
-from llm_bridge.policy import Policy, Tokens, pad_left
+from llm_bridge.policy import Policy, Tokens, pad_left, pad_right
 from llm_bridge.recorded import RecordedStream
 from llm_bridge.rollout import Weights
 from llm_bridge.sampler import Decoder, sample
@@ -343,3 +343,40 @@ def test_models_with_other_caches_go_on_with_the_ordinary_stream() -> None:
     policy = load_policy(config, dtype=torch.float64)
     with pytest.warns(RuntimeWarning, match="MistralForCausalLM is decoded kernel by kernel.*DynamicSlidingWindow"):
         assert error(policy, None, policy, prompts(rows=5), 0.0) <= 1e-12
+
+
+class Counting(DynamicCache):
+    """A cache that holds more than layers: every token that the model has seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+
+def test_a_cache_that_holds_more_than_layers_gets_each_token_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, prompt, tokens = tiny_policy("llama"), prompts(rows=4), torch.tensor([2, 3, 4, 5])
+    original, name = LlamaModel.forward, policy._cache_name
+
+    def forward(model: LlamaModel, **inputs: Any) -> Any:
+        if inputs["use_cache"] and inputs[name] is None:
+            inputs[name] = Counting()
+        output, cache = original(model, **inputs), inputs[name]
+        if isinstance(cache, Counting):
+            cache.seen.append(inputs["input_ids"])
+            output.last_hidden_state = output.last_hidden_state + 0.1 * len(cache.seen)
+        return output
+
+    monkeypatch.setattr(LlamaModel, "forward", forward)
+    ordinary, other = policy.stream(prompt), RecordedStream(policy, prompt)
+    ordinary.push(tokens)
+    with pytest.warns(RuntimeWarning, match="decoded kernel by kernel.*the cache is a Counting"):
+        other.push(tokens)
+    assert distance(ordinary.logits, other.logits) <= 1e-12
+    ordinary.push(tokens)
+    other.push(tokens)
+    assert distance(ordinary.logits, other.logits) <= 1e-12
+    assert len(other._cache.seen) == 3
+    completion = pad_right([[2, 3], [4, 5]] * 4)
+    several, each = policy.log_prob(prompt, completion), prompt.rows(torch.arange(4).repeat_interleave(2))
+    monkeypatch.undo()
+    assert distance(several, policy.log_prob(each, completion)) <= 1e-12  # nothing of it is shared

@@ -40,6 +40,13 @@ def test_a_listed_language_has_mass_one(family: str) -> None:
     assert torch.allclose(restricted(log_pi), log_pi, atol=1e-12)
 
 
+def test_a_policy_of_other_tokens_is_refused_with_the_sum() -> None:
+    policy = tiny("gpt2")
+    for language in (Language(LANGUAGE.symbols[:-1], LANGUAGE.eos_id, 3), Language((LANGUAGE.eos_id,), 1, 3)):
+        with pytest.raises(BadInput, match=r"sum to 0\.\d+, must be all tokens of the policy"):
+            language.log_policy(policy, PROMPT)
+
+
 def test_methods_without_a_transformer_form_are_refused_by_name() -> None:
     for name in REGISTRY.keys() - BRIDGED.keys():
         with pytest.raises(BadInput, match=f"{name} has no transformer form"):
