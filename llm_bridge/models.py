@@ -29,7 +29,10 @@ from llm_bridge.packaged import PACKAGED, converted
 from llm_bridge.policy import Policy, seeded
 from nashlab.game import BadInput, first_line
 
-__all__ = ["LoraOptions", "load_policy", "located", "smollm2", "title_t5"]
+__all__ = ["LoraOptions", "load_policy", "located", "smollm2", "title_t5", "tokenizer_at"]
+
+
+TOKENIZER_FILES = ("*token*", "vocab*", "spiece*", "*.model")
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,7 @@ def _from_pretrained(name: str, dtype: torch.dtype | None, *, local: bool) -> tu
         raise BadInput(f"source = {name!r} cannot be read as a {place}: {first_line(error)}") from error
     if info["missing_keys"]:
         raise BadInput(f"source = {name!r} lacks the weights {sorted(info['missing_keys'])[:3]}, must have all of them")
-    return model, _own_tokenizer(name, options)
+    return model, _own_tokenizer(name, local=local)
 
 
 @contextmanager
@@ -183,24 +186,29 @@ def _untied_heads_accepted() -> Iterator[None]:
         logger.removeFilter(is_other)
 
 
-def _own_tokenizer(name: str, options: dict[str, Any]) -> Any:
-    """The tokenizer beside the weights, or None: models of a finite language have none."""
-    if options["local_files_only"] and not any(Path(name).glob("*token*")):
-        return None
+def tokenizer_at(name: str, *, local: bool) -> Any:
+    """The tokenizer in a folder or under a hub name; BadInput where there is none, or it cannot be read."""
+    # where its files are missing transformers makes one that knows no words
+    if local and not any(any(Path(name).glob(files)) for files in TOKENIZER_FILES):
+        raise BadInput(f"tokenizer of {name!r} is missing, must be given or lie beside the weights")
     try:
-        return AutoTokenizer.from_pretrained(name, **options)
-    except (OSError, ValueError):
+        return AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False)
+    except Exception as error:  # every layer below the loader has errors of its own
+        raise BadInput(f"tokenizer of {name!r} cannot be read: {first_line(error)}") from error
+
+
+def _own_tokenizer(name: str, *, local: bool) -> Any:
+    """The tokenizer beside the weights, or None: models of a finite language have none."""
+    try:
+        return tokenizer_at(name, local=local)
+    except BadInput:
         return None
 
 
 def _tokenizer_of(tokenizer: Any) -> Any:
     if not isinstance(tokenizer, str | Path):
         return tokenizer
-    try:
-        local = Path(tokenizer).exists()
-        return AutoTokenizer.from_pretrained(str(tokenizer), local_files_only=local, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"tokenizer = {str(tokenizer)!r} cannot be read: {first_line(error)}") from error
+    return tokenizer_at(str(tokenizer), local=Path(tokenizer).exists())
 
 
 def _auto_class(config: PretrainedConfig) -> Any:

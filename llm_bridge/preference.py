@@ -33,7 +33,7 @@ from torch.nn import functional
 
 from llm_bridge.data import Comparison
 from llm_bridge.judges import Judge, ask, canonical, check_lengths, fit_scale, matrix
-from llm_bridge.models import _own_tokenizer, located
+from llm_bridge.models import located, tokenizer_at
 from llm_bridge.policy import seeded
 from llm_bridge.raters import intransitivity
 from nashlab.files import plain, replacing
@@ -191,9 +191,9 @@ def load_encoder(
     else:
         name, local = located(source)
         model = _pretrained(name, dtype, seed, local=local)
-        tokenizer = tokenizer if tokenizer is not None else _tokenizer_at(name, local=local)
+        tokenizer = tokenizer if tokenizer is not None else tokenizer_at(name, local=local)
     if isinstance(tokenizer, str | Path):
-        tokenizer = _tokenizer_at(str(tokenizer), local=Path(tokenizer).is_dir())
+        tokenizer = tokenizer_at(str(tokenizer), local=Path(tokenizer).is_dir())
     return TextEncoder(model, tokenizer, max_prompt=max_prompt, max_answer=max_answer, mixed_precision=mixed_precision)
 
 
@@ -211,17 +211,6 @@ def _pretrained(name: str, dtype: torch.dtype, seed: int, *, local: bool) -> Any
     if missing:
         raise BadInput(f"source = {name!r} lacks the weights {missing[:3]}, must have all of them")
     return model
-
-
-def _tokenizer_at(name: str, *, local: bool) -> Any:
-    """The tokenizer in a folder or under a hub name: transformers makes an empty one where its files are missing."""
-    try:
-        found = _own_tokenizer(name, {"local_files_only": local, "trust_remote_code": False})
-    except Exception as error:  # a damaged file's, of any kind
-        raise BadInput(f"tokenizer of {name!r} cannot be read: {first_line(error)}") from error
-    if found is None:
-        raise BadInput(f"tokenizer of {name!r} is missing or cannot be read, must be given or lie beside the weights")
-    return found
 
 
 # -- models ----------------------------------------------------------------------------------------------------------
@@ -500,7 +489,7 @@ def _read(folder: Path) -> PreferenceModel:
     kind, settings, encoder_settings = _description(folder / DESCRIPTION)
     weights = load_file(folder / WEIGHTS)
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    encoder = TextEncoder(_body_from(config), _tokenizer_at(str(folder), local=True), **encoder_settings)
+    encoder = TextEncoder(_body_from(config), tokenizer_at(str(folder), local=True), **encoder_settings)
     model = MODELS[kind](encoder, **settings)
     if (model.settings, encoder.settings) != (settings, encoder_settings):
         raise BadInput(

@@ -707,7 +707,7 @@ def test_no_code_of_a_folder_is_run(foreign_code: Path, tmp_path: Path) -> None:
 def test_a_folder_without_a_tokenizer_is_refused(family: str, tmp_path: Path) -> None:
     AutoModel.from_config(config(family)).save_pretrained(tmp_path)
     for load in (lambda: load_encoder(tmp_path), lambda: load_encoder(config(), tmp_path)):
-        with pytest.raises(BadInput, match=r"tokenizer of .* is missing or cannot be read"):
+        with pytest.raises(BadInput, match=r"tokenizer of .* (is missing|cannot be read)"):
             load()
     assert load_encoder(tmp_path, TOKENIZER).width == 32
 
