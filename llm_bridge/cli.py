@@ -50,15 +50,13 @@ def verify_command(
     torch.set_num_threads(1)  # models of two layers: a second thread costs more than it brings
     checks = select(claims, CHECKS)
     folder = out or Path("llm-bridge-canary" if canary else "llm-bridge-report")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"out = {folder}: cannot be written ({error})") from None
+    _writable(folder)
     numbers: dict[str, Any] = {"samples": 20, "seed": seed, "canary": canary}
     environment = environment_of(PACKAGES, **numbers)
     with Progress(len(checks)) as advance:
         rows = recorded(checks, folder, environment, advance=advance, workers=1, **numbers)
-    write_verify_report(folder, rows, environment, claims_figure(rows))
+    where = "on transformers whose languages, or sets of candidates, can be listed"
+    write_verify_report(folder, rows, environment, claims_figure(rows), where)
     if json_output:
         print_json({"claims": [asdict(r) for r in rows], "environment": environment})
     else:
@@ -87,6 +85,11 @@ def methods_command(*, json_output: Json = False) -> int:
     return 0
 
 
+Config = Annotated[
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(help="a TOML file, or demo, summarise-t5, summarise-smollm2, paper-t5-tldr"),
+]
 Overrides = Annotated[tuple[str, ...], tyro.conf.arg(help="key=value put over the file, e.g. train.steps=50")]
 Folder = Annotated[Path | None, tyro.conf.arg(help="folder of the experiment (default: the configuration's name)")]
 Resume = Annotated[bool, tyro.conf.arg(help="go on in a folder that holds stages already")]
@@ -95,7 +98,7 @@ Workers = Annotated[int, tyro.conf.arg(help="processes that train methods and se
 
 @app.command(name="run")
 def run_command(
-    config: Annotated[str, tyro.conf.Positional],
+    config: Config,
     *,
     override: Overrides = (),
     resume: Resume = False,
@@ -126,7 +129,7 @@ def run_command(
 
 @app.command(name="sweep")
 def sweep_command(
-    config: Annotated[str, tyro.conf.Positional],
+    config: Config,
     *,
     override: Overrides = (),
     resume: Resume = False,
@@ -168,9 +171,17 @@ def _opened(config: str, override: tuple[str, ...], resume: bool, out: Path | No
     experiment = read_experiment(config, override)
     quietly(experiment)
     folder = out or Path(experiment.name)
-    if (folder / "stages").exists() and not resume:
+    if any((folder / "stages").glob("*/stage.json")) and not resume:
         raise BadInput(f"{folder}: holds an experiment already; --resume goes on with it, --out names another folder")
+    _writable(folder)
     return experiment, folder, stages_of(experiment)
+
+
+def _writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"out = {folder}: cannot be written ({error})") from None
 
 
 @app.command(name="demo")
@@ -184,9 +195,11 @@ def demo_command(*, resume: Resume = False, out: Folder = None, workers: Workers
 
 @app.command(name="compare")
 def compare_command(
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    runs: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(help="folders of experiments, or results.json")
+    ],
     *,
-    out: Path = Path("comparison.html"),
+    out: Annotated[Path, tyro.conf.arg(help="the page to write")] = Path("comparison.html"),
     json_output: Json = False,
 ) -> int:
     """Draw the report of one or more experiments again, from their results.json alone.
@@ -198,6 +211,9 @@ def compare_command(
     if not runs:
         raise BadInput("runs is empty, must name at least one folder of an experiment")
     found = [read_results(run) for run in runs]
+    _writable(out.parent)
+    if out.is_dir():
+        raise BadInput(f"out = {out} is a folder, must be a file to write")
     write_report(out, *found)
     if json_output:
         print_json(found)
@@ -245,6 +261,7 @@ def main(arguments: list[str] | None = None) -> None:
         print("\n".join([f"llm-bridge: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
+        print("llm-bridge: interrupted; what is done is kept, --resume goes on", file=sys.stderr)
         sys.exit(130)
     sys.exit(code)
 

@@ -17,7 +17,7 @@ from llm_bridge.objective import bridged
 from llm_bridge.policy import Policy
 from llm_bridge.raters import SummaryFeatures, candidate_sets, intransitivity, summary_raters
 from llm_bridge.rollout import Closed, Players, completions_of
-from llm_bridge.stages import Start, learned, read_json, texts_about, texts_of_split
+from llm_bridge.stages import Start, keep, learned, read_json, texts_about, texts_of_split
 from llm_bridge.trainer import Settings, train
 from nashlab.files import plain
 
@@ -69,7 +69,7 @@ class ClosedGround:
         kept: dict[str, Any] = {name: closed.log_policies(policy) for name, closed in sets.items()}
         kept |= {f"{name}, reference": closed.log_policies(reference) for name, closed in sets.items()}
         np.savez(part / "log-policies.npz", **kept)
-        policy.model.save_pretrained(part / "policy")
+        keep(policy, part / "policy")
 
     def merit(self, record: Mapping[str, float]) -> float:
         """Minus what is left to exploit."""

@@ -135,7 +135,7 @@ class Comparisons:
 
     source  "reference": completions of π_ref, k of each of ``texts`` texts, all pairs labelled by ``raters`` drawn from
             the population, p being the share who prefer the left one; or a file or data set of human comparisons
-            (:func:`llm_bridge.data.load_comparisons`), ``texts`` of them at most.
+            (:func:`llm_bridge.data.load_comparisons`), ``texts`` of them at most, none of a text that is judged on.
     held_out  the share of texts whose comparisons judge the models and are not learned from.
     """
 
@@ -309,7 +309,9 @@ def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experi
             content[key] = _section(kind, _with_training(key, content.get(key, {})), key)
     found: Experiment = _named(_section(Experiment, content, str(source)))
     _check_kinds(found)
-    for method in found.methods:
+    if "seed" in found.train:
+        raise BadInput(f"train: seed = {found.train['seed']}, must be left to seeds = {found.seeds}")
+    for method in dict.fromkeys([*found.methods, *found.tuned]):
         found.settings(method, 0)
     found.trials()
     return found

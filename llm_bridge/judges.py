@@ -132,7 +132,7 @@ def _named(triple: Triple) -> str:
 class OneOrder:
     """A judge from a function that is antisymmetric already: it is asked for one order of each pair.
 
-    >>> shorter = OneOrder(lambda x, y, z: [float(len(a) < len(b)) for a, b in zip(y, z)])
+    >>> shorter = OneOrder(lambda x, y, z: [0.5 + 0.5 * np.sign(len(b) - len(a)) for a, b in zip(y, z)])
     >>> shorter(["x", "x"], ["a", "bb"], ["bb", "a"]).tolist()
     [1.0, 0.0]
     """

@@ -7,6 +7,7 @@ policy is one distribution, and the scored one must be the sampled one.  The net
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ from nashlab.game import BadInput, first_line
 
 __all__ = ["LoraOptions", "load_policy", "located", "smollm2", "title_t5", "tokenizer_at"]
 
-
+ADAPTERS = "adapter_config.json"
 TOKENIZER_FILES = ("*token*", "vocab*", "spiece*", "*.model")
 
 
@@ -71,9 +72,10 @@ def load_policy(
 
     Without dropout and noise both modes compute the same; layers are recomputed in training mode alone.
 
-    source     a configuration (random weights); a folder with safetensors weights; "smollm2" or the path of its GGUF
-               file (:func:`smollm2`); "title-t5" (:func:`title_t5`); "hub:owner/name", or "owner/name" where no such
-               path exists: the only case that uses the network.
+    source     a configuration (random weights); a folder with safetensors weights, or with adapters of a policy whose
+               own weights are where they were; "smollm2" or the path of its GGUF file (:func:`smollm2`); "title-t5"
+               (:func:`title_t5`); "hub:owner/name", or "owner/name" where no such path exists: the only case that uses
+               the network.
     tokenizer  a tokenizer or the folder of one; by default the source's own, or none.
     dtype      of the weights; by default as stored, float32 for a configuration.
     seed       of random weights and adapters; the global random state is left alone.
@@ -89,6 +91,8 @@ def load_policy(
     if gradient_checkpointing:
         _checkpoint_activations(model)
     if lora is not None:
+        if hasattr(model, "peft_config"):
+            raise BadInput(f"lora = {lora}, must be left out: source = {str(source)!r} has adapters already")
         with seeded(seed + 1):
             model = _with_adapters(model, lora)
     return Policy(model.to(device).train(), chosen)
@@ -131,6 +135,8 @@ def _model_of(source: str | Path | PretrainedConfig, dtype: torch.dtype | None, 
                 f"source = {type(source).__name__}, must be of a known model: {first_line(error)}"
             ) from error
     name, local = located(source)
+    if local and (Path(name) / ADAPTERS).exists() and not (Path(name) / "config.json").exists():
+        return _adapted(Path(name), dtype)
     return _from_pretrained(name, dtype, local=local)
 
 
@@ -153,6 +159,24 @@ def located(source: str | Path) -> tuple[str, bool]:
             f"must be one of them, of {sorted(PACKAGED)} or a config"
         )
     return hub_name, False
+
+
+def _adapted(folder: Path, dtype: torch.dtype | None) -> tuple[Any, Any]:
+    """A model with the trained adapters of a folder on it, which are trained on."""
+    from peft import PeftModel
+
+    try:
+        base = json.loads((folder / ADAPTERS).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"source = {str(folder)!r}: {ADAPTERS} cannot be read ({first_line(error)})") from error
+    if not Path(str(base)).is_dir():  # no name in a file makes us use the network
+        raise BadInput(f"source = {str(folder)!r} has adapters of {base!r}, must be a folder that is there")
+    if not (folder / "adapter_model.safetensors").exists():
+        raise BadInput(f"source = {str(folder)!r} has no adapter_model.safetensors, must have its weights there")
+    model, _ = _from_pretrained(str(base), dtype, local=True)
+    with _quiet_about_checkpointing():
+        adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    return adapted, _own_tokenizer(str(folder), local=True) or _own_tokenizer(str(base), local=True)
 
 
 def _from_pretrained(name: str, dtype: torch.dtype | None, *, local: bool) -> tuple[Any, Any]:
@@ -241,10 +265,16 @@ def _with_adapters(model: Any, options: LoraOptions) -> Any:
         target_modules=targets,
         fan_in_fan_out=transposed,
     )
-    with warnings.catch_warnings():
-        # PEFT asks for an attribute by a name that transformers has deprecated
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+    with _quiet_about_checkpointing():
         return get_peft_model(model, config)
+
+
+@contextmanager
+def _quiet_about_checkpointing() -> Iterator[None]:
+    """PEFT asks for an attribute by a name that transformers has deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        yield
 
 
 def _train_every_embedding(model: Any) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Any
 
-from nashlab.game import BadInput
+from nashlab.game import BadInput, first_line
 from nashlab.processes import process_pool
 
 __all__ = ["Cluster", "in_parallel"]
@@ -74,8 +74,15 @@ def _by_ray(work: Callable[..., None], pieces: Sequence[tuple[Any, ...]], cluste
         raise BadInput("ray is not installed, must be for a sweep: pip install 'nashlab[llm,sweep]'") from None
     local = cluster.ray == "local"
     address: dict[str, Any] = {"num_cpus": cluster.workers} if local else {"address": cluster.ray}
-    ray.init(**address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
+        ray.init(**address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError) as error:
+        raise BadInput(
+            f"address = {cluster.ray!r} is no Ray cluster that can be reached ({first_line(error)})"
+        ) from error
+    try:
+        if cluster.gpus > ray.cluster_resources().get("GPU", 0):
+            raise BadInput(f"gpus = {cluster.gpus}, must be no more than the cluster has: it would be waited for")
         remote = ray.remote(num_cpus=1, num_gpus=cluster.gpus, max_retries=2)(work)
         waiting = [remote.remote(*piece) for piece in pieces]
         while waiting:

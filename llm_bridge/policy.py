@@ -126,6 +126,10 @@ class Policy:
         self.is_encoder_decoder = bool(getattr(self._base.config, "is_encoder_decoder", False))
         self.eos_id = _token_id("eos", eos_id, tokenizer, self._base, otherwise=None)
         self.pad_id = _token_id("pad", pad_id, tokenizer, self._base, otherwise=self.eos_id)
+        known = len(self._base.get_input_embeddings().weight)
+        for name, token in (("eos_id", self.eos_id), ("pad_id", self.pad_id)):
+            if not 0 <= token < known:
+                raise BadInput(f"{name} = {token}, must be one of the model's {known} tokens")
         parameters = inspect.signature(self._base.base_model.forward).parameters
         self._takes_positions = "position_ids" in parameters
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"  # renamed in transformers 5.24
@@ -290,6 +294,11 @@ class Policy:
         longest = int(torch.cat([prompt, fed]).max())
         if longest > places:
             raise BadInput(f"a row has {longest} tokens to read, must have at most the model's {places} positions")
+
+    def check_room(self, prompt: Tokens, new_tokens: int) -> None:
+        """A :class:`BadInput` where so many tokens after a prompt would be more than the model has positions for."""
+        last = torch.ones(len(prompt.ids), dtype=torch.long, device=prompt.mask.device) * new_tokens
+        self._check_lengths(prompt.mask.sum(1), last)
 
     @property
     def _last_position(self) -> int | None:

@@ -30,7 +30,10 @@ def read_results(folder: Path) -> dict[str, Any]:
     path = folder / "results.json" if folder.is_dir() else folder
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {**found, "tables": found["tables"]}
+        missing = [name for name in ("name", "kind", "tables", "methods", "speed") if name not in found]
+        if missing or found["kind"] not in ABOUT:
+            raise KeyError(missing)
+        return dict(found)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError):

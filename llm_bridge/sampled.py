@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from llm_bridge.stages import (
     Start,
     contents,
     device_of,
+    keep,
     learned,
     quietly,
     read_json,
@@ -94,7 +95,7 @@ class SampledGround:
         measure = self._measure(policy)
         train(policy, bridged(method), source, settings, reference=reference, folder=work, measure=measure)
         self._answer(policy, policy, reference, settings.seed).write(part / "answers.json")
-        policy.model.save_pretrained(part / "policy")
+        keep(policy, part / "policy")
 
     def merit(self, record: Mapping[str, float]) -> float:
         """How often the preference model prefers it to the reference."""
@@ -240,7 +241,8 @@ class SampledGround:
 
     def _scores(self, name: str, answers: Answers) -> list[float]:
         """The independent judge's score of every answer."""
-        about = {"judge": asdict(self.experiment.judge), "answers": name, **self._asking}
+        judge = self.experiment.judge
+        about = {"judge": asdict(judge), "answers": name, **self._asking, **contents(judge.source)}
         place = self.start.stages.made("scores", about, lambda part, work: self._score(answers, part))
         return list(read_json(place / "scores.json"))
 
@@ -278,7 +280,9 @@ def _make_comparisons(start: Start, part: Path, work: Path) -> None:
         x, y, z = map(list, zip(*pairs, strict=True))
         found = annotated(raters, x, y, z, np.random.default_rng(0), raters=wanted.raters)
     else:
-        found = load_comparisons(wanted.source, count=wanted.texts)
+        judged = {e.prompt for split in ("validation", "test") for e in texts_of_split(experiment.corpus, split)}
+        unseen = (c for c in load_comparisons(wanted.source) if c.prompt not in judged)
+        found = list(islice(unseen, wanted.texts))
     order = list(dict.fromkeys(c.prompt for c in found))
     kept_back = set(order[: max(1, round(wanted.held_out * len(order)))])
     split = {"held-out": [c for c in found if c.prompt in kept_back],
@@ -290,7 +294,8 @@ def _make_comparisons(start: Start, part: Path, work: Path) -> None:
 
 
 def _model_about(experiment: Experiment, start: Start, pairs: Path, name: str) -> dict[str, Any]:
-    return {"comparisons": pairs.name, "base": start.name, "model": asdict(getattr(experiment, name))}
+    about: Learned = getattr(experiment, name)
+    return {"comparisons": pairs.name, "base": start.name, "model": asdict(about), **contents(about.encoder)}
 
 
 def _fit(experiment: Experiment, folder: Path, pairs: Path, name: str) -> None:

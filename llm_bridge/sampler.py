@@ -49,8 +49,8 @@ def sample(
     knows nothing of.  ``observer`` is shown the rows still decoding and the log m that their token is drawn from.
     ``recorded``: whether to decode as :mod:`llm_bridge.recorded` does; by default where the weights are on a GPU.
 
-    Raises :class:`BadInput` for β outside [0, 1], β > 0 without a reference, and counts or temperatures out of range;
-    :class:`NotFinite` where the weights give no probabilities.
+    Raises :class:`BadInput` for β outside [0, 1], β > 0 without a reference, counts or temperatures out of range, and
+    more tokens than the model has positions for; :class:`NotFinite` where the weights give no probabilities.
     Source: theory §6; Munos et al. 2024 (arXiv 2312.00886), the token-level mixture of Nash-MD.
     """
     if not 0 <= min_new_tokens <= max_new_tokens or max_new_tokens < 1:
@@ -71,6 +71,7 @@ def sample(
         recorded=recorded,
     )
     owner = _policy(policy)
+    owner.check_room(prompt, max_new_tokens)
     device = owner.device
     shape = (len(prompt.ids) * completions, max_new_tokens)
     uniforms = _uniforms(shape, generator, uniforms).to(device)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ __all__ = [
     "contents",
     "device_name",
     "device_of",
+    "keep",
     "learned",
     "quietly",
     "read_json",
@@ -105,13 +107,16 @@ class Start:
         self.folder: Path | None = None
         if experiment.sft is not None:
             about = {"corpus": texts_about(experiment.corpus), "policy": asdict(experiment.policy),
-                     "sft": learned(experiment.sft)}  # fmt: skip
+                     "sft": learned(experiment.sft), **contents(experiment.policy.source)}  # fmt: skip
             self.folder = stages.made("sft", about, lambda part, work: _fine_tune(experiment, part, work))
 
     @property
     def name(self) -> str:
         """What stages after it depend on."""
-        return self.folder.name if self.folder is not None else self.experiment.policy.source
+        if self.folder is not None:
+            return self.folder.name
+        source = self.experiment.policy.source
+        return " ".join([source, *contents(source).values()])
 
     @property
     def source(self) -> str | Path:
@@ -148,8 +153,13 @@ def _fine_tune(experiment: Experiment, part: Path, work: Path) -> None:
     source = _examples(policy, corpus, examples)
     check = _examples(policy, corpus, texts_of_split(corpus, "validation", 64))
     train(policy, IMITATION, source, experiment.sft, folder=work, measure=check.measure)
-    policy.model.save_pretrained(part / "policy")
-    policy.tokenizer.save_pretrained(part / "policy")
+    keep(policy, part / "policy")
+
+
+def keep(policy: Policy, folder: Path) -> None:
+    """Weights (of adapters: the adapters) and tokenizer, as ``load_policy`` reads them."""
+    policy.model.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
 
 
 def _examples(policy: Policy, corpus: Corpus, examples: Sequence[Example]) -> Examples:
@@ -212,7 +222,10 @@ def _without_chat(policy: Policy, corpus: Corpus) -> None:
 
 def texts_of_split(corpus: Corpus, split: str, count: int | None = None) -> list[Example]:
     columns = {"prompt": corpus.prompt, "summary": corpus.summary, "group": corpus.group or None}
-    return load_corpus(corpus.source, split, count=count, **columns)  # type: ignore[arg-type]
+    found = load_corpus(corpus.source, split, count=count, **columns)  # type: ignore[arg-type]
+    if not found:
+        raise BadInput(f"corpus: source = {corpus.source!r} has no text in its {split} part, must have more texts")
+    return found
 
 
 def texts_about(corpus: Corpus) -> dict[str, Any]:
@@ -223,10 +236,19 @@ def texts_about(corpus: Corpus) -> dict[str, Any]:
     return about | contents(corpus.source)
 
 
-def contents(source: str) -> dict[str, str]:
-    """A file counts by its content, whatever else has no more than its name."""
-    path = Path(source)
-    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
+def contents(*sources: str) -> dict[str, str]:
+    """Files and folders of weights count by their content, whatever else has no more than its name."""
+    found: dict[str, str] = {}
+    for path in map(Path, sources):
+        parts = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.suffix in (".json", ".safetensors"))
+        found |= {str(p): _sha256(p, p.stat().st_mtime_ns, p.stat().st_size) for p in parts}
+    return found
+
+
+@cache
+def _sha256(path: Path, changed: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def device_of(name: str) -> torch.device:

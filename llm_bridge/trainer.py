@@ -37,7 +37,7 @@ import torch
 from torch import Tensor, nn
 
 from llm_bridge.checkpoint import Checkpoint, discard, latest, save
-from llm_bridge.objective import Bridged, Samples, surrogate
+from llm_bridge.objective import Bridged, Samples, bridged, surrogate
 from llm_bridge.policy import NotFinite, Policy, Reference, check_reference, reference_of, seeded
 from llm_bridge.rollout import Players, Source, Tally, Turn, Weights, described
 from llm_bridge.sharding import Layout, Shards, like, unsynchronised, whole
@@ -164,7 +164,7 @@ def rate(settings: Settings, step: int) -> float:
 
 def train(
     policy: Policy,
-    method: Bridged,
+    method: Bridged | str,
     source: Source,
     settings: Settings,
     *,
@@ -176,6 +176,8 @@ def train(
 ) -> list[Record]:
     """Train the policy in place; the records of all steps come back.
 
+    method     by name or alias, or :func:`llm_bridge.objective.bridged`;  source  what it learns from: completions that
+               it writes and a judge compares (:class:`llm_bridge.rollout.Generated`), or what was given beforehand.
     reference  μ (default: :func:`reference_of` the policy as it is);  behaviour  μ_b (default μ).
     folder     of checkpoints, metrics.jsonl and TensorBoard events; a run that was killed goes on from there and ends
                with bitwise the same weights (on CPU).
@@ -184,13 +186,12 @@ def train(
     Raises :class:`BadInput` for what cannot be trained, :class:`Diverged` where numbers are no longer finite (the last
     state that gave finite ones is kept), KeyboardInterrupt after Ctrl-C, once the step is complete and saved.
 
-    >>> from llm_bridge.objective import bridged
     >>> from llm_bridge.rollout import Generated, Prompts
     >>> from llm_bridge.verify import tiny
     >>> from llm_bridge.judges import OneOrder
-    >>> shorter = OneOrder(lambda x, y, z: [float(len(a) < len(b)) for a, b in zip(y, z)])
+    >>> shorter = OneOrder(lambda x, y, z: [0.5 + 0.5 * np.sign(len(b) - len(a)) for a, b in zip(y, z)])
     >>> game = Generated(Prompts(["1"], [[1]]), shorter, max_new_tokens=3)
-    >>> len(train(tiny("gpt2"), bridged("online-ipo"), game, Settings(steps=2, batch=2)))
+    >>> len(train(tiny("gpt2"), "online-ipo", game, Settings(steps=2, batch=2)))
     2
     """
     trainer = Trainer(policy, method, source, settings, reference, behaviour, folder, measure)
@@ -204,7 +205,7 @@ class Trainer:
     def __init__(
         self,
         policy: Policy,
-        method: Bridged,
+        method: Bridged | str,
         source: Source,
         settings: Settings,
         reference: Reference | None = None,
@@ -216,6 +217,7 @@ class Trainer:
 
         if len(source) == 0:
             raise BadInput("source is empty, must hold prompts")
+        method = bridged(method) if isinstance(method, str) else method
         settings.check_method(method)
         self.method, self.source, self.settings = method, source, settings
         self.folder, self._measure = None if folder is None else Path(folder), measure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ __all__ = ["Progress", "l1", "print_json", "show_claims", "show_runs", "show_sol
 
 PROOFS = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
 VERTICES_SHOWN = 10
+LINES = 50  # of progress, where it is not a bar
 PIPE_WIDTH = 160  # a pipe has no width: do not wrap what a log will keep
 
 
@@ -43,7 +45,10 @@ def l1(log_p: NDArray[np.float64], log_q: NDArray[np.float64]) -> NDArray[np.flo
 
 
 class Progress:
-    """A progress bar on stderr for n pieces of work; ``with Progress(n) as advance: advance(name)``."""
+    """A progress bar on stderr for n pieces of work; ``with Progress(n) as advance: advance(name)``.
+
+    Where stderr is no terminal, some fifty lines instead.
+    """
 
     def __init__(self, total: int):
         from rich.console import Console
@@ -53,13 +58,23 @@ class Progress:
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
         self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
         self.task = self.bar.add_task("", total=total)
+        self.total, self.done, self.started = total, 0, time.perf_counter()
 
     def __enter__(self) -> Any:
+        if not self.bar.console.is_terminal:
+            return self._line
         self.bar.start()
         return lambda name: self.bar.update(self.task, advance=1, description=name)
 
     def __exit__(self, *exc: object) -> None:
-        self.bar.stop()
+        if self.bar.console.is_terminal:
+            self.bar.stop()
+
+    def _line(self, name: str) -> None:
+        before, self.done = self.done, self.done + 1
+        if self.done * LINES // max(1, self.total) > before * LINES // max(1, self.total):
+            seconds = time.perf_counter() - self.started
+            print(f"{self.done}/{self.total} {seconds:.0f} s {name}", file=sys.stderr, flush=True)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: Mapping[str, str] | None = None) -> None:
@@ -179,5 +194,6 @@ def show_claims(rows: Sequence[Result], canary: bool) -> None:
         ],
         colours={"pass": "green", "fail": "bold red", "skipped": "yellow"},
     )
-    good = sum(r.status == "pass" for r in rows)
-    print(f"{good} of {len(rows)} " + ("wrong twins caught" if canary else "claims hold"))
+    good, skipped = (sum(r.status == status for r in rows) for status in ("pass", "skipped"))
+    beside = f", {skipped} skipped" if skipped else ""
+    print(f"{good} of {len(rows) - skipped} " + ("wrong twins caught" if canary else "claims hold") + beside)

@@ -34,8 +34,12 @@ def suggestion(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
     >>> suggestion("onlin-ipo", ["online-ipo", "omd"])
     "; did you mean 'online-ipo'?"
+    >>> suggestion("dpo", ["spo", "offline-dpo", "online-dpo"])
+    "; did you mean 'online-dpo'?"
     """
-    near = get_close_matches(name, known, n=1, cutoff=0.4)
+    known = list(known)
+    endings = sorted((whole for whole in known if name and whole.endswith(f"-{name}")), key=len)
+    near = endings or get_close_matches(name, known, n=1, cutoff=0.4)
     return f"; did you mean {near[0]!r}?" if near else otherwise
 
 

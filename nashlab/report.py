@@ -62,7 +62,11 @@ Figures = Mapping[str, tuple[str, Any]]
 
 
 def write_verify_report(
-    folder: Path, rows: Sequence[Row], environment: Mapping[str, Any], figures: Figures | None = None
+    folder: Path,
+    rows: Sequence[Row],
+    environment: Mapping[str, Any],
+    figures: Figures | None = None,
+    where: str = "on named games, on human judgments and on random games",
 ) -> None:
     """Draw figures (name -> caption, figure; default: the laboratory's) into a folder and write ``report.html`` beside
     them; every file appears whole or not at all."""
@@ -73,7 +77,7 @@ def write_verify_report(
         plots.save(figure, path)
         images.append(_image(path, caption))
     with replacing(folder / "report.html") as part:
-        part.write_text(_page(rows, environment, images), encoding="utf-8")
+        part.write_text(_page(rows, environment, images, where), encoding="utf-8")
 
 
 def claims_figure(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
@@ -136,18 +140,21 @@ def _image(path: Path, caption: str) -> str:
     return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 
-def _page(rows: Sequence[Row], environment: Mapping[str, Any], images: Sequence[str]) -> str:
+def _page(rows: Sequence[Row], environment: Mapping[str, Any], images: Sequence[str], where: str) -> str:
     good = sum(r.status == "pass" for r in rows)
     what = "wrong twins were caught" if environment.get("canary") else "claims hold"
     table = "\n".join(_table_row(r) for r in rows)
     shown = "\n".join(_example(r) for r in rows if r.counterexample)
     samples, seed = (escape(str(environment.get(key))) for key in ("samples", "seed"))
+    skipped = sum(r.status == "skipped" for r in rows)
+    good_of = f"{good} of {len(rows) - skipped}"
+    beside = f" ({skipped} skipped)" if skipped else ""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>nashlab verify: {good} of {len(rows)}</title><style>{CSS}</style></head><body>
-<h1>{good} of {len(rows)} {what}</h1>
-<p class="lead">Each row is a statement of the theory of preference games, checked by computation on named games, on
-human judgments and on up to {samples} random games a claim (seed {seed}).</p>
+<title>Verified: {good_of}</title><style>{CSS}</style></head><body>
+<h1>{good_of} {what}{beside}</h1>
+<p class="lead">Each row is a statement of the theory of preference games, checked by computation {where}, with up to
+{samples} random cases a claim (seed {seed}).</p>
 <table><thead><tr><th>id</th><th>statement</th><th>status</th><th class="number">worst error</th>
 <th class="number">tolerance</th><th class="number">cases</th><th class="number">seconds</th></tr></thead>
 <tbody>{table}</tbody></table>

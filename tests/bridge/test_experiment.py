@@ -18,15 +18,17 @@ import numpy as np
 import pytest
 
 from llm_bridge.cli import main
-from llm_bridge.data import Comparison, load_comparisons, load_corpus, write_comparisons
+from llm_bridge.data import SPLITS, Comparison, load_comparisons, load_corpus, write_comparisons
 from llm_bridge.experiment import CONFIGS, read_experiment
 from llm_bridge.judges import annotated
+from llm_bridge.models import load_policy
 from llm_bridge.objective import bridged
 from llm_bridge.parallel import Cluster, in_parallel
 from llm_bridge.pipeline import check_sources, run_experiment, run_grid, stages_of
 from llm_bridge.report import read_results, write_report
-from llm_bridge.sampled import SampledGround, _pairs_about
-from llm_bridge.stages import Stages, Start
+from llm_bridge.rollout import encoded
+from llm_bridge.sampled import SampledGround, _make_comparisons, _pairs_about
+from llm_bridge.stages import Stages, Start, contents
 from nashlab.files import plain
 from nashlab.game import BadInput, check_temperature
 
@@ -151,6 +153,9 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
         ("train.weight_decay=-1", "weight_decay = -1, must be finite and at least 0"),
         ('methods=["online-ipo+adam:0"]', "names an optimiser, which is a setting of training here"),
         ("tuned.ipo-md.beta=2", "train, ipo-md: beta = 2, must be between 0 and 1"),
+        ("train.seed=3", "train: seed = 3, must be left to seeds"),
+        ("tuned.nash-md-pg.bogus=7", "train, nash-md-pg: 'bogus' is unknown"),
+        ("tuned.nash-md.tau=7", "nash-md has no transformer form"),
         ("grid.steps=-1", "grid: steps = -1, must be at least 0"),
         ("grid.seeds=[0, 0]", "grid: seeds.*none twice"),
         ("reward.kind=cross-encoder", "reward.kind"),
@@ -393,9 +398,13 @@ def test_the_first_failure_on_ray_is_raised_as_it_was() -> None:
         "from nashlab.game import BadInput, check_temperature\n"
         "try: in_parallel(check_temperature, [(0.1,), (-1.0,)], Cluster(2, ray='local'))\n"
         "except BadInput as error: print(error)\n"
+        "try: in_parallel(check_temperature, [(0.1,)], Cluster(1, ray='local', gpus=1e6))\n"
+        "except BadInput as error: print(error)\n"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.splitlines()[-1].startswith("temperature = -1")
+    first, second = found.stdout.splitlines()[-2:]
+    assert first.startswith("temperature = -1")
+    assert second.startswith("gpus = 1000000.0, must be no more than the cluster has")
 
 
 @pytest.mark.parametrize(
@@ -416,6 +425,57 @@ def test_training_that_diverges_is_one_line(corpus: Path, tmp_path: Path, capsys
     assert stopped.value.code == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert re.match(r"llm-bridge: step \d: .*; lower learning_rate = 1e\+30", last)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "CONFIG", "--out", "FILE"], "out = .*file: cannot be written"),
+        (["compare", "RESULTS", "--out", "FILE/x.html"], "out = .*file: cannot be written"),
+        (["compare", "RESULTS", "--out", "."], r"out = \. is a folder, must be a file"),
+        (["compare", "PARTIAL"], "is no results.json of an experiment"),
+        (
+            ["run", "CONFIG", "--out", "NEW", "--override", "corpus.source=FIVE"],
+            "has no text in its (train|test|validation) part",
+        ),
+    ],
+)
+def test_files_that_cannot_be_used_are_one_line(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "partial.json").write_text('{"tables": {}}')
+    (tmp_path / "five.jsonl").write_text("".join(corpus.read_text().splitlines(keepends=True)[:2]))
+    results = Path(__file__).parents[2] / "llm_bridge" / "results" / "summarise-t5.json"
+    config = written(tmp_path / "c.toml", corpus, closed={"temperature": 5.0})
+    places = {"CONFIG": config, "FILE": tmp_path / "file", "NEW": tmp_path / "new", "RESULTS": results,
+              "PARTIAL": tmp_path / "partial.json", "FIVE": tmp_path / "five.jsonl"}  # fmt: skip
+    for name, place in places.items():
+        words = [word.replace(name, str(place)) for word in words]
+    for _ in range(2):  # what failed does not stand in the way of what follows
+        with pytest.raises(SystemExit) as stopped:
+            main(words)
+        assert stopped.value.code == 2
+        assert re.search(message, capsys.readouterr().err)
+
+
+def test_trained_policies_can_be_read(sampled: tuple[Path, Path, dict[str, Any]]) -> None:
+    for place in (sampled[1] / "stages").glob("rlhf-pg-*"):
+        policy = load_policy(place / "policy")
+        assert encoded(policy, ["a package"]).rows[0]
+
+
+def test_nothing_is_learned_from_comparisons_of_texts_that_are_judged(corpus: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    everything = [e for split in SPLITS for e in load_corpus(corpus, split)]
+    write_comparisons(pairs, [Comparison(e.prompt, e.summary, "no", 1.0) for e in everything])
+    experiment = read_experiment(written(tmp_path / "c.toml", corpus, **SAMPLED), [f"comparisons.source={pairs}"])
+    (tmp_path / "made").mkdir()
+    start = Start(experiment, Stages(tmp_path / "out"))
+    _make_comparisons(start, tmp_path / "made", tmp_path)
+    used = {c.prompt for which in ("train", "held-out") for c in load_comparisons(tmp_path / "made" / f"{which}.jsonl")}
+    assert used
+    assert used <= {e.prompt for e in load_corpus(corpus, "train")} < {e.prompt for e in everything}
 
 
 def test_a_stage_has_one_maker_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -449,6 +509,13 @@ def test_a_file_counts_by_its_content(corpus: Path, tmp_path: Path) -> None:
 
     first = about()
     assert about() == first
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "model.safetensors").write_bytes(b"1")
+    before = contents(str(weights), "debian", "owner/name")
+    (weights / "model.safetensors").write_bytes(b"22")
+    assert list(before) == list(contents(str(weights))) == [str(weights / "model.safetensors")]
+    assert contents(str(weights)) != before
     texts.write_text(texts.read_text().replace("package", "parcel"))
     assert [a != b for a, b in zip(about(), first, strict=True)] == [True, True, True]
     second = about()

@@ -44,6 +44,7 @@ import llm_bridge.policy as policy_module
 from llm_bridge.models import LoraOptions, _without_dropout, load_policy
 from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_left, pad_right, seeded
 from llm_bridge.rollout import encoded
+from llm_bridge.sampler import sample
 from nashlab.game import BadInput
 
 torch.set_num_threads(1)
@@ -619,6 +620,42 @@ def test_without_a_network_a_hub_name_fails_in_one_line(source: str, monkeypatch
     with pytest.raises(BadInput, match="cannot be read as a hub name") as caught:
         load_policy(source)
     assert "\n" not in str(caught.value)
+
+
+def test_tokens_and_lengths_that_a_model_has_no_room_for_are_refused() -> None:
+    shape = {"vocab_size": 50, "n_embd": 8, "n_layer": 1, "n_head": 1, "n_positions": 16}
+    for name, given in (("eos_id", {"eos_token_id": 50}), ("pad_id", {"eos_token_id": 0, "pad_token_id": 51})):
+        with pytest.raises(BadInput, match=rf"{name} = 5\d, must be one of the model's 50 tokens"):
+            load_policy(GPT2Config(bos_token_id=0, **shape, **given))
+    policy, prompt = load_policy(GPT2Config(bos_token_id=0, eos_token_id=0, **shape)), pad_left([[1, 2], [3]])
+    with pytest.raises(BadInput, match="a row has 17 tokens to read, must have at most the model's 16 positions"):
+        sample(policy, prompt, max_new_tokens=16)
+    full = sample(policy, prompt, max_new_tokens=15, min_new_tokens=15)  # the last token is not read
+    assert full.mask.all()
+    assert torch.isfinite(policy.log_prob(prompt, full)).all()
+
+
+def test_trained_adapters_come_back_from_their_folder(tmp_path: Path) -> None:
+    tiny_policy("gpt2").model.save_pretrained(tmp_path / "base")
+    policy = load_policy(tmp_path / "base", lora=LoraOptions(rank=2))
+    with torch.no_grad():
+        for p in policy.model.parameters():
+            if p.requires_grad:
+                p.add_(0.1)
+    policy.model.save_pretrained(tmp_path / "adapters")
+    back, prompt = load_policy(tmp_path / "adapters"), prompts(rows=3)
+    completion = pad_right([[3, EOS], [1, 2, EOS], [EOS]], PAD)
+    with torch.no_grad():
+        assert torch.equal(back.log_prob(prompt, completion), policy.log_prob(prompt, completion))
+        off = back.reference().log_prob(prompt, completion)
+        assert torch.equal(off, load_policy(tmp_path / "base").log_prob(prompt, completion))
+        assert (off - back.log_prob(prompt, completion)).abs().max() > 1e-3  # canary: the adapters are at work
+    assert [p.requires_grad for p in back.model.parameters()] == [p.requires_grad for p in policy.model.parameters()]
+    with pytest.raises(BadInput, match=r"must be left out: .* has adapters already"):
+        load_policy(tmp_path / "adapters", lora=LoraOptions(rank=2))
+    (tmp_path / "base").rename(tmp_path / "elsewhere")
+    with pytest.raises(BadInput, match=r"has adapters of .*base', must be a folder that is there"):
+        load_policy(tmp_path / "adapters")
 
 
 def test_prompts_begin_as_their_tokenizer_begins_texts() -> None:
