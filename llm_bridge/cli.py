@@ -232,8 +232,8 @@ def show_results(results: dict[str, Any]) -> None:
         column = "exploitability" if results["kind"] == "closed" else "kl"
         for i, name in enumerate(names):
             cells = [
-                f"{m:.3f}" if i == j else f"{m:.3f} ({s:.3f})"
-                for j, (m, s) in enumerate(zip(table["mean"][i], table["std"][i], strict=True))
+                f"{m:.3f} ({s:.3f})" if s > 0 else f"{m:.3f}"  # one pairing of seeds has no spread to show
+                for m, s in zip(table["mean"][i], table["std"][i], strict=True)
             ]
             last = table["quality"][name].get(column)
             rows.append([name, *cells, f"{sum(last) / len(last):.4f}" if last else ""])

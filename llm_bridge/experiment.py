@@ -309,6 +309,8 @@ def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experi
             content[key] = _section(kind, _with_training(key, content.get(key, {})), key)
     found: Experiment = _named(_section(Experiment, content, str(source)))
     _check_kinds(found)
+    if not found.name or found.name in (".", "..") or "/" in found.name:
+        raise BadInput(f"name = {found.name!r}, must be fit for a folder")
     if "seed" in found.train:
         raise BadInput(f"train: seed = {found.train['seed']}, must be left to seeds = {found.seeds}")
     for method in dict.fromkeys([*found.methods, *found.tuned]):

@@ -141,7 +141,7 @@ def _matrix(
     axes.set_title(title)
     for (i, j), value in np.ndenumerate(values):
         text = f"{value:.3f}".removeprefix("0")
-        if std is not None and i != j:
+        if std is not None and std[i][j] > 0:  # one pairing of seeds has no spread to show
             text += f"\n({std[i][j]:.3f})".replace("(0.", "(.")
         brightness = np.dot([0.2126, 0.7152, 0.0722], image.cmap(image.norm(value))[:3])
         axes.text(j, i, text, ha="center", va="center", fontsize=6, color="white" if brightness < 0.4 else "black")

@@ -163,8 +163,9 @@ def _lottery(results: Mapping[str, Any], table: Mapping[str, Any]) -> str:
     text = "<h3>Nash averaging of the methods</h3>" + _rows(("", "weight", "in the support, share of resamples"), rows)
     if table["agreement"]:
         a = table["agreement"]
+        order = "none, all are even" if a["kendall"] is None else " > ".join(a["order_here"])
         text += (
-            f"<p>Order here: {_text(' > '.join(a['order_here']))}. The paper's: {_text(' > '.join(a['order_paper']))}. "
+            f"<p>Order here: {_text(order)}. The paper's: {_text(' > '.join(a['order_paper']))}. "
             f"Kendall's τ {_number(a['kendall'], '.2f')}; {a['discordant_pairs']} of {a['pairs']} pairs the other way "
             "round.</p>"
         )

@@ -195,5 +195,7 @@ def show_claims(rows: Sequence[Result], canary: bool) -> None:
         colours={"pass": "green", "fail": "bold red", "skipped": "yellow"},
     )
     good, skipped = (sum(r.status == status for r in rows) for status in ("pass", "skipped"))
+    for row in (r for r in rows if r.status == "skipped"):
+        print(f"{row.id} skipped: {(row.counterexample or {}).get('skipped', '')}")
     beside = f", {skipped} skipped" if skipped else ""
     print(f"{good} of {len(rows) - skipped} " + ("wrong twins caught" if canary else "claims hold") + beside)
