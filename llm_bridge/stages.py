@@ -88,7 +88,10 @@ class Stages:
 
 @contextmanager
 def _alone(work: Path) -> Iterator[None]:
-    """Nobody else works in this folder inside the block; a process that is killed leaves nothing locked."""
+    """No other run works in this folder inside the block; a process that is killed leaves nothing locked."""
+    if int(os.environ.get("RANK", "0")) > 0:  # one of several processes of this run: the first one has the lock
+        yield
+        return
     with (work / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

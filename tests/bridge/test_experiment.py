@@ -479,12 +479,15 @@ def test_nothing_is_learned_from_comparisons_of_texts_that_are_judged(corpus: Pa
     assert used <= {e.prompt for e in load_corpus(corpus, "train")} < {e.prompt for e in everything}
 
 
-def test_a_stage_has_one_maker_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_stage_has_one_maker_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = Stages(tmp_path)
 
     def make(part: Path, work: Path) -> None:
         with pytest.raises(BadInput, match="is being made by another process"):
             Stages(tmp_path).made("a", {}, lambda part, work: None)
+        monkeypatch.setenv("RANK", "1")  # of the same run: they work together
+        assert Stages(tmp_path).made("a", {}, lambda part, work: None).exists()
+        monkeypatch.delenv("RANK")
 
     place = stages.made("a", {}, make)
     (tmp_path / f"{place.name}.unfinished").mkdir()  # as a kill leaves it between the stage's end and the clean-up
