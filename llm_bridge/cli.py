@@ -6,6 +6,7 @@ diverged, 2 bad input, 130 interrupted.  Nothing is fetched from a network.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -168,6 +169,12 @@ def _opened(config: str, override: tuple[str, ...], resume: bool, out: Path | No
     from llm_bridge.pipeline import stages_of
     from llm_bridge.stages import quietly
 
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1":
+        raise BadInput(
+            f"WORLD_SIZE = {processes}, must be 1: an experiment starts its own processes (--workers); "
+            "a script that calls llm_bridge.trainer.train may be launched in several"
+        )
     experiment = read_experiment(config, override)
     quietly(experiment)
     folder = out or Path(experiment.name)

@@ -88,10 +88,7 @@ class Stages:
 
 @contextmanager
 def _alone(work: Path) -> Iterator[None]:
-    """No other run works in this folder inside the block; a process that is killed leaves nothing locked."""
-    if int(os.environ.get("RANK", "0")) > 0:  # one of several processes of this run: the first one has the lock
-        yield
-        return
+    """Nobody else works in this folder inside the block; a process that is killed leaves nothing locked."""
     with (work / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -460,6 +460,16 @@ def test_files_that_cannot_be_used_are_one_line(
         assert re.search(message, capsys.readouterr().err)
 
 
+def test_an_experiment_starts_its_own_processes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "demo"])
+    assert stopped.value.code == 2
+    assert "WORLD_SIZE = 2, must be 1" in capsys.readouterr().err
+
+
 def test_trained_policies_can_be_read(sampled: tuple[Path, Path, dict[str, Any]]) -> None:
     for place in (sampled[1] / "stages").glob("rlhf-pg-*"):
         policy = load_policy(place / "policy")
@@ -479,15 +489,12 @@ def test_nothing_is_learned_from_comparisons_of_texts_that_are_judged(corpus: Pa
     assert used <= {e.prompt for e in load_corpus(corpus, "train")} < {e.prompt for e in everything}
 
 
-def test_a_stage_has_one_maker_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_has_one_maker_and_leaves_nothing_behind(tmp_path: Path) -> None:
     stages = Stages(tmp_path)
 
     def make(part: Path, work: Path) -> None:
         with pytest.raises(BadInput, match="is being made by another process"):
             Stages(tmp_path).made("a", {}, lambda part, work: None)
-        monkeypatch.setenv("RANK", "1")  # of the same run: they work together
-        assert Stages(tmp_path).made("a", {}, lambda part, work: None).exists()
-        monkeypatch.delenv("RANK")
 
     place = stages.made("a", {}, make)
     (tmp_path / f"{place.name}.unfinished").mkdir()  # as a kill leaves it between the stage's end and the clean-up
