@@ -203,8 +203,10 @@ def test_closed_sets_of_many_prompts_resume_to_the_same_weights(tmp_path: Path, 
     """Prompts of different lengths: what is computed of one must not depend on which others were there."""
     rows = [[1] * length for length in (1, 7, 2, 5, 3, 6, 4)]
     candidates = [list(ids) for ids in LANGUAGE.sequences]
-    source = Closed(Prompts("abcdefg", rows), [candidates] * 7, np.stack([GAME.margins] * 7))
     settings = Settings(**(SETTINGS | {"steps": 8, "batch": 3, "precision": precision}))
+
+    def game() -> Closed:  # a new one for each run, as another process has it
+        return Closed(Prompts("abcdefg", rows), [candidates] * 7, np.stack([GAME.margins] * 7))
 
     def policy() -> Policy:
         made = tiny("gpt2", seed=1)
@@ -212,7 +214,7 @@ def test_closed_sets_of_many_prompts_resume_to_the_same_weights(tmp_path: Path, 
         return made
 
     whole, again = policy(), policy()
-    train(whole, bridged("online-ipo"), source, settings)
+    train(whole, bridged("online-ipo"), game(), settings)
 
     def stop(record: dict[str, object]) -> None:
         if record["step"] == 3:
@@ -222,12 +224,12 @@ def test_closed_sets_of_many_prompts_resume_to_the_same_weights(tmp_path: Path, 
         train(
             policy(),
             bridged("online-ipo"),
-            source,
+            game(),
             replace(settings, checkpoint_every=1),
             folder=tmp_path,
             progress=stop,
         )
-    train(again, bridged("online-ipo"), source, replace(settings, checkpoint_every=1), folder=tmp_path)
+    train(again, bridged("online-ipo"), game(), replace(settings, checkpoint_every=1), folder=tmp_path)
     assert largest(weights(again), weights(whole)) == 0
 
 
