@@ -12,15 +12,16 @@ import hashlib
 import json
 import shutil
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from nashlab.files import appearing
+from nashlab.files import appearing, sha256_of
 
-__all__ = ["Checkpoint", "discard", "latest", "save"]
+__all__ = ["Checkpoint", "checksum", "discard", "latest", "save"]
 
 TENSORS, FACTS, SUMS = "tensors.safetensors", "facts.json", "sha256.json"
 KEPT = 2
@@ -54,7 +55,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         save_file({name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}, part / TENSORS)
         facts = json.dumps({"step": checkpoint.step, **checkpoint.facts}, indent=1)
         (part / FACTS).write_text(facts, encoding="utf-8")
-        (part / SUMS).write_text(json.dumps({name: _sha256(part / name) for name in (TENSORS, FACTS)}))
+        (part / SUMS).write_text(json.dumps({name: sha256_of(part / name) for name in (TENSORS, FACTS)}))
     for old in _places(folder)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return place
@@ -71,6 +72,16 @@ def latest(folder: Path, device: torch.device | str = "cpu") -> Checkpoint | Non
         facts = json.loads((place / FACTS).read_text(encoding="utf-8"))
         return Checkpoint(facts.pop("step"), load_file(place / TENSORS, device=str(device)), facts)
     return None
+
+
+def checksum(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """The SHA-256 of tensors with their names, types and shapes, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, tensor in tensors:
+        values = tensor.detach().cpu().contiguous()
+        digest.update(repr((name, values.dtype, tuple(values.shape))).encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def discard(folder: Path, step: int) -> None:
@@ -91,12 +102,7 @@ def _damage(place: Path) -> str | None:
     """What is wrong with a checkpoint, or None."""
     try:
         sums = json.loads((place / SUMS).read_text(encoding="utf-8"))
-        wrong = [name for name in (TENSORS, FACTS) if _sha256(place / name) != sums[name]]
+        wrong = [name for name in (TENSORS, FACTS) if sha256_of(place / name) != sums[name]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"is incomplete ({error})"
     return f"{wrong[0]} does not agree with its checksum" if wrong else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

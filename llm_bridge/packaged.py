@@ -14,7 +14,6 @@ bfloat16 would not do for the second: its rounding of the largest weights is a q
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from nashlab.files import appearing
+from nashlab.files import appearing, sha256_of
 from nashlab.game import BadInput
 
 __all__ = ["PACKAGED", "Packaged", "converted", "llama_from_gguf", "t5_from_onnx"]
@@ -97,8 +96,7 @@ def _installed(name: str, package: Packaged) -> list[Path]:
 
 def _check_sha256(path: Path, expected: str) -> None:
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         raise BadInput(f"source = {str(path)!r} cannot be read: {error.strerror}") from error
     if found != expected:

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from llm_bridge.checkpoint import checksum
 from llm_bridge.data import Comparison
 from llm_bridge.judges import Judge, ask, canonical, check_lengths, fit_scale, matrix
 from llm_bridge.models import located, tokenizer_at
@@ -736,10 +737,7 @@ class _Run:
         for x, y, z, p in (*self.training, *self.held_out):
             # the tokens stand for the tokenizer; texts count as well, their order decides which of a pair is first
             digest.update(repr((x, y, z, p, encoder.token_ids(x, y, z))).encode())
-        for name, tensor in self.model.state_dict().items():
-            values = tensor.detach().cpu().contiguous()
-            digest.update(repr((name, values.dtype, tuple(values.shape))).encode())
-            digest.update(values.reshape(-1).view(torch.uint8).numpy())
+        digest.update(checksum(self.model.state_dict().items()).encode())
         return digest.hexdigest()
 
     def _save(self) -> None:

@@ -29,7 +29,7 @@ from llm_bridge.models import LoraOptions, load_policy
 from llm_bridge.policy import Policy, Reference, reference_of
 from llm_bridge.rollout import IMITATION, Examples, Prompts, completions_of, encoded
 from llm_bridge.trainer import Settings, train
-from nashlab.files import appearing, plain
+from nashlab.files import appearing, plain, sha256_of
 from nashlab.game import BadInput, first_line
 
 __all__ = [
@@ -236,19 +236,16 @@ def texts_about(corpus: Corpus) -> dict[str, Any]:
     return about | contents(corpus.source)
 
 
-def contents(*sources: str) -> dict[str, str]:
-    """Files and folders of weights count by their content, whatever else has no more than its name."""
-    found: dict[str, str] = {}
-    for path in map(Path, sources):
-        parts = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.suffix in (".json", ".safetensors"))
-        found |= {str(p): _sha256(p, p.stat().st_mtime_ns, p.stat().st_size) for p in parts}
-    return found
+def contents(source: str) -> dict[str, str]:
+    """A file or a folder of weights counts by its content, whatever else has no more than its name."""
+    path = Path(source)
+    parts = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.suffix in (".json", ".safetensors"))
+    return {str(p): _sha256(p, p.stat().st_mtime_ns, p.stat().st_size) for p in parts}
 
 
 @cache
 def _sha256(path: Path, changed: int, size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)  # once for each state of the file: many stages ask
 
 
 def device_of(name: str) -> torch.device:

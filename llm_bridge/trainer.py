@@ -18,7 +18,6 @@ trained, see :mod:`llm_bridge.sharding`.
 from __future__ import annotations
 
 import atexit
-import hashlib
 import json
 import math
 import signal
@@ -36,7 +35,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from llm_bridge.checkpoint import Checkpoint, discard, latest, save
+from llm_bridge.checkpoint import Checkpoint, checksum, discard, latest, save
 from llm_bridge.objective import Bridged, Samples, bridged, surrogate
 from llm_bridge.policy import NotFinite, Policy, Reference, check_reference, reference_of, seeded
 from llm_bridge.rollout import Players, Source, Tally, Turn, Weights, described
@@ -499,16 +498,13 @@ class Trainer:
     @cached_property
     def _fixed_weights(self) -> str:
         """A checksum of all that stays as it is while the policy is trained."""
-        digest, seen = hashlib.sha256(), set()
+        found: dict[int, tuple[str, Tensor]] = {}  # by where it lies: players may share weights
         for player in (self.players.reference, self.players.behaviour):
             policy = player.policy if isinstance(player, Reference) else player
             for name, tensor in policy.model.state_dict().items():
-                if tensor.data_ptr() in seen or (policy is self.players.policy and name in self.weights):
-                    continue
-                seen.add(tensor.data_ptr())
-                digest.update(name.encode())
-                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+                if policy is not self.players.policy or name not in self.weights:
+                    found.setdefault(tensor.data_ptr(), (name, tensor))
+        return checksum(found.values())
 
     @contextmanager
     def _log(self) -> Iterator[Callable[[Record], None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["appearing", "plain", "replacing"]
+__all__ = ["appearing", "plain", "replacing", "sha256_of"]
 
 
 @contextmanager
@@ -38,6 +39,12 @@ def appearing(folder: Path) -> Iterator[Path]:
             os.replace(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The checksum of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def plain(value: Any) -> Any:
