@@ -22,15 +22,13 @@ if TYPE_CHECKING:
 
     from nashlab.game import PreferenceGame
     from nashlab.rates import Run
-    from nashlab.solution import Solution
-
 
 __all__ = ["main"]
 
 app = tyro.extras.SubcommandApp()
 
 PACKAGES = ("nashlab", "numpy", "scipy", "jax", "python-flint")
-CERTIFIED_UP_TO = 1000  # responses up to which an answer is certified in ball arithmetic (about a second there)
+ANSWER_LIMIT = 2**28  # bytes of an answer or a game that the verifier reads
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
 Kind = Annotated[
@@ -66,58 +64,82 @@ def solve_command(
     Args:
         game: a name from `nashlab gallery`, a file (CSV, JSON, NPY, PrefLib, comparison log), or - for standard input.
     """
-    from nashlab.certificate import certify_ball
-    from nashlab.equilibrium import maximal_lottery, regularised_nash
-    from nashlab.game import BadInput, check_temperature
+    from nashlab.answer import answer_of
+    from nashlab.equilibrium import nash
+    from nashlab.game import check_temperature
 
     temperature = check_temperature(tau)
-    problem = _load(game, reference, kind, fill)
-    if temperature == 0:
-        solution = maximal_lottery(problem, exact=True if exact else None)
-        certificate = solution.certificate
-    else:
-        if exact:
-            raise BadInput(f"exact: the equilibrium at tau = {tau} is irrational; --exact needs tau = 0")
-        solution = regularised_nash(problem, temperature)
-        rigorous = problem.n <= CERTIFIED_UP_TO
-        certificate = certify_ball(problem, solution.log_policy, temperature) if rigorous else solution.certificate
+    solution = nash(_load(game, reference, kind, fill), temperature, exact=True if exact else None)
     if json_output:
-        print_json(_answer(solution, certificate))
+        print_json(answer_of(solution))
     else:
-        show_solution(solution, certificate)
+        show_solution(solution)
     return 0 if solution.status.ok else 1
 
 
 @app.command(name="certify")
 def certify_command(
-    answer: tyro.conf.Positional[str], game: tyro.conf.Positional[str | None] = None, /, *, json_output: Json = False
+    answer: tyro.conf.Positional[str],
+    game: tyro.conf.Positional[str | None] = None,
+    /,
+    *,
+    kind: Kind = None,
+    fill: Fill = None,
+    json_output: Json = False,
 ) -> int:
     """Re-check an answer of `nashlab solve --json` by an independent verifier that shares no code with the solvers.
 
+    Each line is something proved, refuted, or not checked, with the reason. Exit code 1 if anything is refuted.
+
     Example: nashlab solve soundquality --json > answer.json && nashlab certify answer.json
+             nashlab certify answer.json comparisons.csv
 
     Args:
-        answer: the JSON that `nashlab solve --json` printed.
-        game: a CSV or JSON game to check it against (default: the answer's own exact margins).
+        answer: the JSON that `nashlab solve --json` printed, or - for standard input.
+        game: the game to check it against, any file that `nashlab solve` reads (default: the answer's own margins).
     """
-    import json
-
-    from nashlab.certify import CertifyError, certify_answer, read_margins
+    from nashlab.certify import CertifyError, certify_answer, parsed
+    from nashlab.files import read_bytes
     from nashlab.game import BadInput
 
+    own = None if game is None else _own_reading(game, kind, fill)
     try:
-        content = json.loads(sys.stdin.read() if answer == "-" else Path(answer).read_text(encoding="utf-8"))
-        rows = certify_answer(content, None if game is None else read_margins(game))
-    except CertifyError as error:
-        raise BadInput(str(error)) from None
-    except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        raise BadInput(f"{answer}: is not an answer of `nashlab solve --json` ({error!r})") from None
+        data = sys.stdin.buffer.read() if answer == "-" else read_bytes(Path(answer), ANSWER_LIMIT)
+        rows = certify_answer(parsed(data.decode("utf-8-sig")), own)
+    except OSError as error:
+        raise BadInput(f"{answer}: cannot be read ({error.strerror or error})") from None
+    except (CertifyError, UnicodeDecodeError) as error:
+        raise BadInput(f"{answer}: {error}") from None
     if json_output:
         print_json([{"check": what, "holds": ok, "detail": detail} for what, ok, detail in rows])
     else:
+        words = {True: "proved     ", False: "REFUTED    ", None: "not checked"}
         for what, ok, detail in rows:
-            print(f"{'proved ' if ok else 'REFUTED'}  {what}" + (f"  ({detail})" if detail else ""))
-    return 0 if all(ok for _, ok, _ in rows) else 1
+            print(f"{words[ok]}  {what}" + (f"  ({detail})" if detail else ""))
+    return 0 if all(ok is not False for _, ok, _ in rows) else 1
+
+
+def _own_reading(game: str, kind: str | None, fill: str | None) -> Any:
+    """The game by the verifier's reader; by nashlab's, and said so, where that does not know the layout."""
+    from nashlab.certify import CertifyError, Game, read_margins
+    from nashlab.certify.reading import Unread
+    from nashlab.files import read_bytes
+    from nashlab.game import BadInput
+
+    path = Path(game)
+    try:
+        return read_margins(read_bytes(path, ANSWER_LIMIT), path.suffix.lower(), kind, fill)
+    except Unread as why:
+        problem = _load(game, None, kind, fill)
+        if problem.exact is None:
+            raise BadInput(f"{game}: has no exact margins to check an answer against") from None
+        reading = ("the file is read by nashlab's own reader", None, f"the verifier's: {why}")
+        given = None if problem.given is None else problem.reference_exact
+        return Game(problem.labels, problem.exact, given, reading)
+    except CertifyError as error:
+        raise BadInput(f"{game}: {error}") from None
+    except OSError as error:
+        raise BadInput(f"{game}: cannot be read ({error.strerror or error})") from None
 
 
 @app.command(name="run")
@@ -438,34 +460,6 @@ def _first_policy(game: PreferenceGame, tau: float, start: str | None) -> NDArra
 
 
 # -- JSON ------------------------------------------------------------------------------------------------------------
-
-
-def _answer(solution: Solution, certificate: Any) -> dict[str, Any]:
-    import numpy as np
-
-    game, face = solution.game, solution.face
-    uniform = bool(np.all(game.log_reference == game.log_reference.flat[0]))
-    return {
-        "game": game.name,
-        "labels": list(game.labels),
-        "reference": None if uniform else game.reference,
-        "policy": solution.policy,
-        "log_policy": solution.log_policy,
-        "policy_exact": solution.policy_exact,
-        "margins_exact": game.exact,
-        "tau": solution.temperature,
-        "status": solution.status.token,
-        "exploitability": certificate.exploitability,
-        "support": None if game.batch else list(solution.support),
-        "slacks": solution.slacks,
-        "unique": True if solution.temperature > 0 else solution.unique,
-        "face": face and {"dimension": face.dimension, "vertices": face.vertices, "complete": face.complete},
-        "certificate": {
-            "l1_bound": certificate.l1_bound,
-            "kind": certificate.kind,
-            "rigorous": certificate.rigorous,
-        },
-    }
 
 
 def _run_json(run: Run) -> dict[str, Any]:

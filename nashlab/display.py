@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from nashlab.files import plain
 
 if TYPE_CHECKING:
-    from nashlab.certificate import Certificate
     from nashlab.rates import Run
     from nashlab.solution import Solution
     from nashlab.verify import Result
@@ -89,9 +88,9 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: M
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False).print(table)
 
 
-def show_solution(solution: Solution, certificate: Certificate) -> None:
+def show_solution(solution: Solution) -> None:
     """An equilibrium: probabilities, support, certificate, uniqueness, face."""
-    game = solution.game
+    game, certificate = solution.game, solution.certificate
     what = "maximal lottery" if solution.temperature == 0 else f"regularised equilibrium, τ = {solution.temperature:g}"
     print(f"{game.name}: {what} of {game.n} responses" + (f"  ({game.source})" if game.source else ""))
     if game.batch:
@@ -104,8 +103,10 @@ def show_solution(solution: Solution, certificate: Certificate) -> None:
     print(f"status: {solution.status.value}")
     gap = float(np.max(certificate.exploitability))
     print(f"exploitability: {gap:.3g};  ‖π − equilibrium‖₁: {distance}  ({PROOFS[certificate.kind]})")
-    if solution.temperature == 0 and solution.unique:
-        print("the only equilibrium (proved)")
+    if solution.temperature == 0 and solution.unique is not None:
+        print(("the only equilibrium" if solution.unique else "not the only equilibrium") + " (proved)")
+    elif solution.temperature == 0:
+        print("whether it is the only equilibrium is not known")
     if solution.face is not None:
         _show_face(solution)
 
@@ -127,7 +128,7 @@ def _show_face(solution: Solution) -> None:
     assert solution.face is not None
     vertices = solution.face.vertices
     more = "" if solution.face.complete else " (there are more)"
-    print("not the only equilibrium: the policy above is the KL-projection of the reference on the face of all")
+    print("the policy above is the KL-projection of the reference on the face of all equilibria")
     print(f"face of equilibria: dimension {solution.face.dimension}, {len(vertices)} vertices{more}")
     for vertex in vertices[:VERTICES_SHOWN]:
         print("  (" + ", ".join(_short(x) for x in vertex) + ")")

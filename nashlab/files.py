@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import select
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -14,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["appearing", "plain", "replacing", "sha256_of"]
+__all__ = ["appearing", "plain", "read_bytes", "replacing", "sha256_of"]
 
 
 @contextmanager
@@ -41,6 +45,36 @@ def appearing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def read_bytes(path: Path, limit: int, patience: float = 10.0) -> bytes:
+    """The content of a file or a pipe, of at most ``limit`` bytes; a pipe that stays silent is not waited for.
+
+    Errors: OSError, also for folders, devices, files that are too long, and pipes without a writer.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb", buffering=0) as file:
+        mode = os.fstat(handle).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise OSError(errno.EINVAL, "is neither a file nor a pipe")
+        pieces, size = [], 0
+        while piece := _piece(file, stat.S_ISFIFO(mode), patience):
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                raise OSError(errno.EFBIG, f"is longer than {limit >> 20} MiB")
+    return b"".join(pieces)
+
+
+def _piece(file: Any, pipe: bool, patience: float) -> bytes:
+    """The next bytes; of a pipe once they are there."""
+    end = time.monotonic() + patience
+    while True:
+        if pipe and not select.select([file], [], [], max(0.0, end - time.monotonic()))[0]:
+            raise OSError(errno.ETIMEDOUT, f"has sent nothing for {patience:g} s")
+        piece = file.read(2**20)
+        if piece is not None:
+            return bytes(piece)
+
+
 def sha256_of(path: Path) -> str:
     """The checksum of a file's content, in hexadecimal."""
     with path.open("rb") as file:
@@ -61,7 +95,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     if isinstance(value, Fraction):
-        return str(value)
+        return _ratio(value)
     if isinstance(value, (float, np.floating)):
         return float(value) if np.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _ratio(value: Fraction) -> str:
+    try:
+        return str(value)
+    except ValueError:  # Python writes integers of at most 4,300 digits
+        from flint import fmpq
+
+        return str(fmpq(value.numerator, value.denominator))

@@ -75,6 +75,7 @@ class PreferenceGame:
     weights        ρ(x), shape [X], or None.
     exact          A as Fractions (nested tuples, one game only), or None where the source was floating point.
     name, source   what the game is called and where it comes from.
+    given          μ as it was given, not normalised, shape of ``log_reference`` or [n]; None: uniform.
 
     Source: theory §1.  Bad input raises :class:`BadInput`.
 
@@ -90,6 +91,7 @@ class PreferenceGame:
     exact: tuple[tuple[Fraction, ...], ...] | None = None
     name: str = "game"
     source: str = ""
+    given: tuple[Any, ...] | None = None
 
     # -- construction ------------------------------------------------------------------------------------------
 
@@ -186,11 +188,12 @@ class PreferenceGame:
             order = range(len(exact))
             if any(exact[i][j] != -exact[j][i] for i in order for j in range(i + 1)):
                 exact = None  # skew only within the tolerance, so rounded text: the doubles decide
-        # exactly skew from here on: halving the difference is exact unless it underflows
-        skew = margins if exact is not None else 0.5 * margins - 0.5 * np.swapaxes(margins, -1, -2)
+        # exactly skew from here on; what is so already is taken as it is, down to the smallest double
+        turned = np.swapaxes(margins, -1, -2)
+        skew = margins if np.array_equal(margins, -turned) else 0.5 * margins - 0.5 * turned
         n = margins.shape[-1]
         batch = margins.shape[:-2]
-        game = cls(
+        return cls(
             margins=_frozen(skew),
             log_reference=_frozen(_log_reference(reference, n, batch)),
             labels=_labels(labels, n),
@@ -198,8 +201,8 @@ class PreferenceGame:
             exact=None if exact is None else tuple(tuple(Fraction(x) for x in row) for row in exact),
             name=name,
             source=source,
+            given=_as_given(reference),
         )
-        return game
 
     # -- views -------------------------------------------------------------------------------------------------
 
@@ -217,6 +220,15 @@ class PreferenceGame:
     def reference(self) -> NDArray[np.float64]:
         """μ, shape [..., n]."""
         return np.exp(self.log_reference)
+
+    @property
+    def reference_exact(self) -> tuple[Fraction, ...]:
+        """μ of one game with no rounding: the numbers given (a double is a rational too) over their sum, [n]."""
+        if self.batch:
+            raise BadInput("game is contextual: its references are a matter of one prompt; use game.prompt(x)")
+        mu = [Fraction(1)] * self.n if self.given is None else [Fraction(x) for x in self.given]
+        total = sum(mu, Fraction(0))
+        return tuple(x / total for x in mu)
 
     @property
     def support(self) -> NDArray[np.bool_]:
@@ -241,7 +253,8 @@ class PreferenceGame:
 
     def with_reference(self, reference: ArrayLike | None) -> PreferenceGame:
         """The same game with another μ (None: uniform)."""
-        return replace(self, log_reference=_frozen(_log_reference(reference, self.n, self.batch)))
+        log_mu = _frozen(_log_reference(reference, self.n, self.batch))
+        return replace(self, log_reference=log_mu, given=_as_given(reference))
 
     def repeated(self, count: int) -> PreferenceGame:
         """``count`` independent copies of one game, [count, n, n]: a batch of seeds."""
@@ -259,6 +272,7 @@ class PreferenceGame:
         """The single game of prompt x, its padding cut off."""
         keep = self.support[x]
         rows = np.flatnonzero(keep)
+        given = self.given[x] if self.given and isinstance(self.given[0], tuple) else self.given
         return replace(
             self,
             margins=_frozen(self.margins[x][np.ix_(rows, rows)]),
@@ -266,6 +280,7 @@ class PreferenceGame:
             labels=tuple(self.labels[i] for i in rows),
             weights=None,
             exact=None,
+            given=None if given is None else tuple(given[i] for i in rows),
         )
 
 
@@ -333,6 +348,14 @@ def _log_reference(reference: ArrayLike | None, n: int, batch: tuple[int, ...]) 
     with np.errstate(divide="ignore"):
         log_mu = np.log(mu) - np.log(total)[..., None]
     return np.broadcast_to(log_mu, (*batch, n)).copy()
+
+
+def _as_given(reference: ArrayLike | None) -> tuple[Any, ...] | None:
+    """A checked reference as nested tuples of ints, Fractions or doubles: what no rounding has touched."""
+    if reference is None:
+        return None
+    rows = reference if isinstance(reference, (list, tuple)) else np.asarray(reference, dtype=np.float64).tolist()
+    return tuple(_as_given(x) if np.ndim(x) else x if isinstance(x, (int, Fraction)) else float(x) for x in rows)
 
 
 def _labels(labels: Sequence[str] | None, n: int) -> tuple[str, ...]:

@@ -87,8 +87,16 @@ def test_what_does_not_apply_is_null(capsys: pytest.CaptureFixture[str], tmp_pat
     solved = answer(capsys, "solve", "four-cycle", "--reference", str(reference))
     assert solved["policy_exact"] is None
     assert solved["slacks"] is None
-    assert solved["certificate"]["l1_bound"] is None
+    # irrational, and yet proved: by a rational lottery next to it and its multipliers
+    assert solved["certificate"]["l1_bound"] < 1e-15
+    assert solved["certificate"]["witness"]["point"]
     assert solved["face"]["dimension"] == 1
+    path = tmp_path / "answer.json"
+    path.write_text(json.dumps(solved))
+    assert run(capsys, "certify", str(path))[0] == 0
+    code, _, err = run(capsys, "solve", "four-cycle", "--reference", str(reference), "--exact")
+    assert code == 2
+    assert "irrational" in err
 
 
 def test_run_reports_histories_rates_and_nash_mds_own_limit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ExactFace", "exact_face", "strictly_complementary"]
+__all__ = ["ExactFace", "exact_face", "guessed_face", "strictly_complementary"]
 
 Rational = tuple[Fraction, ...]
 
 VERTEX_LIMIT = 1000  # vertices reported
 RAY_LIMIT = 2000  # rays of the double description before it gives way to sampling vertices
+PAIR_LIMIT = 10**5  # pairs of rays that one inequality may put before it (a second or so)
 DENOMINATOR = 10**6  # of the coordinates of an interior point guessed from floats
 
 
@@ -60,19 +61,32 @@ def exact_face(margins: Sequence[Rational], guess: NDArray[np.float64], support:
     >>> exact_face(ties, np.array([0.5, 0.5]), np.array([0, 1])).dimension
     1
     """
-    whole = _integers(margins)
-    held, pivots = tuple(int(i) for i in support), 0
+    found = guessed_face(margins, guess, support)
+    if found is not None:
+        return found
+    whole = integers(margins)
+    point, pivots = strictly_complementary(whole)
+    held = tuple(i for i, x in enumerate(point) if x > 0)
+    return _face(whole, held, kernel_of(whole, held, held), point, pivots)
+
+
+def guessed_face(
+    margins: Sequence[Rational], guess: NDArray[np.float64], support: NDArray[np.intp]
+) -> ExactFace | None:
+    """The optimal face if the float guess names its support; None if it does not."""
+    whole, held = integers(margins), tuple(int(i) for i in support)
     found = _interior(whole, held, guess)
-    if found is None:
-        point, pivots = strictly_complementary(whole)
-        held = tuple(i for i, x in enumerate(point) if x > 0)
-        found = _kernel(whole, held), point
-    kernel, middle = found
-    vertices, complete = ((middle,), True) if len(kernel[0]) == 1 else _vertices(whole, held, kernel, middle)
+    return None if found is None else _face(whole, held, *found, 0)
+
+
+def _face(
+    a: list[list[int]], held: tuple[int, ...], kernel: tuple[Rational, ...], middle: Rational, pivots: int
+) -> ExactFace:
+    vertices, complete = ((middle,), True) if len(kernel[0]) == 1 else _vertices(a, held, kernel, middle)
     return ExactFace(held, kernel, middle, vertices, complete, pivots)
 
 
-def _integers(margins: Sequence[Rational]) -> list[list[int]]:
+def integers(margins: Sequence[Rational]) -> list[list[int]]:
     """The margins times their common denominator: scale is no part of the problem."""
     common = math.lcm(*(x.denominator for row in margins for x in row))
     return [[x.numerator * (common // x.denominator) for x in row] for row in margins]
@@ -95,13 +109,13 @@ def _null_space(rows: Sequence[Sequence[int]], columns: int) -> list[list[Fracti
     return basis
 
 
-def _kernel(a: list[list[int]], held: tuple[int, ...]) -> tuple[Rational, ...]:
-    """A basis of ker A_BB as columns, [|B|][k]."""
-    basis = _null_space([[a[i][j] for j in held] for i in held], len(held))
+def kernel_of(a: list[list[int]], held: Sequence[int], rows: Sequence[int]) -> tuple[Rational, ...]:
+    """A basis of ker A_RB as columns, [|B|][k]: the lotteries on B that are even with every response of R ⊇ B."""
+    basis = _null_space([[a[i][j] for j in held] for i in rows], len(held))
     return tuple(tuple(vector[i] for vector in basis) for i in range(len(held)))
 
 
-def _coordinates(kernel: tuple[Rational, ...]) -> list[int]:
+def coordinates(kernel: Sequence[Rational]) -> list[int]:
     """The rows of K that are the identity: x there is c."""
     columns = range(len(kernel[0]))
     unit = [tuple(Fraction(i == j) for j in columns) for i in columns]
@@ -118,11 +132,11 @@ def _interior(
     if single is not None:
         weights = tuple(single[i] for i in held)
         return (tuple((w,) for w in weights), single) if _strict(a, held, single) else None
-    kernel = _kernel(a, held)
+    kernel = kernel_of(a, held, held)
     if not kernel[0]:
         return None
-    coordinates = [Fraction(float(guess[held[i]])).limit_denominator(DENOMINATOR) for i in _coordinates(kernel)]
-    x = _combine(kernel, coordinates, held, len(a))
+    near = [Fraction(float(guess[held[i]])).limit_denominator(DENOMINATOR) for i in coordinates(kernel)]
+    x = combine(kernel, near, held, len(a))
     return (kernel, x) if x is not None and _strict(a, held, x) else None
 
 
@@ -144,7 +158,16 @@ def _single(a: list[list[int]], held: tuple[int, ...]) -> Rational | None:
     return tuple(x)
 
 
-def _combine(kernel: Sequence[Rational], c: Sequence[Fraction], held: Sequence[int], n: int) -> Rational | None:
+def is_lottery(a: list[list[int]], x: Rational) -> bool:
+    """x ≥ 0, Σx = 1 and Ax ≤ 0, exactly."""
+    if min(x) < 0 or sum(x, Fraction(0)) != 1:
+        return False
+    common = math.lcm(*(v.denominator for v in x))
+    whole = [(i, v.numerator * (common // v.denominator)) for i, v in enumerate(x) if v]
+    return all(sum(row[j] * w for j, w in whole) <= 0 for row in a)
+
+
+def combine(kernel: Sequence[Rational], c: Sequence[Fraction], held: Sequence[int], n: int) -> Rational | None:
     """Kc as a policy over all n responses; None if its sum is not positive."""
     weights = [sum((k * x for k, x in zip(row, c, strict=True)), Fraction(0)) for row in kernel]
     total = sum(weights, Fraction(0))
@@ -244,8 +267,10 @@ def _vertices(
     rays = _extreme_rays(constraints, k)
     complete = rays is not None and len(rays) <= VERTEX_LIMIT
     if rays is None:
-        rays = list(_sampled_vertices(constraints, [middle[held[i]] for i in _coordinates(kernel)]))
-    points = [_combine(kernel, [Fraction(v) for v in ray], held, n) for ray in rays[:VERTEX_LIMIT]]
+        rays = _sampled_vertices(constraints, [middle[held[i]] for i in coordinates(kernel)])
+    if not complete:
+        rays = _inside_first(rays, constraints)
+    points = [combine(kernel, [Fraction(v) for v in ray], held, n) for ray in rays[:VERTEX_LIMIT]]
     return tuple(sorted((p for p in points if p is not None), reverse=True)), complete
 
 
@@ -283,7 +308,7 @@ def _extreme_rays(constraints: list[tuple[int, ...]], k: int) -> list[tuple[int,
         kept = [(ray, z | (1 << i if v == 0 else 0)) for ray, z, v in zip(rays, zeros, values, strict=True) if v >= 0]
         ahead = [j for j, v in enumerate(values) if v > 0]
         behind = [j for j, v in enumerate(values) if v < 0]
-        if len(ahead) * len(behind) > RAY_LIMIT**2 // 4:
+        if len(ahead) * len(behind) > PAIR_LIMIT:
             return None
         for p in ahead:
             for m in behind:
@@ -300,38 +325,44 @@ def _extreme_rays(constraints: list[tuple[int, ...]], k: int) -> list[tuple[int,
     return rays
 
 
-def _sampled_vertices(
-    constraints: list[tuple[int, ...]], start: list[Fraction], tries: int = 50
-) -> set[tuple[int, ...]]:
-    """Some extreme rays: from an interior one slide along random directions, facet by facet, until none is left."""
+def _inside_first(rays: list[tuple[int, ...]], constraints: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The rays in an order in which the first of them, averaged, lie inside every inequality."""
+    needed = dict.fromkeys(next(ray for ray in rays if _dot(g, ray) > 0) for g in constraints)
+    return [*needed, *(ray for ray in rays if ray not in needed)]
+
+
+def _sampled_vertices(constraints: list[tuple[int, ...]], start: list[Fraction]) -> list[tuple[int, ...]]:
+    """Some extreme rays, for every inequality one at least where it is strict.
+
+    From an interior one slide along random directions that do not lower the chosen inequality, facet by facet, until
+    none is left.
+    """
     rng = np.random.default_rng(0)
-    found: set[tuple[int, ...]] = set()
-    for _ in range(tries):
-        point = start
-        tight: list[tuple[int, ...]] = []
-        while len(directions := _null_space(tight, len(start))) > 1:
-            mix = [int(v) for v in rng.integers(-99, 100, len(directions))]
-            move = [
-                sum((m * d[c] for m, d in zip(mix, directions, strict=True)), Fraction(0)) for c in range(len(start))
-            ]
-            speeds = [_dot(g, move) for g in constraints]
-            if not any(v < 0 for v in speeds):
-                speeds, move = [-v for v in speeds], [-v for v in move]
-            heights = [_dot(g, point) for g in constraints]
-            reach = min((h / -v for h, v in zip(heights, speeds, strict=True) if v < 0), default=None)
-            if reach is None:  # the move was along the ray itself
-                continue
-            point = [p + reach * m for p, m in zip(point, move, strict=True)]
-            tight = [g for g in constraints if _dot(g, point) == 0]
-        found.add(_primitive(point))
-    return found
+    found: dict[tuple[int, ...], None] = {}
+    for kept in constraints:
+        if not any(_dot(kept, ray) > 0 for ray in found):
+            found[_slid(constraints, kept, start, rng)] = None
+    return list(found)
 
 
-def on_face(
-    face: ExactFace, weights: NDArray[np.float64], denominator: int, margins: Sequence[Rational]
-) -> Rational | None:
-    """A lottery of the face's relative interior next to float ``weights`` on its support, coordinates rounded."""
-    rows = _coordinates(face.kernel)
-    coordinates = [Fraction(float(weights[i])).limit_denominator(denominator) for i in rows]
-    x = _combine(face.kernel, coordinates, face.support, len(margins))
-    return x if x is not None and _strict(_integers(margins), face.support, x) else None
+def _slid(
+    constraints: list[tuple[int, ...]], kept: tuple[int, ...], start: list[Fraction], rng: np.random.Generator
+) -> tuple[int, ...]:
+    point, size = start, len(start)
+    tight: list[tuple[int, ...]] = []
+    while len(directions := _null_space(tight, size)) > 1:
+        mix = [int(v) for v in rng.integers(-99, 100, len(directions))]
+        move = [sum((m * d[c] for m, d in zip(mix, directions, strict=True)), Fraction(0)) for c in range(size)]
+        # along the ray itself nothing is reached: both directions are taken modulo it, so that `kept` does not fall
+        share = _dot(kept, move) / _dot(kept, point)
+        move = [m - share * p for m, p in zip(move, point, strict=True)]
+        speeds = [_dot(g, move) for g in constraints]
+        if not any(v < 0 for v in speeds):
+            speeds, move = [-v for v in speeds], [-v for v in move]
+        heights = [_dot(g, point) for g in constraints]
+        reach = min((h / -v for h, v in zip(heights, speeds, strict=True) if v < 0), default=None)
+        if reach is None:  # the move was along the ray itself
+            continue
+        point = [p + reach * m for p, m in zip(point, move, strict=True)]
+        tight = [g for g in constraints if _dot(g, point) == 0]
+    return _primitive(point)

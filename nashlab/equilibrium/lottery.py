@@ -10,15 +10,23 @@ on their face.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.certificate import Certificate, certify, check_lottery, enclose_lottery
-from nashlab.equilibrium.exact import exact_face
-from nashlab.equilibrium.projection import project, rational_projection
+from nashlab.certificate import (
+    Certificate,
+    bound_rational,
+    certify,
+    check_lottery,
+    enclose_lottery,
+    enclose_projection,
+)
+from nashlab.equilibrium.exact import ExactFace, exact_face, guessed_face
+from nashlab.equilibrium.projection import Projection, nearest, project
 from nashlab.game import PreferenceGame
 from nashlab.solution import Face, Solution, Status
 
@@ -27,38 +35,45 @@ __all__ = ["maximal_lottery"]
 Array = NDArray[np.float64]
 
 EXACT_LIMIT = 100  # responses up to which rational input is answered in rationals without being asked
-BALL_LIMIT = 300  # responses up to which a float answer is proved in ball arithmetic (about a second there)
-GAP_TOLERANCE = 1e-12  # of the largest margin: what a float answer without a proof must reach
+GUESSED_LIMIT = 300  # responses up to which an answer that float64 cannot prove is tried in rationals from its guess
 ITERATIONS = 100  # of the interior point; 8-15 are used
 SMALL = 64  # responses up to which an explicit inverse beats the start-up of a LAPACK factorisation from scipy
+LEAST = Fraction(1, 10**300)  # above it a rational has a float64 of full precision
 MARGIN = 1e-9  # of the scaled game: weights and slacks that float64 can tell from 0 beyond doubt
 
 
 def maximal_lottery(game: PreferenceGame, *, exact: bool | None = None, throw: bool = False) -> Solution:
     """A policy that no response beats: max_π min_y (πᵀA)_y, at any scale of A; prompt by prompt in a batch.
 
-    exact  True: in rational arithmetic whatever the input (doubles are rationals too); False: in float64, proved in
-           ball arithmetic up to 300 responses; None: exactly if the game is rational and has at most 100 responses,
-           and also where float64 cannot tell.
+    exact  True: in rational arithmetic whatever the input (doubles are rationals too); False: in float64, with a proof
+           where it is unique; None: exactly if the game is rational and has at most 100 responses, and also where
+           float64 cannot tell.
 
     Exact answers carry ``policy_exact``, ``slacks``, ``unique`` (proved) and, where there are several equilibria, the
     whole ``face``; the policy is then argmin KL(π‖μ) over it, whose ``policy_exact`` is None when it is irrational.
-    Source: E5, E6, E6b.  Errors: NotSolved with ``throw``.
+    Status CONVERGED means a proved distance of at most 1e-10; a policy that nobody is known to beat, but whose distance
+    is not known, is STALLED.  Source: E5, E6, E6b.  Errors: NotSolved with ``throw``.
 
     >>> rps = PreferenceGame.from_margins([[0, 3, -1], [-3, 0, 2], [1, -2, 0]])
     >>> [str(x) for x in maximal_lottery(rps).policy_exact]
     ['1/3', '1/6', '1/2']
     """
     if game.batch:
-        return _prompts(game, exact).checked(throw)
+        parts = [maximal_lottery(game.prompt(x), exact=exact) for x in range(game.batch[0])]
+        return together(game, 0.0, parts).checked(throw)
     rational = exact if exact is not None else game.exact is not None and game.n <= EXACT_LIMIT
     margins = unit_scale(game.margins)
     guess = interior_point(margins)
-    if not rational:
-        answer = _in_floats(game, margins, guess)
-        if answer.status.ok or exact is False or game.n > EXACT_LIMIT:
-            return answer.checked(throw)
-    return _in_rationals(game, margins, guess).checked(throw)
+    if rational:
+        return _in_rationals(game, margins, guess).checked(throw)
+    answer = _in_floats(game, margins, guess)
+    if answer.status.ok or exact is False or game.n > GUESSED_LIMIT:
+        return answer.checked(throw)
+    if game.n <= EXACT_LIMIT:
+        return _in_rationals(game, margins, guess).checked(throw)
+    # an exact simplex would take hours: only the guess is tried
+    face = guessed_face(_exact_margins(game), guess.policy, guess.support)
+    return (answer if face is None else _from_face(game, margins, guess, face)).checked(throw)
 
 
 def unit_scale(margins: Array) -> Array:
@@ -100,7 +115,10 @@ def interior_point(margins: Array) -> Guess:
         last = held
         if v <= 1e-15 or np.min(x) < 1e-200:
             break
-        solve = _Factorised(np.diag(s / x) - margins)
+        try:
+            solve = _Factorised(np.diag(s / x) - margins)
+        except np.linalg.LinAlgError:  # s/x has left float64's range: what is known by now must do
+            break
         q = solve(np.ones(n))
 
         def direction(
@@ -179,19 +197,14 @@ def kernel_policy(margins: Array, support: NDArray[np.intp]) -> Array | None:
 
 def _in_floats(game: PreferenceGame, margins: Array, guess: Guess) -> Solution:
     """The float64 answer; proved in balls where the size allows it."""
-    log_policy = _log(guess.policy)
     stats = {"factorisations": guess.iterations}
-    if guess.sure and game.n <= BALL_LIMIT:
-        proof = enclose_lottery(game, log_policy)
-        if proof is not None:
-            return Solution(game, 0.0, log_policy, Status.CONVERGED, proof, unique=True, stats=stats)
-    if not guess.sure:
-        log_policy = _log(_float_projection(margins, guess, game.reference))
-    gap = float(np.max(margins @ np.exp(log_policy)))
-    # without a proof of the support, a small gap says nothing of π (E6b): only a large game is let through on it
-    good = gap <= GAP_TOLERANCE and game.n > EXACT_LIMIT
-    status = Status.CONVERGED if good else Status.STALLED
-    return Solution(game, 0.0, log_policy, status, certify(game, log_policy, 0.0), stats=stats)
+    policy = guess.policy if guess.sure else _float_projection(margins, guess, game.reference)
+    log_policy = _log(policy)
+    proof = enclose_lottery(game, log_policy) if guess.sure else None
+    if proof is None:
+        # without a proof of the support, a small gap says nothing of π (E6b)
+        return Solution(game, 0.0, log_policy, Status.STALLED, certify(game, log_policy, 0.0), stats=stats)
+    return Solution(game, 0.0, log_policy, Status.of(0.0, proof), proof, unique=True, stats=stats)
 
 
 def _float_projection(margins: Array, guess: Guess, reference: Array) -> Array:
@@ -210,46 +223,57 @@ def _float_projection(margins: Array, guess: Guess, reference: Array) -> Array:
     return policy
 
 
+def _exact_margins(game: PreferenceGame) -> tuple[tuple[Fraction, ...], ...]:
+    """The margins as rationals: a double is one too."""
+    return game.exact or tuple(tuple(Fraction(x) for x in row) for row in game.margins.tolist())
+
+
 def _in_rationals(game: PreferenceGame, scaled: Array, guess: Guess) -> Solution:
     """The exact answer: a proof of optimality and of uniqueness, or the whole face with the projection of μ."""
-    # a double is a rational too, so every game has exact margins
-    margins = game.exact or tuple(tuple(Fraction(x) for x in row) for row in game.margins.tolist())
-    found = exact_face(margins, guess.policy, guess.support)
+    return _from_face(game, scaled, guess, exact_face(_exact_margins(game), guess.policy, guess.support))
+
+
+def _from_face(game: PreferenceGame, scaled: Array, guess: Guess, found: ExactFace) -> Solution:
     stats = {"factorisations": guess.iterations, "pivots": found.pivots}
     if found.dimension == 0:
-        return _exact_solution(game, margins, found.middle, True, None, stats)
+        return _exact_solution(game, found.middle, True, None, stats)
     face = Face(found.dimension, found.vertices, found.complete)
-    held = found.support
+    held = np.array(found.support)
     numbers = np.array([[float(x) for x in row] for row in found.kernel])
-    rest = [i for i in range(game.n) if i not in set(held)]
-    middle = np.array([float(found.middle[i]) for i in held])
-    weights = project(middle, numbers, -scaled[np.ix_(rest, held)], game.reference[list(held)])
-    uniform = bool(np.all(game.log_reference == game.log_reference[0]))
-    exact = rational_projection(found, weights, margins) if uniform else None
-    if exact is not None:
-        return _exact_solution(game, margins, exact, False, face, stats)
+    rest = np.setdiff1d(np.arange(game.n), held)
+    middle = np.array([float(found.middle[i]) for i in found.support])
+    with np.errstate(all="ignore"):  # only a guess: margins may span more than float64 does
+        weights = project(middle, numbers, -scaled[np.ix_(rest, held)], game.reference[held])
+    if not np.all(np.isfinite(weights) & (weights > 0)):
+        weights = np.maximum(middle, 1e-300)
+    projection = nearest(found, _exact_margins(game), game.reference_exact, weights)
+    if projection is not None and projection.exact is not None:
+        return _exact_solution(game, projection.exact, False, face, stats, projection)
     policy = np.zeros(game.n)
-    policy[list(held)] = weights
-    certificate = certify(game, _log(policy), 0.0)
-    return Solution(game, 0.0, _log(policy), Status.CONVERGED, certificate, unique=False, face=face, stats=stats)
+    policy[held] = weights
+    if projection is None:
+        certificate = certify(game, _log(policy), 0.0)
+        return Solution(game, 0.0, _log(policy), Status.STALLED, certificate, unique=False, face=face, stats=stats)
+    log_policy = np.array([_log_fraction(p) for p in projection.point])
+    certificate = enclose_projection(game, log_policy, projection.point, projection.multipliers)
+    status = Status.of(0.0, certificate)
+    return Solution(game, 0.0, log_policy, status, certificate, unique=False, face=face, stats=stats)
 
 
 def _exact_solution(
     game: PreferenceGame,
-    margins: tuple[tuple[Fraction, ...], ...],
     policy: tuple[Fraction, ...],
     unique: bool,
     face: Face | None,
     stats: dict[str, int],
+    projection: Projection | None = None,
 ) -> Solution:
     """Wrap a rational lottery after judging it afresh."""
-    check = check_lottery(margins, policy)
+    check = check_lottery(_exact_margins(game), policy)
     assert check.valid, "the exact solver returned a policy that the certificate refutes"
     log_policy = np.array([_log_fraction(p) for p in policy])
-    mass = np.exp(log_policy)
-    rounding = sum((abs(Fraction(float(m)) - p) for m, p in zip(mass, policy, strict=True)), Fraction(0))
-    bound = math.nextafter(float(rounding), math.inf)
-    certificate = Certificate(0.0, bound, "rational", rigorous=True)
+    witness = None if projection is None else {"multipliers": projection.multipliers}
+    certificate = Certificate(0.0, bound_rational(log_policy, policy), "rational", rigorous=True, witness=witness)
     return Solution(
         game,
         0.0,
@@ -264,24 +288,22 @@ def _exact_solution(
     )
 
 
-def _prompts(game: PreferenceGame, exact: bool | None) -> Solution:
-    """One lottery a prompt, put back into the batch's shape."""
-    parts = [maximal_lottery(game.prompt(x), exact=exact) for x in range(game.batch[0])]
+def together(game: PreferenceGame, temperature: float, parts: Sequence[Solution]) -> Solution:
+    """The solutions of a contextual game's prompts as one: it is as good as the worst of them."""
     log_policy = np.full((*game.batch, game.n), -np.inf)
     for x, part in enumerate(parts):
         log_policy[x][game.support[x]] = part.log_policy
     bounds = [p.certificate.l1_bound for p in parts]
-    known = all(b is not None for b in bounds)
     kinds = {p.certificate.kind for p in parts}
     certificate = Certificate(
         np.array([p.certificate.exploitability for p in parts]),
-        np.array(bounds) if known else None,
-        kinds.pop() if len(kinds) == 1 else "float",
+        None if any(b is None for b in bounds) else np.array(bounds),
+        kinds.pop() if len(kinds) == 1 else "float" if "float" in kinds else "ball",
         rigorous=all(p.certificate.rigorous for p in parts),
     )
-    worst = next((p.status for p in parts if not p.status.ok), parts[0].status)
+    worst = max((p.status for p in parts), key=list(Status).index)
     unique = all(p.unique for p in parts) if all(p.unique is not None for p in parts) else None
-    return Solution(game, 0.0, log_policy, worst, certificate, unique=unique)
+    return Solution(game, temperature, log_policy, worst, certificate, unique=unique, parts=tuple(parts))
 
 
 def _log(policy: Array) -> Array:
@@ -291,4 +313,7 @@ def _log(policy: Array) -> Array:
 
 def _log_fraction(x: Fraction) -> float:
     """log of a rational of any size; −∞ at 0."""
-    return -math.inf if x == 0 else math.log(x.numerator) - math.log(x.denominator)
+    if x == 0:
+        return -math.inf
+    # a difference of logarithms loses the digits that long numerators have in common
+    return math.log(x) if x > LEAST else math.log(x.numerator) - math.log(x.denominator)

@@ -1,27 +1,41 @@
 """Where several lotteries exist: argmin KL(π‖μ) over the face, the limit of π*_τ as τ → 0 (E5).
 
-minimise Σ x log(x/μ)   over   x = Kc,  Σx = 1,  Hx ≥ 0      (x ≥ 0 takes care of itself: the slope at 0 is −∞)
+    minimise Σ x log(x/μ)   over   x = Kc,  Σx = 1,  Ax ≤ 0 off the support      (x ≥ 0 takes care of itself)
+
+A barrier method in float64 finds which inequalities bind; Newton's method in many digits finishes on the face where
+they are equalities.  There x is rational or it is not: a rational one is proved to be the answer, of any other the
+multipliers u of  log(x/μ) = α + Au  (u ≥ 0 off the support) prove how near it is.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.equilibrium.exact import ExactFace, on_face
+from nashlab.equilibrium.exact import ExactFace, Rational, combine, coordinates, integers, is_lottery, kernel_of
 
-__all__ = ["project", "rational_projection"]
+__all__ = ["Projection", "nearest", "project"]
 
 Array = NDArray[np.float64]
 
 BARRIERS = 10.0 ** -np.arange(2, 21, 2)  # of −ε Σ log(Hx); the last is below float64's resolution of the objective
 NEWTON_STEPS = 60
-DENOMINATORS = (10**3, 10**6)  # tried for the projection's coordinates
-EXPONENT_LIMIT = 64  # of the integer powers in the exact stationarity condition
+DENOMINATORS = (10**3, 10**6, 10**12, 10**24, 10**48)  # tried for the projection's coordinates
+BITS = 800  # of the finish; two rationals with such denominators differ by 2^-320 at least
+SAME = Fraction(1, 2**600)  # relatively nearer than this, two numbers are one
+SHORT = 160  # bits of the numbers that prove an irrational answer: a proof to 1e-24
+POLISH = 400  # Newton steps of the finish: quadratic, once the damping is over
+FINE = 380  # bits of the last step, relative: what is left after it is its square
+ROUNDS = 40  # of exchanging binding inequalities
+BINDING = 1e-7  # a multiplier below this share of the largest is taken for 0 at first
+NEAR = 1e-3  # of the largest slack: inequalities that may bind
+KEPT = 2**-150  # how far a point is drawn inside where rounding has left it outside
 
 
 def project(start: Array, kernel: Array, slack: Array, reference: Array) -> Array:
@@ -34,6 +48,7 @@ def project(start: Array, kernel: Array, slack: Array, reference: Array) -> Arra
     # directions of the face: combinations of the kernel with sum 0
     tangent = basis @ np.linalg.svd(total[None, :])[2][1:].T
     x = np.asarray(start, dtype=np.float64)
+    slack = slack[slack @ x > 0]  # what float64 cannot tell from 0 at an inner point does not guide it
     for barrier in BARRIERS if len(slack) else BARRIERS[-1:]:
         x = _newton(x, tangent, slack, np.log(reference), float(barrier))
     return x / np.sum(x)
@@ -53,7 +68,10 @@ def _newton(x: Array, tangent: Array, slack: Array, log_mu: Array, barrier: floa
         h = slack @ x
         gradient = tangent.T @ (np.log(x) - log_mu - barrier * slack.T @ (1.0 / h))
         scaled, walls = tangent / np.sqrt(x)[:, None], np.sqrt(barrier) * (slack @ tangent) / h[:, None]
-        step = tangent @ np.linalg.solve(scaled.T @ scaled + walls.T @ walls, -gradient)
+        try:
+            step = tangent @ np.linalg.solve(scaled.T @ scaled + walls.T @ walls, -gradient)
+        except np.linalg.LinAlgError:  # a wall so near that its curvature drowns all others
+            break
         length = 1.0
         while (new := value(x + length * step)) > now + 1e-15 * (1.0 + abs(now)) and length > 1e-14:
             length *= 0.5
@@ -65,24 +83,268 @@ def _newton(x: Array, tangent: Array, slack: Array, log_mu: Array, barrier: floa
     return x
 
 
-def rational_projection(
-    face: ExactFace, weights: Array, margins: Sequence[tuple[Fraction, ...]]
-) -> tuple[Fraction, ...] | None:
-    """The projection of the uniform reference as rationals, if it is rational and that can be proved; else None.
+@dataclass(frozen=True)
+class Projection:
+    """argmin KL(π‖μ) over a face.
 
-    At the optimum Σ_i k_i log x_i = 0 for every direction k of the face, that is Π x_i^{k_i} = 1 for integer k: an
-    equation between rationals.
+    exact        the projection as rationals, where it is rational and that is proved; else None.
+    point        a rational lottery next to it (itself, where it is rational), [n].
+    multipliers  u, rational, ≥ 0 off the support: log(x/μ) = α + Au up to what the point is off, [n].
     """
+
+    exact: Rational | None
+    point: Rational
+    multipliers: Rational
+
+
+def nearest(face: ExactFace, margins: Sequence[Rational], reference: Rational, guess: Array) -> Projection | None:
+    """The projection of μ on a face, from a float64 guess on its support, [|B|]; None: the guess led nowhere."""
+    from flint import ctx
+
+    whole, held = integers(margins), face.support
+    before, ctx.prec = ctx.prec, BITS
+    try:
+        found = _finished(face, whole, reference, held, guess)
+    finally:
+        ctx.prec = before
+    if found is None:
+        return None
+    # the integers are the margins times this, and the multipliers of those belong to them
+    common = math.lcm(*(x.denominator for row in margins for x in row))
+    return replace(found, multipliers=tuple(common * u for u in found.multipliers))
+
+
+def _finished(
+    face: ExactFace, a: list[list[int]], mu: Rational, held: tuple[int, ...], guess: Array
+) -> Projection | None:
+    binding = _binding(a, held, mu, face, guess)
+    unit = max(abs(v) for row in a for v in row)
+    seen = set()
+    for _ in range(ROUNDS):
+        if binding in seen:
+            return None
+        seen.add(binding)
+        kernel = kernel_of(a, held, sorted({*held, *binding}))
+        start = _start(kernel, held, guess, None if binding else face.middle) if kernel[0] else None
+        x = None if start is None else _stationary_point(kernel, held, mu, start)
+        if x is None:
+            return None
+        point = combine(kernel, [x[i] for i in coordinates(kernel)], held, len(a))
+        if point is None:
+            return None
+        products = {i: sum(row[j] * point[j] for j in held) for i, row in enumerate(a) if i not in set(held)}
+        broken = [i for i, p in products.items() if p > SAME * unit]
+        multipliers = _multipliers(a, held, mu, point, sorted(binding))
+        if broken:
+            binding = binding | {max(broken, key=lambda i: products[i])}
+        elif negative := [i for i in binding if multipliers[i] < 0]:
+            binding = binding - {min(negative, key=lambda i: multipliers[i])}
+        else:
+            return _judged(face, a, mu, kernel, point, multipliers)
+    return None
+
+
+def _judged(
+    face: ExactFace, a: list[list[int]], mu: Rational, kernel: Any, point: Rational, multipliers: Rational
+) -> Projection:
+    exact = _rational(face, a, mu, kernel, point)
+    if exact is not None:
+        return Projection(exact, exact, multipliers)
+    short = combine(kernel, [_cut(point[face.support[i]]) for i in coordinates(kernel)], face.support, len(a))
+    assert short is not None
+    share = Fraction(KEPT)
+    while not is_lottery(a, short):  # an inequality that holds with 0 may have been rounded to the other side
+        short = tuple((1 - share) * x + share * m for x, m in zip(short, face.middle, strict=True))
+        share *= 2
+    return Projection(None, short, multipliers)
+
+
+def _binding(
+    a: list[list[int]], held: tuple[int, ...], mu: Rational, face: ExactFace, x: Array
+) -> frozenset[int]:
+    """The inequalities off the support that hold x back: those with a positive multiplier at a float64 solution."""
+    from scipy.optimize import nnls
+
+    rest = [i for i in range(len(a)) if i not in set(held)]
+    unit = max(abs(v) for row in a for v in row) or 1
+    rows = np.array([[a[i][j] / unit for j in held] for i in rest], dtype=np.float64).reshape(len(rest), len(held))
+    slack = -(rows @ x)
+    near = np.flatnonzero(slack <= NEAR * max(float(np.max(slack, initial=0.0)), 1e-12))
+    if not near.size:
+        return frozenset()
+    basis = np.linalg.qr(np.array([[float(v) for v in row] for row in face.kernel]))[0]
+    total = np.sum(basis, axis=0)
+    tangent = basis @ np.linalg.svd(total[None, :])[2][1:].T
+    pull = np.log(x) - np.log([float(mu[i]) for i in held])
+    # along the face log(x/μ) must be pushed by the inequalities alone: Tᵀ log(x/μ) = −(HT)ᵀ u with H = A_NB
+    weights, _ = nnls(-(rows[near] @ tangent).T, tangent.T @ pull)
+    least = BINDING * max(float(np.max(weights, initial=0.0)), 1e-9)
+    return frozenset(rest[i] for i, w in zip(near.tolist(), weights, strict=True) if w > least)
+
+
+def _start(
+    kernel: Sequence[Rational], held: tuple[int, ...], guess: Array, middle: Rational | None
+) -> Rational | None:
+    """Some x = Kc with x > 0 and Σx = 1, [|B|]: next to the guess, or the middle, or found by linear programming."""
+    k = len(held)
+    near = combine(kernel, [Fraction(float(guess[i])) for i in coordinates(kernel)], range(k), k)
+    if near is not None and min(near) > 0:
+        return near
+    return tuple(middle[i] for i in held) if middle is not None else _inside(kernel, k)
+
+
+def _stationary_point(
+    kernel: Sequence[Rational], held: tuple[int, ...], mu: Rational, near: Rational
+) -> list[Fraction] | None:
+    """The minimiser of KL(x‖μ) over x = Kc, Σx = 1, to BITS bits, [|B|], from a point of that kind; None: stuck."""
+    from flint import arb, arb_mat
+
+    tangent = _directions(kernel)
+    k, m = len(held), len(tangent)
+    if not tangent:
+        return list(near)
+    t = arb_mat(k, m, [vector[i] for i in range(k) for vector in tangent])
+    log_mu = [_ball(mu[i]).log() for i in held]
+    x = [_ball(v) for v in near]
+    for _ in range(POLISH):
+        slope = arb_mat(k, 1, [v.log() - g for v, g in zip(x, log_mu, strict=True)])
+        scaled = arb_mat(k, m, [t[i, j] / x[i] for i in range(k) for j in range(m)])
+        try:
+            move = t * _middle(t.transpose() * scaled).solve(_middle(t.transpose() * slope))
+        except ZeroDivisionError:
+            return None
+        shrink = max((float((move[i, 0] / x[i]).mid()) for i in range(k)), default=0.0)
+        length = min(1.0, 0.9 / shrink) if shrink > 0 else 1.0
+        x = [(v - move[i, 0] * length).mid() for i, v in enumerate(x)]
+        if length == 1.0 and all(abs(move[i, 0]) < x[i] * arb(2) ** -FINE for i in range(k)):
+            return [_fraction(v) for v in x]
+    return None
+
+
+def _inside(kernel: Sequence[Rational], k: int) -> Rational | None:
+    """Some x = Kc with x > 0 and Σx = 1 by linear programming in float64, made rational; None: not found."""
+    from scipy.optimize import linprog
+
+    numbers = np.array([[float(v) for v in row] for row in kernel])
+    columns = numbers.shape[1]
+    # maximise the smallest weight
+    found = linprog(
+        np.append(np.zeros(columns), -1.0),
+        A_ub=np.hstack([-numbers, np.ones((k, 1))]),
+        b_ub=np.zeros(k),
+        A_eq=np.append(numbers.sum(axis=0), 0.0)[None, :],
+        b_eq=[1.0],
+        bounds=[(None, None)] * (columns + 1),
+    )
+    if not found.success or not found.x[-1] > 0:
+        return None
+    near = combine(kernel, [Fraction(float(v)) for v in found.x[:-1]], range(k), k)
+    return near if near is not None and min(near) > 0 else None
+
+
+def _multipliers(
+    a: list[list[int]], held: tuple[int, ...], mu: Rational, point: Rational, binding: Sequence[int]
+) -> Rational:
+    """u with log(x/μ) = α + Au on the support, u = 0 but there and where an inequality binds, to about BITS bits.
+
+    Solved in float64 and refined: each round adds its digits to the last.
+    """
+    from flint import arb, arb_mat
+
+    columns = [*held, *binding]
+    unit = max(abs(v) for row in a for v in row) or 1
+    numbers = np.array([[a[i][j] / unit for j in columns] + [1.0] for i in held], dtype=np.float64)
+    inverse = np.linalg.pinv(numbers, rcond=1e-12)
+    balls = arb_mat(len(held), len(columns) + 1, [v for i in held for v in (*(a[i][j] for j in columns), unit)])
+    goal = [(_ball(point[i]).log() - _ball(mu[i]).log()) if point[i] > 0 else arb(0) for i in held]
+    u = [arb(0)] * (len(columns) + 1)
+    for _ in range(10):
+        product = balls * arb_mat(len(u), 1, u)
+        left = [(g - product[i, 0]).mid() for i, g in enumerate(goal)]
+        size = max((abs(v) for v in left), key=lambda v: float(v.log()) if v > 0 else -math.inf, default=arb(0))
+        if not size > arb(2) ** -(BITS // 2):
+            break
+        correction = inverse @ np.array([float((v / size).mid()) for v in left])
+        u = [(v + size * float(c) / unit).mid() for v, c in zip(u, correction, strict=True)]
+    result = [Fraction(0)] * len(a)
+    for j, v in zip(columns, u, strict=False):
+        result[j] = _cut(_fraction(v))
+    return tuple(result)
+
+
+# -- rationals -------------------------------------------------------------------------------------------------------
+
+
+def _rational(
+    face: ExactFace, a: list[list[int]], mu: Rational, kernel: Sequence[Rational], point: Rational
+) -> Rational | None:
+    """The rational next to the point that is the projection, if there is one and it can be proved; else None."""
+    rows = coordinates(kernel)
     for limit in DENOMINATORS:
-        x = on_face(face, weights, limit, margins)
-        if x is not None and all(_stationary(x, face.support, k) for k in _directions(face)):
+        c = [point[face.support[i]].limit_denominator(limit) for i in rows]
+        x = combine(kernel, c, face.support, len(a))
+        if x is None or any(abs(u - v) > SAME * v for u, v in zip(x, point, strict=True)):
+            continue
+        if is_lottery(a, x) and _optimal(face, x, mu, kernel):
             return x
     return None
 
 
-def _directions(face: ExactFace) -> list[list[int]]:
-    """Integer vectors that span the face's directions, over its support."""
-    columns = [[row[k] for row in face.kernel] for k in range(face.dimension + 1)]
+def _optimal(face: ExactFace, x: Rational, mu: Rational, kernel: Sequence[Rational]) -> bool:
+    """Σ (v − x) log(x/μ) ≥ 0 for every vertex v of the face; of a cut face, = 0 along the face that x lies inside."""
+    held = face.support
+    if min(x[i] for i in held) <= 0:
+        return False
+    if face.complete:
+        return all(_sign([v[i] - x[i] for i in held], [x[i] / mu[i] for i in held]) >= 0 for v in face.vertices)
+    ratios = [x[i] / mu[i] for i in held]
+    return all(_sign([Fraction(v) for v in direction], ratios) == 0 for direction in _directions(kernel))
+
+
+def _sign(weights: Sequence[Fraction], ratios: Sequence[Fraction]) -> int:
+    """The sign of Σ w log(ratio) for rationals, exactly; −1 where BITS cannot tell it from 0 and it is not 0."""
+    total = sum((_ball(w) * _ball(r).log() for w, r in zip(weights, ratios, strict=True)), _ball(Fraction(0)))
+    if total > 0 or total < 0:
+        return 1 if total > 0 else -1
+    # logarithms of pairwise coprime numbers are linearly independent over the rationals
+    base = _coprime_base([v for r in ratios for v in (r.numerator, r.denominator)])
+    sums = (sum((w * _exponent(r, b) for w, r in zip(weights, ratios, strict=True)), Fraction(0)) for b in base)
+    return -1 if any(sums) else 0
+
+
+def _coprime_base(numbers: Sequence[int]) -> list[int]:
+    """Pairwise coprime numbers above 1 that all the given ones are products of.
+
+    >>> sorted(_coprime_base([12, 18]))
+    [2, 3]
+    """
+    base: list[int] = []
+    waiting = [v for v in numbers if v > 1]
+    while waiting:
+        v = waiting.pop()
+        met = next((b for b in base if math.gcd(v, b) > 1), None)
+        if met is None:
+            base.append(v)
+        elif met != v:
+            base.remove(met)
+            common = math.gcd(v, met)
+            waiting += [w for w in (common, v // common, met // common) if w > 1]
+    return base
+
+
+def _exponent(ratio: Fraction, base: int) -> int:
+    """How often a number of a coprime base divides the numerator, less how often it divides the denominator."""
+    count, up, down = 0, ratio.numerator, ratio.denominator
+    while up % base == 0:
+        up, count = up // base, count + 1
+    while down % base == 0:
+        down, count = down // base, count - 1
+    return count
+
+
+def _directions(kernel: Sequence[Rational]) -> list[list[int]]:
+    """Integer vectors that span {Kc : Σ Kc = 0}."""
+    columns = [[row[k] for row in kernel] for k in range(len(kernel[0]))]
     sums = [sum(c, Fraction(0)) for c in columns]
     anchor = max(range(len(sums)), key=lambda k: abs(sums[k]))
     result = []
@@ -97,10 +359,27 @@ def _directions(face: ExactFace) -> list[list[int]]:
     return result
 
 
-def _stationary(x: tuple[Fraction, ...], support: tuple[int, ...], k: list[int]) -> bool:
-    if max(map(abs, k)) > EXPONENT_LIMIT:
-        return False
-    product = Fraction(1)
-    for i, power in zip(support, k, strict=True):
-        product *= x[i] ** power
-    return product == 1
+def _ball(x: Fraction) -> Any:
+    from flint import arb, fmpq
+
+    return arb(fmpq(x.numerator, x.denominator))
+
+
+def _fraction(ball: Any) -> Fraction:
+    """The midpoint of a ball."""
+    mantissa, exponent = (int(v) for v in ball.mid().man_exp())
+    return Fraction(mantissa << exponent) if exponent >= 0 else Fraction(mantissa, 1 << -exponent)
+
+
+def _cut(x: Fraction) -> Fraction:
+    """x to SHORT bits."""
+    shift = SHORT - (x.numerator.bit_length() - x.denominator.bit_length())
+    return Fraction(math.floor(x * Fraction(2) ** shift)) / Fraction(2) ** shift
+
+
+def _middle(matrix: Any) -> Any:
+    """The matrix of midpoints."""
+    from flint import arb_mat
+
+    rows, columns = matrix.nrows(), matrix.ncols()
+    return arb_mat(rows, columns, [matrix[i, j].mid() for i in range(rows) for j in range(columns)])

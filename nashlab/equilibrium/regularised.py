@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from nashlab.arrays import log_ratio, log_softmax, matvec, oscillation
 from nashlab.certificate import certify
+from nashlab.equilibrium.lottery import interior_point
 from nashlab.game import BadInput, PreferenceGame, check_temperature
-from nashlab.solution import Solution, Status
+from nashlab.solution import Solution, Status, effective_temperature
 
 __all__ = ["METHODS", "regularised_nash"]
 
@@ -30,13 +31,11 @@ Solver = Callable[[Array, Array, Array, float], Array]
 Method = Literal["auto", "newton", "path", "products"]
 METHODS: tuple[Method, ...] = ("auto", "newton", "path", "products")
 
-TOLERANCE = 1e-12  # of ‖π − π*_τ‖₁ down to an effective τ of 1e-2 ...
-TOLERANCE_PER_T = 1e-14  # ... and this over τ below: rounding in Aπ is multiplied by 1/τ
-WORST_TOLERANCE = 1e-6  # whatever τ is, a policy known no better than this is not called solved
 LEAST_TEMPERATURE = 1e-280  # of the largest margin: keeps A/τ finite, long after the last digit of π is lost
 EPS = float(np.finfo(np.float64).eps)
 NEWTON_STEPS = 60  # quadratic once close: 5-15 are used, more only where the damping fights
 NEWTON_UP_TO = 300.0  # of t: beyond, damping fails often enough that the path is the shorter way
+COLD = 100.0  # of t/n²: weights and slacks of a lottery lie about 1/n² apart, and τ must be far below
 HALVINGS = 12
 FORCING = 1e-4  # relative accuracy of an inexact direction: the next one corrects it, digits cost the same either way
 PRODUCTS_PER_FACTORISATION = 10  # n/10 iterations of two products take about as long as one factorisation
@@ -48,6 +47,7 @@ PATH_STEPS = 2000  # a path down to τ = 1e-6 takes about 40 factorisations
 PRODUCTS_FROM = 100  # responses from which products are cheaper than a factorisation
 ANDERSON_STEPS = 40  # beyond, the contraction tλ is too weak for it and Newton-Krylov takes over
 ANDERSON_WINDOW = 8
+ANDERSON_UP_TO = 1e6  # of t: far beyond what it can solve, and far below where its sums would overflow
 ENOUGH = 1e-12  # of osc F: by E3 a distance of at most 5e-13, half of what is promised
 
 
@@ -60,8 +60,9 @@ def regularised_nash(
             then Newton-Krylov along the path: only products with A), "auto": the cheapest first, the path last.
 
     Status CONVERGED means that the certificate's bound on ‖π − π*_τ‖₁ is at most 1e-12 (below τ = 1e-2 it is 1e-14/τ,
-    to 1e-6; τ in units of the largest margin, so that A and 1e-9·A are the same problem); STALLED, that float64 gives
-    no more.  Errors: BadInput for τ ≤ 0 or below 1e-280 of the largest margin; NotSolved with ``throw``.
+    to 1e-6; τ relative to 2 max|A|, so that A and 1e-9·A are the same problem); STALLED, that float64 gives no more.
+    The bound is float64's own opinion; :func:`nashlab.equilibrium.nash` has it proved.
+    Errors: BadInput for τ ≤ 0 or below 1e-280 of the largest margin; NotSolved with ``throw``.
     Source: E1, E3, E4.
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
@@ -80,7 +81,8 @@ def regularised_nash(
     exponent = np.where(exponent == -1, 0, exponent)
     if np.any(exponent):
         margins = np.ldexp(margins, -exponent[:, None, None])
-    least = np.ldexp(tau, -exponent)
+    with np.errstate(over="ignore"):  # an infinite τ' is as good as any: π* is μ
+        least = np.ldexp(tau, -exponent)
     if np.any(least < LEAST_TEMPERATURE):
         raise BadInput(
             f"temperature = {tau:g} is below {LEAST_TEMPERATURE:g} of the largest margin, where 1/τ leaves float64; "
@@ -89,11 +91,10 @@ def regularised_nash(
     t = 1.0 / least
     work = _Work()
     h = _solve(margins, log_mu, t, method, work)
-    log_policy = log_softmax(np.where(np.isfinite(log_mu), log_mu + h, -np.inf)).reshape(*game.batch, n)
+    # twice: the first sum of large log-ratios is rounded to the unit of the largest
+    log_policy = log_softmax(log_softmax(np.where(np.isfinite(log_mu), log_mu + h, -np.inf))).reshape(*game.batch, n)
     certificate = certify(game, log_policy, tau)
-    allowed = np.clip(TOLERANCE_PER_T * t, TOLERANCE, WORST_TOLERANCE).reshape(game.batch)
-    good = bool(np.all(certificate.l1_bound <= allowed))
-    status = Status.CONVERGED if good else Status.STALLED
+    status = Status.of(effective_temperature(game.margins, tau), certificate)
     stats = {"factorisations": work.factorisations, "products": work.products}
     return Solution(game, tau, log_policy, status, certificate, unique=True, stats=stats).checked(throw)
 
@@ -114,7 +115,7 @@ def _solve(margins: Array, log_mu: Array, t: Array, method: Method, work: _Work)
             patience = PATIENCE if method == "products" else h.shape[1] // PRODUCTS_PER_FACTORISATION
             h[x], done = _anderson(margins[x], log_mu[x], t[x], work)
             if not done:
-                h[x] = _path(margins[x], log_mu[x], t[x], _Krylov(work, patience), work)
+                h[x] = _cold(margins[x], log_mu[x], t[x], _Krylov(work, patience), work, method)
         return h
     todo = np.ones(len(h), dtype=bool)
     if method != "path":
@@ -123,8 +124,31 @@ def _solve(margins: Array, log_mu: Array, t: Array, method: Method, work: _Work)
         todo[rows[found]] = False
     if method != "newton":
         for x in map(int, np.flatnonzero(todo)):
-            h[x] = _path(margins[x], log_mu[x], t[x], _dense(work), work)
+            h[x] = _cold(margins[x], log_mu[x], t[x], _dense(work), work, method)
     return h
+
+
+def _cold(margins: Array, log_mu: Array, t: float, shift: Solver, work: _Work, method: Method) -> Array:
+    """Log-ratios at large t, [n]: Newton from the lottery that is the limit, along the path where that fails."""
+    if method == "auto" and t > COLD * len(log_mu) ** 2:
+        h = _from_lottery(margins, log_mu, t, shift)
+        if h is not None:
+            return h
+    return _path(margins, log_mu, t, shift, work)
+
+
+def _from_lottery(margins: Array, log_mu: Array, t: float, shift: Solver) -> Array | None:
+    """Newton from h = log(x/μ) on the support of the lottery x and tAx off it; None: x is not sure, or too far away."""
+    inside = np.flatnonzero(np.isfinite(log_mu))
+    guess = interior_point(margins[np.ix_(inside, inside)])
+    if not guess.sure:
+        return None
+    x = np.zeros_like(log_mu)
+    x[inside] = guess.policy
+    h = np.where(np.isfinite(log_mu), t * (margins @ x), 0.0)
+    h[x > 0] = np.log(x[x > 0]) - log_mu[x > 0]
+    point, steps = _correct(margins, log_mu, h, t, shift, 0.0)
+    return None if steps is None else point.h
 
 
 # -- the residual and its Newton direction -----------------------------------------------------------------------
@@ -246,7 +270,10 @@ def _newton(margins: Array, log_mu: Array, t: Array, work: _Work) -> tuple[Array
         if not rows.size:
             break
         a, s = margins[rows], t[rows]
-        d = _direction(a, now.f[rows], _dense_shift(a, now.log_pi[rows], now.f[rows], s), s)
+        try:
+            d = _direction(a, now.f[rows], _dense_shift(a, now.log_pi[rows], now.f[rows], s), s)
+        except np.linalg.LinAlgError:
+            break
         work.factorisations += rows.size
         moved, was = np.zeros(rows.size, dtype=bool), size[rows]
         length = 1.0
@@ -278,7 +305,10 @@ def _path(margins: Array, log_mu: Array, t: float, shift: Solver, work: _Work) -
             break
         # dh/dt solves (I − tAD) h' = Aπ
         pull = -now.advantage
-        tangent = _direction(margins, pull, shift(margins, now.log_pi, pull, at), at)
+        try:
+            tangent = _direction(margins, pull, shift(margins, now.log_pi, pull, at), at)
+        except np.linalg.LinAlgError:  # tA has left float64's range: the path ends here
+            break
         ahead = min(at * float(np.exp(stride)), t)
         trial, steps = _correct(margins, log_mu, now.h + (ahead - at) * tangent, ahead, shift, CLOSE)
         if steps is None:
@@ -301,7 +331,11 @@ def _correct(
     for k in range(CORRECTIONS):
         if size <= max(goal, float(_floor(now.h, t))):
             return now, k
-        trial = _point(margins, log_mu, now.h + _direction(margins, now.f, shift(margins, now.log_pi, now.f, t), t), t)
+        try:
+            step = _direction(margins, now.f, shift(margins, now.log_pi, now.f, t), t)
+        except np.linalg.LinAlgError:
+            break
+        trial = _point(margins, log_mu, now.h + step, t)
         new = float(oscillation(trial.f, inside))
         if not new < 0.9 * size:
             break
@@ -311,6 +345,8 @@ def _correct(
 
 def _anderson(margins: Array, log_mu: Array, t: float, work: _Work) -> tuple[Array, bool]:
     """Anderson acceleration of h ← tAπ: one product a step, good while tλ is below about 1; (h, solved)."""
+    if t > ANDERSON_UP_TO:
+        return np.zeros_like(log_mu), False
     inside = np.isfinite(log_mu)
     moves, changes = np.zeros((2, ANDERSON_WINDOW, log_mu.size))
     now = _point(margins, log_mu, np.zeros_like(log_mu), t)

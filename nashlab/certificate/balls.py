@@ -1,0 +1,356 @@
+"""Certificates with every rounding enclosed, about the numbers that are printed and the input as it was given.
+
+A printed number stands for a double and for its shortest decimal text; a bound here holds for both, and for readers
+who take exp(log_policy) in the place of policy.  Games of exact margins are judged by those, games of doubles by the
+doubles.  The reference is μ as given, over its sum.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nashlab.certificate import rounding
+from nashlab.certificate.floats import Certificate
+from nashlab.game import PreferenceGame, check_temperature
+
+__all__ = ["bound_rational", "certify_ball", "enclose_lottery", "enclose_projection"]
+
+Array = NDArray[np.float64]
+Ball = Any  # flint's arb, which is loaded only where it is used
+
+BITS = 128  # rounding in 128 bits is 22 digits below that of the float64 log-policy under judgment
+MOST_BITS = 4096
+IN_BALLS = 64  # responses up to which a product with doubles is taken in balls: beyond, they are slower
+SOLVED_IN_BALLS = 300  # order up to which a linear system is solved in balls (about a second there)
+REFINEMENTS = 60  # of N18(c)'s bound: each at least a tenth smaller than the last
+
+
+@contextmanager
+def _precision(bits: int) -> Iterator[None]:
+    from flint import ctx
+
+    before, ctx.prec = ctx.prec, bits
+    try:
+        yield
+    finally:
+        ctx.prec = before
+
+
+def _bits(values: Array) -> int:
+    """Enough that numbers as large as these leave BITS behind the point."""
+    largest = float(np.max(np.abs(values), initial=1.0))
+    return min(BITS + max(0, math.frexp(largest)[1]), MOST_BITS)
+
+
+def _exactly(x: Fraction | float) -> Ball:
+    from flint import arb, fmpq
+
+    return arb(fmpq(x.numerator, x.denominator)) if isinstance(x, Fraction) else arb(float(x))
+
+
+def _printed(x: float) -> Ball:
+    """What a reader of a printed double may take it for: the double, or the decimal text that stands for it."""
+    return functools.reduce(lambda a, b: a.union(b), _readings(x))
+
+
+def _upper(ball: Ball) -> float:
+    """A float64 that is certainly at least the ball."""
+    top = ball.upper()
+    value = float(top.mid()) if top.is_exact() else float(top.upper().mid())
+    return math.nextafter(value, math.inf)
+
+
+def _total(balls: Sequence[Ball]) -> Ball:
+    from flint import arb
+
+    return sum(balls, arb(0))
+
+
+def _largest(balls: Sequence[Ball]) -> Ball:
+    return functools.reduce(lambda a, b: a.max(b), balls)
+
+
+def _away(log_policy: Array, truth: Sequence[Ball]) -> Ball:
+    """‖p − truth‖₁ for the printed p: np.exp(log_policy) or exp(log_policy), as doubles or as their texts."""
+    total = []
+    for x, q in zip(log_policy.tolist(), truth, strict=True):
+        p = _printed(float(np.exp(x)))
+        total.append(abs((p if x == -math.inf else p.union(_printed(x).exp())) - q))
+    return _total(total)
+
+
+# -- τ > 0 -----------------------------------------------------------------------------------------------------------
+
+
+def certify_ball(game: PreferenceGame, log_policy: Array, temperature: float) -> Certificate:
+    """The bounds of E3, N14 and N18 as a proof: the smallest of them, plus what printing the policy has rounded.
+
+    π = softmax(log_policy) of the float64 numbers given, G(π) its exploitability;
+
+        ‖p − π*_τ‖₁ ≤ ‖p − π‖₁ + min(2 tanh(osc r/4), √(2G/τ), ½(E|r̃| + uM/4 + √(E r̃² + uM²/4)))
+
+    for the printed p (policy or log_policy), u any bound of ‖π − π*_τ‖₁, M = max|r̃|, r̃ = r − E_π r.  Contextual games:
+    one prompt at a time.  Cost n² ball operations for exact margins, one extended product for doubles.
+    Source: E3, N14, N15, N18.
+
+    >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]], reference=[0.2, 0.8])
+    >>> round(certify_ball(game, np.log([0.21, 0.79]), 10.0).l1_bound, 3)
+    0.015
+    """
+    from flint import arb
+
+    tau = check_temperature(temperature, positive=True)
+    if game.batch:
+        parts = [certify_ball(game.prompt(x), log_policy[x][game.support[x]], tau) for x in range(game.batch[0])]
+        gaps, bounds = zip(*((p.exploitability, p.l1_bound) for p in parts), strict=True)
+        return Certificate(np.array(gaps), np.array(bounds), "ball", rigorous=True)
+    held = np.isfinite(log_policy)
+    with _precision(_bits(np.append(log_policy[held], np.max(np.abs(game.margins)) / tau))):
+        mass = [arb(x).exp() for x in log_policy[held].tolist()]
+        total = _total(mass)
+        pi = np.full(game.n, arb(0))
+        pi[held] = [m / total for m in mass]
+        advantage = _advantage(game, pi.tolist())
+        # a printed temperature is a double or its text: judged at both, since a ball around them would be far too wide
+        judged = [_judged(game, log_policy, pi, advantage, t) for t in _readings(tau)]
+        value, bound = (max(each) for each in zip(*judged, strict=True))
+        bound = _upper(arb(bound) + _away(log_policy, pi.tolist()))
+        return Certificate(value, _least([bound, 2.0]), "ball", rigorous=True)
+
+
+def _judged(game: PreferenceGame, log_policy: Array, pi: Any, advantage: list[Ball], t: Ball) -> tuple[float, float]:
+    """(G(π), a bound of ‖π − π*_τ‖₁), rounded upwards, of π = softmax(log_policy)."""
+    from flint import arb
+
+    held = np.isfinite(log_policy)
+    mu = np.array([_exactly(m).log() for m in game.reference_exact])
+    reply = mu + np.array(advantage) / t
+    # π as a softmax needs no normalisation: r may be off by a constant
+    h = np.array([arb(x) for x in log_policy[held].tolist()])
+    inside = pi[held].tolist()
+    r = (h - reply[held]).tolist()
+    mean = _total([p * x for p, x in zip(inside, r, strict=True)])
+    total = _total([x.exp() for x in h]).log()
+    if np.all(held):
+        divergence = _total([p * (mean - x).exp() for p, x in zip(inside, r, strict=True)]).log()
+        bound = _bounds(inside, [x - mean for x in r], divergence)
+    else:  # π leaves responses out: only the gap knows of them
+        peak = _largest(reply.tolist())
+        divergence = mean - total + _total([(x - peak).exp() for x in reply]).log() + peak
+        bound = _least([_root(2 * divergence), 2.0])
+    # whatever rounding has left of that: nobody gains more than max|A| + τ KL(π‖μ)
+    most = _upper(float(np.max(np.abs(game.margins))) * rounding.ABOVE + t * _largest((h - total - mu[held]).tolist()))
+    return _least([max(_upper(t * divergence), 0.0), most]), bound
+
+
+def _readings(x: float) -> list[Ball]:
+    """A printed double as the double and as its text, where the two differ."""
+    from flint import arb, fmpq
+
+    exact, text = Fraction(x), Fraction(repr(x))
+    return [arb(fmpq(v.numerator, v.denominator)) for v in dict.fromkeys((exact, text))]
+
+
+def _bounds(pi: list[Ball], r: list[Ball], divergence: Ball) -> float:
+    """The smallest upper bound of ‖π − π*_τ‖₁ by N14, E3 and N18(c), at most 2, for a residual r with E_π r = 0."""
+    from flint import arb
+
+    spread = _largest(r) + _largest([-x for x in r])
+    size = _largest([abs(x) for x in r])
+    mean = _total([p * abs(x) for p, x in zip(pi, r, strict=True)])
+    square = _total([p * x * x for p, x in zip(pi, r, strict=True)])
+    best = _least([_root(2 * divergence), _upper(2 * (spread / 4).tanh()), 2.0])
+    for _ in range(REFINEMENTS):
+        u = arb(best) / 4
+        better = _least([best, _upper((mean + u * size + (square + u * size * size).sqrt()) / 2)])
+        if not better < 0.9 * best:
+            return better
+        best = better
+    return best
+
+
+def _least(values: Sequence[float]) -> float:
+    """The smallest number among values that may be NaN, where a ball has become everything."""
+    return min(x for x in values if x == x)
+
+
+def _root(ball: Ball) -> float:
+    """An upper bound of √max(ball, 0)."""
+    from flint import arb
+
+    top = _upper(ball)
+    return _upper(arb(max(top, 0.0)).sqrt()) if math.isfinite(top) else 2.0
+
+
+def _advantage(game: PreferenceGame, pi: Sequence[Ball]) -> list[Ball]:
+    """Aπ in balls; large games of doubles by one product in extended precision, with its a-priori bound."""
+    from flint import arb, arb_mat
+
+    n = game.n
+    if game.exact is not None or n <= IN_BALLS:
+        product = arb_mat(n, n, _entries(game)) * arb_mat(n, 1, list(pi))
+        return [product[i, 0] for i in range(n)]
+    vector, cut = _extended(pi)
+    values, errors = rounding.product(game.margins, vector)
+    errors = errors + float(np.max(np.abs(game.margins))) * cut * rounding.ABOVE
+    high = values.astype(np.float64)
+    low = (values - high).astype(np.float64)
+    rows = zip(high.tolist(), low.tolist(), errors.tolist(), strict=True)
+    return [arb(h, e) + arb(x) for h, x, e in rows]
+
+
+def _extended(pi: Sequence[Ball]) -> tuple[NDArray[np.longdouble], float]:
+    """(π in extended precision, a bound of the ℓ₁ distance that this rounds away)."""
+    from flint import arb
+
+    high = [float(arb(p).mid()) for p in pi]
+    low = [float((arb(p) - h).mid()) for p, h in zip(pi, high, strict=True)]
+    vector = np.array(high, dtype=np.longdouble) + np.array(low, dtype=np.longdouble)
+    first = vector.astype(np.float64)
+    rest = (vector - first).astype(np.float64)
+    parts = zip(pi, first.tolist(), rest.tolist(), strict=True)
+    return vector, _upper(_total([abs(arb(p) - h - x) for p, h, x in parts]))
+
+
+def _entries(game: PreferenceGame) -> list[Ball]:
+    from flint import arb
+
+    if game.exact is not None:
+        return [_exactly(x) for row in game.exact for x in row]
+    return [arb(x) for x in game.margins.ravel().tolist()]
+
+
+# -- τ = 0 -----------------------------------------------------------------------------------------------------------
+
+
+def bound_rational(log_policy: Array, policy: Sequence[Fraction]) -> float:
+    """An upper bound of ‖p − x‖₁ for the printed p and a rational policy x.
+
+    >>> 0 < bound_rational(np.log([1 / 3, 2 / 3]), [Fraction(1, 3), Fraction(2, 3)]) < 2e-16
+    True
+    """
+    with _precision(_bits(log_policy[np.isfinite(log_policy)])):
+        return _upper(_away(log_policy, [_exactly(x) for x in policy]))
+
+
+def enclose_lottery(game: PreferenceGame, log_policy: Array) -> Certificate | None:
+    """Prove that the support of a policy is that of the only maximal lottery, and how near the printed policy is.
+
+    Encloses the solution of A_BB x = 0, Σx = 1 on the policy's support B; if every weight is certainly positive and
+    every slack off B certainly too, x is the unique equilibrium (E6).  None: not proved.  Cost: one inverse, or balls
+    where that is too coarse and the game small.
+
+    >>> rps = PreferenceGame.from_margins([[0, 0.3, -0.1], [-0.3, 0, 0.2], [0.1, -0.2, 0]])
+    >>> enclose_lottery(rps, np.log([1 / 3, 1 / 6, 1 / 2])).l1_bound < 1e-15
+    True
+    """
+    with _precision(_bits(log_policy[np.isfinite(log_policy)])):
+        return _enclosed(game, log_policy, _solved_by_inverse) or (
+            _enclosed(game, log_policy, _solved_in_balls) if game.n <= SOLVED_IN_BALLS else None
+        )
+
+
+def _enclosed(game: PreferenceGame, log_policy: Array, solve: Any) -> Certificate | None:
+    from flint import arb
+
+    held = np.flatnonzero(np.isfinite(log_policy))
+    found = solve(game, held)
+    # the border's own unknown is 0 because xᵀA_BB x is, so A_BB x = 0 holds with it; |B| is odd or the solve failed
+    if found is None:
+        return None
+    weights, outside = found
+    if not (all(w > 0 for w in weights) and all(p < 0 for p in outside)):
+        return None
+    truth = [arb(0)] * game.n
+    for i, w in zip(held.tolist(), weights, strict=True):
+        truth[i] = w
+    away = _upper(_away(log_policy, truth))
+    # Ax ≤ 0, so what is printed loses at most max|A| ‖p − x‖₁ against anybody
+    gap = _upper(arb(away) * arb(float(np.max(np.abs(game.margins)))) * rounding.ABOVE)
+    return Certificate(gap, min(away, 2.0), "ball", rigorous=True)
+
+
+def _solved_by_inverse(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list[Ball], list[Ball]] | None:
+    """(weights on B, advantages of the others) in balls, from an approximate inverse and its a-priori error."""
+    from flint import arb
+
+    k = held.size
+    # a power of two, so that the border and the margins are of one size
+    margins = np.ldexp(game.margins, -np.frexp(np.max(game.margins))[1])
+    blur = rounding.UNIT if game.exact is not None else 0.0
+    bordered = np.ones((k + 1, k + 1))
+    bordered[:k, :k], bordered[k, k] = margins[np.ix_(held, held)], 0.0
+    solved = rounding.solve(bordered, np.eye(k + 1)[k], blur)
+    if solved is None:
+        return None
+    x, error = solved.x[:k], solved.error[:k]
+    rest = np.setdiff1d(np.arange(game.n), held)
+    rows = margins[np.ix_(rest, held)]
+    values, loss = rounding.product(rows, x)
+    high = values.astype(np.float64)
+    loss = loss + np.abs(rows) @ (error + blur * np.abs(x.astype(np.float64))) * rounding.ABOVE
+    loss = loss + 2 * rounding.UNIT * np.abs(high)
+    first = x.astype(np.float64)
+    second = (x - first).astype(np.float64)
+    weights = zip(first.tolist(), second.tolist(), error.tolist(), strict=True)
+    outside = zip(high.tolist(), loss.tolist(), strict=True)
+    return [arb(h, e) + arb(s) for h, s, e in weights], [arb(h, e) for h, e in outside]
+
+
+def _solved_in_balls(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list[Ball], list[Ball]] | None:
+    """The same in ball arithmetic throughout."""
+    from flint import arb, arb_mat
+
+    n, k = game.n, held.size
+    whole = arb_mat(n, n, _entries(game)) * arb(2) ** -int(np.frexp(np.max(np.abs(game.margins)))[1])
+    inside = held.tolist()
+    entries = [v for i in inside for v in (*(whole[i, j] for j in inside), arb(1))] + [arb(1)] * k + [arb(0)]
+    try:
+        x = arb_mat(k + 1, k + 1, entries).solve(arb_mat(k + 1, 1, [arb(0)] * k + [arb(1)]))
+    except ZeroDivisionError:
+        return None
+    weights = [x[row, 0] for row in range(k)]
+    outside = sorted(set(range(n)) - set(inside))
+    return weights, [_total([whole[i, j] * w for j, w in zip(inside, weights, strict=True)]) for i in outside]
+
+
+def enclose_projection(
+    game: PreferenceGame, log_policy: Array, point: Sequence[Fraction], multipliers: Sequence[Fraction]
+) -> Certificate:
+    """How far a printed policy is, at most, from argmin KL(π‖μ) over all maximal lotteries (E5's limit).
+
+    point        x, a rational lottery with x > 0 wherever some lottery is, [n];
+    multipliers  u, rational, u ≥ 0 wherever (Ax)_y < 0 is possible for a lottery, that is off the support, [n].
+
+    With g = osc_B(log(x/μ) − Au) − u·Ax (the last sum off the support B), duality gives KL(x*‖x) ≤ g, so that
+
+        ‖p − x*‖₁ ≤ ‖p − x‖₁ + √(2g)
+
+    Both are kept as the certificate's witness.  That x is a lottery, B the common support and u ≥ 0 off B is the
+    caller's to know.  Source: E5, E6.
+    """
+    n = game.n
+    held = [i for i in range(n) if point[i] > 0]
+    with _precision(2 * BITS):
+        from flint import arb, arb_mat
+
+        a = arb_mat(n, n, _entries(game))
+        x, u = (arb_mat(n, 1, [_exactly(v) for v in vector]) for vector in (point, multipliers))
+        pull, product = a * u, a * x
+        mu = game.reference_exact
+        w = [x[i, 0].log() - _exactly(mu[i]).log() - pull[i, 0] for i in held]
+        cost = _total([-u[i, 0] * product[i, 0] for i in range(n) if point[i] == 0])
+        gap = _largest(w) + _largest([-v for v in w]) + cost
+        bound = _upper(arb(_root(2 * gap)) + _away(log_policy, [_exactly(v) for v in point]))
+        away = _upper(_away(log_policy, [_exactly(v) for v in point]))
+        worst = _upper(arb(away) * arb(float(np.max(np.abs(game.margins)))) * rounding.ABOVE)
+    witness = {"point": tuple(point), "multipliers": tuple(multipliers)}
+    return Certificate(worst, min(bound, 2.0), "ball", rigorous=True, witness=witness)
