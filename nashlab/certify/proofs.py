@@ -119,7 +119,9 @@ def regularised(margins: Matrix, mu: Vector, answer: Answer, mass: Sequence[Deci
     r = [logs[i] - decimal(mu[i]).ln() - dot(a[i], pi) / tau for i in range(n)]
     mean = dot(pi, r)
     r = [x - mean for x in r]
-    divergence = max(dot(pi, [min(-x, -DEEPEST).exp() for x in r]).ln(), Decimal(0))
+    # π e^(-r) as one exponential: where π is all but 0, r may be anything
+    tilted = [(x - y - total.ln()).max(DEEPEST).min(-DEEPEST).exp() for x, y in zip(logs, r, strict=True)]
+    divergence = max(sum(tilted, Decimal(0)).ln(), Decimal(0))
     size, first, second = max(map(abs, r)), dot(pi, list(map(abs, r))), dot(pi, [x * x for x in r])
     half = min(spread(r) / 2, Decimal(200)).exp()
     bound = min((2 * divergence).sqrt(), 2 * (half - 1) / (half + 1), Decimal(2))
