@@ -11,9 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nashlab.arrays import geometric_mixture, kl, log_softmax, logsumexp
-from nashlab.certificate import best_response, certify, certify_ball, enclose_lottery, exploitability, gap
+from nashlab.certificate import (
+    balls,
+    best_response,
+    bound_rational,
+    certify,
+    certify_ball,
+    enclose_lottery,
+    exploitability,
+    gap,
+    rounding,
+)
 from nashlab.equilibrium import maximal_lottery, regularised_nash
-from nashlab.gallery import get
+from nashlab.gallery import get, random_game
 from nashlab.game import BadInput, PreferenceGame
 
 
@@ -67,6 +77,121 @@ def test_certificates_run_on_every_array_library() -> None:
     theirs = gap(*map(torch.tensor, (g.advantage(log_pi), np.array(g.log_reference), log_pi)), 0.1)
     assert float(ours) == pytest.approx(known, abs=1e-15)
     assert float(theirs) == pytest.approx(known, abs=1e-15)
+
+
+def _true_distance(policy: np.ndarray, truth: tuple[Fraction, ...]) -> Fraction:
+    """The larger ‖p − truth‖₁ of a printed policy read as doubles and as decimal texts."""
+    readings = ([Fraction(x) for x in policy.tolist()], [Fraction(repr(x)) for x in policy.tolist()])
+    return max(sum((abs(p - q) for p, q in zip(r, truth, strict=True)), Fraction(0)) for r in readings)
+
+
+def test_bounds_cover_what_printing_rounds() -> None:
+    rng = np.random.default_rng(0)
+    tight = 0
+    for k in range(150):
+        g = random_game(("uniform", "cyclic", "tournament")[k % 3], int(rng.integers(2, 9)), rng)
+        floats = maximal_lottery(g, exact=False)
+        truth = maximal_lottery(g, exact=True).policy_exact
+        if truth is None or not floats.status.ok:
+            continue
+        off = _true_distance(floats.policy, truth)
+        assert off <= Fraction(floats.certificate.l1_bound)
+        assert off <= Fraction(bound_rational(floats.log_policy, truth))
+        tight += off > Fraction(floats.certificate.l1_bound) / 4
+    assert tight > 50  # canary: a quarter of these bounds would be wrong that often
+
+
+def test_upper_ends_of_balls_are_rounded_upwards() -> None:
+    from flint import arb, fmpq
+
+    rng = np.random.default_rng(0)
+    with balls._precision(128):
+        for _ in range(200):
+            x = Fraction(int(rng.integers(1, 10**9)), int(rng.integers(1, 10**9)))
+            assert Fraction(balls._upper(arb(fmpq(x.numerator, x.denominator)))) > x
+            assert Fraction(balls._upper(arb(float(x)))) >= Fraction(float(x))
+
+
+def test_exact_margins_are_judged_exactly() -> None:
+    # as doubles the three are equal, and r would be that of another game by 1e-17/τ
+    one, tiny = Fraction(1, 2), Fraction(1, 10**18)
+    rows = [[0, one, -one + tiny], [-one, 0, one - 2 * tiny], [one - tiny, -one + 2 * tiny, 0]]
+    g = PreferenceGame.from_margins(rows)
+    with balls._precision(128):
+        found = balls._advantage(g, [balls._exactly(Fraction(1, 3))] * 3)
+        for row, ball in zip(rows, found, strict=True):
+            true = sum(row, Fraction(0)) / 3
+            assert ball.contains(balls._exactly(true))
+            assert not ball.contains(balls._exactly(true + tiny / 9))
+
+
+@pytest.mark.parametrize("n", [100, 400])
+def test_products_and_systems_enclose_the_exact_ones(n: int) -> None:
+    rng = np.random.default_rng(n)
+    m, v = rng.normal(size=(5, n)) * 10.0 ** rng.integers(-3, 4, (5, 1)), rng.dirichlet(np.ones(n))
+    values, errors = rounding.product(m, v.astype(np.longdouble))
+    for row, value, error in zip(m.tolist(), values, errors, strict=True):
+        exact = sum((Fraction(a) * Fraction(b) for a, b in zip(row, v.tolist(), strict=True)), Fraction(0))
+        high = float(value)
+        assert abs(Fraction(high) + Fraction(float(value - high)) - exact) <= Fraction(float(error))
+        assert error <= 1e-15 * np.abs(row) @ v
+    k = 12
+    a = rng.integers(-9, 10, (k, k)).astype(float)
+    found = rounding.solve(a, np.eye(k)[0])
+    assert found is not None
+    x = [Fraction(float(v)) for v in found.x]
+    products = [sum((Fraction(v) * w for v, w in zip(row, x, strict=True)), Fraction(0)) for row in a.tolist()]
+    assert max(abs(p - (i == 0)) for i, p in enumerate(products)) < Fraction(1, 10**12)
+    # a singular matrix is never solved, nor one that its blur could make singular
+    a[1] = a[0]
+    assert rounding.solve(a, np.eye(k)[0]) is None
+    assert rounding.solve(np.array([[1.0, 1.0], [1.0, 1.0 + 1e-9]]), np.ones(2), blur=1e-8) is None
+
+
+def test_large_games_are_enclosed_as_small_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = random_game("uniform", 40, np.random.default_rng(0))
+    answer = regularised_nash(g, 0.1)
+    small = certify_ball(g, answer.log_policy, 0.1).l1_bound
+    monkeypatch.setattr(balls, "IN_BALLS", 10)
+    assert certify_ball(g, answer.log_policy, 0.1).l1_bound == pytest.approx(small, rel=0.5)
+
+
+def test_enclosures_need_strict_inequalities() -> None:
+    even_weight = PreferenceGame.from_margins([[0, 1, 0], [-1, 0, 1], [0, -1, 0]])  # its kernel is (1, 0, 1)
+    copy = PreferenceGame.from_margins([[0, 1, -1, 0], [-1, 0, 1, -1], [1, -1, 0, 1], [0, 1, -1, 0]])
+    third = np.log(np.array([1, 1, 1, 0]) / 3, where=[True, True, True, False], out=np.full(4, -np.inf))
+    for solve in (balls._solved_by_inverse, balls._solved_in_balls):
+        assert balls._enclosed(even_weight, np.log(np.full(3, 1 / 3)), solve) is None
+        assert balls._enclosed(copy, third, solve) is None
+        # canary: a millionth of slack is enough
+        loses = np.array(copy.margins)
+        loses[3, :3] -= 1e-6
+        loses[:3, 3] += 1e-6
+        assert balls._enclosed(PreferenceGame.from_margins(loses), third, solve) is not None
+
+
+def test_padding_is_nobodys_best_reply() -> None:
+    margins = np.zeros((1, 3, 3))
+    margins[0] = [[0, 0.1, -0.4], [-0.1, 0, -0.4], [0.4, 0.4, 0]]
+    g = PreferenceGame.from_margins(margins, reference=[[0.5, 0.5, 0.0]])
+    log_pi = np.log([[1.0, 1e-300, 1e-300]])
+    assert float(exploitability(g, log_pi, 0.0)[0]) == 0
+
+
+def test_a_gap_carried_by_a_rare_response_keeps_its_digits() -> None:
+    # r = -0.7 where π is 1e-12: the sum of non-negative terms sees it, a difference of logarithms would lose it
+    from flint import arb
+
+    g = PreferenceGame.from_margins(np.zeros((2, 2)), reference=[0.5, 0.5])
+    log_pi = np.log([1.0 - 1e-12, 1e-12])
+    tied = g.with_reference([1.0 - 2e-12, 2e-12])
+    found = float(exploitability(tied, log_pi, 1.0))
+    with balls._precision(256):
+        pi = [arb(x).exp() for x in log_pi.tolist()]
+        mu = [arb(float(x)).exp() for x in tied.log_reference]
+        total = pi[0] + pi[1]
+        true = float(sum((p / total * (p / total / m).log() for p, m in zip(pi, mu, strict=True)), arb(0)).mid())
+    assert found == pytest.approx(true, rel=1e-3)
 
 
 def test_vertices_and_unsupported_policies_are_judged() -> None:

@@ -6,7 +6,11 @@ Every comparison has its canary: the same assertion must fail on a deliberately 
 from __future__ import annotations
 
 import itertools
+import json
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +18,18 @@ import strategies as own
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nashlab.certificate import certify, certify_ball, check_lottery
-from nashlab.equilibrium import METHODS, lottery_batch, maximal_lottery, regularised_nash, sensitivity
-from nashlab.equilibrium.exact import exact_face, strictly_complementary
+from nashlab.certificate import balls, certify, certify_ball, check_lottery
+from nashlab.equilibrium import (
+    METHODS,
+    lottery_batch,
+    maximal_lottery,
+    nash,
+    projection,
+    regularised_nash,
+    sensitivity,
+)
+from nashlab.equilibrium.exact import _sampled_vertices, exact_face, strictly_complementary
+from nashlab.equilibrium.lottery import kernel_policy, together
 from nashlab.gallery import FAMILIES, GALLERY, compose, get, random_game
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.solution import NotSolved, Status
@@ -407,3 +420,149 @@ def test_certificates_know_no_solver() -> None:
     truth = regularised_nash(g, 0.1)
     bound = certify(g, uniform, 0.1).l1_bound
     assert distance(np.exp(uniform), truth.policy) <= bound
+
+
+# -- small cases that once went wrong, and checks that once could be left out -----------------------------------------
+
+CASES = json.loads((Path(__file__).parent / "cases" / "games.json").read_text())
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if "margins" in c], ids=lambda c: c["name"])
+def test_faces_of_integer_games_are_exact(case: dict[str, Any]) -> None:
+    answer = maximal_lottery(game(case["margins"]))
+    assert answer.status.ok
+    assert answer.unique is False
+    assert answer.face is not None
+    assert {tuple(map(str, v)) for v in answer.face.vertices} == {tuple(v) for v in case["vertices"]}
+    if case["projection_of_uniform"] is None:
+        assert answer.policy_exact is None
+        assert answer.certificate.l1_bound < 1e-15
+    else:
+        assert [str(x) for x in answer.policy_exact or ()] == case["projection_of_uniform"]
+
+
+def _projected(vertices: Any, mu: np.ndarray, steps: int = 200_000) -> np.ndarray:
+    """argmin KL(π‖μ) over a convex hull, by exponentiated gradient on the vertices' weights: no code of the library."""
+    corners = np.array([[float(x) for x in v] for v in vertices])
+    weights = np.full(len(corners), 1 / len(corners))
+    for k in range(steps):
+        x = weights @ corners
+        slope = corners @ np.where(x > 0, np.log(np.maximum(x, 1e-300) / mu), 0.0)
+        if weights @ slope - np.min(slope) < 1e-12:
+            break
+        weights *= np.exp(-(slope - np.min(slope)) * 2.0 / (1 + k / 2000))
+        weights /= weights.sum()
+    return np.asarray(weights @ corners)
+
+
+def test_projections_are_the_nearest_lotteries() -> None:
+    rng = np.random.default_rng(7)
+    seen = 0
+    while seen < 25:
+        n = int(rng.integers(3, 7))
+        whole = np.triu(rng.integers(-1, 2, (n, n)) * (rng.random((n, n)) < 0.7), 1)
+        mu = rng.dirichlet(np.full(n, 3.0))
+        answer = maximal_lottery(game((whole - whole.T).tolist(), reference=mu))
+        if answer.face is None:
+            continue
+        seen += 1
+        near = _projected(answer.face.vertices, mu)
+        # the other solver stops at a gap of 1e-12, that is within √(2e-12) in ℓ₁
+        assert distance(answer.policy, near) <= 2e-6
+        assert answer.certificate.l1_bound <= 1e-15
+        # canary: the middle of the face is told apart, unless it is the answer
+        middle = np.mean([[float(x) for x in v] for v in answer.face.vertices], axis=0)
+        assert distance(middle, near) > 2e-6 or distance(middle, answer.policy) <= 4e-6
+
+
+def test_only_rational_projections_are_called_exact() -> None:
+    assert maximal_lottery(get("four-cycle").with_reference([0.4, 0.3, 0.2, 0.1])).policy_exact is None
+    third, fifth = Fraction(1, 3), Fraction(1, 5)
+    tie = game([[0, 0], [0, 0]], reference=[third, 1 - third])
+    assert maximal_lottery(tie).policy_exact == (third, 1 - third)
+    copies = game([[0, 0, 1], [0, 0, 1], [-1, -1, 0]], reference=[fifth, 2 * fifth, 2 * fifth])
+    assert maximal_lottery(copies).policy_exact == (third, 1 - third, 0)
+    with balls._precision(projection.BITS):
+        assert projection._sign([Fraction(1, 2), Fraction(-1, 2)], [Fraction(4), Fraction(4)]) == 0
+        assert projection._sign([Fraction(1), Fraction(-2)], [Fraction(10**40), Fraction(10**20)]) == 0
+        assert projection._sign([Fraction(1), Fraction(-2)], [Fraction(10**40 + 1), Fraction(10**20)]) == 1
+        assert projection._sign([Fraction(1), Fraction(-2)], [Fraction(10**40 - 1), Fraction(10**20)]) == -1
+
+
+def test_cut_faces_keep_their_middle() -> None:
+    # 11 two-sided ties in a cycle of clones: 2^11 vertices, more than are kept
+    n, parts = 24, 8
+    a = np.zeros((n, n), dtype=int)
+    for i in range(parts):
+        a[3 * i, 3 * i + 1], a[3 * i + 1, 3 * i + 2], a[3 * i, 3 * i + 2] = 1, 1, -1
+    answer = maximal_lottery(game((a - a.T).tolist()))
+    assert answer.face is not None
+    mean = [sum(column, Fraction(0)) / len(answer.face.vertices) for column in zip(*answer.face.vertices, strict=True)]
+    assert all(x > 0 for x in mean)
+    sampled = _sampled_vertices([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, -1)], [Fraction(1)] * 3)
+    assert all(any(v[i] > 0 for v in sampled) for i in range(3))
+
+
+def test_a_kernel_without_slack_is_no_proof() -> None:
+    copies = np.array([[0, 1, -1, 0], [-1, 0, 1, -1], [1, -1, 0, 1], [0, 1, -1, 0]]) / 2
+    assert kernel_policy(copies, np.array([0, 1, 2])) is None
+    assert kernel_policy(copies[:3, :3], np.array([0, 1, 2])) is not None
+
+
+def test_contextual_answers_are_as_good_as_their_worst_prompt() -> None:
+    good = maximal_lottery(game(WEIGHTED))
+    poor = replace(good, status=Status.STALLED, certificate=replace(good.certificate, rigorous=False, l1_bound=None))
+    both = game(np.array([WEIGHTED, WEIGHTED]))
+    for parts in ((good, poor), (poor, good)):
+        whole = together(both, 0.0, parts)
+        assert whole.status is Status.STALLED
+        assert whole.certificate.rigorous is False
+        assert whole.certificate.l1_bound is None
+    assert together(both, 0.0, (good, good)).certificate.rigorous is True
+
+
+def test_batches_agree_with_exact_lotteries_on_degenerate_games() -> None:
+    rng = np.random.default_rng(11)
+    whole = np.triu(rng.integers(-1, 2, (60, 5, 5)), 1)
+    a = whole - np.swapaxes(whole, 1, 2)
+    found = lottery_batch(a / 2)
+    for margins, policy in zip(a.tolist(), found, strict=True):
+        assert distance(policy, maximal_lottery(game(margins)).policy) <= 1e-12
+
+
+def test_status_is_what_the_bound_deserves() -> None:
+    certificate = maximal_lottery(game(WEIGHTED)).certificate
+    for effective, enough in ((1.0, 1e-12), (1e-2, 1e-12), (1e-4, 1e-10), (1e-12, 1e-6), (0.0, 1e-10)):
+        assert Status.of(effective, replace(certificate, l1_bound=0.99 * enough)) is Status.CONVERGED
+        assert Status.of(effective, replace(certificate, l1_bound=1.01 * enough)) is Status.STALLED
+    assert Status.of(1.0, replace(certificate, l1_bound=None)) is Status.STALLED
+    # a game of rank two in doubles: float64's lottery is unique and far off, and does not pass for solved
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        u = rng.normal(size=(6, 2))
+        flat = u[:, :1] * u[:, 1] - u[:, 1:] * u[:, 0]
+        answer = nash(game(flat - flat.T))
+        assert answer.status.ok
+        assert answer.certificate.l1_bound <= 1e-10
+
+
+def test_large_lotteries_are_proved_unique() -> None:
+    g = random_game("uniform", 400, np.random.default_rng(5))
+    answer = maximal_lottery(g)
+    assert answer.unique is True
+    assert answer.certificate.rigorous
+    assert answer.certificate.l1_bound <= 1e-10
+    # ties all over: nothing is known of the distance, and it is said
+    tied = maximal_lottery(game(np.zeros((400, 400))))
+    assert tied.status is Status.STALLED
+    assert tied.certificate.l1_bound is None
+    assert tied.unique is None
+
+
+@pytest.mark.parametrize("tau", [1e308, 1e-10])
+def test_no_temperature_brings_a_warning(tau: float) -> None:
+    for name in ("rps-weighted", "all-ties", "condorcet"):
+        for scale in (1e-300, 1.0, 1e100):
+            answer = nash(game(np.array(get(name).margins) * scale), max(tau, 1e-270 * scale))
+            assert np.all(np.isfinite(answer.policy))
+            assert np.isfinite(answer.certificate.exploitability)

@@ -20,6 +20,7 @@ __all__ = ["Row", "lottery", "printed", "regularised"]
 Row = tuple[str, bool | None, str]
 Matrix = Sequence[Vector]
 
+SHARED = 10**5  # bits of a common denominator that numbers may have beyond eight times the longest of theirs
 WORK = 10**11  # bits that one product may touch: a few seconds
 ELIMINATION = 3 * 10**7  # steps of one elimination, k³/3: a few seconds
 SOLVED = 400  # order of the largest linear system that is enclosed
@@ -40,10 +41,12 @@ def dot(u: Sequence[Decimal], v: Sequence[Decimal]) -> Decimal:
 def product(matrix: Matrix, x: Vector) -> list[Fraction]:
     """Mx with no rounding."""
     held = [(j, v) for j, v in enumerate(x) if v]
+    longest = max((v.denominator.bit_length() for _, v in held), default=1)
     common = 1
     for _, v in held:
         common = math.lcm(common, v.denominator)
-        if common.bit_length() * len(matrix) * len(held) > WORK:
+        # the entries of a solution share the factors of one determinant; numbers that share none are somebody's joke
+        if common.bit_length() > min(8 * longest + SHARED, WORK // (len(matrix) * len(held))):
             raise CertifyError("the numbers are too long to be multiplied in a few seconds")
     whole = [(j, v.numerator * (common // v.denominator)) for j, v in held]
     return [sum((row[j] * w for j, w in whole), Fraction(0)) / common for row in matrix]

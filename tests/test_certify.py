@@ -1,0 +1,274 @@
+"""The independent verifier: it accepts what is true, refuses what is not, and says what it did not check."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import forgeries
+import numpy as np
+import pytest
+
+from nashlab.answer import answer_of, save_answer
+from nashlab.certify import CertifyError, certify_answer, parsed, read_margins
+from nashlab.certify.faces import every_vertex
+from nashlab.certify.numbers import rank
+from nashlab.certify.proofs import _solved, is_lottery
+from nashlab.cli import main
+from nashlab.equilibrium import nash
+from nashlab.files import plain
+from nashlab.gallery import get, random_game
+from nashlab.game import PreferenceGame
+
+CASES = {case["name"]: case for case in json.loads((Path(__file__).parent / "cases" / "games.json").read_text())}
+
+
+def answered(game: PreferenceGame, tau: float = 0.0) -> Any:
+    return parsed(json.dumps(plain(answer_of(nash(game, tau)))))
+
+
+def refuted(answer: Any) -> list[str]:
+    return [what for what, holds, _ in certify_answer(answer) if holds is False]
+
+
+def test_our_own_answers_pass_and_forged_ones_do_not() -> None:
+    count = forgeries.campaign(answers=60, forgeries=900, seed=1)
+    assert count["own answers"] == 60
+    assert count["forged answers"] >= 900
+    assert count["own answers refuted"] == 0
+    assert count["forged answers accepted"] == 0
+
+
+def test_each_kind_of_forgery_is_tried_and_refused() -> None:
+    rng = np.random.default_rng(2)
+    left = set(forgeries.FORGERIES)
+    for _ in range(200):
+        _, _, answer = forgeries.random_answer(rng)
+        for name in sorted(left):
+            false = forgeries.forged(answer, (name,), rng)
+            if false is not None:
+                assert not forgeries.accepted(false), (name, false)
+                left.discard(name)
+        if not left:
+            break
+    assert not left
+
+
+@pytest.mark.parametrize("tau", CASES["refuted by its own verifier"]["taus"])
+@pytest.mark.parametrize("reference", CASES["refuted by its own verifier"]["references"], ids=str)
+def test_answers_with_a_reference_are_confirmed(reference: list[float], tau: float) -> None:
+    rows = [[Fraction(str(x)) for x in row] for row in CASES["refuted by its own verifier"]["preferences"]]
+    for mu in (reference, [Fraction(str(x)) for x in reference]):
+        answer = answered(PreferenceGame.from_preferences(rows, reference=mu), tau)
+        assert refuted(answer) == []
+        # canary: the smallest share of the bound that can be told is enough to be refuted
+        less = copy.deepcopy(answer)
+        less["certificate"]["l1_bound"] = str(Fraction(answer["certificate"]["l1_bound"]) / 4)
+        assert refuted(less)
+
+
+@pytest.mark.parametrize("name", ["all-ties", "duplicates", "four-cycle", "soundquality", "rps-weighted", "gap-trap"])
+@pytest.mark.parametrize("tau", [0.0, 0.1])
+def test_the_gallery_is_proved_without_a_gap(name: str, tau: float) -> None:
+    rows = certify_answer(answered(get(name), tau))
+    assert [what for what, holds, _ in rows if holds is False] == []
+    # what cannot be known from the answer alone, and nothing else
+    assert {what for what, holds, _ in rows if holds is None} == {
+        "the margins and labels are those of your game",
+        "the reference is the one you mean",
+        "the name of the game",
+    }
+
+
+def test_irrational_projections_are_proved_by_their_witness() -> None:
+    game = get("four-cycle").with_reference([0.4, 0.3, 0.2, 0.1])
+    answer = answered(game)
+    assert answer["policy_exact"] is None
+    assert refuted(answer) == []
+    assert float(answer["certificate"]["l1_bound"]) < 1e-15
+    forged = copy.deepcopy(answer)
+    forged["certificate"]["witness"]["point"] = answer["face"]["vertices"][0]
+    assert refuted(forged)
+    forged = copy.deepcopy(answer)
+    del forged["certificate"]["witness"]
+    assert "the distance is at most the stated bound" in refuted(forged)
+
+
+def test_contextual_answers_are_judged_prompt_by_prompt() -> None:
+    margins, mu = np.zeros((2, 3, 3)), [[0.2, 0.3, 0.5], [0.5, 0.5, 0.0]]
+    margins[0] = [[0, 3, -1], [-3, 0, 2], [1, -2, 0]]
+    margins[1, :2, :2] = [[0, 1], [-1, 0]]
+    game = PreferenceGame.from_margins(margins, reference=mu, weights=[0.5, 0.5])
+    for tau in (0.0, 0.1):
+        answer = answered(game, tau)
+        assert refuted(answer) == []
+        forged = {"policy": answer["policy"][::-1], "status": "stalled", "unique": False, "face": {}}
+        for field, value in forged.items():
+            assert refuted({**answer, field: value}), field
+        bounds = answer["certificate"]["l1_bound"]
+        assert refuted({**answer, "certificate": {**answer["certificate"], "l1_bound": bounds[::-1]}})
+        inner = copy.deepcopy(answer)
+        inner["prompts"][1]["labels"][0] = "other"
+        assert refuted(inner)
+
+
+def test_a_changed_game_file_is_seen() -> None:
+    answer = answered(get("rps"))
+    # the gallery's margins are a half; an even response has the slack 0 at any scale
+    doubled = read_margins(b",r,p,s\nr,0,1,-1\np,-1,0,1\ns,1,-1,0", ".csv")
+    assert [w for w, holds, _ in certify_answer(answer, doubled) if holds is False] == [
+        "the margins are the file's",
+        "the labels are the file's",
+    ]
+    content = {"labels": answer["labels"], "margins": answer["margins_exact"], "reference": ["1/4", "1/4", "1/2"]}
+    other = read_margins(json.dumps(content).encode(), ".json")
+    assert [w for w, holds, _ in certify_answer(answer, other) if holds is False] == ["the reference is the file's"]
+
+
+MALFORMED = [
+    ("[]", "must be an object"),
+    ("{}", "no tau"),
+    ('{"tau": NaN}', "NaN"),
+    ('{"tau": 0, "tau": 0}', "twice"),
+    ('{"tau": 0}', "no exact margins"),
+    ('{"tau": 0, "margins_exact": [["0"]], "policy": ["x"]}', "policy[0] = 'x', must be a number"),
+    ('{"tau": 0, "margins_exact": [["0", "1"], ["-1"]], "policy": [1, 0]}', "square"),
+    ('{"tau": 0, "margins_exact": [["0"]], "policy": [0.5, 0.5]}', "policy has 2 entries, must have 1"),
+    ('{"tau": 0, "margins_exact": [["0"]], "policy": [1], "slack": 0}', "'slack'"),
+    ('{"tau": 0, "margins_exact": [["0"]], "policy": [1], "reference": [0.7]}', "sum to 1"),
+    ('{"tau": 0, "margins_exact": [["1/0"]], "policy": [1]}', "divide by 0"),
+    ('{"tau": 1e99999, "margins_exact": [["0"]], "policy": [1]}', "tau"),
+    ('{"tau": 0, "margins_exact": [["0"]], "policy": [1], "certificate": {"l1_bound": "Infinity"}}', "l1_bound"),
+    ('{"tau": 0, "margins_exact": [["0"]], "log_policy": [1e999], "policy": [1]}', "float64"),
+    ("[" * 100_000, "nested too deeply"),
+    ('{"tau": 0, "margins_exact": [["0"]], "policy": ["' + "1" * 300_000 + '"]}', "300000 characters"),
+    ('{"prompts": [1], "tau": 0}', "prompts must be answers"),
+    ("no json", "is not JSON"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), MALFORMED, ids=[m for _, m in MALFORMED])
+def test_malformed_answers_are_named_in_one_line(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "answer.json"
+    path.write_text(text)
+    with pytest.raises(SystemExit) as stop:
+        main(["certify", str(path)])
+    out, err = capsys.readouterr()
+    assert stop.value.code == 2
+    assert out == ""
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_hostile_answers_are_not_laboured_over() -> None:
+    rng = np.random.default_rng(0)
+    began = time.perf_counter()
+    n = 30
+    primes = [str(Fraction(1, int(p))) for p in 10**18 + 2 * rng.integers(1, 10**17, n) + 1]
+    whole = np.triu(rng.integers(-9, 9, (n, n)), 1)
+    answer: Any = {"tau": "0", "margins_exact": (whole - whole.T).tolist(), "policy": ["0"] * n, "policy_exact": primes}
+    assert refuted(answer)
+    many: Any = {"tau": "0", "margins_exact": [["0"] * 200] * 200, "policy": ["0"] * 200}
+    with pytest.raises(CertifyError, match="too long"):
+        certify_answer({**many, "policy_exact": [f"1/{'9' * 20_000}{k + 1}" for k in range(200)]})
+    ties = [["0"] * 40] * 40
+    corners = [[str(int(i == j)) for j in range(40)] for i in range(40)]
+    face = {"dimension": "39", "vertices": corners * 25, "complete": True}
+    assert refuted({"tau": "0", "margins_exact": ties, "policy": corners[0], "unique": False, "face": face})
+    assert time.perf_counter() - began < 60
+
+
+def test_enclosures_hold_the_exact_solution() -> None:
+    for k, n in enumerate((3, 9, 30)):
+        game = random_game("uniform", n, np.random.default_rng(k))
+        exact = nash(game, exact=True).policy_exact
+        assert exact is not None
+        held = [i for i, x in enumerate(exact) if x > 0]
+        margins = [[Fraction(x) for x in row] for row in game.margins.tolist()]
+        found = _solved(margins, held)
+        assert found is not None
+        x, error = found
+        worst = max(abs(v - exact[i]) for v, i in zip(x, held, strict=True))
+        assert worst <= error < Fraction(1, 10**20)
+    # two equilibria on one support: no certain solution
+    assert _solved([[Fraction(0)] * 3] * 3, [0, 1, 2]) is None
+
+
+def test_ranks_and_vertices_are_those_of_enumeration() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        n = int(rng.integers(1, 6))
+        whole = np.triu(rng.integers(-1, 2, (n, n)), 1)
+        margins = [[Fraction(int(x)) for x in row] for row in whole - whole.T]
+        assert rank(margins) == np.linalg.matrix_rank((whole - whole.T).astype(float))
+        solution = nash(PreferenceGame.from_margins((whole - whole.T).tolist()))
+        face = solution.face.vertices if solution.face else (solution.policy_exact,)
+        held = [i for i in range(n) if any(v[i] for v in face)]  # type: ignore[index]
+        assert every_vertex(margins, held) == set(face)
+        assert all(is_lottery(margins, v) for v in face)  # type: ignore[arg-type]
+
+
+def test_long_numbers_are_written_and_read(tmp_path: Path) -> None:
+    # Python itself writes integers of at most 4,300 digits
+    x, y, z = (1 + Fraction(1, 10**3000 + k) for k in (1, 3, 7))
+    solution = nash(PreferenceGame.from_margins([[0, x, -y], [-x, 0, z], [y, -z, 0]]))
+    assert solution.policy_exact is not None
+    path = tmp_path / "answer.json"
+    save_answer(solution, path)
+    assert max(len(x) for x in json.loads(path.read_text())["policy_exact"]) > 4300
+    done = subprocess.run(
+        [sys.executable, "-m", "nashlab.cli", "certify", str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "REFUTED" not in done.stdout
+
+
+def test_the_verifier_shares_no_code() -> None:
+    folder = Path(forgeries.__file__).parent.parent / "nashlab" / "certify"
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.split(".")[0] in sys.stdlib_module_names or name.startswith("nashlab.certify"), (path, name)
+
+
+READ = [
+    (b"0.5,0.7\n0.3,0.5", ".csv", {}),
+    (b"a;b\n0;1\n-1;0", ".csv", {}),
+    (b",a,b,c\na,,3,1\nb,2,,4\nc,9,1,", ".csv", {}),
+    (b"winner,loser\na,b\nb,a\na,b\nb,c\nc,a", ".csv", {"fill": "half"}),
+    (b"winner,loser,weight\na,b,2.5\nb,a,1", ".csv", {}),
+    (b'{"wins": [[0, 3], [1, 0]], "labels": ["x", "y"]}', ".json", {}),
+    (b'{"preferences": [[0.5, 0.1], [0.9, 0.5]], "reference": [0.25, 0.75]}', ".json", {}),
+    (b"0\t2\n-2\t0", ".tsv", {}),
+]
+
+
+@pytest.mark.parametrize(("data", "suffix", "options"), READ)
+def test_both_readers_read_alike(data: bytes, suffix: str, options: dict[str, str], tmp_path: Path) -> None:
+    from nashlab.gallery import load_game
+
+    path = tmp_path / f"game{suffix}"
+    path.write_bytes(data)
+    theirs, ours = read_margins(data, suffix, **options), load_game(str(path), **options)
+    assert theirs.margins == ours.exact
+    assert theirs.labels is None or theirs.labels == ours.labels
+    assert theirs.reference is None or theirs.reference == ours.reference_exact
+
+
+def test_arrays_are_read_alike(tmp_path: Path) -> None:
+    path = tmp_path / "game.npy"
+    for table in (np.array([[0, 2], [-2, 0]]), np.asfortranarray([[0.0, 0.1], [-0.1, 0.0]])):
+        np.save(path, table)
+        theirs = read_margins(path.read_bytes(), ".npy")
+        assert theirs.margins == tuple(tuple(Fraction(x) for x in row) for row in table.tolist())
