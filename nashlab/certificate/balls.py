@@ -87,6 +87,13 @@ def _away(log_policy: Array, truth: Sequence[Ball]) -> Ball:
     return _total(total)
 
 
+def _trivial(log_policy: Array) -> float:
+    """What ‖p − q‖₁ is at most, whatever the policy q: 1 + Σp, that is 2 but for rounding."""
+    from flint import arb
+
+    return _upper(1 + _away(log_policy, [arb(0)] * len(log_policy)))
+
+
 # -- τ > 0 -----------------------------------------------------------------------------------------------------------
 
 
@@ -123,7 +130,7 @@ def certify_ball(game: PreferenceGame, log_policy: Array, temperature: float) ->
         judged = [_judged(game, log_policy, pi, advantage, t) for t in _readings(tau)]
         value, bound = (max(each) for each in zip(*judged, strict=True))
         bound = _upper(arb(bound) + _away(log_policy, pi.tolist()))
-        return Certificate(value, _least([bound, 2.0]), "ball", rigorous=True)
+        return Certificate(value, _least([bound, _trivial(log_policy)]), "ball", rigorous=True)
 
 
 def _judged(game: PreferenceGame, log_policy: Array, pi: Any, advantage: list[Ball], t: Ball) -> tuple[float, float]:
@@ -275,7 +282,7 @@ def _enclosed(game: PreferenceGame, log_policy: Array, solve: Any) -> Certificat
     away = _upper(_away(log_policy, truth))
     # Ax ≤ 0, so what is printed loses at most max|A| ‖p − x‖₁ against anybody
     gap = _upper(arb(away) * arb(float(np.max(np.abs(game.margins)))) * rounding.ABOVE)
-    return Certificate(gap, min(away, 2.0), "ball", rigorous=True)
+    return Certificate(gap, min(away, _trivial(log_policy)), "ball", rigorous=True)
 
 
 def _solved_by_inverse(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list[Ball], list[Ball]] | None:
@@ -351,6 +358,7 @@ def enclose_projection(
         gap = _largest(w) + _largest([-v for v in w]) + cost
         bound = _upper(arb(_root(2 * gap)) + _away(log_policy, [_exactly(v) for v in point]))
         away = _upper(_away(log_policy, [_exactly(v) for v in point]))
+        trivial = _trivial(log_policy)
         worst = _upper(arb(away) * arb(float(np.max(np.abs(game.margins)))) * rounding.ABOVE)
     witness = {"point": tuple(point), "multipliers": tuple(multipliers)}
-    return Certificate(worst, min(bound, 2.0), "ball", rigorous=True, witness=witness)
+    return Certificate(worst, min(bound, trivial), "ball", rigorous=True, witness=witness)

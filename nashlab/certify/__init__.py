@@ -59,7 +59,8 @@ def _digits(answer: Answer, game: Game | None) -> int:
     if answer.tau:
         rows = answer.margins if game is None else game.margins
         largest = max(largest, max((abs(x) for row in rows or () for x in row), default=Fraction(0)) / answer.tau)
-    return min(MOST_DIGITS, len(str(int(largest))))
+    # a witness bounds a distance by the root of its own error
+    return min(MOST_DIGITS, len(str(int(largest)))) + (DIGITS if answer.multipliers else 0)
 
 
 def _rows(answer: Answer, game: Game | None) -> Iterator[Row]:

@@ -87,13 +87,14 @@ def away(answer: Answer, mass: Sequence[Decimal], truth: Sequence[Decimal]) -> D
     return max(sum((abs(p - q) for p, q in zip(form, truth, strict=True)), Decimal(0)) for form in forms)
 
 
-def bounded(answer: Answer, bound: Decimal, what: str) -> Row:
-    """The row of the distance: proved to be at most what the answer states."""
+def bounded(answer: Answer, mass: Sequence[Decimal], bound: Decimal, what: str) -> Row:
+    """The row of the distance: proved to be at most what the answer states; no two policies are 2 apart by more."""
+    bound = min(bound, 1 + away(answer, mass, [Decimal(0)] * len(mass)))
     name = f"‖policy − {what}‖₁ is at most the stated bound"
     if answer.bound is None:
         return name, None, f"the answer states none; proved here: {bound:.2E}"
     stated = decimal(answer.bound)
-    return name, Decimal(0) <= stated <= 2 and bound * SAFE <= stated, f"proved {bound:.3E}, stated {stated:.3E}"
+    return name, 0 <= stated <= 2 + ROUNDED and bound * SAFE <= stated, f"proved {bound:.3E}, stated {stated:.3E}"
 
 
 def gained(answer: Answer, gap: Decimal, scale: Fraction) -> Row:
@@ -130,7 +131,7 @@ def regularised(margins: Matrix, mu: Vector, answer: Answer, mass: Sequence[Deci
     bound = min((2 * divergence).sqrt(), 2 * (half - 1) / (half + 1), Decimal(2))
     for _ in range(100):
         bound = min(bound, (first + bound * size / 4 + (second + bound * size * size / 4).sqrt()) / 2)
-    yield bounded(answer, bound + away(answer, mass, pi), "equilibrium")
+    yield bounded(answer, mass, bound + away(answer, mass, pi), "equilibrium")
     largest = max((abs(x) for row in margins for x in row), default=Fraction(0))
     yield gained(answer, tau * divergence, max(answer.tau, largest))
     yield "it is the only equilibrium", answer.unique is not False, "at tau > 0 there is one (E1)"
@@ -172,7 +173,7 @@ def _exact(margins: Matrix, answer: Answer, mass: Sequence[Decimal]) -> Iterator
     if answer.slacks is not None:
         yield "the slacks are what each response loses by", list(answer.slacks) == [-v for v in won], ""
     yield "its exploitability is 0", answer.exploitability in (None, 0), ""
-    yield bounded(answer, away(answer, mass, [decimal(v) for v in x]), "exact policy")
+    yield bounded(answer, mass, away(answer, mass, [decimal(v) for v in x]), "exact policy")
     held = [i for i, v in enumerate(x) if v > 0]
     strict = all(v < 0 for i, v in enumerate(won) if x[i] == 0)
     if len(held) ** 3 > 3 * ELIMINATION:
@@ -205,7 +206,7 @@ def _enclosed(margins: Matrix, answer: Answer, mass: Sequence[Decimal]) -> Itera
     for i, v in zip(held, x, strict=True):
         truth[i] = decimal(v)
     bound = away(answer, mass, truth) + decimal(error) * len(held)
-    yield bounded(answer, bound, "equilibrium")
+    yield bounded(answer, mass, bound, "equilibrium")
     yield _beaten(margins, answer, mass)
 
 
@@ -287,7 +288,7 @@ def _face(margins: Matrix, answer: Answer) -> Iterator[Row]:
     distinct = len(set(vertices)) == len(vertices)
     detail = f"{extreme} of {len(vertices)}"
     yield "every vertex is extreme, and none occurs twice", extreme == len(vertices) and distinct, detail
-    yield "it is not the only equilibrium", len(vertices) > 1, ""
+    yield "it is not the only equilibrium", len(vertices) > 1 and answer.unique is not True, f"unique: {answer.unique}"
     mean = tuple(sum(column, Fraction(0)) / len(vertices) for column in zip(*vertices, strict=True))
     held = [i for i, v in enumerate(mean) if v > 0]
     strict = all(v < 0 for i, v in enumerate(product(margins, mean)) if mean[i] == 0)
@@ -358,7 +359,7 @@ def _near_projection(margins: Matrix, mu: Vector, answer: Answer, mass: Sequence
     near = (2 * (spread(left) + decimal(cost))).sqrt()
     bound = near + away(answer, mass, [decimal(v) for v in x])
     if answer.policy_exact is None:
-        yield bounded(answer, bound, "lottery nearest to the reference")
+        yield bounded(answer, mass, bound, "lottery nearest to the reference")
     else:
         yield name, near < Decimal("1e-9"), f"‖policy − nearest lottery‖₁ ≤ {near:.1E}"
 
