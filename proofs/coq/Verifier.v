@@ -254,3 +254,263 @@ Qed.
 End Face.
 
 End Lotteries.
+
+(** ** The bordered system of the ball arithmetic *)
+
+(** [A_BB 1; 1^T 0], with B = {held 0, ..., held (k - 1)}. *)
+Definition bordered k (A : nat -> nat -> R) (held : nat -> nat) (i j : nat) : R :=
+  if Nat.ltb i k then if Nat.ltb j k then A (held i) (held j) else 1 else if Nat.ltb j k then 1 else 0.
+
+(** The weights w on the responses held, 0 elsewhere. *)
+Definition spread k (held : nat -> nat) (w : nat -> R) (y : nat) : R := sum k (fun i => w i * delta (held i) y).
+
+Section Bordered.
+
+Variables (n : nat) (A : nat -> nat -> R) (k : nat) (held : nat -> nat).
+Hypothesis A_skew : skew n A.
+Hypothesis held_range : forall i, (i < k)%nat -> (held i < n)%nat.
+Hypothesis held_once : forall i j, (i < k)%nat -> (j < k)%nat -> held i = held j -> i = j.
+
+Local Notation x := (spread k held).
+
+Lemma sum_spread w f : sum n (fun y => x w y * f y) = sum k (fun i => w i * f (held i)).
+Proof.
+  unfold spread. rewrite (sum_ext n _ (fun y => sum k (fun i => w i * (f y * delta (held i) y)))).
+  - rewrite sum_swap. apply sum_ext. intros i Hi. rewrite sum_scal, sum_delta by apply held_range, Hi. reflexivity.
+  - intros y _. rewrite <- sum_scal_r. apply sum_ext. intros; ring.
+Qed.
+
+Lemma spread_sum w : sum n (x w) = sum k w.
+Proof.
+  rewrite (sum_ext n _ (fun y => x w y * 1)) by (intros; ring). rewrite (sum_spread w (fun _ => 1)).
+  apply sum_ext. intros; ring.
+Qed.
+
+Lemma spread_win w y : win n A (x w) y = sum k (fun i => A y (held i) * w i).
+Proof.
+  unfold win. rewrite (sum_ext n _ (fun z => x w z * A y z)) by (intros; ring). rewrite sum_spread. apply sum_ext. intros; ring.
+Qed.
+
+Lemma spread_at w i : (i < k)%nat -> x w (held i) = w i.
+Proof.
+  intro Hi. unfold spread. rewrite (sum_ext k _ (fun j => w j * delta i j)); [apply sum_delta, Hi |].
+  intros j Hj. f_equal. unfold delta. destruct (Nat.eqb_spec (held i) (held j)) as [E | E], (Nat.eqb_spec j i) as [F | F]; try reflexivity.
+  - exfalso. apply F. symmetry. apply held_once; assumption.
+  - exfalso. apply E. rewrite F. reflexivity.
+Qed.
+
+Lemma spread_off w y : (forall i, (i < k)%nat -> held i <> y) -> x w y = 0.
+Proof.
+  intro H. unfold spread. rewrite (sum_ext k _ (fun _ => 0)); [apply sum_zero |]. intros i Hi. unfold delta.
+  replace (Nat.eqb y (held i)) with false; [ring | symmetry; apply Nat.eqb_neq; intro E; apply (H i Hi); symmetry; exact E].
+Qed.
+
+Lemma held_or_not y : (exists i, (i < k)%nat /\ held i = y) \/ (forall i, (i < k)%nat -> held i <> y).
+Proof.
+  clear held_range held_once. induction k as [| l IH]; [right; intros; lia |].
+  destruct IH as [[i [Hi E]] | IH]; [left; exists i; split; [lia | exact E] |].
+  destruct (Nat.eq_dec (held l) y) as [E | E]; [left; exists l; split; [lia | exact E] |].
+  right. intros i Hi. destruct (Nat.eq_dec i l) as [-> | N]; [exact E | apply IH; lia].
+Qed.
+
+(** The rows of the bordered system: A_BB w + t 1, and the sum of w; t is the unknown of the border. *)
+Lemma bordered_row w i : (i < k)%nat -> win (S k) (bordered k A held) w i = win n A (x w) (held i) + w k.
+Proof.
+  intro Hi. unfold win at 1. simpl. unfold bordered at 2. rewrite Nat.ltb_irrefl.
+  replace (Nat.ltb i k) with true by (symmetry; apply Nat.ltb_lt; exact Hi). rewrite Rmult_1_l, spread_win. f_equal.
+  apply sum_ext. intros j Hj. unfold bordered.
+  replace (Nat.ltb i k) with true by (symmetry; apply Nat.ltb_lt; exact Hi).
+  replace (Nat.ltb j k) with true by (symmetry; apply Nat.ltb_lt; exact Hj). reflexivity.
+Qed.
+
+Lemma bordered_last w : win (S k) (bordered k A held) w k = sum k w.
+Proof.
+  unfold win. simpl. unfold bordered at 2. rewrite Nat.ltb_irrefl, Rmult_0_l, Rplus_0_r. apply sum_ext. intros j Hj.
+  unfold bordered. rewrite Nat.ltb_irrefl. replace (Nat.ltb j k) with true by (symmetry; apply Nat.ltb_lt; exact Hj). ring.
+Qed.
+
+(** E6.  The bordered system is nonsingular, its solution for (0, ..., 0, 1) has positive weights, and every response
+    off B loses strictly: then these weights are the only maximal lottery. *)
+Theorem E6_accepted_bordered w : nonsingular (S k) (bordered k A held) ->
+  (forall i, (i < S k)%nat -> win (S k) (bordered k A held) w i = delta k i) ->
+  (forall i, (i < k)%nat -> 0 < w i) ->
+  (forall y, (y < n)%nat -> (forall i, (i < k)%nat -> held i <> y) -> win n A (x w) y < 0) ->
+  accepted n A (x w) /\ strict n A (x w) /\ forall z, unbeaten n A z -> same n z (x w).
+Proof.
+  intros NS Sol Pos Slack.
+  assert (Sum : sum k w = 1).
+  { rewrite <- bordered_last, Sol by lia. unfold delta. rewrite Nat.eqb_refl. reflexivity. }
+  assert (Row : forall i, (i < k)%nat -> win n A (x w) (held i) = - w k).
+  { intros i Hi. pose proof (Sol i ltac:(lia)) as E. rewrite bordered_row in E by exact Hi. unfold delta in E.
+    replace (Nat.eqb i k) with false in E by (symmetry; apply Nat.eqb_neq; lia). lra. }
+  assert (Border : w k = 0).
+  { pose proof (margin_skew n A A_skew (x w) (x w)) as Z. unfold beats at 1 in Z. unfold expect in Z. rewrite sum_spread in Z.
+    rewrite (sum_ext k _ (fun i => w i * - w k)) in Z by (intros i Hi; rewrite Row by exact Hi; reflexivity).
+    rewrite sum_scal_r, Sum in Z. unfold beats, expect in Z. rewrite sum_spread in Z.
+    rewrite (sum_ext k _ (fun i => w i * - w k)) in Z by (intros i Hi; rewrite Row by exact Hi; reflexivity).
+    rewrite sum_scal_r, Sum in Z. lra. }
+  assert (Zero : forall i, (i < k)%nat -> win n A (x w) (held i) = 0) by (intros i Hi; rewrite Row by exact Hi; lra).
+  assert (Acc : accepted n A (x w)).
+  { split; [split |].
+    - intros y _. destruct (held_or_not y) as [[i [Hi <-]] | Off]; [rewrite spread_at by exact Hi; apply Rlt_le, Pos, Hi |].
+      rewrite spread_off by exact Off. lra.
+    - rewrite spread_sum. exact Sum.
+    - intros y Hy. destruct (held_or_not y) as [[i [Hi <-]] | Off]; [rewrite Zero by exact Hi; lra | apply Rlt_le, Slack; assumption]. }
+  assert (Str : strict n A (x w)).
+  { intros y Hy Z. apply Slack; [exact Hy |]. intros i Hi E. rewrite <- E, spread_at in Z by exact Hi. pose proof (Pos i Hi). lra. }
+  split; [exact Acc |]. split; [exact Str |].
+  apply (E6_accepted_unique n A A_skew (x w) Acc Str). intros z In Bal.
+  set (u := fun i => if Nat.eqb i k then 0 else z (held i) - sum n z * w i).
+  assert (Uk : u k = 0) by (unfold u; rewrite Nat.eqb_refl; reflexivity).
+  assert (Ui : forall i, (i < k)%nat -> u i = z (held i) - sum n z * w i).
+  { intros i Hi. unfold u. replace (Nat.eqb i k) with false by (symmetry; apply Nat.eqb_neq; lia). reflexivity. }
+  assert (Xu : forall y, (y < n)%nat -> x u y = z y - sum n z * x w y).
+  { intros y Hy. destruct (held_or_not y) as [[i [Hi <-]] | Off]; [rewrite !spread_at, Ui by exact Hi; reflexivity |].
+    rewrite !spread_off, (In y Hy) by (exact Off || apply spread_off, Off). ring. }
+  assert (U : forall i, (i < S k)%nat -> u i = 0).
+  { intros i Hi. apply (NS u); [| exact Hi]. intros j Hj. destruct (Nat.eq_dec j k) as [-> | N].
+    - rewrite bordered_last, <- spread_sum, (sum_ext n _ _ Xu), sum_minus, sum_scal, spread_sum, Sum. ring.
+    - assert (Hjk : (j < k)%nat) by lia. rewrite bordered_row, Uk by exact Hjk.
+      rewrite (win_same n A _ _ _ Xu), win_minus, win_multiple, (Zero j Hjk), (Bal (held j)); [ring | apply held_range, Hjk |].
+      rewrite spread_at by exact Hjk. pose proof (Pos j Hjk). lra. }
+  exists (sum n z). intros y Hy. enough (x u y = 0) by (rewrite Xu in * by exact Hy; lra).
+  unfold spread. rewrite (sum_ext k _ (fun _ => 0)); [apply sum_zero |]. intros i Hi. rewrite U by lia. ring.
+Qed.
+
+(** E6.  The same from floating-point numbers alone: Q an approximate inverse of the bordered matrix, w an approximate
+    solution, the error bound rho / (1 - c) less than every weight and every slack.  The only maximal lottery exists, and
+    each of its weights is within the bound of w's. *)
+Theorem E6_verified_lottery Q w c rho : c < 1 ->
+  (forall i, (i < S k)%nat -> sum (S k) (fun j => Rabs (defect (S k) Q (bordered k A held) i j)) <= c) ->
+  (forall i, (i < S k)%nat -> Rabs (win (S k) Q (fun l => delta k l - win (S k) (bordered k A held) w l) i) <= rho) ->
+  (forall i, (i < k)%nat -> rho / (1 - c) < w i) ->
+  (forall y, (y < n)%nat -> (forall i, (i < k)%nat -> held i <> y) ->
+    win n A (x w) y + rho / (1 - c) * sum k (fun i => Rabs (A y (held i))) < 0) ->
+  exists q, accepted n A q /\ (forall z, unbeaten n A z -> same n z q) /\
+    (forall i, (i < k)%nat -> Rabs (q (held i) - w i) <= rho / (1 - c)) /\ l1 n (x w) q <= INR k * (rho / (1 - c)).
+Proof.
+  intros Hc Con Res Pos Slack. set (b := rho / (1 - c)) in *.
+  destruct (E6_verified_solve (S k) Q (bordered k A held) c Hc Con (delta k) w rho Res) as [v [Sol [_ Near]]]. fold b in Near.
+  assert (Near' : forall i, (i < k)%nat -> Rabs (v i - w i) <= b) by (intros i Hi; apply Near; lia).
+  destruct (E6_accepted_bordered v) as [Acc [_ Uni]].
+  - apply (E6_verified_nonsingular (S k) Q _ c Hc Con).
+  - exact Sol.
+  - intros i Hi. pose proof (Near' i Hi) as N. pose proof (Pos i Hi). apply Rabs_le_between in N. lra.
+  - intros y Hy Off. pose proof (Slack y Hy Off) as L. rewrite spread_win in *.
+    assert (D : sum k (fun i => A y (held i) * v i) - sum k (fun i => A y (held i) * w i) <= b * sum k (fun i => Rabs (A y (held i)))); [| lra].
+    rewrite <- sum_minus, <- sum_scal. apply sum_le. intros i Hi.
+    replace (A y (held i) * v i - A y (held i) * w i) with (A y (held i) * (v i - w i)) by ring.
+    eapply Rle_trans; [apply Rle_abs |]. rewrite Rabs_mult, Rmult_comm. apply Rmult_le_compat_r; [apply Rabs_pos | apply Near', Hi].
+  - exists (x v). split; [exact Acc |]. split; [exact Uni |]. split.
+    + intros i Hi. rewrite spread_at by exact Hi. apply Near', Hi.
+    + rewrite l1_sym, <- sum_const. unfold l1.
+      apply Rle_trans with (sum n (fun y => x (fun i => Rabs (v i - w i)) y)).
+      * apply sum_le. intros y _. destruct (held_or_not y) as [[i [Hi <-]] | Off]; [rewrite !spread_at by exact Hi; lra |].
+        rewrite !spread_off by exact Off. rewrite Rminus_0_r, Rabs_R0. lra.
+      * rewrite spread_sum. apply sum_le. intros i Hi. apply Near', Hi.
+Qed.
+
+End Bordered.
+
+(** ** In win rates *)
+
+(** E6.  For A = c (P - 1/2), c > 0: accepted is as much as a maximal lottery of P. *)
+Theorem E6_accepted_win_rates n P A c x : 0 < c ->
+  (forall y y', (y < n)%nat -> (y' < n)%nat -> A y y' = c * (P y y' - 1 / 2)) ->
+  accepted n A x <-> lottery n P x.
+Proof.
+  intros Hc HA. rewrite (E6_accepted_iff n A x).
+  enough (E : forall p, dist n p -> dist n x -> beats n A p x = c * (beats n P p x - 1 / 2)).
+  { split; intros [D U]; split; try exact D; intros p Hp; pose proof (U p Hp) as L.
+    - rewrite E in L by assumption. apply Rnot_lt_le. intro G. assert (0 < c * (beats n P p x - 1 / 2)) by (apply Rmult_lt_0_compat; lra). lra.
+    - rewrite E by assumption. nra. }
+  intros p [_ Sp] [_ Sx].
+  rewrite !beats_sum. transitivity (c * (sum n (fun y => sum n (fun y' => p y * P y y' * x y')) - 1 / 2 * (sum n p * sum n x)));
+    [| rewrite Sp, Sx; ring].
+  rewrite sum_product, <- sum_scal, <- sum_minus, <- sum_scal. apply sum_ext. intros y Hy.
+  rewrite <- sum_scal, <- sum_minus, <- sum_scal. apply sum_ext. intros z Hz. rewrite HA by assumption. ring.
+Qed.
+
+(** E6.  So the value of the game of win rates is 1/2: nobody wins more against an accepted x, and somebody does. *)
+Theorem E6_accepted_value n P x : is_pref n P -> accepted n (fun y y' => P y y' - 1 / 2) x ->
+  lottery n P x /\ top n (win n P x) = 1 / 2.
+Proof.
+  intros HP Hx. assert (L : lottery n P x) by (apply (E6_accepted_win_rates n P (fun y y' => P y y' - 1 / 2) 1 x); [lra | intros; ring | exact Hx]).
+  split; [exact L |]. destruct L as [D U]. pose proof (dist_n_pos n x D) as Hn.
+  destruct (top_attained n (win n P x) Hn) as [k [Hk E]]. apply Rle_antisym.
+  - rewrite E. pose proof (U (delta k) (dist_delta n k Hk)) as B. unfold beats, expect in B.
+    rewrite (sum_ext n _ (fun z => win n P x z * delta k z)), sum_delta in B by (intros; ring || exact Hk). exact B.
+  - rewrite <- (beats_self n P x HP (proj2 D)).
+    apply (expect_bounds n x (win n P x) (bottom n (win n P x)) (top n (win n P x)) D).
+    intros y Hy. split; [apply bottom_le | apply top_ge]; exact Hy.
+Qed.
+
+(** ** The projection of mu on the lotteries (E5) *)
+
+(** sum_y (z - x)(log x - log mu): how much KL(. || mu) grows from x towards z, to first order. *)
+Definition growth n (mu x z : nat -> R) : R := sum n (fun y => (z y - x y) * (ln (x y) - ln (mu y))).
+
+(** KL(z || mu) = KL(x || mu) + growth + KL(z || x). *)
+Lemma kl_split n mu x z : KL n z mu = KL n x mu + growth n mu x z + KL n z x.
+Proof. unfold KL, growth. rewrite <- !sum_plus. apply sum_ext. intros; ring. Qed.
+
+Lemma growth_combine n mu x k lam v : dist k lam ->
+  growth n mu x (combine k lam v) = sum k (fun i => lam i * growth n mu x (v i)).
+Proof.
+  intros [_ S]. unfold growth, combine.
+  rewrite (sum_ext n _ (fun y => sum k (fun i => lam i * ((v i y - x y) * (ln (x y) - ln (mu y)))))).
+  - rewrite sum_swap. apply sum_ext. intros; apply sum_scal.
+  - intros y _. transitivity ((sum k (fun i => lam i * v i y) - sum k lam * x y) * (ln (x y) - ln (mu y))); [rewrite S; ring |].
+    rewrite <- sum_scal_r, <- sum_minus, <- sum_scal_r. apply sum_ext. intros; ring.
+Qed.
+
+Section Projection.
+
+Variables (n : nat) (A : nat -> nat -> R) (mu x : nat -> R) (k : nat) (v : nat -> nat -> R) (g : R).
+Hypothesis x_lottery : unbeaten n A x.
+Hypothesis x_widest : forall z, unbeaten n A z -> within n x z.
+Hypothesis vertices : forall z, unbeaten n A z -> exists lam, dist k lam /\ same n z (combine k lam v).
+Hypothesis nearly_stationary : forall i, (i < k)%nat -> - g <= growth n mu x (v i).
+
+(** E5.  What the verifier checks at the vertices holds for every lottery: KL(z || x) <= g + KL(z || mu) - KL(x || mu). *)
+Theorem E5_accepted_pythagoras z : unbeaten n A z -> KL n z x <= g + KL n z mu - KL n x mu.
+Proof.
+  intro Hz. destruct (vertices z Hz) as [lam [L E]]. rewrite (kl_split n mu x z).
+  assert (G : growth n mu x z = sum k (fun i => lam i * growth n mu x (v i))).
+  { rewrite <- growth_combine by exact L. apply sum_ext. intros y Hy. rewrite (E y Hy). reflexivity. }
+  enough (- g <= growth n mu x z) by lra. rewrite G.
+  replace (- g) with (sum k (fun i => lam i * - g)) by (rewrite sum_scal_r, (proj2 L); ring).
+  apply sum_le. intros i Hi. apply Rmult_le_compat_l; [apply L, Hi | apply nearly_stationary, Hi].
+Qed.
+
+(** E5.  The lottery nearest to mu, q, is near x: KL(q || x) <= g and ||x - q||_1 <= sqrt(2 g); for g = 0 it is x. *)
+Theorem E5_accepted_projection q : unbeaten n A q -> (forall z, unbeaten n A z -> KL n q mu <= KL n z mu) ->
+  KL n q x <= g /\ l1 n x q <= sqrt (2 * g) /\ (g = 0 -> same n x q).
+Proof.
+  intros Hq Near. pose proof (E5_accepted_pythagoras q Hq) as K. pose proof (Near x x_lottery).
+  assert (Kg : KL n q x <= g) by lra.
+  pose proof (E3_pinsker_on_support n q x (proj1 Hq) (proj1 x_lottery) (x_widest q Hq)) as Pi.
+  assert (D : l1 n x q <= sqrt (2 * g)).
+  { rewrite l1_sym, <- (sqrt_pow2 (l1 n q x)) by apply l1_nonneg. apply sqrt_le_1_alt. lra. }
+  split; [exact Kg |]. split; [exact D |]. intros G0 y Hy. rewrite G0, Rmult_0_r, sqrt_0 in D.
+  pose proof (coordinate_le_l1 n x q y Hy). pose proof (l1_nonneg n x q). destruct (Req_dec (x y - q y) 0) as [E | E]; [lra |].
+  pose proof (Rabs_pos_lt _ E). lra.
+Qed.
+
+(** E5.  And the equilibria q_tau of the win rates P behind A end within sqrt(2 g) of x as tau tends to 0. *)
+Theorem E5_accepted_limit P c q : is_pref n P -> policy n mu -> 0 < c ->
+  (forall y y', (y < n)%nat -> (y' < n)%nat -> A y y' = c * (P y y' - 1 / 2)) ->
+  (forall tau, 0 < tau -> is_nash n tau P mu (q tau)) ->
+  forall eps, 0 < eps -> exists T, 0 < T /\ forall tau, 0 < tau -> tau < T -> l1 n x (q tau) < sqrt (2 * g) + eps.
+Proof.
+  intros HP Hmu Hc HA Path eps He.
+  assert (Same : forall z, unbeaten n A z <-> lottery n P z).
+  { intro z. rewrite <- (E6_accepted_iff n A z). apply (E6_accepted_win_rates n P A c z Hc HA). }
+  destruct (E5_zero_temperature n P mu HP Hmu q Path) as [nu [Lot [Near [_ Lim]]]].
+  destruct (E5_accepted_projection nu (proj2 (Same nu) Lot)) as [_ [D _]];
+    [intros z Hz; apply Near, Same, Hz |].
+  destruct (Lim eps He) as [T [HT Close]]. exists T. split; [exact HT |]. intros tau Ht HtT.
+  pose proof (Close tau Ht HtT) as C. rewrite l1_sym in C. pose proof (l1_triangle n x nu (q tau)). lra.
+Qed.
+
+End Projection.
