@@ -1,11 +1,11 @@
-(** * What `nashlab certify` may conclude (E6, E5): the conditions that it checks imply the claims that it prints.
+(** * What `nashlab certify` may conclude (E6, E5, E3, N14, N18): the conditions that it checks imply what it prints.
 
     A is a skew matrix of margins, of any scale; (A x)_y = [win n A x y] is the margin of y against x and
     p^T A x = [beats n A p x] that of a distribution p: the sums of Basics.v and Game.v, whatever the matrix. *)
 
 From Coq Require Import Reals Lra Psatz Lia PeanoNat.
 From Coquelicot Require Import Coquelicot.
-From Nashlab Require Import Basics Game Equilibrium Certificate WinRate NashMD Existence ZeroTemperature LinearSolve.
+From Nashlab Require Import Basics Game Equilibrium Certificate WinRate NashMD Existence ZeroTemperature LinearSolve LogMean.
 Open Scope R_scope.
 
 (** A^T = -A. *)
@@ -514,3 +514,126 @@ Proof.
 Qed.
 
 End Projection.
+
+(** ** At a positive temperature *)
+
+Lemma tanh_increasing u v : u <= v -> tanh u <= tanh v.
+Proof.
+  assert (E : forall u, tanh u = 1 - 2 / (exp (2 * u) + 1)).
+  { intro t. unfold tanh, sinh, cosh. pose proof (exp_pos t) as H. rewrite exp_Ropp. replace (2 * t) with (t + t) by ring.
+    rewrite exp_plus. assert (0 < exp t * exp t) by (apply Rmult_lt_0_compat; exact H). field. repeat split; lra. }
+  intros [L | ->]; [| lra]. rewrite !E. pose proof (exp_increasing (2 * u) (2 * v) ltac:(lra)). pose proof (exp_pos (2 * u)).
+  enough (2 / (exp (2 * v) + 1) <= 2 / (exp (2 * u) + 1)) by lra. apply Rmult_le_compat_l; [lra |]. apply Rinv_le_contravar; lra.
+Qed.
+
+(** The residual as the verifier computes it, from margins A, weights w of the reference and log-weights theta of the
+    policy, none of them normalised: theta - log w - A pi / tau, pi = softmax(theta). *)
+Definition read_residual n tau A (w theta : nat -> R) (y : nat) : R :=
+  theta y - ln (w y) - win n A (gibbs n (fun _ => 1) theta) y / tau.
+
+Section Temperature.
+
+Variables (n : nat) (tau : R) (A : nat -> nat -> R) (w theta : nat -> R).
+Hypothesis n_pos : (0 < n)%nat.
+Hypothesis tau_pos : 0 < tau.
+Hypothesis A_skew : skew n A.
+Hypothesis w_pos : forall y, (y < n)%nat -> 0 < w y.
+
+Local Notation P := (fun y y' => A y y' + 1 / 2).
+Local Notation mu := (gibbs n w (fun _ => 0)).
+Local Notation pi := (gibbs n (fun _ => 1) theta).
+Local Notation s := (read_residual n tau A w theta).
+
+(** The game that is read: win rates A + 1/2, the reference w / sum w, a policy of full support. *)
+Lemma reading_pref : is_pref n P.
+Proof. intros y y' Hy Hy'. rewrite (A_skew y y') by assumption. lra. Qed.
+
+Lemma reading_reference : policy n mu.
+Proof. apply gibbs_policy; assumption. Qed.
+
+Lemma reading_policy : policy n pi.
+Proof. apply gibbs_policy; [exact n_pos | intros; lra]. Qed.
+
+(** E1.  What is computed is the residual of E3, but for a constant. *)
+Theorem E1_accepted_reading : exists b, forall y, (y < n)%nat -> s y = residual n tau P mu pi y + b.
+Proof.
+  exists (1 / 2 / tau + ln (gibbs_norm n (fun _ => 1) theta) - ln (gibbs_norm n w (fun _ => 0))). intros y Hy.
+  unfold residual, read_residual. rewrite !gibbs_log by (try assumption; intros; lra). rewrite ln_1.
+  replace (win n P pi y) with (win n A pi y + 1 / 2); [field; lra |].
+  transitivity (win n A pi y + 1 / 2 * sum n pi); [rewrite (proj2 reading_policy); ring |].
+  unfold win. rewrite <- sum_scal, <- sum_plus. apply sum_ext. intros; ring.
+Qed.
+
+Lemma reading_osc : osc n s = osc n (residual n tau P mu pi).
+Proof.
+  destruct E1_accepted_reading as [b E].
+  apply Rle_antisym; apply osc_le; try exact n_pos; intros i j Hi Hj.
+  - rewrite !E by assumption. pose proof (osc_pair n (residual n tau P mu pi) i j Hi Hj). lra.
+  - pose proof (osc_pair n s i j Hi Hj) as O. rewrite !E in O by assumption. lra.
+Qed.
+
+Lemma reading_centred y : (y < n)%nat ->
+  s y - expect n pi s = residual n tau P mu pi y - expect n pi (residual n tau P mu pi).
+Proof.
+  intro Hy. destruct E1_accepted_reading as [b E].
+  rewrite (expect_ext n pi s _ E), expect_plus, expect_const by apply reading_policy. rewrite E by exact Hy. ring.
+Qed.
+
+(** E2.  tau log E_pi e^(-(s - E_pi s)) is the exploitability: no deviation gains more, and the best reply gains it. *)
+Theorem E2_accepted_exploitability : let G := tau * ln (expect n pi (fun y => exp (- (s y - expect n pi s)))) in
+  G = gap n tau P mu pi /\ (forall pi', dist n pi' -> J n tau P mu pi' pi - 1 / 2 <= G) /\
+  J n tau P mu (best_reply n tau P mu pi) pi - 1 / 2 = G.
+Proof.
+  assert (E : tau * ln (expect n pi (fun y => exp (- (s y - expect n pi s)))) = gap n tau P mu pi).
+  { rewrite (N15_gap_by_residual n tau P mu tau_pos reading_pref reading_reference pi reading_policy).
+    do 2 f_equal. apply expect_ext. intros y Hy. rewrite reading_centred by exact Hy. reflexivity. }
+  destruct (E2_gap_is_the_maximum n tau P mu tau_pos reading_pref reading_reference pi (policy_dist n pi reading_policy))
+    as [Max [Att _]].
+  cbv zeta. rewrite E. repeat split; assumption.
+Qed.
+
+(** The equilibrium, and numbers p that are printed in the place of pi. *)
+Variables (q p : nat -> R) (eps : R).
+Hypothesis q_nash : is_nash n tau P mu q.
+Hypothesis printed : l1 n p pi <= eps.
+
+Lemma printed_distance b : l1 n pi q <= b -> l1 n p q <= eps + b.
+Proof. intro H. pose proof (l1_triangle n p pi q). lra. Qed.
+
+(** E3.  From an upper bound of the oscillation. *)
+Theorem E3_accepted_distance o : osc n s <= o -> l1 n p q <= eps + 2 * tanh (o / 4).
+Proof.
+  intro H. apply printed_distance.
+  destruct (E3_residual_certificate_tanh n tau P mu tau_pos reading_pref reading_reference q pi q_nash reading_policy) as [D _].
+  rewrite reading_osc in H. pose proof (tanh_increasing (osc n (residual n tau P mu pi) / 4) (o / 4) ltac:(lra)). lra.
+Qed.
+
+(** N14.  From an upper bound of the exploitability over tau. *)
+Theorem N14_accepted_distance g : ln (expect n pi (fun y => exp (- (s y - expect n pi s)))) <= g ->
+  l1 n p q <= eps + sqrt (2 * g).
+Proof.
+  intro H. apply printed_distance. destruct E2_accepted_exploitability as [E _].
+  eapply Rle_trans; [apply (N14_distance n tau P mu tau_pos reading_pref reading_reference q pi q_nash), policy_dist, reading_policy |].
+  apply sqrt_le_1_alt. rewrite <- E. replace (2 * (tau * _) / tau) with (2 * ln (expect n pi (fun y => exp (- (s y - expect n pi s))))) by (field; lra).
+  lra.
+Qed.
+
+(** N18.  From upper bounds of |s - c|, E_pi|s - c| and E_pi(s - c)^2, for any c, and of the distance; and in closed form. *)
+Theorem N18_accepted_distance c M e f2 u k :
+  (forall y, (y < n)%nat -> Rabs (s y - c) <= M) ->
+  expect n pi (fun y => Rabs (s y - c)) <= e -> expect n pi (fun y => (s y - c) ^ 2) <= f2 -> l1 n pi q <= u ->
+  l1 n p q <= eps + Nat.iter k (sharpen e f2 M) u /\ l1 n p q <= eps + (M ^ 2 / 8 + sqrt (f2 + M ^ 4 / 64)).
+Proof.
+  intros HM He Hf Hu. destruct E1_accepted_reading as [b E].
+  assert (C : forall y, (y < n)%nat -> residual n tau P mu pi y - (c - b) = s y - c) by (intros y Hy; rewrite E by exact Hy; ring).
+  assert (HM' : forall y, (y < n)%nat -> Rabs (residual n tau P mu pi y - (c - b)) <= M) by (intros y Hy; rewrite C by exact Hy; apply HM, Hy).
+  assert (He' : expect n pi (fun y => Rabs (residual n tau P mu pi y - (c - b))) <= e)
+    by (rewrite (expect_ext n pi _ (fun y => Rabs (s y - c))) by (intros y Hy; rewrite C by exact Hy; reflexivity); exact He).
+  assert (Hf' : expect n pi (fun y => (residual n tau P mu pi y - (c - b)) ^ 2) <= f2)
+    by (rewrite (expect_ext n pi _ (fun y => (s y - c) ^ 2)) by (intros y Hy; rewrite C by exact Hy; reflexivity); exact Hf).
+  split; apply printed_distance.
+  - apply (N18_iterated n tau P mu q pi tau_pos reading_pref reading_reference q_nash reading_policy (c - b)); assumption.
+  - apply (N18_closed_form n tau P mu q pi tau_pos reading_pref reading_reference q_nash reading_policy (c - b)); assumption.
+Qed.
+
+End Temperature.
