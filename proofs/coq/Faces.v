@@ -151,4 +151,173 @@ Qed.
 
 End Face.
 
+(** ** Every maximal lottery is a mixture of vertices *)
+
+Lemma sum_append a b f : sum (a + b) f = sum a f + sum b (fun i => f (a + i)%nat).
+Proof.
+  induction b as [| b IH]; [rewrite Nat.add_0_r; simpl; ring |].
+  rewrite Nat.add_succ_r. simpl. rewrite IH. ring.
+Qed.
+
+(** The ratio test: as t grows, the first of the quantities a + t b >= 0 to reach 0. *)
+Lemma ratio_test N (a b : nat -> R) :
+  (forall i, (i < N)%nat -> 0 <= a i) -> (forall i, (i < N)%nat -> a i = 0 -> b i = 0) ->
+  (forall i, (i < N)%nat -> 0 <= b i) \/
+  exists t, 0 < t /\ (forall i, (i < N)%nat -> 0 <= a i + t * b i) /\ exists j, (j < N)%nat /\ a j <> 0 /\ a j + t * b j = 0.
+Proof.
+  induction N as [| N IH]; intros Ha Hz; [left; intros; lia |].
+  destruct IH as [Up | [t [Ht [Ok [j [Hj [Aj Zj]]]]]]]; try (intros; (apply Ha || apply Hz); (lia || assumption)).
+  - destruct (Rle_dec 0 (b N)) as [B | B].
+    { left. intros i Hi. destruct (Nat.eq_dec i N) as [-> | E]; [exact B | apply Up; lia]. }
+    apply Rnot_le_lt in B. pose proof (Ha N ltac:(lia)) as AN.
+    assert (a N <> 0) by (intro E; pose proof (Hz N ltac:(lia) E); lra).
+    right. exists (a N / - b N). assert (Pos : 0 < a N / - b N) by (apply Rdiv_lt_0_compat; lra).
+    assert (Zero : a N + a N / - b N * b N = 0) by (field; lra).
+    split; [exact Pos |]. split; [| exists N; split; [lia | split; assumption]].
+    intros i Hi. destruct (Nat.eq_dec i N) as [-> | E]; [lra |].
+    pose proof (Up i ltac:(lia)). pose proof (Ha i Hi). assert (0 <= a N / - b N * b i) by (apply Rmult_le_pos; lra). lra.
+  - right. destruct (Rle_dec 0 (a N + t * b N)) as [B | B].
+    { exists t. split; [exact Ht |]. split; [| exists j; split; [lia | split; assumption]].
+      intros i Hi. destruct (Nat.eq_dec i N) as [-> | E]; [exact B | apply Ok; lia]. }
+    apply Rnot_le_lt in B. pose proof (Ha N ltac:(lia)) as AN. assert (BN : b N < 0) by nra.
+    assert (a N <> 0) by (intro E; pose proof (Hz N ltac:(lia) E); lra).
+    set (u := a N / - b N). assert (Pos : 0 < u) by (apply Rdiv_lt_0_compat; lra).
+    assert (Zero : a N + u * b N = 0) by (unfold u; field; lra).
+    assert (Less : u < t) by nra.
+    exists u. split; [exact Pos |]. split; [| exists N; split; [lia | split; assumption]].
+    intros i Hi. destruct (Nat.eq_dec i N) as [-> | E]; [lra |]. pose proof (Ok i ltac:(lia)). pose proof (Ha i Hi). nra.
+Qed.
+
+(** From a lottery z that is no vertex one can walk, along a direction with a negative entry, to a lottery with one more
+    zero among its weights and slacks. *)
+Lemma walk z e : accepted n A z -> within n z e -> sum n e = 0 ->
+  (forall y, (y < n)%nat -> win n A z y = 0 -> win n A e y = 0) -> (exists y, (y < n)%nat /\ e y < 0) ->
+  exists t, 0 < t /\ accepted n A (fun y => z y + t * e y) /\ exists j, (j < n)%nat /\
+    ((z j <> 0 /\ z j + t * e j = 0) \/ (win n A z j <> 0 /\ win n A (fun y => z y + t * e y) j = 0)).
+Proof.
+  intros [[Z S] W] In S0 Ker [m [Hm Neg]].
+  set (a := fun i => if Nat.ltb i n then z i else - win n A z (i - n)).
+  set (b := fun i => if Nat.ltb i n then e i else - win n A e (i - n)).
+  assert (Low : forall i, (i < n)%nat -> a i = z i /\ b i = e i).
+  { intros i Hi. unfold a, b. replace (Nat.ltb i n) with true by (symmetry; apply Nat.ltb_lt; exact Hi). split; reflexivity. }
+  assert (High : forall i, a (n + i)%nat = - win n A z i /\ b (n + i)%nat = - win n A e i).
+  { intro i. unfold a, b. replace (Nat.ltb (n + i) n) with false by (symmetry; apply Nat.ltb_ge; lia).
+    replace (n + i - n)%nat with i by lia. split; reflexivity. }
+  assert (Both : forall Q : nat -> Prop, (forall i, (i < n)%nat -> Q i) -> (forall i, (i < n)%nat -> Q (n + i)%nat) ->
+    forall i, (i < n + n)%nat -> Q i).
+  { intros Q Q1 Q2 i Hi. destruct (le_lt_dec n i) as [L | L]; [| apply Q1, L].
+    replace i with (n + (i - n))%nat by lia. apply Q2. lia. }
+  destruct (ratio_test (n + n) a b) as [Up | [t [Ht [Ok [j [Hj [Aj Zj]]]]]]].
+  - apply Both; intros i Hi; [destruct (Low i Hi) as [-> _]; apply Z, Hi | destruct (High i) as [-> _]; pose proof (W i Hi); lra].
+  - apply (Both (fun i => a i = 0 -> b i = 0)); intros i Hi E.
+    + destruct (Low i Hi) as [Ea ->]. apply In; [exact Hi | lra].
+    + destruct (High i) as [Ea ->]. rewrite (Ker i Hi) by lra. ring.
+  - exfalso. pose proof (Up m ltac:(lia)) as U. destruct (Low m Hm) as [_ Eb]. rewrite Eb in U. lra.
+  - exists t. split; [exact Ht |]. split; [split; [split |] |].
+    + intros y Hy. pose proof (Ok y ltac:(lia)) as O. destruct (Low y Hy) as [Ea Eb]. rewrite Ea, Eb in O. exact O.
+    + rewrite sum_plus, sum_scal, S, S0. ring.
+    + intros y Hy. rewrite win_move. pose proof (Ok (n + y)%nat ltac:(lia)) as O. destruct (High y) as [Ea Eb]. rewrite Ea, Eb in O. lra.
+    + destruct (le_lt_dec n j) as [L | L].
+      * exists (j - n)%nat. split; [lia |]. right. destruct (High (j - n)%nat) as [Ea Eb].
+        replace (n + (j - n))%nat with j in Ea, Eb by lia. rewrite win_move. split; [intro E; apply Aj; lra | rewrite Ea, Eb in Zj; lra].
+      * exists j. split; [exact L |]. left. destruct (Low j L) as [Ea Eb]. split; [intro E; apply Aj; lra | rewrite Ea, Eb in Zj; lra].
+Qed.
+
+(** The number of weights and slacks that are not 0. *)
+Definition loose z : R := sum n (fun y => if Req_EM_T (z y) 0 then 0 else 1) + sum n (fun y => if Req_EM_T (win n A z y) 0 then 0 else 1).
+
+Lemma loose_nonneg z : 0 <= loose z.
+Proof.
+  unfold loose. apply Rplus_le_le_0_compat; apply sum_nonneg; intros y _;
+    [destruct (Req_EM_T (z y) 0) | destruct (Req_EM_T (win n A z y) 0)]; lra.
+Qed.
+
+Lemma count_le N (f g : nat -> R) : (forall y, (y < N)%nat -> g y = 0 -> f y = 0) ->
+  sum N (fun y => if Req_EM_T (f y) 0 then 0 else 1) <= sum N (fun y => if Req_EM_T (g y) 0 then 0 else 1).
+Proof.
+  intro H. apply sum_le. intros y Hy. destruct (Req_EM_T (f y) 0), (Req_EM_T (g y) 0) as [E | E]; try lra.
+  exfalso. auto.
+Qed.
+
+Lemma count_less N (f g : nat -> R) j : (forall y, (y < N)%nat -> g y = 0 -> f y = 0) -> (j < N)%nat -> g j <> 0 -> f j = 0 ->
+  sum N (fun y => if Req_EM_T (f y) 0 then 0 else 1) + 1 <= sum N (fun y => if Req_EM_T (g y) 0 then 0 else 1).
+Proof.
+  intros H Hj Gj Fj.
+  assert (L : (if Req_EM_T (g j) 0 then 0 else 1) - (if Req_EM_T (f j) 0 then 0 else 1)
+    <= sum N (fun y => (if Req_EM_T (g y) 0 then 0 else 1) - (if Req_EM_T (f y) 0 then 0 else 1))).
+  { apply (sum_lower_bound N (fun y => (if Req_EM_T (g y) 0 then 0 else 1) - (if Req_EM_T (f y) 0 then 0 else 1)) j); [| exact Hj].
+    intros y Hy. destruct (Req_EM_T (f y) 0), (Req_EM_T (g y) 0) as [E | E]; try lra. exfalso. auto. }
+  rewrite sum_minus in L. destruct (Req_EM_T (g j) 0); [contradiction |]. destruct (Req_EM_T (f j) 0); [lra | contradiction].
+Qed.
+
+Lemma walk_less z e : accepted n A z -> within n z e -> sum n e = 0 ->
+  (forall y, (y < n)%nat -> win n A z y = 0 -> win n A e y = 0) -> (exists y, (y < n)%nat /\ e y < 0) ->
+  exists t, 0 < t /\ accepted n A (fun y => z y + t * e y) /\ loose (fun y => z y + t * e y) + 1 <= loose z.
+Proof.
+  intros Hz In S0 Ker Neg. destruct (walk z e Hz In S0 Ker Neg) as [t [Ht [Acc [j [Hj New]]]]].
+  exists t. split; [exact Ht |]. split; [exact Acc |]. unfold loose.
+  assert (K1 : forall y, (y < n)%nat -> z y = 0 -> z y + t * e y = 0) by (intros y Hy E; rewrite E, (In y Hy E); ring).
+  assert (K2 : forall y, (y < n)%nat -> win n A z y = 0 -> win n A (fun y => z y + t * e y) y = 0)
+    by (intros y Hy E; rewrite win_move, E, (Ker y Hy E); ring).
+  pose proof (count_le n (fun y => z y + t * e y) z K1). pose proof (count_le n (win n A (fun y => z y + t * e y)) (win n A z) K2).
+  destruct New as [[N1 N2] | [N1 N2]].
+  - pose proof (count_less n (fun y => z y + t * e y) z j K1 Hj N1 N2). lra.
+  - pose proof (count_less n (win n A (fun y => z y + t * e y)) (win n A z) j K2 Hj N1 N2). lra.
+Qed.
+
+(** E6.  Every maximal lottery is a mixture of vertices: a list that has every vertex has the whole face. *)
+Theorem E6_vertices_generate z : unbeaten n A z -> exists k lam v,
+  dist k lam /\ (forall i, (i < k)%nat -> extreme (v i)) /\ same n z (combine k lam v).
+Proof.
+  rewrite <- E6_accepted_iff. enough (Gen : forall N z, loose z < INR N -> accepted n A z -> exists k lam v,
+    dist k lam /\ (forall i, (i < k)%nat -> extreme (v i)) /\ same n z (combine k lam v)).
+  { intro Hz. destruct (nfloor_ex (loose z) (loose_nonneg z)) as [N [_ HN]]. apply (Gen (S N) z); [rewrite S_INR; exact HN | exact Hz]. }
+  clear z. induction N as [| N IH]; intros z HN Hz.
+  { exfalso. pose proof (loose_nonneg z). simpl in HN. lra. }
+  destruct (Classical_Prop.classic (extreme z)) as [Ext | Not].
+  { exists 1%nat, (fun _ => 1), (fun _ => z). split; [split; [intros; lra | simpl; ring] |]. split; [intros; exact Ext |].
+    intros y _. unfold combine. simpl. ring. }
+  rewrite <- (E6_accepted_vertex z Hz) in Not.
+  assert (Dir : exists d, within n z d /\ (forall y, (y < n)%nat -> win n A z y = 0 -> win n A d y = 0) /\
+    exists y, (y < n)%nat /\ d y <> sum n d * z y).
+  { apply Classical_Prop.NNPP. intro None. apply Not. intros d In Ker. exists (sum n d). intros y Hy.
+    apply Classical_Prop.NNPP. intro Ne. apply None. exists d. split; [exact In |]. split; [exact Ker |]. exists y. split; assumption. }
+  destruct Dir as [d [In [Ker [y0 [Hy0 Ne]]]]]. pose proof Hz as [[_ S] _].
+  set (e := fun y => d y - sum n d * z y). set (e' := fun y => - e y).
+  assert (In1 : within n z e) by (intros y Hy E; unfold e; rewrite E, (In y Hy E); ring).
+  assert (S1 : sum n e = 0) by (unfold e; rewrite sum_minus, sum_scal, S; ring).
+  assert (Ker1 : forall y, (y < n)%nat -> win n A z y = 0 -> win n A e y = 0)
+    by (intros y Hy E; unfold e; rewrite win_minus, win_multiple, E, (Ker y Hy E); ring).
+  assert (In2 : within n z e') by (intros y Hy E; unfold e'; rewrite (In1 y Hy E); ring).
+  assert (S2 : sum n e' = 0) by (unfold e'; rewrite sum_opp, S1; ring).
+  assert (Ker2 : forall y, (y < n)%nat -> win n A z y = 0 -> win n A e' y = 0).
+  { intros y Hy E. unfold e'. rewrite (win_same n A _ (fun y => -1 * e y)), win_multiple, (Ker1 y Hy E); [ring | intros i _; ring]. }
+  assert (Zero : forall f, sum n f = 0 -> (exists y, (y < n)%nat /\ f y <> 0) -> exists y, (y < n)%nat /\ f y < 0).
+  { intros f Sf [y [Hy Fy]]. apply Classical_Prop.NNPP. intro None. apply Fy.
+    apply (sum_nonneg_zero n f); [| exact Sf | exact Hy]. intros i Hi. apply Rnot_lt_le. intro L. apply None. exists i. split; assumption. }
+  destruct (walk_less z e Hz In1 S1 Ker1) as [t [Ht [Acc1 Less1]]];
+    [apply Zero; [exact S1 | exists y0; split; [exact Hy0 | apply Rminus_eq_contra, Ne]] |].
+  destruct (walk_less z e' Hz In2 S2 Ker2) as [t' [Ht' [Acc2 Less2]]];
+    [apply Zero; [exact S2 | exists y0; split; [exact Hy0 | apply Ropp_neq_0_compat, Rminus_eq_contra, Ne]] |].
+  rewrite S_INR in HN.
+  destruct (IH (fun y => z y + t * e y) ltac:(lra) Acc1) as [k [lam [v [L [V E]]]]]. destruct (IH (fun y => z y + t' * e' y) ltac:(lra) Acc2) as [k' [lam' [v' [L' [V' E']]]]].
+  exists (k + k')%nat, (fun i => if Nat.ltb i k then t' / (t + t') * lam i else t / (t + t') * lam' (i - k)%nat),
+    (fun i => if Nat.ltb i k then v i else v' (i - k)%nat).
+  assert (Front : forall i, (i < k)%nat -> Nat.ltb i k = true) by (intros i Hi; apply Nat.ltb_lt; exact Hi).
+  assert (Back : forall i, Nat.ltb (k + i) k = false) by (intro i; apply Nat.ltb_ge; lia).
+  assert (Shift : forall i, (k + i - k)%nat = i) by (intro i; lia).
+  assert (W1 : 0 < t' / (t + t')) by (apply Rdiv_lt_0_compat; lra). assert (W2 : 0 < t / (t + t')) by (apply Rdiv_lt_0_compat; lra).
+  split; [split | split].
+  - intros i Hi. destruct (Nat.ltb_spec i k) as [Lt | Ge]; apply Rmult_le_pos; try lra; [apply L, Lt | apply L'; lia].
+  - rewrite sum_append. rewrite (sum_ext k _ (fun i => t' / (t + t') * lam i)) by (intros i Hi; rewrite Front by exact Hi; reflexivity).
+    rewrite (sum_ext k' _ (fun i => t / (t + t') * lam' i)) by (intros i Hi; rewrite Back, Shift; reflexivity).
+    rewrite !sum_scal, (proj2 L), (proj2 L'). field. lra.
+  - intros i Hi. destruct (Nat.ltb_spec i k) as [Lt | Ge]; [apply V, Lt | apply V'; lia].
+  - intros y Hy. unfold combine. rewrite sum_append.
+    rewrite (sum_ext k _ (fun i => t' / (t + t') * (lam i * v i y))) by (intros i Hi; rewrite Front by exact Hi; ring).
+    rewrite (sum_ext k' _ (fun i => t / (t + t') * (lam' i * v' i y))) by (intros i Hi; rewrite Back, Shift; ring).
+    rewrite !sum_scal. pose proof (E y Hy) as E1. pose proof (E' y Hy) as E2. cbv beta in E1, E2.
+    fold (combine k lam v y). fold (combine k' lam' v' y). rewrite <- E1, <- E2. unfold e'. field. lra.
+Qed.
+
 End Faces.

@@ -27,24 +27,70 @@ Proof.
     rewrite <- sum_scal_r, <- sum_minus, <- sum_scal_r. apply sum_ext. intros; ring.
 Qed.
 
+Lemma growth_mixture n mu x z k lam v g : dist k lam -> same n z (combine k lam v) ->
+  (forall i, (i < k)%nat -> - g <= growth n mu x (v i)) -> - g <= growth n mu x z.
+Proof.
+  intros L E H. replace (growth n mu x z) with (sum k (fun i => lam i * growth n mu x (v i))).
+  - replace (- g) with (sum k (fun i => lam i * - g)) by (rewrite sum_scal_r, (proj2 L); ring).
+    apply sum_le. intros i Hi. apply Rmult_le_compat_l; [apply L, Hi | apply H, Hi].
+  - rewrite <- growth_combine by exact L. apply sum_ext. intros y Hy. rewrite (E y Hy). reflexivity.
+Qed.
+
+(** E5.  Growth at least -g towards each of a list is growth at least -g towards every lottery, if these are the mixtures
+    of the list. *)
+Theorem E5_growth_from_mixtures n A mu x k v g :
+  (forall z, unbeaten n A z -> exists lam, dist k lam /\ same n z (combine k lam v)) ->
+  (forall i, (i < k)%nat -> - g <= growth n mu x (v i)) -> forall z, unbeaten n A z -> - g <= growth n mu x z.
+Proof.
+  intros Mixtures H z Hz. destruct (Mixtures z Hz) as [lam [L E]]. exact (growth_mixture n mu x z k lam v g L E H).
+Qed.
+
+(** E5.  And so it is if no vertex of the face is missing from the list. *)
+Theorem E5_growth_from_vertices n A mu x k v g :
+  (forall w, extreme n A w -> exists i, (i < k)%nat /\ same n w (v i)) ->
+  (forall i, (i < k)%nat -> - g <= growth n mu x (v i)) -> forall z, unbeaten n A z -> - g <= growth n mu x z.
+Proof.
+  intros Complete H z Hz. destruct (E6_vertices_generate n A z Hz) as [l [lam [w [L [Ext E]]]]].
+  apply (growth_mixture n mu x z l lam w g L E). intros i Hi. destruct (Complete (w i) (Ext i Hi)) as [j [Hj S]].
+  replace (growth n mu x (w i)) with (growth n mu x (v j)); [apply H, Hj |].
+  apply sum_ext. intros y Hy. rewrite (S y Hy). reflexivity.
+Qed.
+
+(** E5.  The same without a list of vertices: multipliers gam, of any sign on the support of m and at most 0 off it, that
+    bound log x - log mu from below on that support. *)
+Theorem E5_growth_from_multipliers n A mu x m gam b g : skew n A -> accepted n A m -> strict n A m ->
+  (forall y, (y < n)%nat -> m y = 0 -> gam y <= 0) ->
+  (forall y, (y < n)%nat -> m y <> 0 -> b + sum n (fun y' => gam y' * A y' y) <= ln (x y) - ln (mu y)) ->
+  - g <= b - expect n x (fun y => ln (x y) - ln (mu y)) -> forall z, unbeaten n A z -> - g <= growth n mu x z.
+Proof.
+  intros HA Hm Hs Sign Low Hg z Hz. apply E6_accepted_iff in Hz.
+  pose proof (lottery_within n A HA m z Hm Hs Hz) as In. pose proof (lottery_balanced n A HA m z Hm Hz) as Bal.
+  assert (Part : 0 <= sum n (fun y => z y * sum n (fun y' => gam y' * A y' y))).
+  { rewrite (sum_ext n _ (fun y => sum n (fun y' => gam y' * (A y' y * z y))))
+      by (intros; rewrite <- sum_scal; apply sum_ext; intros; ring).
+    rewrite sum_swap. apply sum_nonneg. intros y Hy. rewrite sum_scal. fold (win n A z y).
+    destruct (Req_dec (m y) 0) as [E | E]; [pose proof (Sign y Hy E); pose proof (proj2 Hz y Hy); nra |].
+    rewrite (Bal y Hy E). lra. }
+  assert (All : b <= expect n z (fun y => ln (x y) - ln (mu y))).
+  { apply Rle_trans with (sum n (fun y => z y * (b + sum n (fun y' => gam y' * A y' y)))).
+    - rewrite (sum_ext n _ (fun y => z y * b + z y * sum n (fun y' => gam y' * A y' y))) by (intros; ring).
+      rewrite sum_plus, sum_scal_r, (proj2 (proj1 Hz)). lra.
+    - apply sum_le. intros y Hy. destruct (Req_dec (m y) 0) as [E | E]; [rewrite (In y Hy E); lra |].
+      apply Rmult_le_compat_l; [apply Hz, Hy | apply Low; assumption]. }
+  enough (growth n mu x z = expect n z (fun y => ln (x y) - ln (mu y)) - expect n x (fun y => ln (x y) - ln (mu y))) by lra.
+  unfold growth, expect. rewrite <- sum_minus. apply sum_ext. intros; ring.
+Qed.
+
 Section Projection.
 
-Variables (n : nat) (A : nat -> nat -> R) (mu x : nat -> R) (k : nat) (v : nat -> nat -> R) (g : R).
+Variables (n : nat) (A : nat -> nat -> R) (mu x : nat -> R) (g : R).
 Hypothesis x_lottery : unbeaten n A x.
 Hypothesis x_widest : forall z, unbeaten n A z -> within n x z.
-Hypothesis vertices : forall z, unbeaten n A z -> exists lam, dist k lam /\ same n z (combine k lam v).
-Hypothesis nearly_stationary : forall i, (i < k)%nat -> - g <= growth n mu x (v i).
+Hypothesis nearly_stationary : forall z, unbeaten n A z -> - g <= growth n mu x z.
 
-(** E5.  What the verifier checks at the vertices holds for every lottery: KL(z || x) <= g + KL(z || mu) - KL(x || mu). *)
+(** E5.  For every lottery z: KL(z || x) <= g + KL(z || mu) - KL(x || mu). *)
 Theorem E5_accepted_pythagoras z : unbeaten n A z -> KL n z x <= g + KL n z mu - KL n x mu.
-Proof.
-  intro Hz. destruct (vertices z Hz) as [lam [L E]]. rewrite (kl_split n mu x z).
-  assert (G : growth n mu x z = sum k (fun i => lam i * growth n mu x (v i))).
-  { rewrite <- growth_combine by exact L. apply sum_ext. intros y Hy. rewrite (E y Hy). reflexivity. }
-  enough (- g <= growth n mu x z) by lra. rewrite G.
-  replace (- g) with (sum k (fun i => lam i * - g)) by (rewrite sum_scal_r, (proj2 L); ring).
-  apply sum_le. intros i Hi. apply Rmult_le_compat_l; [apply L, Hi | apply nearly_stationary, Hi].
-Qed.
+Proof. intro Hz. rewrite (kl_split n mu x z). pose proof (nearly_stationary z Hz). lra. Qed.
 
 (** E5.  The lottery nearest to mu, q, is near x: KL(q || x) <= g and ||x - q||_1 <= sqrt(2 g); for g = 0 it is x. *)
 Theorem E5_accepted_projection q : unbeaten n A q -> (forall z, unbeaten n A z -> KL n q mu <= KL n z mu) ->
