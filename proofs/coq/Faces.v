@@ -51,7 +51,8 @@ Proof.
   intros [[V S] W] In S0 Ker.
   set (room := fun a b : R => if Req_EM_T a 0 then 1 else Rabs a / (Rabs b + 1)).
   assert (Room : forall a b, 0 < room a b).
-  { intros a b. unfold room. destruct (Req_EM_T a 0); [lra |]. apply Rdiv_lt_0_compat; [apply Rabs_pos_lt; assumption |].
+  { intros a b. unfold room. destruct (Req_EM_T a 0); [lra |].
+    apply Rdiv_lt_0_compat; [apply Rabs_pos_lt; assumption |].
     pose proof (Rabs_pos b). lra. }
   assert (Enough : forall a b s, Rabs s <= room a b -> (a = 0 -> b = 0) -> Rabs (s * b) <= Rabs a).
   { intros a b s Hs Z. rewrite Rabs_mult. unfold room in Hs. destruct (Req_EM_T a 0) as [E | E].
@@ -63,7 +64,8 @@ Proof.
   exists t. split; [exact Ht |]. intros s Hs. split; [split |].
   - intros y Hy. assert (R1 : Rabs (s * d y) <= Rabs (v y)).
     { apply Enough; [eapply Rle_trans; [exact Hs |]; eapply Rle_trans; [apply H, Hy | apply Rmin_l] | apply In, Hy]. }
-    rewrite (Rabs_pos_eq (v y)) in R1 by apply V, Hy. pose proof (Rle_abs (- (s * d y))) as B. rewrite Rabs_Ropp in B. lra.
+    rewrite (Rabs_pos_eq (v y)) in R1 by apply V, Hy. pose proof (Rle_abs (- (s * d y))) as B. rewrite Rabs_Ropp in B.
+    lra.
   - rewrite sum_plus, sum_scal, S, S0. ring.
   - intros y Hy. rewrite win_move. assert (R1 : Rabs (s * win n A d y) <= Rabs (win n A v y)).
     { apply Enough; [eapply Rle_trans; [exact Hs |]; eapply Rle_trans; [apply H, Hy | apply Rmin_r] | apply Ker, Hy]. }
@@ -78,7 +80,8 @@ Proof.
   - intro Rank. split; [apply E6_accepted_iff, Hv |]. intros a b Ua Ub Mid.
     apply E6_accepted_iff in Ua. apply E6_accepted_iff in Ub.
     assert (Half : forall y, (y < n)%nat -> win n A v y = (win n A a y + win n A b y) / 2).
-    { intros y Hy. unfold win, Rdiv. rewrite <- sum_plus, <- sum_scal_r. apply sum_ext. intros z Hz. rewrite Mid by exact Hz. field. }
+    { intros y Hy. unfold win, Rdiv. rewrite <- sum_plus, <- sum_scal_r. apply sum_ext. intros z Hz.
+      rewrite Mid by exact Hz. field. }
     assert (Side : forall u w, accepted n A u -> accepted n A w -> (forall y, (y < n)%nat -> v y = (u y + w y) / 2) ->
       (forall y, (y < n)%nat -> win n A v y = (win n A u y + win n A w y) / 2) -> same n u v).
     { intros u w [[U Su] Wu] [[U' _] Wu'] Muw Huw. destruct (Rank u) as [c Hc].
@@ -86,7 +89,8 @@ Proof.
       - intros y Hy Z. pose proof (Wu y Hy). pose proof (Wu' y Hy). pose proof (Huw y Hy). lra.
       - assert (c = 1) as ->; [| intros y Hy; rewrite Hc by exact Hy; ring].
         rewrite (sum_ext n u _ Hc), sum_scal, S in Su. lra. }
-    split; [apply (Side a b) | apply (Side b a)]; try assumption; intros y Hy; rewrite Mid || rewrite Half; try exact Hy; lra.
+    split; [apply (Side a b) | apply (Side b a)]; try assumption; intros y Hy; rewrite Mid || rewrite Half;
+      try exact Hy; lra.
   - intros [_ Ext] d In Ker. exists (sum n d). set (e := fun y => d y - sum n d * v y).
     enough (Z : forall y, (y < n)%nat -> e y = 0) by (intros y Hy; pose proof (Z y Hy); unfold e in *; lra).
     assert (Wv : forall y, (y < n)%nat -> win n A v y = 0 -> win n A e y = 0).
@@ -114,9 +118,11 @@ Theorem E6_accepted_face z : unbeaten n A z <->
   dist n z /\ within n m z /\ balanced n A m z /\ forall y, (y < n)%nat -> m y = 0 -> win n A z y <= 0.
 Proof.
   rewrite <- E6_accepted_iff. split.
-  - intro Hz. split; [apply Hz |]. split; [apply (lottery_within n A A_skew); assumption |]. split; [apply (lottery_balanced n A A_skew); assumption |].
+  - intro Hz. split; [apply Hz |]. split; [apply (lottery_within n A A_skew); assumption |].
+    split; [apply (lottery_balanced n A A_skew); assumption |].
     intros y Hy _. apply Hz, Hy.
-  - intros [D [_ [B O]]]. split; [exact D |]. intros y Hy. destruct (Req_dec (m y) 0) as [E | E]; [apply O; assumption |].
+  - intros [D [_ [B O]]]. split; [exact D |]. intros y Hy.
+    destruct (Req_dec (m y) 0) as [E | E]; [apply O; assumption |].
     rewrite B by assumption. lra.
 Qed.
 
@@ -163,7 +169,8 @@ Qed.
 Lemma ratio_test N (a b : nat -> R) :
   (forall i, (i < N)%nat -> 0 <= a i) -> (forall i, (i < N)%nat -> a i = 0 -> b i = 0) ->
   (forall i, (i < N)%nat -> 0 <= b i) \/
-  exists t, 0 < t /\ (forall i, (i < N)%nat -> 0 <= a i + t * b i) /\ exists j, (j < N)%nat /\ a j <> 0 /\ a j + t * b j = 0.
+  exists t, 0 < t /\ (forall i, (i < N)%nat -> 0 <= a i + t * b i) /\
+    exists j, (j < N)%nat /\ a j <> 0 /\ a j + t * b j = 0.
 Proof.
   induction N as [| N IH]; intros Ha Hz; [left; intros; lia |].
   destruct IH as [Up | [t [Ht [Ok [j [Hj [Aj Zj]]]]]]]; try (intros; (apply Ha || apply Hz); (lia || assumption)).
@@ -175,7 +182,8 @@ Proof.
     assert (Zero : a N + a N / - b N * b N = 0) by (field; lra).
     split; [exact Pos |]. split; [| exists N; split; [lia | split; assumption]].
     intros i Hi. destruct (Nat.eq_dec i N) as [-> | E]; [lra |].
-    pose proof (Up i ltac:(lia)). pose proof (Ha i Hi). assert (0 <= a N / - b N * b i) by (apply Rmult_le_pos; lra). lra.
+    pose proof (Up i ltac:(lia)). pose proof (Ha i Hi). assert (0 <= a N / - b N * b i) by (apply Rmult_le_pos; lra).
+    lra.
   - right. destruct (Rle_dec 0 (a N + t * b N)) as [B | B].
     { exists t. split; [exact Ht |]. split; [| exists j; split; [lia | split; assumption]].
       intros i Hi. destruct (Nat.eq_dec i N) as [-> | E]; [exact B | apply Ok; lia]. }
@@ -185,7 +193,8 @@ Proof.
     assert (Zero : a N + u * b N = 0) by (unfold u; field; lra).
     assert (Less : u < t) by nra.
     exists u. split; [exact Pos |]. split; [| exists N; split; [lia | split; assumption]].
-    intros i Hi. destruct (Nat.eq_dec i N) as [-> | E]; [lra |]. pose proof (Ok i ltac:(lia)). pose proof (Ha i Hi). nra.
+    intros i Hi. destruct (Nat.eq_dec i N) as [-> | E]; [lra |]. pose proof (Ok i ltac:(lia)). pose proof (Ha i Hi).
+    nra.
 Qed.
 
 (** From a lottery z that is no vertex one can walk, along a direction with a negative entry, to a lottery with one more
@@ -199,7 +208,8 @@ Proof.
   set (a := fun i => if Nat.ltb i n then z i else - win n A z (i - n)).
   set (b := fun i => if Nat.ltb i n then e i else - win n A e (i - n)).
   assert (Low : forall i, (i < n)%nat -> a i = z i /\ b i = e i).
-  { intros i Hi. unfold a, b. replace (Nat.ltb i n) with true by (symmetry; apply Nat.ltb_lt; exact Hi). split; reflexivity. }
+  { intros i Hi. unfold a, b. replace (Nat.ltb i n) with true by (symmetry; apply Nat.ltb_lt; exact Hi).
+    split; reflexivity. }
   assert (High : forall i, a (n + i)%nat = - win n A z i /\ b (n + i)%nat = - win n A e i).
   { intro i. unfold a, b. replace (Nat.ltb (n + i) n) with false by (symmetry; apply Nat.ltb_ge; lia).
     replace (n + i - n)%nat with i by lia. split; reflexivity. }
@@ -208,7 +218,8 @@ Proof.
   { intros Q Q1 Q2 i Hi. destruct (le_lt_dec n i) as [L | L]; [| apply Q1, L].
     replace i with (n + (i - n))%nat by lia. apply Q2. lia. }
   destruct (ratio_test (n + n) a b) as [Up | [t [Ht [Ok [j [Hj [Aj Zj]]]]]]].
-  - apply Both; intros i Hi; [destruct (Low i Hi) as [-> _]; apply Z, Hi | destruct (High i) as [-> _]; pose proof (W i Hi); lra].
+  - apply Both; intros i Hi;
+      [destruct (Low i Hi) as [-> _]; apply Z, Hi | destruct (High i) as [-> _]; pose proof (W i Hi); lra].
   - apply (Both (fun i => a i = 0 -> b i = 0)); intros i Hi E.
     + destruct (Low i Hi) as [Ea ->]. apply In; [exact Hi | lra].
     + destruct (High i) as [Ea ->]. rewrite (Ker i Hi) by lra. ring.
@@ -216,15 +227,19 @@ Proof.
   - exists t. split; [exact Ht |]. split; [split; [split |] |].
     + intros y Hy. pose proof (Ok y ltac:(lia)) as O. destruct (Low y Hy) as [Ea Eb]. rewrite Ea, Eb in O. exact O.
     + rewrite sum_plus, sum_scal, S, S0. ring.
-    + intros y Hy. rewrite win_move. pose proof (Ok (n + y)%nat ltac:(lia)) as O. destruct (High y) as [Ea Eb]. rewrite Ea, Eb in O. lra.
+    + intros y Hy. rewrite win_move. pose proof (Ok (n + y)%nat ltac:(lia)) as O. destruct (High y) as [Ea Eb].
+      rewrite Ea, Eb in O. lra.
     + destruct (le_lt_dec n j) as [L | L].
       * exists (j - n)%nat. split; [lia |]. right. destruct (High (j - n)%nat) as [Ea Eb].
-        replace (n + (j - n))%nat with j in Ea, Eb by lia. rewrite win_move. split; [intro E; apply Aj; lra | rewrite Ea, Eb in Zj; lra].
-      * exists j. split; [exact L |]. left. destruct (Low j L) as [Ea Eb]. split; [intro E; apply Aj; lra | rewrite Ea, Eb in Zj; lra].
+        replace (n + (j - n))%nat with j in Ea, Eb by lia. rewrite win_move.
+        split; [intro E; apply Aj; lra | rewrite Ea, Eb in Zj; lra].
+      * exists j. split; [exact L |]. left. destruct (Low j L) as [Ea Eb].
+        split; [intro E; apply Aj; lra | rewrite Ea, Eb in Zj; lra].
 Qed.
 
 (** The number of weights and slacks that are not 0. *)
-Definition loose z : R := sum n (fun y => if Req_EM_T (z y) 0 then 0 else 1) + sum n (fun y => if Req_EM_T (win n A z y) 0 then 0 else 1).
+Definition loose z : R :=
+  sum n (fun y => if Req_EM_T (z y) 0 then 0 else 1) + sum n (fun y => if Req_EM_T (win n A z y) 0 then 0 else 1).
 
 Lemma loose_nonneg z : 0 <= loose z.
 Proof.
@@ -239,15 +254,18 @@ Proof.
   exfalso. auto.
 Qed.
 
-Lemma count_less N (f g : nat -> R) j : (forall y, (y < N)%nat -> g y = 0 -> f y = 0) -> (j < N)%nat -> g j <> 0 -> f j = 0 ->
+Lemma count_less N (f g : nat -> R) j : (forall y, (y < N)%nat -> g y = 0 -> f y = 0) -> (j < N)%nat -> g j <> 0 ->
+  f j = 0 ->
   sum N (fun y => if Req_EM_T (f y) 0 then 0 else 1) + 1 <= sum N (fun y => if Req_EM_T (g y) 0 then 0 else 1).
 Proof.
   intros H Hj Gj Fj.
   assert (L : (if Req_EM_T (g j) 0 then 0 else 1) - (if Req_EM_T (f j) 0 then 0 else 1)
     <= sum N (fun y => (if Req_EM_T (g y) 0 then 0 else 1) - (if Req_EM_T (f y) 0 then 0 else 1))).
-  { apply (sum_lower_bound N (fun y => (if Req_EM_T (g y) 0 then 0 else 1) - (if Req_EM_T (f y) 0 then 0 else 1)) j); [| exact Hj].
+  { apply (sum_lower_bound N (fun y => (if Req_EM_T (g y) 0 then 0 else 1) - (if Req_EM_T (f y) 0 then 0 else 1)) j);
+      [| exact Hj].
     intros y Hy. destruct (Req_EM_T (f y) 0), (Req_EM_T (g y) 0) as [E | E]; try lra. exfalso. auto. }
-  rewrite sum_minus in L. destruct (Req_EM_T (g j) 0); [contradiction |]. destruct (Req_EM_T (f j) 0); [lra | contradiction].
+  rewrite sum_minus in L. destruct (Req_EM_T (g j) 0); [contradiction |].
+  destruct (Req_EM_T (f j) 0); [lra | contradiction].
 Qed.
 
 Lemma walk_less z e : accepted n A z -> within n z e -> sum n e = 0 ->
@@ -259,7 +277,8 @@ Proof.
   assert (K1 : forall y, (y < n)%nat -> z y = 0 -> z y + t * e y = 0) by (intros y Hy E; rewrite E, (In y Hy E); ring).
   assert (K2 : forall y, (y < n)%nat -> win n A z y = 0 -> win n A (fun y => z y + t * e y) y = 0)
     by (intros y Hy E; rewrite win_move, E, (Ker y Hy E); ring).
-  pose proof (count_le n (fun y => z y + t * e y) z K1). pose proof (count_le n (win n A (fun y => z y + t * e y)) (win n A z) K2).
+  pose proof (count_le n (fun y => z y + t * e y) z K1).
+  pose proof (count_le n (win n A (fun y => z y + t * e y)) (win n A z) K2).
   destruct New as [[N1 N2] | [N1 N2]].
   - pose proof (count_less n (fun y => z y + t * e y) z j K1 Hj N1 N2). lra.
   - pose proof (count_less n (win n A (fun y => z y + t * e y)) (win n A z) j K2 Hj N1 N2). lra.
@@ -271,17 +290,20 @@ Theorem E6_vertices_generate z : unbeaten n A z -> exists k lam v,
 Proof.
   rewrite <- E6_accepted_iff. enough (Gen : forall N z, loose z < INR N -> accepted n A z -> exists k lam v,
     dist k lam /\ (forall i, (i < k)%nat -> extreme (v i)) /\ same n z (combine k lam v)).
-  { intro Hz. destruct (nfloor_ex (loose z) (loose_nonneg z)) as [N [_ HN]]. apply (Gen (S N) z); [rewrite S_INR; exact HN | exact Hz]. }
+  { intro Hz. destruct (nfloor_ex (loose z) (loose_nonneg z)) as [N [_ HN]].
+    apply (Gen (S N) z); [rewrite S_INR; exact HN | exact Hz]. }
   clear z. induction N as [| N IH]; intros z HN Hz.
   { exfalso. pose proof (loose_nonneg z). simpl in HN. lra. }
   destruct (Classical_Prop.classic (extreme z)) as [Ext | Not].
-  { exists 1%nat, (fun _ => 1), (fun _ => z). split; [split; [intros; lra | simpl; ring] |]. split; [intros; exact Ext |].
+  { exists 1%nat, (fun _ => 1), (fun _ => z). split; [split; [intros; lra | simpl; ring] |].
+    split; [intros; exact Ext |].
     intros y _. unfold combine. simpl. ring. }
   rewrite <- (E6_accepted_vertex z Hz) in Not.
   assert (Dir : exists d, within n z d /\ (forall y, (y < n)%nat -> win n A z y = 0 -> win n A d y = 0) /\
     exists y, (y < n)%nat /\ d y <> sum n d * z y).
   { apply Classical_Prop.NNPP. intro None. apply Not. intros d In Ker. exists (sum n d). intros y Hy.
-    apply Classical_Prop.NNPP. intro Ne. apply None. exists d. split; [exact In |]. split; [exact Ker |]. exists y. split; assumption. }
+    apply Classical_Prop.NNPP. intro Ne. apply None. exists d. split; [exact In |]. split; [exact Ker |]. exists y.
+    split; assumption. }
   destruct Dir as [d [In [Ker [y0 [Hy0 Ne]]]]]. pose proof Hz as [[_ S] _].
   set (e := fun y => d y - sum n d * z y). set (e' := fun y => - e y).
   assert (In1 : within n z e) by (intros y Hy E; unfold e; rewrite E, (In y Hy E); ring).
@@ -291,25 +313,30 @@ Proof.
   assert (In2 : within n z e') by (intros y Hy E; unfold e'; rewrite (In1 y Hy E); ring).
   assert (S2 : sum n e' = 0) by (unfold e'; rewrite sum_opp, S1; ring).
   assert (Ker2 : forall y, (y < n)%nat -> win n A z y = 0 -> win n A e' y = 0).
-  { intros y Hy E. unfold e'. rewrite (win_same n A _ (fun y => -1 * e y)), win_multiple, (Ker1 y Hy E); [ring | intros i _; ring]. }
+  { intros y Hy E. unfold e'.
+    rewrite (win_same n A _ (fun y => -1 * e y)), win_multiple, (Ker1 y Hy E); [ring | intros i _; ring]. }
   assert (Zero : forall f, sum n f = 0 -> (exists y, (y < n)%nat /\ f y <> 0) -> exists y, (y < n)%nat /\ f y < 0).
   { intros f Sf [y [Hy Fy]]. apply Classical_Prop.NNPP. intro None. apply Fy.
-    apply (sum_nonneg_zero n f); [| exact Sf | exact Hy]. intros i Hi. apply Rnot_lt_le. intro L. apply None. exists i. split; assumption. }
+    apply (sum_nonneg_zero n f); [| exact Sf | exact Hy]. intros i Hi. apply Rnot_lt_le. intro L. apply None. exists i.
+    split; assumption. }
   destruct (walk_less z e Hz In1 S1 Ker1) as [t [Ht [Acc1 Less1]]];
     [apply Zero; [exact S1 | exists y0; split; [exact Hy0 | apply Rminus_eq_contra, Ne]] |].
   destruct (walk_less z e' Hz In2 S2 Ker2) as [t' [Ht' [Acc2 Less2]]];
     [apply Zero; [exact S2 | exists y0; split; [exact Hy0 | apply Ropp_neq_0_compat, Rminus_eq_contra, Ne]] |].
   rewrite S_INR in HN.
-  destruct (IH (fun y => z y + t * e y) ltac:(lra) Acc1) as [k [lam [v [L [V E]]]]]. destruct (IH (fun y => z y + t' * e' y) ltac:(lra) Acc2) as [k' [lam' [v' [L' [V' E']]]]].
+  destruct (IH (fun y => z y + t * e y) ltac:(lra) Acc1) as [k [lam [v [L [V E]]]]].
+  destruct (IH (fun y => z y + t' * e' y) ltac:(lra) Acc2) as [k' [lam' [v' [L' [V' E']]]]].
   exists (k + k')%nat, (fun i => if Nat.ltb i k then t' / (t + t') * lam i else t / (t + t') * lam' (i - k)%nat),
     (fun i => if Nat.ltb i k then v i else v' (i - k)%nat).
   assert (Front : forall i, (i < k)%nat -> Nat.ltb i k = true) by (intros i Hi; apply Nat.ltb_lt; exact Hi).
   assert (Back : forall i, Nat.ltb (k + i) k = false) by (intro i; apply Nat.ltb_ge; lia).
   assert (Shift : forall i, (k + i - k)%nat = i) by (intro i; lia).
-  assert (W1 : 0 < t' / (t + t')) by (apply Rdiv_lt_0_compat; lra). assert (W2 : 0 < t / (t + t')) by (apply Rdiv_lt_0_compat; lra).
+  assert (W1 : 0 < t' / (t + t')) by (apply Rdiv_lt_0_compat; lra).
+  assert (W2 : 0 < t / (t + t')) by (apply Rdiv_lt_0_compat; lra).
   split; [split | split].
   - intros i Hi. destruct (Nat.ltb_spec i k) as [Lt | Ge]; apply Rmult_le_pos; try lra; [apply L, Lt | apply L'; lia].
-  - rewrite sum_append. rewrite (sum_ext k _ (fun i => t' / (t + t') * lam i)) by (intros i Hi; rewrite Front by exact Hi; reflexivity).
+  - rewrite sum_append.
+    rewrite (sum_ext k _ (fun i => t' / (t + t') * lam i)) by (intros i Hi; rewrite Front by exact Hi; reflexivity).
     rewrite (sum_ext k' _ (fun i => t / (t + t') * lam' i)) by (intros i Hi; rewrite Back, Shift; reflexivity).
     rewrite !sum_scal, (proj2 L), (proj2 L'). field. lra.
   - intros i Hi. destruct (Nat.ltb_spec i k) as [Lt | Ge]; [apply V, Lt | apply V'; lia].

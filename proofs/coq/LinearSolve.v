@@ -11,7 +11,7 @@ Open Scope R_scope.
 Definition nonsingular m (M : nat -> nat -> R) : Prop :=
   forall z, (forall i, (i < m)%nat -> win m M z i = 0) -> forall j, (j < m)%nat -> z j = 0.
 
-(** (I - R M)_ij. *)
+(** (I - Q M)_ij. *)
 Definition defect m (Q M : nat -> nat -> R) (i j : nat) : R := delta i j - win m Q (fun l => M l j) i.
 
 (** ** More unknowns than equations *)
@@ -60,11 +60,13 @@ Proof.
       rewrite <- sum_scal, <- sum_minus. apply sum_ext. intros l _. field. exact Piv.
   - destruct (IH M) as [z [[j [Hj Zj]] Hz]]. set (u := fun y => if Nat.eqb y (S m) then 0 else z y).
     assert (Row : forall i, win (S (S m)) M u i = win (S m) M z i).
-    { intro i. unfold win. change (sum (S (S m)) (fun y => M i y * u y)) with (sum (S m) (fun y => M i y * u y) + M i (S m) * u (S m)).
+    { intro i. unfold win.
+      change (sum (S (S m)) (fun y => M i y * u y)) with (sum (S m) (fun y => M i y * u y) + M i (S m) * u (S m)).
       unfold u at 2. rewrite Nat.eqb_refl, Rmult_0_r, Rplus_0_r. apply sum_ext. intros y Hy. unfold u.
       replace (Nat.eqb y (S m)) with false by (symmetry; apply Nat.eqb_neq; lia). reflexivity. }
     exists u. split.
-    + exists j. split; [lia |]. unfold u. replace (Nat.eqb j (S m)) with false by (symmetry; apply Nat.eqb_neq; lia). exact Zj.
+    + exists j. split; [lia |]. unfold u. replace (Nat.eqb j (S m)) with false by (symmetry; apply Nat.eqb_neq; lia).
+      exact Zj.
     + intros i Hi. rewrite Row. destruct (Nat.eq_dec i m) as [-> | E]; [| apply Hz; lia].
       unfold win. rewrite (sum_ext (S m) _ (fun _ => 0)); [apply sum_zero |]. intros y Hy.
       replace (M m y) with 0; [ring |]. destruct (Req_dec (M m y) 0) as [-> | E]; [reflexivity |].
@@ -78,7 +80,7 @@ Proof.
   assert (Row : forall i, (i < m)%nat -> win m M z i = z m * b i).
   { intros i Hi. pose proof (Hz i Hi) as E. unfold win in E. simpl in E. rewrite Nat.ltb_irrefl in E.
     enough (win m M z i = sum m (fun y => (if Nat.ltb y m then M i y else - b i) * z y)) by lra.
-    apply sum_ext. intros y Hy. replace (Nat.ltb y m) with true by (symmetry; apply Nat.ltb_lt; exact Hy). reflexivity. }
+    apply sum_ext. intros y Hy. replace (Nat.ltb y m) with true by (symmetry; apply Nat.ltb_lt, Hy). reflexivity. }
   assert (Last : z m <> 0).
   { intro E. assert (V : forall y, (y < m)%nat -> z y = 0) by (apply NS; intros i Hi; rewrite Row, E by exact Hi; ring).
     apply Zj. destruct (Nat.eq_dec j m) as [-> | N]; [exact E | apply V; lia]. }
@@ -87,7 +89,8 @@ Proof.
   - rewrite Row by exact Hi. field. exact Last.
 Qed.
 
-Lemma nonsingular_unique m M x x' : nonsingular m M -> (forall i, (i < m)%nat -> win m M x i = win m M x' i) -> same m x x'.
+Lemma nonsingular_unique m M x x' : nonsingular m M -> (forall i, (i < m)%nat -> win m M x i = win m M x' i) ->
+  same m x x'.
 Proof.
   intros NS E j Hj. enough (x j - x' j = 0) by lra.
   apply (NS (fun y => x y - x' y)); [| exact Hj]. intros i Hi. rewrite win_minus, E by exact Hi. ring.
@@ -118,7 +121,8 @@ Proof.
   assert (T0 : 0 <= t) by (rewrite Ek; apply Rabs_pos).
   assert (Small : Rabs (sum m (fun j => defect m Q M k j * e j)) <= c * t).
   { eapply Rle_trans; [apply sum_abs |].
-    apply Rle_trans with (sum m (fun j => Rabs (defect m Q M k j)) * t); [| apply Rmult_le_compat_r; [exact T0 | apply contraction, Hk]].
+    apply Rle_trans with (sum m (fun j => Rabs (defect m Q M k j)) * t);
+      [| apply Rmult_le_compat_r; [exact T0 | apply contraction, Hk]].
     rewrite <- sum_scal_r. apply sum_le. intros j Hj. rewrite Rabs_mult. apply Rmult_le_compat_l; [apply Rabs_pos |].
     apply (top_ge m (fun j => Rabs (e j)) j Hj). }
   pose proof (Rabs_triang (sum m (fun j => defect m Q M k j * e j)) (win m Q (win m M e) k)) as Tr.
@@ -131,7 +135,8 @@ Qed.
 Theorem E6_verified_nonsingular : nonsingular m M.
 Proof.
   intros z Hz j Hj. assert (Z : Rabs (z j) <= 0 / (1 - c)).
-  { apply error_bound; [| exact Hj]. intros i Hi. unfold win at 1. rewrite (sum_ext m _ (fun _ => 0)), sum_zero, Rabs_R0; [lra |].
+  { apply error_bound; [| exact Hj]. intros i Hi. unfold win at 1.
+    rewrite (sum_ext m _ (fun _ => 0)), sum_zero, Rabs_R0; [lra |].
     intros l Hl. rewrite Hz by exact Hl. ring. }
   replace (0 / (1 - c)) with 0 in Z by (field; lra). pose proof (Rabs_pos (z j)).
   destruct (Req_dec (z j) 0) as [E | E]; [exact E | pose proof (Rabs_pos_lt _ E); lra].
@@ -143,8 +148,10 @@ Theorem E6_verified_solve b x' rho : (forall i, (i < m)%nat -> Rabs (win m Q (fu
     (forall z, (forall i, (i < m)%nat -> win m M z i = b i) -> same m z x) /\
     (forall i, (i < m)%nat -> Rabs (x i - x' i) <= rho / (1 - c)).
 Proof.
-  intro H. destruct (nonsingular_solution m M b E6_verified_nonsingular) as [x Hx]. exists x. split; [exact Hx |]. split.
-  - intros z Hz. apply (nonsingular_unique m M z x E6_verified_nonsingular). intros i Hi. rewrite Hz, Hx by exact Hi. reflexivity.
+  intro H. destruct (nonsingular_solution m M b E6_verified_nonsingular) as [x Hx]. exists x. split; [exact Hx |].
+  split.
+  - intros z Hz. apply (nonsingular_unique m M z x E6_verified_nonsingular). intros i Hi. rewrite Hz, Hx by exact Hi.
+    reflexivity.
   - intros i Hi. apply (error_bound (fun j => x j - x' j)); [| exact Hi]. intros k Hk.
     replace (win m Q (win m M (fun j => x j - x' j)) k) with (win m Q (fun l => b l - win m M x' l) k); [apply H, Hk |].
     apply sum_ext. intros l Hl. rewrite win_minus, Hx by exact Hl. reflexivity.
@@ -153,7 +160,8 @@ Qed.
 End Verified.
 
 (** E6.  A left inverse proves that M is nonsingular: c = 0. *)
-Theorem E6_left_inverse m Q M : (forall i j, (i < m)%nat -> (j < m)%nat -> win m Q (fun l => M l j) i = delta i j) -> nonsingular m M.
+Theorem E6_left_inverse m Q M : (forall i j, (i < m)%nat -> (j < m)%nat -> win m Q (fun l => M l j) i = delta i j) ->
+  nonsingular m M.
 Proof.
   intro H. apply (E6_verified_nonsingular m Q M 0); [lra |]. intros i Hi.
   rewrite (sum_ext m _ (fun _ => 0)); [rewrite sum_zero; lra |].

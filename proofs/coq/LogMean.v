@@ -165,27 +165,31 @@ Proof.
   { intro y. unfold s. destruct (Rle_dec 0 (ell y)); [rewrite Rabs_pos_eq | rewrite Rabs_left]; lra. }
   assert (Bound : forall y, s y * f y <= Rabs (f y)).
   { intro y. pose proof (Rle_abs (s y * f y)) as B. rewrite Rabs_mult in B.
-    replace (Rabs (s y)) with 1 in B; [lra |]. unfold s. destruct (Rle_dec 0 (ell y)); [rewrite Rabs_pos_eq | rewrite Rabs_left]; lra. }
+    replace (Rabs (s y)) with 1 in B; [lra |]. unfold s.
+    destruct (Rle_dec 0 (ell y)); [rewrite Rabs_pos_eq | rewrite Rabs_left]; lra. }
   set (h := fun y => ell y - f y / 2).
   assert (Radius : inner h h = inner f f / 4).
   { transitivity (inner ell ell - inner ell f + inner f f / 4); [| lra]. unfold log_mean_inner, Rdiv.
     rewrite <- sum_scal_r, <- sum_minus, <- sum_plus. apply sum_ext. intros; unfold h; field. }
   assert (Split : l1 n pi q = inner s f / 2 + inner s h).
-  { unfold l1, log_mean_inner, Rdiv. rewrite <- sum_scal_r, <- sum_plus. apply sum_ext. intros y Hy. pose proof (weight_bounds y Hy).
+  { unfold l1, log_mean_inner, Rdiv. rewrite <- sum_scal_r, <- sum_plus. apply sum_ext. intros y Hy.
+    pose proof (weight_bounds y Hy).
     rewrite <- (weight_log_ratio y Hy), Rabs_mult, (Rabs_pos_eq (L y)), <- Abs by lra. unfold h. field. }
   assert (First : inner s f <= sum n (fun y => L y * Rabs (f y))).
-  { apply sum_le. intros y Hy. pose proof (weight_bounds y Hy). rewrite Rmult_assoc. apply Rmult_le_compat_l; [lra | apply Bound]. }
+  { apply sum_le. intros y Hy. pose proof (weight_bounds y Hy). rewrite Rmult_assoc.
+    apply Rmult_le_compat_l; [lra | apply Bound]. }
   assert (Second : inner s h <= sqrt (sum n L) * (sqrt (inner f f) / 2)).
   { assert (Ss : inner s s = sum n L) by (apply sum_ext; intros y _; rewrite Rmult_assoc, Sq; ring).
     pose proof (inner_cauchy_schwarz s h) as C. rewrite Ss, Radius in C. apply abs_le_sqrt in C.
-    pose proof (inner_nonneg f) as Nf. assert (0 <= sum n L) by (apply sum_nonneg; intros y Hy; apply Rlt_le, weight_bounds, Hy).
+    pose proof (inner_nonneg f) as Nf.
+    assert (0 <= sum n L) by (apply sum_nonneg; intros y Hy; apply Rlt_le, weight_bounds, Hy).
     rewrite sqrt_mult in C by lra. replace (sqrt (inner f f / 4)) with (sqrt (inner f f) / 2) in C.
     - eapply Rle_trans; [apply Rle_abs | exact C].
     - rewrite sqrt_div_alt by lra. replace (sqrt 4) with 2; [reflexivity |]. symmetry. apply sqrt_lem_1; lra. }
   change (l1 n pi q <= (sum n (fun y => L y * Rabs (f y)) + sqrt (sum n L) * sqrt (inner f f)) / 2). rewrite Split. lra.
 Qed.
 
-(** How far the bounds are from the truth: r - c is l less a vector that is orthogonal to it, the game's response to pi - q. *)
+(** How far the bounds are from the truth: r - c is l less a vector orthogonal to it, the game's reply to pi - q. *)
 Local Notation turn := (fun y => win n P (fun z => pi z - q z) y / tau).
 
 (** N18.  ||r - c||_L^2 = SymKL(pi, q) + ||P (pi - q) / tau - (b - c)||_L^2 for every c, b the residual of q. *)
@@ -196,14 +200,18 @@ Proof.
   assert (R : forall y, (y < n)%nat -> r y - c = ell y - (turn y - (b - c))).
   { intros y Hy. rewrite <- (Hb y Hy) at 1. rewrite win_minus. unfold residual. field. lra. }
   assert (Orth : inner ell (fun y => turn y - (b - c)) = 0).
-  { rewrite inner_log_ratio. pose proof (beats_skew n P pi q P_pref ltac:(rewrite (proj2 pi_policy), (proj2 sphere_q); reflexivity)) as K.
-    transitivity (/ tau * beats n P (fun z => pi z - q z) (fun z => pi z - q z) - (b - c) * sum n (fun z => pi z - q z));
+  { rewrite inner_log_ratio.
+    pose proof (beats_skew n P pi q P_pref ltac:(rewrite (proj2 pi_policy), (proj2 sphere_q); reflexivity)) as K.
+    transitivity (/ tau * beats n P (fun z => pi z - q z) (fun z => pi z - q z)
+      - (b - c) * sum n (fun z => pi z - q z));
       [| rewrite K, sum_minus, (proj2 pi_policy), (proj2 sphere_q); ring].
     unfold beats, expect. rewrite <- !sum_scal, <- sum_minus. apply sum_ext. intros y _. field. lra. }
   destruct (N18_sphere c) as [<- _].
-  transitivity (inner ell ell - 2 * inner ell (fun y => turn y - (b - c)) + inner (fun y => turn y - (b - c)) (fun y => turn y - (b - c)));
+  transitivity (inner ell ell - 2 * inner ell (fun y => turn y - (b - c))
+    + inner (fun y => turn y - (b - c)) (fun y => turn y - (b - c)));
     [| rewrite Orth; ring].
-  unfold log_mean_inner. rewrite <- sum_scal, <- sum_minus, <- sum_plus. apply sum_ext. intros y Hy. rewrite (R y Hy). ring.
+  unfold log_mean_inner. rewrite <- sum_scal, <- sum_minus, <- sum_plus. apply sum_ext. intros y Hy. rewrite (R y Hy).
+  ring.
 Qed.
 
 (** N18 (a), right half, with 1/2 for 1/pi: ||r - c||_L <= sqrt(1 + 1/(4 tau^2)) sqrt(SymKL) for the best c. *)
@@ -213,14 +221,17 @@ Proof.
   intros [_ Unit]. destruct N18_pythagoras as [b Py]. exists b. rewrite Py.
   assert (Win : forall y, (y < n)%nat -> Rabs (turn y) <= l1 n pi q / (2 * tau)).
   { intros y Hy. assert (O : osc n (P y) <= 1).
-    { apply osc_le; [apply (policy_n_pos n pi pi_policy) |]. intros i j Hi Hj. pose proof (Unit y i Hy Hi). pose proof (Unit y j Hy Hj). lra. }
+    { apply osc_le; [apply (policy_n_pos n pi pi_policy) |]. intros i j Hi Hj. pose proof (Unit y i Hy Hi).
+      pose proof (Unit y j Hy Hj). lra. }
     assert (Side : forall u v : nat -> R, sum n u = sum n v -> win n P (fun z => u z - v z) y <= l1 n u v / 2).
-    { intros u v S. pose proof (zero_sum_osc n (fun z => u z - v z) (P y) ltac:(rewrite sum_minus; lra)) as Z. cbv beta in Z. fold (l1 n u v) in Z.
+    { intros u v S. pose proof (zero_sum_osc n (fun z => u z - v z) (P y) ltac:(rewrite sum_minus; lra)) as Z.
+      cbv beta in Z. fold (l1 n u v) in Z.
       pose proof (l1_nonneg n u v). replace (win n P (fun z => u z - v z) y) with (sum n (fun z => (u z - v z) * P y z))
         by (apply sum_ext; intros; ring).
       assert (osc n (P y) / 2 * l1 n u v <= 1 / 2 * l1 n u v) by (apply Rmult_le_compat_r; lra). lra. }
     assert (Sum : sum n pi = sum n q) by (rewrite (proj2 pi_policy), (proj2 sphere_q); reflexivity).
-    pose proof (Side pi q Sum) as S1. pose proof (Side q pi (eq_sym Sum)) as S2. rewrite (l1_sym n q pi), win_minus in S2. rewrite win_minus in S1.
+    pose proof (Side pi q Sum) as S1. pose proof (Side q pi (eq_sym Sum)) as S2.
+    rewrite (l1_sym n q pi), win_minus in S2. rewrite win_minus in S1.
     unfold Rdiv at 1. rewrite Rabs_mult, (Rabs_pos_eq (/ tau)) by (apply Rlt_le, Rinv_0_lt_compat, tau_pos).
     replace (l1 n pi q / (2 * tau)) with (l1 n pi q / 2 * / tau) by (field; lra).
     apply Rmult_le_compat_r; [apply Rlt_le, Rinv_0_lt_compat, tau_pos |]. rewrite win_minus. apply Rabs_le. lra. }
@@ -247,10 +258,12 @@ Proof.
   pose proof (zero_sum_osc n (fun y => q y - pi y) f) as Z. rewrite sum_minus, (proj2 pi_policy), (proj2 sphere_q) in Z.
   specialize (Z ltac:(ring)). fold (l1 n q pi) in Z. rewrite l1_sym in Z.
   assert (O : osc n f <= B).
-  { apply osc_le; [apply (policy_n_pos n pi pi_policy) |]. intros i j Hi Hj. pose proof (Hf i Hi). pose proof (Hf j Hj). lra. }
+  { apply osc_le; [apply (policy_n_pos n pi pi_policy) |]. intros i j Hi Hj. pose proof (Hf i Hi).
+    pose proof (Hf j Hj). lra. }
   pose proof (l1_nonneg n pi q).
   assert (osc n f / 2 * l1 n pi q <= B / 2 * l1 n pi q) by (apply Rmult_le_compat_r; lra).
-  replace (sum n (fun y => (pi y + q y) / 2 * f y)) with (expect n pi f + sum n (fun y => (q y - pi y) * f y) / 2); [lra |].
+  replace (sum n (fun y => (pi y + q y) / 2 * f y)) with (expect n pi f + sum n (fun y => (q y - pi y) * f y) / 2);
+    [lra |].
   unfold expect, Rdiv. rewrite <- sum_scal_r, <- sum_plus. apply sum_ext. intros; field.
 Qed.
 
@@ -280,14 +293,16 @@ Lemma square_norm : inner (fun y => r y - c) (fun y => r y - c) <= f2 + l1 n pi 
 Proof.
   unfold log_mean_inner. rewrite (sum_ext n _ (fun y => L y * (r y - c) ^ 2)) by (intros; ring).
   eapply Rle_trans; [apply (weights_to_policy (fun y => (r y - c) ^ 2) (M ^ 2)) | lra].
-  intros y Hy. split; [apply pow2_ge_0 |]. rewrite <- pow2_abs. apply pow_incr. split; [apply Rabs_pos | apply M_bound, Hy].
+  intros y Hy. split; [apply pow2_ge_0 |]. rewrite <- pow2_abs. apply pow_incr.
+  split; [apply Rabs_pos | apply M_bound, Hy].
 Qed.
 
 (** N18 (c).  x = ||pi - q||_1 obeys x <= (E_pi|r - c| + x M / 4 + sqrt(E_pi(r - c)^2 + x M^2 / 4)) / 2. *)
 Theorem N18_self_bound : l1 n pi q <= sharpen e f2 M (l1 n pi q).
 Proof.
   eapply Rle_trans; [apply (N18_l1 c) |]. unfold sharpen.
-  pose proof (weights_to_policy (fun y => Rabs (r y - c)) M ltac:(intros y Hy; split; [apply Rabs_pos | apply M_bound, Hy])) as F.
+  pose proof (weights_to_policy (fun y => Rabs (r y - c)) M
+    ltac:(intros y Hy; split; [apply Rabs_pos | apply M_bound, Hy])) as F.
   assert (W : sqrt (sum n L) <= 1) by (rewrite <- sqrt_1; apply sqrt_le_1_alt, weights_sum).
   pose proof (sqrt_le_1_alt _ _ square_norm) as S. pose proof (sqrt_pos (sum n L)).
   pose proof (sqrt_pos (inner (fun y => r y - c) (fun y => r y - c))).

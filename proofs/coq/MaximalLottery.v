@@ -5,7 +5,7 @@
 
 From Coq Require Import Reals Lra Psatz Lia PeanoNat.
 From Coquelicot Require Import Coquelicot.
-From Nashlab Require Import Basics Game Equilibrium Certificate WinRate NashMD Existence ZeroTemperature LinearSolve.
+From Nashlab Require Import Basics Game ZeroTemperature LinearSolve.
 Open Scope R_scope.
 
 (** A^T = -A. *)
@@ -69,7 +69,8 @@ Theorem E6_accepted_lottery x : accepted n A x ->
 Proof.
   intro Hx. destruct (proj1 (E6_accepted_iff x) Hx) as [D U]. split.
   - intros p Hp. pose proof (U p Hp). rewrite (margin_skew x p). lra.
-  - destruct (top_attained n (win n A x) (dist_n_pos n x D)) as [k [Hk E]]. apply Rle_antisym; [rewrite E; apply Hx, Hk |].
+  - destruct (top_attained n (win n A x) (dist_n_pos n x D)) as [k [Hk E]].
+    apply Rle_antisym; [rewrite E; apply Hx, Hk |].
     pose proof (margin_skew x x) as Z. replace 0 with (beats n A x x) by lra.
     apply (expect_bounds n x (win n A x) (bottom n (win n A x)) (top n (win n A x)) D).
     intros y Hy. split; [apply bottom_le | apply top_ge]; exact Hy.
@@ -87,7 +88,10 @@ Proof.
 Qed.
 
 Lemma lottery_balanced x z : accepted n A x -> accepted n A z -> balanced n A x z.
-Proof. intros Hx Hz y Hy N. pose proof (complementary z x y Hz Hx Hy) as E. apply Rmult_integral in E. destruct E; [contradiction | assumption]. Qed.
+Proof.
+  intros Hx Hz y Hy N. pose proof (complementary z x y Hz Hx Hy) as E. apply Rmult_integral in E.
+  destruct E; [contradiction | assumption].
+Qed.
 
 Lemma lottery_within x z : accepted n A x -> strict n A x -> accepted n A z -> within n x z.
 Proof.
@@ -144,13 +148,15 @@ Qed.
 
 Lemma spread_win w y : win n A (x w) y = sum k (fun i => A y (held i) * w i).
 Proof.
-  unfold win. rewrite (sum_ext n _ (fun z => x w z * A y z)) by (intros; ring). rewrite sum_spread. apply sum_ext. intros; ring.
+  unfold win. rewrite (sum_ext n _ (fun z => x w z * A y z)) by (intros; ring). rewrite sum_spread. apply sum_ext.
+  intros; ring.
 Qed.
 
 Lemma spread_at w i : (i < k)%nat -> x w (held i) = w i.
 Proof.
   intro Hi. unfold spread. rewrite (sum_ext k _ (fun j => w j * delta i j)); [apply sum_delta, Hi |].
-  intros j Hj. f_equal. unfold delta. destruct (Nat.eqb_spec (held i) (held j)) as [E | E], (Nat.eqb_spec j i) as [F | F]; try reflexivity.
+  intros j Hj. f_equal. unfold delta.
+  destruct (Nat.eqb_spec (held i) (held j)) as [E | E], (Nat.eqb_spec j i) as [F | F]; try reflexivity.
   - exfalso. apply F. symmetry. apply held_once; assumption.
   - exfalso. apply E. rewrite F. reflexivity.
 Qed.
@@ -158,7 +164,8 @@ Qed.
 Lemma spread_off w y : (forall i, (i < k)%nat -> held i <> y) -> x w y = 0.
 Proof.
   intro H. unfold spread. rewrite (sum_ext k _ (fun _ => 0)); [apply sum_zero |]. intros i Hi. unfold delta.
-  replace (Nat.eqb y (held i)) with false; [ring | symmetry; apply Nat.eqb_neq; intro E; apply (H i Hi); symmetry; exact E].
+  replace (Nat.eqb y (held i)) with false;
+    [ring | symmetry; apply Nat.eqb_neq; intro E; apply (H i Hi); symmetry; exact E].
 Qed.
 
 Lemma held_or_not y : (exists i, (i < k)%nat /\ held i = y) \/ (forall i, (i < k)%nat -> held i <> y).
@@ -182,7 +189,8 @@ Qed.
 Lemma bordered_last w : win (S k) (bordered k A held) w k = sum k w.
 Proof.
   unfold win. simpl. unfold bordered at 2. rewrite Nat.ltb_irrefl, Rmult_0_l, Rplus_0_r. apply sum_ext. intros j Hj.
-  unfold bordered. rewrite Nat.ltb_irrefl. replace (Nat.ltb j k) with true by (symmetry; apply Nat.ltb_lt; exact Hj). ring.
+  unfold bordered. rewrite Nat.ltb_irrefl. replace (Nat.ltb j k) with true by (symmetry; apply Nat.ltb_lt; exact Hj).
+  ring.
 Qed.
 
 (** E6.  The bordered system is nonsingular, its solution for (0, ..., 0, 1) has positive weights, and every response
@@ -200,7 +208,8 @@ Proof.
   { intros i Hi. pose proof (Sol i ltac:(lia)) as E. rewrite bordered_row in E by exact Hi. unfold delta in E.
     replace (Nat.eqb i k) with false in E by (symmetry; apply Nat.eqb_neq; lia). lra. }
   assert (Border : w k = 0).
-  { pose proof (margin_skew n A A_skew (x w) (x w)) as Z. unfold beats at 1 in Z. unfold expect in Z. rewrite sum_spread in Z.
+  { pose proof (margin_skew n A A_skew (x w) (x w)) as Z. unfold beats at 1 in Z. unfold expect in Z.
+    rewrite sum_spread in Z.
     rewrite (sum_ext k _ (fun i => w i * - w k)) in Z by (intros i Hi; rewrite Row by exact Hi; reflexivity).
     rewrite sum_scal_r, Sum in Z. unfold beats, expect in Z. rewrite sum_spread in Z.
     rewrite (sum_ext k _ (fun i => w i * - w k)) in Z by (intros i Hi; rewrite Row by exact Hi; reflexivity).
@@ -208,12 +217,16 @@ Proof.
   assert (Zero : forall i, (i < k)%nat -> win n A (x w) (held i) = 0) by (intros i Hi; rewrite Row by exact Hi; lra).
   assert (Acc : accepted n A (x w)).
   { split; [split |].
-    - intros y _. destruct (held_or_not y) as [[i [Hi <-]] | Off]; [rewrite spread_at by exact Hi; apply Rlt_le, Pos, Hi |].
+    - intros y _.
+      destruct (held_or_not y) as [[i [Hi <-]] | Off]; [rewrite spread_at by exact Hi; apply Rlt_le, Pos, Hi |].
       rewrite spread_off by exact Off. lra.
     - rewrite spread_sum. exact Sum.
-    - intros y Hy. destruct (held_or_not y) as [[i [Hi <-]] | Off]; [rewrite Zero by exact Hi; lra | apply Rlt_le, Slack; assumption]. }
+    - intros y Hy.
+      destruct (held_or_not y) as [[i [Hi <-]] | Off];
+        [rewrite Zero by exact Hi; lra | apply Rlt_le, Slack; assumption]. }
   assert (Str : strict n A (x w)).
-  { intros y Hy Z. apply Slack; [exact Hy |]. intros i Hi E. rewrite <- E, spread_at in Z by exact Hi. pose proof (Pos i Hi). lra. }
+  { intros y Hy Z. apply Slack; [exact Hy |]. intros i Hi E. rewrite <- E, spread_at in Z by exact Hi.
+    pose proof (Pos i Hi). lra. }
   split; [exact Acc |]. split; [exact Str |].
   apply (E6_accepted_unique n A A_skew (x w) Acc Str). intros z In Bal.
   set (u := fun i => if Nat.eqb i k then 0 else z (held i) - sum n z * w i).
@@ -227,15 +240,16 @@ Proof.
   { intros i Hi. apply (NS u); [| exact Hi]. intros j Hj. destruct (Nat.eq_dec j k) as [-> | N].
     - rewrite bordered_last, <- spread_sum, (sum_ext n _ _ Xu), sum_minus, sum_scal, spread_sum, Sum. ring.
     - assert (Hjk : (j < k)%nat) by lia. rewrite bordered_row, Uk by exact Hjk.
-      rewrite (win_same n A _ _ _ Xu), win_minus, win_multiple, (Zero j Hjk), (Bal (held j)); [ring | apply held_range, Hjk |].
+      rewrite (win_same n A _ _ _ Xu), win_minus, win_multiple, (Zero j Hjk), (Bal (held j));
+        [ring | apply held_range, Hjk |].
       rewrite spread_at by exact Hjk. pose proof (Pos j Hjk). lra. }
   exists (sum n z). intros y Hy. enough (x u y = 0) by (rewrite Xu in * by exact Hy; lra).
   unfold spread. rewrite (sum_ext k _ (fun _ => 0)); [apply sum_zero |]. intros i Hi. rewrite U by lia. ring.
 Qed.
 
 (** E6.  The same from floating-point numbers alone: Q an approximate inverse of the bordered matrix, w an approximate
-    solution, the error bound rho / (1 - c) less than every weight and every slack.  The only maximal lottery exists, and
-    each of its weights is within the bound of w's. *)
+    solution, the error bound rho / (1 - c) less than every weight and every slack.  The only maximal lottery exists,
+    and each of its weights is within the bound of w's. *)
 Theorem E6_verified_lottery Q w c rho : c < 1 ->
   (forall i, (i < S k)%nat -> sum (S k) (fun j => Rabs (defect (S k) Q (bordered k A held) i j)) <= c) ->
   (forall i, (i < S k)%nat -> Rabs (win (S k) Q (fun l => delta k l - win (S k) (bordered k A held) w l) i) <= rho) ->
@@ -246,22 +260,26 @@ Theorem E6_verified_lottery Q w c rho : c < 1 ->
     (forall i, (i < k)%nat -> Rabs (q (held i) - w i) <= rho / (1 - c)) /\ l1 n (x w) q <= INR k * (rho / (1 - c)).
 Proof.
   intros Hc Con Res Pos Slack. set (b := rho / (1 - c)) in *.
-  destruct (E6_verified_solve (S k) Q (bordered k A held) c Hc Con (delta k) w rho Res) as [v [Sol [_ Near]]]. fold b in Near.
+  destruct (E6_verified_solve (S k) Q (bordered k A held) c Hc Con (delta k) w rho Res) as [v [Sol [_ Near]]].
+  fold b in Near.
   assert (Near' : forall i, (i < k)%nat -> Rabs (v i - w i) <= b) by (intros i Hi; apply Near; lia).
   destruct (E6_accepted_bordered v) as [Acc [_ Uni]].
   - apply (E6_verified_nonsingular (S k) Q _ c Hc Con).
   - exact Sol.
   - intros i Hi. pose proof (Near' i Hi) as N. pose proof (Pos i Hi). apply Rabs_le_between in N. lra.
   - intros y Hy Off. pose proof (Slack y Hy Off) as L. rewrite spread_win in *.
-    assert (D : sum k (fun i => A y (held i) * v i) - sum k (fun i => A y (held i) * w i) <= b * sum k (fun i => Rabs (A y (held i)))); [| lra].
+    assert (D : sum k (fun i => A y (held i) * v i) - sum k (fun i => A y (held i) * w i)
+      <= b * sum k (fun i => Rabs (A y (held i)))); [| lra].
     rewrite <- sum_minus, <- sum_scal. apply sum_le. intros i Hi.
     replace (A y (held i) * v i - A y (held i) * w i) with (A y (held i) * (v i - w i)) by ring.
-    eapply Rle_trans; [apply Rle_abs |]. rewrite Rabs_mult, Rmult_comm. apply Rmult_le_compat_r; [apply Rabs_pos | apply Near', Hi].
+    eapply Rle_trans; [apply Rle_abs |]. rewrite Rabs_mult, Rmult_comm.
+    apply Rmult_le_compat_r; [apply Rabs_pos | apply Near', Hi].
   - exists (x v). split; [exact Acc |]. split; [exact Uni |]. split.
     + intros i Hi. rewrite spread_at by exact Hi. apply Near', Hi.
     + rewrite l1_sym, <- sum_const. unfold l1.
       apply Rle_trans with (sum n (fun y => x (fun i => Rabs (v i - w i)) y)).
-      * apply sum_le. intros y _. destruct (held_or_not y) as [[i [Hi <-]] | Off]; [rewrite !spread_at by exact Hi; lra |].
+      * apply sum_le. intros y _.
+        destruct (held_or_not y) as [[i [Hi <-]] | Off]; [rewrite !spread_at by exact Hi; lra |].
         rewrite !spread_off by exact Off. rewrite Rminus_0_r, Rabs_R0. lra.
       * rewrite spread_sum. apply sum_le. intros i Hi. apply Near', Hi.
 Qed.
@@ -278,10 +296,12 @@ Proof.
   intros Hc HA. rewrite (E6_accepted_iff n A x).
   enough (E : forall p, dist n p -> dist n x -> beats n A p x = c * (beats n P p x - 1 / 2)).
   { split; intros [D U]; split; try exact D; intros p Hp; pose proof (U p Hp) as L.
-    - rewrite E in L by assumption. apply Rnot_lt_le. intro G. assert (0 < c * (beats n P p x - 1 / 2)) by (apply Rmult_lt_0_compat; lra). lra.
+    - rewrite E in L by assumption. apply Rnot_lt_le. intro G.
+      assert (0 < c * (beats n P p x - 1 / 2)) by (apply Rmult_lt_0_compat; lra). lra.
     - rewrite E by assumption. nra. }
   intros p [_ Sp] [_ Sx].
-  rewrite !beats_sum. transitivity (c * (sum n (fun y => sum n (fun y' => p y * P y y' * x y')) - 1 / 2 * (sum n p * sum n x)));
+  rewrite !beats_sum.
+  transitivity (c * (sum n (fun y => sum n (fun y' => p y * P y y' * x y')) - 1 / 2 * (sum n p * sum n x)));
     [| rewrite Sp, Sx; ring].
   rewrite sum_product, <- sum_scal, <- sum_minus, <- sum_scal. apply sum_ext. intros y Hy.
   rewrite <- sum_scal, <- sum_minus, <- sum_scal. apply sum_ext. intros z Hz. rewrite HA by assumption. ring.
@@ -291,7 +311,9 @@ Qed.
 Theorem E6_accepted_value n P x : is_pref n P -> accepted n (fun y y' => P y y' - 1 / 2) x ->
   lottery n P x /\ top n (win n P x) = 1 / 2.
 Proof.
-  intros HP Hx. assert (L : lottery n P x) by (apply (E6_accepted_win_rates n P (fun y y' => P y y' - 1 / 2) 1 x); [lra | intros; ring | exact Hx]).
+  intros HP Hx.
+  assert (L : lottery n P x)
+    by (apply (E6_accepted_win_rates n P (fun y y' => P y y' - 1 / 2) 1 x); [lra | intros; ring | exact Hx]).
   split; [exact L |]. destruct L as [D U]. pose proof (dist_n_pos n x D) as Hn.
   destruct (top_attained n (win n P x) Hn) as [k [Hk E]]. apply Rle_antisym.
   - rewrite E. pose proof (U (delta k) (dist_delta n k Hk)) as B. unfold beats, expect in B.

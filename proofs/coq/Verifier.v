@@ -5,7 +5,7 @@
 
 From Coq Require Import Reals Lra Psatz Lia PeanoNat.
 From Coquelicot Require Import Coquelicot.
-From Nashlab Require Import Basics Game Equilibrium Certificate WinRate NashMD Existence ZeroTemperature LogMean MaximalLottery Faces.
+From Nashlab Require Import Basics Game Equilibrium Certificate Existence ZeroTemperature LogMean MaximalLottery Faces.
 Open Scope R_scope.
 
 (** ** The projection of mu on the lotteries (E5) *)
@@ -23,7 +23,8 @@ Proof.
   intros [_ S]. unfold growth, combine.
   rewrite (sum_ext n _ (fun y => sum k (fun i => lam i * ((v i y - x y) * (ln (x y) - ln (mu y)))))).
   - rewrite sum_swap. apply sum_ext. intros; apply sum_scal.
-  - intros y _. transitivity ((sum k (fun i => lam i * v i y) - sum k lam * x y) * (ln (x y) - ln (mu y))); [rewrite S; ring |].
+  - intros y _.
+    transitivity ((sum k (fun i => lam i * v i y) - sum k lam * x y) * (ln (x y) - ln (mu y))); [rewrite S; ring |].
     rewrite <- sum_scal_r, <- sum_minus, <- sum_scal_r. apply sum_ext. intros; ring.
 Qed.
 
@@ -36,8 +37,8 @@ Proof.
   - rewrite <- growth_combine by exact L. apply sum_ext. intros y Hy. rewrite (E y Hy). reflexivity.
 Qed.
 
-(** E5.  Growth at least -g towards each of a list is growth at least -g towards every lottery, if these are the mixtures
-    of the list. *)
+(** E5.  Growth at least -g towards each member of a list is growth at least -g towards every lottery, if all of them
+    are mixtures of the list. *)
 Theorem E5_growth_from_mixtures n A mu x k v g :
   (forall z, unbeaten n A z -> exists lam, dist k lam /\ same n z (combine k lam v)) ->
   (forall i, (i < k)%nat -> - g <= growth n mu x (v i)) -> forall z, unbeaten n A z -> - g <= growth n mu x z.
@@ -56,8 +57,8 @@ Proof.
   apply sum_ext. intros y Hy. rewrite (S y Hy). reflexivity.
 Qed.
 
-(** E5.  The same without a list of vertices: multipliers gam, of any sign on the support of m and at most 0 off it, that
-    bound log x - log mu from below on that support. *)
+(** E5.  The same without a list: multipliers gam, of any sign on the support of m and at most 0 off it, that bound
+    log x - log mu from below on that support. *)
 Theorem E5_growth_from_multipliers n A mu x m gam b g : skew n A -> accepted n A m -> strict n A m ->
   (forall y, (y < n)%nat -> m y = 0 -> gam y <= 0) ->
   (forall y, (y < n)%nat -> m y <> 0 -> b + sum n (fun y' => gam y' * A y' y) <= ln (x y) - ln (mu y)) ->
@@ -77,7 +78,8 @@ Proof.
       rewrite sum_plus, sum_scal_r, (proj2 (proj1 Hz)). lra.
     - apply sum_le. intros y Hy. destruct (Req_dec (m y) 0) as [E | E]; [rewrite (In y Hy E); lra |].
       apply Rmult_le_compat_l; [apply Hz, Hy | apply Low; assumption]. }
-  enough (growth n mu x z = expect n z (fun y => ln (x y) - ln (mu y)) - expect n x (fun y => ln (x y) - ln (mu y))) by lra.
+  enough (growth n mu x z = expect n z (fun y => ln (x y) - ln (mu y)) - expect n x (fun y => ln (x y) - ln (mu y)))
+    by lra.
   unfold growth, expect. rewrite <- sum_minus. apply sum_ext. intros; ring.
 Qed.
 
@@ -102,7 +104,8 @@ Proof.
   assert (D : l1 n x q <= sqrt (2 * g)).
   { rewrite l1_sym, <- (sqrt_pow2 (l1 n q x)) by apply l1_nonneg. apply sqrt_le_1_alt. lra. }
   split; [exact Kg |]. split; [exact D |]. intros G0 y Hy. rewrite G0, Rmult_0_r, sqrt_0 in D.
-  pose proof (coordinate_le_l1 n x q y Hy). pose proof (l1_nonneg n x q). destruct (Req_dec (x y - q y) 0) as [E | E]; [lra |].
+  pose proof (coordinate_le_l1 n x q y Hy). pose proof (l1_nonneg n x q).
+  destruct (Req_dec (x y - q y) 0) as [E | E]; [lra |].
   pose proof (Rabs_pos_lt _ E). lra.
 Qed.
 
@@ -129,10 +132,13 @@ End Projection.
 Lemma tanh_increasing u v : u <= v -> tanh u <= tanh v.
 Proof.
   assert (E : forall u, tanh u = 1 - 2 / (exp (2 * u) + 1)).
-  { intro t. unfold tanh, sinh, cosh. pose proof (exp_pos t) as H. rewrite exp_Ropp. replace (2 * t) with (t + t) by ring.
+  { intro t. unfold tanh, sinh, cosh. pose proof (exp_pos t) as H. rewrite exp_Ropp.
+    replace (2 * t) with (t + t) by ring.
     rewrite exp_plus. assert (0 < exp t * exp t) by (apply Rmult_lt_0_compat; exact H). field. repeat split; lra. }
-  intros [L | ->]; [| lra]. rewrite !E. pose proof (exp_increasing (2 * u) (2 * v) ltac:(lra)). pose proof (exp_pos (2 * u)).
-  enough (2 / (exp (2 * v) + 1) <= 2 / (exp (2 * u) + 1)) by lra. apply Rmult_le_compat_l; [lra |]. apply Rinv_le_contravar; lra.
+  intros [L | ->]; [| lra]. rewrite !E. pose proof (exp_increasing (2 * u) (2 * v) ltac:(lra)).
+  pose proof (exp_pos (2 * u)).
+  enough (2 / (exp (2 * v) + 1) <= 2 / (exp (2 * u) + 1)) by lra. apply Rmult_le_compat_l; [lra |].
+  apply Rinv_le_contravar; lra.
 Qed.
 
 (** The residual as the verifier computes it, from margins A, weights w of the reference and log-weights theta of the
@@ -196,8 +202,8 @@ Proof.
   assert (E : tau * ln (expect n pi (fun y => exp (- (s y - expect n pi s)))) = gap n tau P mu pi).
   { rewrite (N15_gap_by_residual n tau P mu tau_pos reading_pref reading_reference pi reading_policy).
     do 2 f_equal. apply expect_ext. intros y Hy. rewrite reading_centred by exact Hy. reflexivity. }
-  destruct (E2_gap_is_the_maximum n tau P mu tau_pos reading_pref reading_reference pi (policy_dist n pi reading_policy))
-    as [Max [Att _]].
+  destruct (E2_gap_is_the_maximum n tau P mu tau_pos reading_pref reading_reference pi
+    (policy_dist n pi reading_policy)) as [Max [Att _]].
   cbv zeta. rewrite E. repeat split; assumption.
 Qed.
 
@@ -213,7 +219,8 @@ Proof. intro H. pose proof (l1_triangle n p pi q). lra. Qed.
 Theorem E3_accepted_distance o : osc n s <= o -> l1 n p q <= eps + 2 * tanh (o / 4).
 Proof.
   intro H. apply printed_distance.
-  destruct (E3_residual_certificate_tanh n tau P mu tau_pos reading_pref reading_reference q pi q_nash reading_policy) as [D _].
+  destruct (E3_residual_certificate_tanh n tau P mu tau_pos reading_pref reading_reference q pi q_nash reading_policy)
+    as [D _].
   rewrite reading_osc in H. pose proof (tanh_increasing (osc n (residual n tau P mu pi) / 4) (o / 4) ltac:(lra)). lra.
 Qed.
 
@@ -222,27 +229,36 @@ Theorem N14_accepted_distance g : ln (expect n pi (fun y => exp (- (s y - expect
   l1 n p q <= eps + sqrt (2 * g).
 Proof.
   intro H. apply printed_distance. destruct E2_accepted_exploitability as [E _].
-  eapply Rle_trans; [apply (N14_distance n tau P mu tau_pos reading_pref reading_reference q pi q_nash), policy_dist, reading_policy |].
-  apply sqrt_le_1_alt. rewrite <- E. replace (2 * (tau * _) / tau) with (2 * ln (expect n pi (fun y => exp (- (s y - expect n pi s))))) by (field; lra).
+  eapply Rle_trans; [apply (N14_distance n tau P mu tau_pos reading_pref reading_reference q pi q_nash), policy_dist,
+    reading_policy |].
+  apply sqrt_le_1_alt. rewrite <- E.
+  replace (2 * (tau * _) / tau) with (2 * ln (expect n pi (fun y => exp (- (s y - expect n pi s))))) by (field; lra).
   lra.
 Qed.
 
-(** N18.  From upper bounds of |s - c|, E_pi|s - c| and E_pi(s - c)^2, for any c, and of the distance; and in closed form. *)
+(** N18.  From upper bounds of |s - c|, E_pi|s - c| and E_pi(s - c)^2, for any c, and of the distance; and in closed
+    form. *)
 Theorem N18_accepted_distance c M e f2 u k :
   (forall y, (y < n)%nat -> Rabs (s y - c) <= M) ->
   expect n pi (fun y => Rabs (s y - c)) <= e -> expect n pi (fun y => (s y - c) ^ 2) <= f2 -> l1 n pi q <= u ->
   l1 n p q <= eps + Nat.iter k (sharpen e f2 M) u /\ l1 n p q <= eps + (M ^ 2 / 8 + sqrt (f2 + M ^ 4 / 64)).
 Proof.
   intros HM He Hf Hu. destruct E1_accepted_reading as [b E].
-  assert (C : forall y, (y < n)%nat -> residual n tau P mu pi y - (c - b) = s y - c) by (intros y Hy; rewrite E by exact Hy; ring).
-  assert (HM' : forall y, (y < n)%nat -> Rabs (residual n tau P mu pi y - (c - b)) <= M) by (intros y Hy; rewrite C by exact Hy; apply HM, Hy).
+  assert (C : forall y, (y < n)%nat -> residual n tau P mu pi y - (c - b) = s y - c)
+    by (intros y Hy; rewrite E by exact Hy; ring).
+  assert (HM' : forall y, (y < n)%nat -> Rabs (residual n tau P mu pi y - (c - b)) <= M)
+    by (intros y Hy; rewrite C by exact Hy; apply HM, Hy).
   assert (He' : expect n pi (fun y => Rabs (residual n tau P mu pi y - (c - b))) <= e)
-    by (rewrite (expect_ext n pi _ (fun y => Rabs (s y - c))) by (intros y Hy; rewrite C by exact Hy; reflexivity); exact He).
+    by (rewrite (expect_ext n pi _ (fun y => Rabs (s y - c))) by (intros y Hy; rewrite C by exact Hy; reflexivity);
+      exact He).
   assert (Hf' : expect n pi (fun y => (residual n tau P mu pi y - (c - b)) ^ 2) <= f2)
-    by (rewrite (expect_ext n pi _ (fun y => (s y - c) ^ 2)) by (intros y Hy; rewrite C by exact Hy; reflexivity); exact Hf).
+    by (rewrite (expect_ext n pi _ (fun y => (s y - c) ^ 2)) by (intros y Hy; rewrite C by exact Hy; reflexivity);
+      exact Hf).
   split; apply printed_distance.
-  - apply (N18_iterated n tau P mu q pi tau_pos reading_pref reading_reference q_nash reading_policy (c - b)); assumption.
-  - apply (N18_closed_form n tau P mu q pi tau_pos reading_pref reading_reference q_nash reading_policy (c - b)); assumption.
+  - apply (N18_iterated n tau P mu q pi tau_pos reading_pref reading_reference q_nash reading_policy (c - b));
+      assumption.
+  - apply (N18_closed_form n tau P mu q pi tau_pos reading_pref reading_reference q_nash reading_policy (c - b));
+      assumption.
 Qed.
 
 End Temperature.
