@@ -2,7 +2,7 @@
 
 From Coq Require Import Reals Lra Psatz Lia PeanoNat.
 From Coquelicot Require Import Coquelicot.
-From Nashlab Require Import Basics Game MaximalLottery.
+From Nashlab Require Import Basics Game LinearSolve MaximalLottery.
 Open Scope R_scope.
 
 (** sum_i lam_i v_i. *)
@@ -104,6 +104,33 @@ Proof.
       * intros z _. field.
       * pose proof (E y Hy) as Ey. simpl in Ey. assert (Q : t * e y = 0) by lra.
         apply Rmult_integral in Q. destruct Q; [lra | assumption].
+Qed.
+
+(** E6.  The check of a vertex from a rank: supp v = {held 0, ..., held l}, and l rows in which A v = 0 that are
+    independent on the support of v without one column q. *)
+Theorem E6_vertex_from_rank l held v tight q : within n (spread (S l) held (fun _ => 1)) v ->
+  (forall i, (i < S l)%nat -> (held i < n)%nat /\ v (held i) <> 0) ->
+  (forall i j, (i < S l)%nat -> (j < S l)%nat -> held i = held j -> i = j) ->
+  (forall i, (i < l)%nat -> (tight i < n)%nat /\ win n A v (tight i) = 0) -> (q <= l)%nat ->
+  nonsingular l (fun i j => A (tight i) (held (skip q j))) -> vertex_rank v.
+Proof.
+  intros Sup Held Once Tight Hq NS d In Ker.
+  assert (Range : forall i, (i < S l)%nat -> (held i < n)%nat) by (intros i Hi; apply Held, Hi).
+  assert (Off : forall y, (y < n)%nat -> (forall i, (i < S l)%nat -> held i <> y) -> v y = 0).
+  { intros y Hy N. apply (Sup y Hy). apply spread_off, N. }
+  assert (Row : forall u, within n v u -> (forall y, (y < n)%nat -> win n A v y = 0 -> win n A u y = 0) ->
+    forall i, (i < l)%nat -> win (S l) (fun i j => A (tight i) (held j)) (fun j => u (held j)) i = 0).
+  { intros u Hu Ku i Hi. destruct (Tight i Hi) as [Ht Zt]. rewrite <- (Ku (tight i) Ht Zt).
+    rewrite (win_same n A u (spread (S l) held (fun j => u (held j))))
+      by (apply (spread_self n (S l) held Once); intros y Hy N; apply Hu; auto).
+    rewrite (spread_win n A (S l) held Range). reflexivity. }
+  destruct (E6_rank_line l (fun i j => A (tight i) (held j)) (fun i => i) q (fun j => v (held j)) NS Hq)
+    with (z := fun j => d (held j)) as [c Hc].
+  - apply Held. lia.
+  - apply Row; [intros y _ E; exact E | auto].
+  - apply Row; assumption.
+  - exists c. intros y Hy. destruct (held_or_not (S l) held y) as [[i [Hi <-]] | N]; [apply Hc, Hi |].
+    rewrite (In y Hy (Off y Hy N)), (Off y Hy N). ring.
 Qed.
 
 Section Face.

@@ -96,6 +96,32 @@ Proof.
   apply (NS (fun y => x y - x' y)); [| exact Hj]. intros i Hi. rewrite win_minus, E by exact Hi. ring.
 Qed.
 
+(** ** From a rank *)
+
+(** E6.  l rows of M (of any height, l + 1 columns) that are independent without column q, v in their kernel, v_q <> 0:
+    the kernel is the line of v.  Elimination with l pivots finds such rows; q is the column without a pivot. *)
+Theorem E6_rank_line l M rows q v : nonsingular l (fun i j => M (rows i) (skip q j)) -> (q <= l)%nat -> v q <> 0 ->
+  (forall i, (i < l)%nat -> win (S l) M v (rows i) = 0) ->
+  forall z, (forall i, (i < l)%nat -> win (S l) M z (rows i) = 0) -> exists c, forall j, (j < S l)%nat -> z j = c * v j.
+Proof.
+  intros NS Hq Vq Hv z Hz. exists (z q / v q). set (c := z q / v q). set (d := fun j => z j - c * v j).
+  assert (Dq : d q = 0) by (unfold d, c; field; exact Vq).
+  assert (Row : forall i, (i < l)%nat -> win l (fun i j => M (rows i) (skip q j)) (fun j => d (skip q j)) i = 0).
+  { intros i Hi.
+    transitivity (win (S l) M z (rows i) - c * win (S l) M v (rows i)); [| rewrite Hz, Hv by exact Hi; ring].
+    unfold win at 2 3. rewrite <- sum_scal, <- sum_minus, (sum_skip l q) by exact Hq.
+    replace (M (rows i) q * z q - c * (M (rows i) q * v q)) with (M (rows i) q * d q) by (unfold d; ring).
+    rewrite Dq, Rmult_0_r, Rplus_0_r. unfold win. apply sum_ext. intros j _. unfold d. ring. }
+  pose proof (NS _ Row) as Zero. intros j Hj. enough (d j = 0) by (unfold d in *; lra).
+  destruct (Nat.eq_dec j q) as [-> | N]; [exact Dq |].
+  destruct (le_lt_dec q j) as [L | L].
+  - pose proof (Zero (pred j) ltac:(lia)) as E. unfold skip in E.
+    replace (Nat.ltb (pred j) q) with false in E by (symmetry; apply Nat.ltb_ge; lia).
+    replace (S (pred j)) with j in E by lia. exact E.
+  - pose proof (Zero j ltac:(lia)) as E. unfold skip in E.
+    replace (Nat.ltb j q) with true in E by (symmetry; apply Nat.ltb_lt; exact L). exact E.
+Qed.
+
 (** ** From an approximate inverse *)
 
 Section Verified.

@@ -76,6 +76,19 @@ Proof.
     intros y Hy. split; [apply bottom_le | apply top_ge]; exact Hy.
 Qed.
 
+(** E6.  Of any distribution x, max_y (A x)_y is what the best reply gains: the exploitability at temperature 0. *)
+Theorem E6_accepted_exploitability x : (0 < n)%nat -> (forall p, dist n p -> beats n A p x <= top n (win n A x)) /\
+  exists p, dist n p /\ beats n A p x = top n (win n A x).
+Proof.
+  intro Hn. split.
+  - intros p Hp. apply (expect_bounds n p (win n A x) (bottom n (win n A x)) (top n (win n A x)) Hp).
+    intros y Hy. split; [apply bottom_le | apply top_ge]; exact Hy.
+  - destruct (top_attained n (win n A x) Hn) as [y [Hy E]]. exists (delta y). split; [apply dist_delta, Hy |].
+    unfold beats, expect.
+    rewrite (sum_ext n _ (fun z => win n A x z * delta y z)), sum_delta by (intros; ring || exact Hy).
+    symmetry. exact E.
+Qed.
+
 (** A maximal lottery leaves no slack where another has weight. *)
 Lemma complementary x z y : accepted n A x -> accepted n A z -> (y < n)%nat -> z y * win n A x y = 0.
 Proof.
@@ -284,7 +297,48 @@ Proof.
       * rewrite spread_sum. apply sum_le. intros i Hi. apply Near', Hi.
 Qed.
 
+(** A vector that vanishes off B is the spread of its entries on B. *)
+Lemma spread_self z : (forall y, (y < n)%nat -> (forall i, (i < k)%nat -> held i <> y) -> z y = 0) ->
+  same n z (x (fun i => z (held i))).
+Proof.
+  intros Off y Hy. destruct (held_or_not y) as [[i [Hi <-]] | N]; [rewrite spread_at by exact Hi; reflexivity |].
+  rewrite spread_off by exact N. apply Off; assumption.
+Qed.
+
 End Bordered.
+
+(** ** Uniqueness from a rank *)
+
+(** E6.  B = {held 0, ..., held l}, x positive on it and 0 off it, strict;
+  and l rows of A_BB that are independent without
+    one column q, the rank of A_BB is l: x is the only maximal lottery. *)
+Theorem E6_accepted_rank n A l held x rows q : skew n A -> accepted n A x -> strict n A x ->
+  (forall i, (i < S l)%nat -> (held i < n)%nat) ->
+  (forall i j, (i < S l)%nat -> (j < S l)%nat -> held i = held j -> i = j) ->
+  (forall y, (y < n)%nat -> x y <> 0 <-> exists i, (i < S l)%nat /\ held i = y) ->
+  (forall i, (i < l)%nat -> (rows i < S l)%nat) -> (q <= l)%nat ->
+  nonsingular l (fun i j => A (held (rows i)) (held (skip q j))) -> forall z, unbeaten n A z -> same n z x.
+Proof.
+  intros HA Hx Hs Range Once On Rows Hq NS. apply (E6_accepted_unique n A HA x Hx Hs). intros z In Bal.
+  assert (Xheld : forall i, (i < S l)%nat -> x (held i) <> 0) by (intros i Hi; apply On; [apply Range, Hi | exists i;
+    auto]).
+  assert (Off : forall u, within n x u -> forall y, (y < n)%nat -> (forall i, (i < S l)%nat -> held i <> y) -> u y = 0).
+  { intros u Hu y Hy N. apply Hu; [exact Hy |]. destruct (Req_dec (x y) 0) as [E | E]; [exact E |].
+    apply (On y Hy) in E. destruct E as [i [Hi E]]. exfalso. exact (N i Hi E). }
+  assert (Row : forall u, within n x u -> balanced n A x u -> forall i, (i < l)%nat ->
+    win (S l) (fun i j => A (held i) (held j)) (fun j => u (held j)) (rows i) = 0).
+  { intros u Hu Bu i Hi. rewrite <- (Bu (held (rows i)) (Range _ (Rows i Hi)) (Xheld _ (Rows i Hi))).
+    rewrite (win_same n A u (spread (S l) held (fun j => u (held j)))) by (apply spread_self; auto).
+    rewrite spread_win by exact Range. reflexivity. }
+  destruct (E6_rank_line l (fun i j => A (held i) (held j)) rows q (fun j => x (held j)) NS Hq)
+    with (z := fun j => z (held j))
+    as [c Hc].
+  - apply Xheld. lia.
+  - apply Row; [intros y _ E; exact E | apply lottery_balanced; assumption].
+  - apply Row; assumption.
+  - exists c. intros y Hy. destruct (held_or_not (S l) held y) as [[i [Hi <-]] | N]; [apply Hc, Hi |].
+    rewrite (Off z In y Hy N), (Off x (fun y _ E => E) y Hy N). ring.
+Qed.
 
 (** ** In win rates *)
 
