@@ -182,6 +182,49 @@ Proof.
   - intros c [_ [_ S0]]. rewrite sum_scal, S in S0. lra.
 Qed.
 
+Lemma mixed_pair a b t : accepted n A a -> accepted n A b -> 0 <= t <= 1 ->
+  accepted n A (fun y => a y + t * (b y - a y)).
+Proof.
+  intros [[Pa Sa] Wa] [[Pb Sb] Wb] Ht. split; [split |].
+  - intros y Hy. pose proof (Pa y Hy). pose proof (Pb y Hy). nra.
+  - rewrite sum_plus, sum_scal, sum_minus, Sa, Sb. ring.
+  - intros y Hy. rewrite (win_move n A a t (fun y => b y - a y)), win_minus. pose proof (Wa y Hy).
+    pose proof (Wb y Hy). nra.
+Qed.
+
+(** No lottery lies beyond a vertex v, as seen from w. *)
+Lemma not_beyond v w z s : extreme v -> unbeaten n A w -> unbeaten n A z -> ~ same n v w ->
+  (forall y, (y < n)%nat -> z y = v y + s * (w y - v y)) -> 0 <= s.
+Proof.
+  intros [Uv Ext] Uw Uz Ne Ez. apply Rnot_lt_le. intro Neg. apply Ne.
+  apply E6_accepted_iff in Uv. apply E6_accepted_iff in Uw. apply E6_accepted_iff in Uz.
+  set (t := Rmin 1 (- s)). assert (T : 0 < t /\ t <= 1 /\ t <= - s).
+  { unfold t. split; [apply Rmin_glb_lt; lra | split; [apply Rmin_l | apply Rmin_r]]. }
+  destruct (Ext (fun y => v y + t * (w y - v y)) (fun y => v y + t / - s * (z y - v y))) as [E _].
+  - apply E6_accepted_iff, mixed_pair; [exact Uv | exact Uw | lra].
+  - apply E6_accepted_iff, mixed_pair; [exact Uv | exact Uz |]. split; [apply Rdiv_le_0_compat; lra |].
+    apply Rmult_le_reg_r with (- s); [lra |]. replace (t / - s * - s) with t by (field; lra). lra.
+  - intros y Hy. rewrite (Ez y Hy). field. lra.
+  - intros y Hy. pose proof (E y Hy) as Ey. cbv beta in Ey. assert (Z : t * (w y - v y) = 0) by lra.
+    apply Rmult_integral in Z. destruct Z; lra.
+Qed.
+
+(** E6.  A face of dimension 1 has its two vertices and no more: every lottery lies between them. *)
+Theorem E6_segment_complete v w : extreme v -> extreme w -> ~ same n v w ->
+  (forall d, direction d -> exists c, forall y, (y < n)%nat -> d y = c * (w y - v y)) ->
+  forall z, unbeaten n A z -> exists s, 0 <= s <= 1 /\ forall y, (y < n)%nat -> z y = v y + s * (w y - v y).
+Proof.
+  intros Ev Ew Ne Line z Hz. destruct E6_face_dimension as [_ [Dir _]].
+  destruct (Line _ (Dir z Hz)) as [c Hc]. destruct (Line _ (Dir v (proj1 Ev))) as [c' Hc'].
+  assert (Ez : forall y, (y < n)%nat -> z y = v y + (c - c') * (w y - v y)).
+  { intros y Hy. pose proof (Hc y Hy) as E. pose proof (Hc' y Hy) as E'. cbv beta in E, E'. lra. }
+  exists (c - c'). split; [split | exact Ez].
+  - exact (not_beyond v w z _ Ev (proj1 Ew) Hz Ne Ez).
+  - enough (0 <= 1 - (c - c')) by lra. apply (not_beyond w v z (1 - (c - c')) Ew (proj1 Ev) Hz).
+    + intro E. apply Ne, same_sym, E.
+    + intros y Hy. rewrite (Ez y Hy). ring.
+Qed.
+
 End Face.
 
 (** ** Every maximal lottery is a mixture of vertices *)
