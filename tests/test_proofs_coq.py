@@ -35,7 +35,7 @@ needs_coq = pytest.mark.skipif(
 PROVED = {
     f"{family}{number}"
     for family, numbers in {
-        "E": range(1, 8), "L": (*range(1, 15), "5b"), "R": range(1, 4), "N": (1, 2, 4, 5, *range(8, 17))
+        "E": range(1, 8), "L": (*range(1, 15), "5b"), "R": range(1, 4), "N": (1, 2, 4, 5, *range(8, 17), 18)
     }.items()
     for number in numbers
 }  # fmt: skip

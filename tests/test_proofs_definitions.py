@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import cmath
 import importlib.util
+import itertools
 import json
 import math
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
@@ -32,7 +34,7 @@ from nashlab.algorithms.nash_md import mixture as nash_md_mixture
 from nashlab.arrays import blend, centred, geometric_mixture, kl, log_ratio, logsumexp, oscillation
 from nashlab.arrays import log_softmax as stable_log_softmax
 from nashlab.arrays import sigmoid as stable_sigmoid
-from nashlab.certificate import best_response, exploitability
+from nashlab.certificate import best_response, certify, check_lottery, enclose_lottery, exploitability
 from nashlab.certificate import residual as nashlab_residual
 from nashlab.environment import ExactEnvironment, estimate
 from nashlab.equilibrium import maximal_lottery, regularised_nash
@@ -95,6 +97,12 @@ def total(n, f):
     for k in range(n):
         total = total + f(k)
     return total
+
+
+@coq("Basics.delta")
+def delta(k, y):
+    """Definition delta (k y : nat) : R := if Nat.eqb y k then 1 else 0."""
+    return 1.0 if y == k else 0.0
 
 
 @coq("Basics.top")
@@ -459,12 +467,6 @@ def log_softmax(n, theta):
 def softmax(n, theta):
     """Definition softmax n (theta : nat -> R) (y : nat) : R := exp (log_softmax n theta y)."""
     return vector(n, lambda y: math.exp(log_softmax(n, theta)[y]))
-
-
-@coq("Gradients.delta")
-def delta(k, y):
-    """Definition delta (k y : nat) : R := if Nat.eqb y k then 1 else 0."""
-    return 1.0 if y == k else 0.0
 
 
 @coq("Gradients.along")
@@ -947,6 +949,197 @@ def height(n, mu, q, tau):
     return KL(n, q(tau), mu)
 
 
+# -- LinearSolve.v -----------------------------------------------------------------------------------------------------
+
+
+def rank(rows):
+    """The rank of a matrix, by elimination with the largest pivots."""
+    rows, found = [list(row) for row in rows], 0
+    for column in range(len(rows[0]) if rows else 0):
+        best = max(range(found, len(rows)), key=lambda i: abs(rows[i][column]), default=None)
+        if best is None or abs(rows[best][column]) <= NEAR:
+            continue
+        rows[found], rows[best] = rows[best], rows[found]
+        for i in range(found + 1, len(rows)):
+            share = rows[i][column] / rows[found][column]
+            rows[i] = [x - share * y for x, y in zip(rows[i], rows[found], strict=True)]
+        found += 1
+    return found
+
+
+@coq("LinearSolve.nonsingular")
+def nonsingular(m, M):
+    """Definition nonsingular m (M : nat -> nat -> R) : Prop := forall z, (forall i, (i < m)%nat -> win m M z i = 0) ->
+    forall j, (j < m)%nat -> z j = 0."""
+    # a solution other than 0 exists iff elimination leaves a column without a pivot
+    return rank([[M[i][j] for j in range(m)] for i in range(m)]) == m
+
+
+@coq("LinearSolve.defect")
+def defect(m, Q, M, i, j):
+    """Definition defect m (Q M : nat -> nat -> R) (i j : nat) : R := delta i j - win m Q (fun l => M l j) i."""
+    return delta(i, j) - win(m, Q, vector(m, lambda y: M[y][j]), i)
+
+
+@coq("LinearSolve.skip")
+def skip(p, j):
+    """Definition skip (p j : nat) : nat := if Nat.ltb j p then j else S j."""
+    return j if j < p else j + 1
+
+
+# -- LogMean.v ---------------------------------------------------------------------------------------------------------
+
+
+@coq("LogMean.log_mean")
+def log_mean(a, b):
+    """Definition log_mean (a b : R) : R := if Req_EM_T a b then a else (a - b) / (ln a - ln b)."""
+    return a if a == b else (a - b) / (ln(a) - ln(b))
+
+
+@coq("LogMean.log_mean_inner")
+def log_mean_inner(n, p, q, f, g):
+    """Definition log_mean_inner n (p q f g : nat -> R) : R := sum n (fun y => log_mean (p y) (q y) * f y * g y)."""
+    return total(n, lambda y: log_mean(p[y], q[y]) * f[y] * g[y])
+
+
+@coq("LogMean.sharpen")
+def sharpen(e, f2, M, u):
+    """Definition sharpen (e f2 M u : R) : R := (e + u * M / 4 + sqrt (f2 + u * M ^ 2 / 4)) / 2."""
+    return (e + u * M / 4 + math.sqrt(f2 + u * M**2 / 4)) / 2
+
+
+# -- MaximalLottery.v --------------------------------------------------------------------------------------------------
+
+
+@coq("MaximalLottery.skew")
+def is_skew(n, A):
+    """Definition skew n (A : nat -> nat -> R) : Prop := forall y y', (y < n)%nat -> (y' < n)%nat -> A y y' = - A y'
+    y."""
+    return all(abs(A[y][z] + A[z][y]) <= NEAR for y in range(n) for z in range(n))
+
+
+@coq("MaximalLottery.accepted")
+def is_accepted(n, A, x):
+    r"""Definition accepted n A (x : nat -> R) : Prop := dist n x /\ forall y, (y < n)%nat -> win n A x y <= 0."""
+    return dist(n, x) and all(win(n, A, x, y) <= NEAR for y in range(n))
+
+
+@coq("MaximalLottery.unbeaten")
+def is_unbeaten(n, A, x):
+    r"""Definition unbeaten n A (x : nat -> R) : Prop := dist n x /\ forall p, dist n p -> beats n A p x <= 0."""
+    # beats is linear in p, so the corners speak for every distribution
+    corners = [vector(n, lambda y, k=k: float(y == k)) for k in range(n)]
+    return dist(n, x) and all(beats(n, A, p, x) <= NEAR for p in corners)
+
+
+@coq("MaximalLottery.within")
+def is_within(n, x, z):
+    """Definition within n (x z : nat -> R) : Prop := forall y, (y < n)%nat -> x y = 0 -> z y = 0."""
+    return all(z[y] == 0 for y in range(n) if x[y] == 0)
+
+
+@coq("MaximalLottery.strict")
+def is_strict(n, A, x):
+    """Definition strict n A (x : nat -> R) : Prop := forall y, (y < n)%nat -> x y = 0 -> win n A x y < 0."""
+    return all(win(n, A, x, y) < -NEAR for y in range(n) if x[y] == 0)
+
+
+@coq("MaximalLottery.balanced")
+def is_balanced(n, A, x, z):
+    """Definition balanced n A (x z : nat -> R) : Prop := forall y, (y < n)%nat -> x y <> 0 -> win n A z y = 0."""
+    return all(abs(win(n, A, z, y)) <= NEAR for y in range(n) if x[y] != 0)
+
+
+@coq("MaximalLottery.bordered")
+def bordered(k, A, held, i, j):
+    """Definition bordered k (A : nat -> nat -> R) (held : nat -> nat) (i j : nat) : R := if Nat.ltb i k then if
+    Nat.ltb j k then A (held i) (held j) else 1 else if Nat.ltb j k then 1 else 0."""
+    if i < k:
+        return A[held[i]][held[j]] if j < k else 1
+    return 1 if j < k else 0
+
+
+@coq("MaximalLottery.spread")
+def spread(k, held, w, y):
+    """Definition spread k (held : nat -> nat) (w : nat -> R) (y : nat) : R := sum k (fun i => w i * delta (held i)
+    y)."""
+    return total(k, lambda i: w[i] * delta(held[i], y))
+
+
+# -- Faces.v -----------------------------------------------------------------------------------------------------------
+
+
+@coq("Faces.combine")
+def combine(k, lam, v, y):
+    """Definition combine k (lam : nat -> R) (v : nat -> nat -> R) (y : nat) : R := sum k (fun i => lam i * v i y)."""
+    return total(k, lambda i: lam[i] * v[i][y])
+
+
+@coq("Faces.extreme")
+def extreme(n, A, v):
+    r"""Definition extreme v : Prop := unbeaten n A v /\ forall a b, unbeaten n A a -> unbeaten n A b -> (forall y, (y <
+    n)%nat -> v y = (a y + b y) / 2) -> same n a v /\ same n b v."""
+    # if v is a midpoint at all, then of a short segment towards some basic solution and as far beyond v
+    steps = [vector(n, lambda y, w=w: (w[y] - v[y]) / 64) for w in basic_solutions(n, A)]
+    pairs = [(vector(n, lambda y, d=d: v[y] + d[y]), vector(n, lambda y, d=d: v[y] - d[y])) for d in steps]
+    return is_unbeaten(n, A, v) and all(
+        same(n, a, v) and same(n, b, v) for a, b in pairs if is_unbeaten(n, A, a) and is_unbeaten(n, A, b)
+    )
+
+
+def basic_solutions(n, A):
+    """Every lottery in which n − 1 of the inequalities x ≥ 0, Ax ≤ 0 are equations: solved as Σ = 1 and these."""
+    rows = [[float(y == i) for y in range(n)] for i in range(n)] + [[float(x) for x in row] for row in A]
+    found = []
+    for tight in itertools.combinations(rows, n - 1):
+        system = np.array([[1.0] * n, *tight])
+        if rank(system.tolist()) == n:
+            x = np.linalg.solve(system, np.eye(n)[0])
+            x = np.where(np.abs(x) < NEAR, 0.0, x).tolist()
+            found += [x] if is_unbeaten(n, A, x) else []
+    return found
+
+
+@coq("Faces.vertex_rank")
+def vertex_rank(n, A, v):
+    """Definition vertex_rank v : Prop := forall d, within n v d -> (forall y, (y < n)%nat -> win n A v y = 0 -> win n
+    A d y = 0) -> exists c, forall y, (y < n)%nat -> d y = c * v y."""
+    # v is such a d itself, so the others are its multiples iff the equations have rank n - 1
+    off = [[float(y == i) for y in range(n)] for i in range(n) if v[i] == 0]
+    on = [[float(x) for x in A[y]] for y in range(n) if abs(win(n, A, v, y)) <= NEAR]
+    return rank([*off, *on]) == n - 1
+
+
+@coq("Faces.direction")
+def direction(n, A, m, d):
+    r"""Definition direction d : Prop := within n m d /\ balanced n A m d /\ sum n d = 0."""
+    return is_within(n, m, d) and is_balanced(n, A, m, d) and abs(total(n, lambda y: d[y])) <= NEAR
+
+
+@coq("Faces.loose")
+def loose(n, A, z):
+    """Definition loose z : R := sum n (fun y => if Req_EM_T (z y) 0 then 0 else 1) + sum n (fun y => if Req_EM_T (win
+    n A z y) 0 then 0 else 1)."""
+    count = total(n, lambda y: 0 if z[y] == 0 else 1)
+    return count + total(n, lambda y: 0 if abs(win(n, A, z, y)) <= NEAR else 1)
+
+
+# -- Verifier.v --------------------------------------------------------------------------------------------------------
+
+
+@coq("Verifier.growth")
+def growth(n, mu, x, z):
+    """Definition growth n (mu x z : nat -> R) : R := sum n (fun y => (z y - x y) * (ln (x y) - ln (mu y)))."""
+    return total(n, lambda y: (z[y] - x[y]) * (ln(x[y]) - ln(mu[y])))
+
+
+@coq("Verifier.read_residual")
+def read_residual(n, tau, A, w, theta, y):
+    """Definition read_residual n tau A (w theta : nat -> R) (y : nat) : R := theta y - ln (w y) - win n A (gibbs n
+    (fun _ => 1) theta) y / tau."""
+    return theta[y] - ln(w[y]) - win(n, A, gibbs(n, [1.0] * n, theta), y) / tau
+
+
 # -- random games, and nashlab's side ----------------------------------------------------------------------------------
 
 Pair = tuple[Any, Any]  # what the transcription says, what nashlab says
@@ -956,7 +1149,7 @@ class Sample:
     """A random game with everything that a definition may ask for; lists for the transcriptions, arrays for nashlab."""
 
     def __init__(self, seed: int) -> None:
-        self.rng = rng = np.random.default_rng(seed)
+        self.seed, self.rng = seed, (rng := np.random.default_rng(seed))
         self.n = n = 2 + seed % 4
         share = rng.random((n, n))
         if seed % 3 == 2:
@@ -994,6 +1187,30 @@ class Sample:
     def frequencies(self) -> np.ndarray:
         """λ for the n − 1 directions that a policy can move in; the constant direction has the smallest, 0."""
         return game_frequency(self.game, self.log_q)[: self.n - 1]
+
+    @cached_property
+    def ties(self) -> PreferenceGame:
+        """A game with margins -1, 0 and 1: most have a whole face of lotteries."""
+        upper = np.triu(np.random.default_rng([self.seed, 18]).integers(-1, 2, (self.n, self.n)), 1)
+        return PreferenceGame.from_margins((upper - upper.T).tolist())
+
+    @cached_property
+    def lotteries(self) -> list[list[Fraction]]:
+        """The vertices of the face of that game, exactly."""
+        found = maximal_lottery(self.ties)
+        assert found.face is None or found.face.complete
+        return [list(v) for v in (found.face.vertices if found.face else (found.policy_exact,))]
+
+    @cached_property
+    def middle(self) -> list[Fraction]:
+        """The mean of the vertices: no vertex unless it is the only one."""
+        return [sum(weights, Fraction(0)) / len(self.lotteries) for weights in zip(*self.lotteries, strict=True)]
+
+    @cached_property
+    def answers(self) -> list[list[Fraction]]:
+        """Lotteries of that game, and vectors that may be none."""
+        even, corner = [Fraction(1, self.n)] * self.n, [Fraction(y == 0) for y in range(self.n)]
+        return [*self.lotteries, self.middle, even, corner, [x / 2 for x in self.middle]]
 
     def win(self, log_nu: np.ndarray) -> np.ndarray:
         return self.game.advantage(log_nu) + 0.5
@@ -1093,6 +1310,9 @@ def accepted(build: Callable[..., Any], table: Any) -> bool:
 def preference_tables(f: Transcription, s: Sample) -> list[Pair]:
     wide = [[0.5 + 5 * (x - 0.5) for x in row] for row in s.P]
     tables = (s.P, broken(s.P), wide, uniform_table(s.n))
+    if f.__name__.startswith("is_skew"):
+        margins = [np.array(t) - 0.5 for t in tables]
+        return [(f(s.n, m.tolist()), accepted(PreferenceGame.from_margins, m)) for m in margins]
     if f.__name__.startswith("is_pref"):
         return [(f(s.n, t), accepted(PreferenceGame.from_margins, np.array(t) - 0.5)) for t in tables]
     return [(f(s.n, t), accepted(PreferenceGame.from_preferences, t)) for t in tables]
@@ -1107,6 +1327,108 @@ def distributions(f: Transcription, s: Sample) -> list[Pair]:
     full = f.__name__ == "policy"
     bad = [[1.5, -0.5, *corner[2:]], [0.5 * x for x in s.pi]]
     return [(f(s.n, s.q), True), (f(s.n, corner), not full), *((f(s.n, p), False) for p in bad)]
+
+
+def answers(f: Transcription, s: Sample) -> list[Pair]:
+    """What the rational check says of each answer."""
+    checks = {
+        "accepted": lambda x: check_lottery(s.ties.exact, x).valid,
+        "unbeaten": lambda x: check_lottery(s.ties.exact, x).valid,
+        "strict": lambda x: check_lottery(s.ties.exact, x).strict,
+        "loose": lambda x: np.count_nonzero(x) + np.count_nonzero(check_lottery(s.ties.exact, x).slacks),
+    }
+    said = checks[f.__name__.removeprefix("is_")]
+    pairs = [(f(s.n, s.ties.exact, x), said(x)) for x in s.answers]
+    if said in (checks["accepted"], checks["unbeaten"]):
+        # beyond a vertex: of sum 1, perhaps unbeaten, but of a negative weight if the face goes on
+        beyond = [2 * x - y for x, y in zip(s.lotteries[0], s.middle, strict=True)]
+        pairs.append((f(s.n, s.ties.exact, beyond), said(beyond)))
+    return pairs
+
+
+def supports(f: Transcription, s: Sample) -> list[Pair]:
+    held = [{y for y in range(s.n) if x[y] != 0} for x in s.answers]
+    return [(f(s.n, s.answers[i], s.answers[j]), b <= a) for i, a in enumerate(held) for j, b in enumerate(held)]
+
+
+def balances(f: Transcription, s: Sample) -> list[Pair]:
+    slacks = [check_lottery(s.ties.exact, z).slacks for z in s.answers]
+    zero = [[all(slack[y] == 0 for y in range(s.n) if x[y] != 0) for slack in slacks] for x in s.answers]
+    assert all(all(row[: len(s.lotteries) + 1]) for row in zero[: len(s.lotteries) + 1]), "lotteries are balanced"
+    return [(f(s.n, s.ties.exact, x, z), zero[i][j]) for i, x in enumerate(s.answers) for j, z in enumerate(s.answers)]
+
+
+def vertices(f: Transcription, s: Sample) -> list[Pair]:
+    # nashlab's vertices come from a double description; their mean is one only if it is alone
+    good = [(f(s.n, s.ties.exact, v), True) for v in s.lotteries]
+    return [*good, (f(s.n, s.ties.exact, s.middle), len(s.lotteries) == 1)]
+
+
+def directions(f: Transcription, s: Sample) -> list[Pair]:
+    moves = [[x - y for x, y in zip(v, s.middle, strict=True)] for v in s.lotteries]
+    turned = [[*d[1:], d[0] + 1] for d in moves]
+    return [(f(s.n, s.ties.exact, s.middle, d), d in moves) for d in [*moves, *s.lotteries, *turned]]
+
+
+def bordered_systems(f: Transcription, s: Sample) -> list[Pair]:
+    held = sorted(s.rng.permutation(s.n)[: 1 + s.n // 2].tolist())
+    k, one = len(held), np.ones((len(held), 1))
+    ours = [[f(k, s.ties.margins.tolist(), held, i, j) for j in range(k + 1)] for i in range(k + 1)]
+    return [(ours, np.block([[s.ties.margins[np.ix_(held, held)], one], [one.T, np.zeros((1, 1))]]))]
+
+
+def regular_systems(f: Transcription, s: Sample) -> list[Pair]:
+    # the bordered system on the support is nonsingular exactly where the ball arithmetic proves one lottery
+    n, games, pairs = s.n, [s.ties], []
+    for game in [*games, s.game]:
+        found = maximal_lottery(game)
+        held = [y for y in range(n) if np.isfinite(found.log_policy[y])]
+        square = [[bordered(len(held), game.margins.tolist(), held, i, j) for j in range(len(held) + 1)]
+                  for i in range(len(held) + 1)]  # fmt: skip
+        pairs.append((f(len(held) + 1, square), enclose_lottery(game, found.log_policy) is not None))
+    flat = [[x * y for y in s.vector] for x in s.vector]
+    return [*pairs, (f(n, flat), n == 1), (f(n, np.eye(n).tolist()), True)]
+
+
+def weighted_means(f: Transcription, s: Sample) -> list[Pair]:
+    # the logarithmic mean is the mean of a^(1-t) b^t over t in [0, 1]
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    t = (nodes + 1) / 2
+    pairs = [*zip(s.pi, s.mu, strict=True), (0.3, 0.3)]
+    return [(f(a, b), float(weights @ (a ** (1 - t) * b**t) / 2)) for a, b in pairs]
+
+
+def spheres(f: Transcription, s: Sample) -> list[Pair]:
+    # N18: both are SymKL(π, q), whatever the constant
+    ell = (s.log_pi - s.log_q).tolist()
+    r = (nashlab_residual(s.game.advantage(s.log_pi), s.log_mu, s.log_pi, s.tau) + 0.7).tolist()
+    truth = kl(s.log_pi, s.log_q) + kl(s.log_q, s.log_pi)
+    return [(f(s.n, s.pi, s.q, ell, ell), truth), (f(s.n, s.pi, s.q, ell, r), truth)]
+
+
+def sharpened(f: Transcription, s: Sample) -> list[Pair]:
+    # from π alone, and never below the distance to nashlab's equilibrium
+    r = centred(nashlab_residual(s.game.advantage(s.log_pi), s.log_mu, s.log_pi, s.tau), s.log_pi)
+    e, f2, M = np.exp(s.log_pi) @ np.abs(r), np.exp(s.log_pi) @ r**2, np.max(np.abs(r))
+    distance, u = np.abs(np.exp(s.log_pi) - np.exp(s.log_q)).sum(), certify(s.game, s.log_pi, s.tau).l1_bound
+    value = f(e, f2, M, u)
+    root = 2 * value - e - u * M / 4
+    return [(bool(value >= distance), True), (root**2 / max(1.0, f2, M**2), (f2 + u * M**2 / 4) / max(1.0, f2, M**2))]
+
+
+def projections(f: Transcription, s: Sample) -> list[Pair]:
+    # KL(z ‖ μ) = KL(x ‖ μ) + growth + KL(z ‖ x)
+    log = [s.log_pi, s.log_nu, s.log_q]
+    return [
+        (f(s.n, s.mu, np.exp(x), np.exp(z)), kl(z, s.log_mu) - kl(x, s.log_mu) - kl(z, x)) for x in log for z in log
+    ]
+
+
+def readings(f: Transcription, s: Sample) -> list[Pair]:
+    # weights and log-weights that are not normalised: two constants more
+    w, theta = [3 * m for m in s.mu], [1.3 + x for x in s.lpi]
+    ours = vector(s.n, lambda y: f(s.n, s.tau, s.game.margins.tolist(), w, theta, y) - 1.3 + math.log(3))
+    return [(ours, nashlab_residual(s.game.advantage(s.log_pi), s.log_mu, s.log_pi, s.tau))]
 
 
 def cycles(pairs: Comparison) -> Comparison:
@@ -1356,6 +1678,7 @@ def heights(f: Transcription, s: Sample) -> list[Pair]:
 #: Coq name -> (the transcription to judge, a sample) -> pairs of what it says and what nashlab says.
 COMPARISONS: dict[str, Comparison] = {
     "Basics.sum": lambda f, s: [(f(s.n, s.vector.__getitem__), math.fsum(s.vector))],
+    "Basics.delta": lambda f, s: [([[f(k, y) for y in range(s.n)] for k in range(s.n)], np.eye(s.n))],
     "Basics.top": lambda f, s: [(f(s.n, s.vector), np.max(s.vector)), (f(0, s.vector), s.vector[0])],
     "Basics.bottom": lambda f, s: [(f(s.n, s.vector), np.min(s.vector))],
     "Basics.osc": lambda f, s: [(f(s.n, s.vector), oscillation(np.array(s.vector), np.full(s.n, True)))],
@@ -1436,7 +1759,6 @@ COMPARISONS: dict[str, Comparison] = {
     "Gradients.partition": lambda f, s: [(f(s.n, s.theta), np.exp(logsumexp(np.array(s.theta)))[0])],
     "Gradients.log_softmax": lambda f, s: [(f(s.n, s.theta), stable_log_softmax(np.array(s.theta)))],
     "Gradients.softmax": lambda f, s: [(f(s.n, s.theta), np.exp(stable_log_softmax(np.array(s.theta))))],
-    "Gradients.delta": lambda f, s: [([[f(k, y) for y in range(s.n)] for k in range(s.n)], np.eye(s.n))],
     "Gradients.along": lambda f, s: [(f(s.theta, 1, s.tau), np.array(s.theta) + s.tau * np.eye(s.n)[1])],
     "Gradients.mix_log_weight": lambda f, s: [(f(s.beta, s.mu, s.lpi), blend(s.log_pi, s.log_mu, s.beta))],
     "Gradients.mix_normaliser": lambda f, s: [
@@ -1542,6 +1864,38 @@ COMPARISONS: dict[str, Comparison] = {
     ],
     "ZeroTemperature.cold": lambda f, s: [(f(k) * (k + 1), 1.0) for k in range(4)],
     "ZeroTemperature.height": heights,
+    "LinearSolve.nonsingular": regular_systems,
+    "LinearSolve.defect": lambda f, s: [
+        (
+            [[f(s.n, s.P, s.scores, i, j) for j in range(s.n)] for i in range(s.n)],
+            np.eye(s.n) - np.array(s.P) @ np.array(s.scores),
+        )
+    ],
+    "LinearSolve.skip": lambda f, s: [
+        ([f(p, j) for j in range(s.n)], np.delete(np.arange(s.n + 1), p)) for p in range(s.n + 1)
+    ],
+    "LogMean.log_mean": weighted_means,
+    "LogMean.log_mean_inner": spheres,
+    "LogMean.sharpen": sharpened,
+    "MaximalLottery.skew": preference_tables,
+    "MaximalLottery.accepted": answers,
+    "MaximalLottery.unbeaten": answers,
+    "MaximalLottery.within": supports,
+    "MaximalLottery.strict": answers,
+    "MaximalLottery.balanced": balances,
+    "MaximalLottery.bordered": bordered_systems,
+    "MaximalLottery.spread": lambda f, s: [
+        (vector(s.n, lambda y: f(2, [s.n - 1, 0], s.vector, y)), np.eye(s.n)[[s.n - 1, 0]].T @ s.vector[:2])
+    ],
+    "Faces.combine": lambda f, s: [
+        (vector(s.n, lambda y: f(s.n, s.nu, s.P, y)), np.exp(s.log_nu) @ s.game.preferences)
+    ],
+    "Faces.extreme": vertices,
+    "Faces.vertex_rank": vertices,
+    "Faces.direction": directions,
+    "Faces.loose": answers,
+    "Verifier.growth": projections,
+    "Verifier.read_residual": readings,
 }  # fmt: skip
 
 #: What is not EXACT, and why.
@@ -1581,6 +1935,17 @@ AUXILIARY: dict[str, str] = {
     "WinRate.position": "midpoints of intervals laid end to end, of variance (1 − Σm³)/12",
     "WinRate.chain": "the transitive chain, where N9 is attained",
     "ZeroTemperature.cold": "a sequence of temperatures that falls to 0",
+    "LinearSolve.defect": "I − QM, against numpy's",
+    "LinearSolve.skip": "the indices without one: numpy's delete",
+    "LogMean.log_mean": "against the integral that it is",
+    "LogMean.sharpen": "a bound of nashlab's distance to the equilibrium, and the square that it solves",
+    "MaximalLottery.within": "supports as sets",
+    "MaximalLottery.bordered": "the system that nashlab's ball arithmetic solves, against numpy's blocks",
+    "MaximalLottery.spread": "weights put where they belong, by a product with units",
+    "Faces.combine": "a mixture: a product of matrices",
+    "Faces.direction": "from the middle of nashlab's face to its vertices",
+    "Faces.loose": "how many weights and slacks are not 0, of the exact check's",
+    "Verifier.growth": "the first order of KL, by the identity that the proof uses",
 }
 
 SAMPLES = [Sample(seed) for seed in range(16)]  # every n with every τ; a tournament in three
@@ -1678,6 +2043,12 @@ def test_a_moved_transcription_is_caught(name: str) -> None:
     assert worst(name, moved(name)) > tolerance(name)
 
 
+def named(honest: Transcription, f: Transcription) -> Transcription:
+    """f under the name of the transcription in whose place it stands."""
+    f.__name__ = honest.__name__
+    return f
+
+
 #: Slips that a transcription, or a definition, could well have.
 SLIPS: dict[str, tuple[str, Transcription]] = {
     "KL with its arguments swapped": ("Game.KL", lambda n, p, q: KL(n, q, p)),
@@ -1712,6 +2083,22 @@ SLIPS: dict[str, tuple[str, Transcription]] = {
     "averaged momentum as the heavy ball": ("LocalStability.averaged_momentum_stable", heavy_ball_stable),
     "the chain with ties for wins": (
         "WinRate.chain", lambda i, j: 1 / 2),
+    "a slack of 0 off the support taken for strict": (
+        "MaximalLottery.strict", named(is_strict, lambda n, A, x: is_accepted(n, A, x))),
+    "a lottery whose weights need no sign": (
+        "MaximalLottery.accepted",
+        named(is_accepted, lambda n, A, x: sum(x) == 1 and all(win(n, A, x, y) <= NEAR for y in range(n)))),
+    "a vertex by the equations on its support alone": (
+        "Faces.vertex_rank",
+        lambda n, A, v: rank(
+            [[float(y == i) for y in range(n)] for i in range(n) if v[i] == 0]
+            + [[float(a) for a in A[y]] for y in range(n) if v[y] != 0]) == n - 1),
+    "the bordered system without its border": (
+        "LinearSolve.nonsingular", lambda m, M: nonsingular(m - 1, M)),
+    "the arithmetic mean for the logarithmic": ("LogMean.log_mean", lambda a, b: (a + b) / 2),
+    "the residual of the reference itself": (
+        "Verifier.read_residual",
+        lambda n, tau, A, w, theta, y: theta[y] - ln(w[y]) - win(n, A, gibbs(n, w, [0.0] * n), y) / tau),
 }  # fmt: skip
 
 

@@ -126,6 +126,23 @@ Proof.
     replace ((a * c - b ^ 2) / c * c) with (a * c - b ^ 2) in * by (field; exact Z). lra.
 Qed.
 
+(** ** Units *)
+
+(** delta_k(y) = 1 if y = k, else 0. *)
+Definition delta (k y : nat) : R := if Nat.eqb y k then 1 else 0.
+
+Lemma sum_delta n k f : (k < n)%nat -> sum n (fun y => f y * delta k y) = f k.
+Proof.
+  intro Hk. induction n as [| n IH]; [lia |]. simpl.
+  destruct (Nat.eq_dec k n) as [E | E].
+  - subst k. rewrite (sum_ext n _ (fun _ => 0)).
+    + rewrite sum_zero. unfold delta. rewrite Nat.eqb_refl. ring.
+    + intros y Hy. unfold delta. replace (Nat.eqb y n) with false; [ring |].
+      symmetry. apply Nat.eqb_neq. lia.
+  - rewrite IH by lia. unfold delta. replace (Nat.eqb n k) with false; [ring |].
+    symmetry. apply Nat.eqb_neq. lia.
+Qed.
+
 (** ** Largest and smallest entry, oscillation *)
 
 Fixpoint top (n : nat) (f : nat -> R) : R := match n with O => f O | S k => Rmax (top k f) (f k) end.

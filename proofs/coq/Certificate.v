@@ -38,22 +38,31 @@ Proof.
     rewrite <- sum_scal, <- sum_minus. apply sum_ext. intros; ring.
 Qed.
 
-(** Pinsker's inequality, ||p - q||_1^2 <= 2 KL(p || q), for any number of responses. *)
-Theorem E3_pinsker n p q : dist n p -> policy n q -> l1 n p q ^ 2 <= 2 * KL n p q.
+(** Pinsker's inequality, ||p - q||_1^2 <= 2 KL(p || q), wherever KL(p || q) is finite. *)
+Theorem E3_pinsker_on_support n p q : dist n p -> dist n q -> (forall y, (y < n)%nat -> q y = 0 -> p y = 0) ->
+  l1 n p q ^ 2 <= 2 * KL n p q.
 Proof.
-  intros [Hp Sp] [Hq Sq]. set (L := l1 n p q).
+  intros [Hp Sp] [Hq Sq] Sup. set (L := l1 n p q).
   assert (W : sum n (fun y => (2 * p y + 4 * q y) / 3) = 2)
     by (unfold Rdiv; rewrite sum_scal_r, sum_plus, !sum_scal, Sp, Sq; field).
   assert (M : sum n (fun y => Rabs (p y - q y)) * L <= KL n p q + L ^ 2 / 4 * sum n (fun y => (2 * p y + 4 * q y) / 3));
     [| rewrite W in M; fold (l1 n p q) L in M; nra].
   rewrite kl_as_terms by lra. rewrite <- sum_scal_r, <- sum_scal, <- sum_plus.
-  apply sum_le. intros y Hy. pose proof (Hp y Hy). pose proof (Hq y Hy).
+  apply sum_le. intros y Hy. pose proof (Hp y Hy). destruct (Hq y Hy) as [Q | Q]; cycle 1.
+  { rewrite <- Q, (Sup y Hy) by (symmetry; exact Q). rewrite Rminus_0_r, Rabs_R0. lra. }
   pose proof (kl_term (p y) (q y) ltac:(lra) ltac:(lra)) as T.
   set (d := Rabs (p y - q y)). assert (D : (p y - q y) ^ 2 = d ^ 2) by (unfold d; rewrite pow2_abs; reflexivity).
   rewrite D in T. set (w := 2 * p y + 4 * q y) in *. assert (0 < w) by (unfold w; lra).
   assert (A : 0 <= 3 * d ^ 2 / w + L ^ 2 / 4 * (w / 3) - d * L); [| lra].
   replace (3 * d ^ 2 / w + L ^ 2 / 4 * (w / 3) - d * L) with (3 / w * (d - L * w / 6) ^ 2) by (field; lra).
   apply Rmult_le_pos; [apply Rdiv_le_0_compat; lra | apply pow2_ge_0].
+Qed.
+
+(** Pinsker's inequality, ||p - q||_1^2 <= 2 KL(p || q), for any number of responses. *)
+Theorem E3_pinsker n p q : dist n p -> policy n q -> l1 n p q ^ 2 <= 2 * KL n p q.
+Proof.
+  intros Hp Hq. apply E3_pinsker_on_support; [exact Hp | apply policy_dist, Hq |].
+  intros y Hy Z. pose proof (proj1 Hq y Hy). lra.
 Qed.
 
 (** ||p - q||_1^2 <= KL(p || q) + KL(q || p). *)

@@ -441,23 +441,10 @@ Proof.
 Qed.
 
 (** The coordinate theta_k, the others fixed; t = 0 is theta itself. *)
-Definition delta (k y : nat) : R := if Nat.eqb y k then 1 else 0.
 Definition along (theta : nat -> R) (k : nat) (t : R) (y : nat) : R := theta y + t * delta k y.
 
 Lemma along_0 theta k : along theta k 0 = theta.
 Proof. apply functional_extensionality. intro y. unfold along. ring. Qed.
-
-Lemma sum_delta n k f : (k < n)%nat -> sum n (fun y => f y * delta k y) = f k.
-Proof.
-  intro Hk. induction n as [| n IH]; [lia |]. simpl.
-  destruct (Nat.eq_dec k n) as [E | E].
-  - subst k. rewrite (sum_ext n _ (fun _ => 0)).
-    + rewrite sum_zero. unfold delta. rewrite Nat.eqb_refl. ring.
-    + intros y Hy. unfold delta. replace (Nat.eqb y n) with false; [ring |].
-      symmetry. apply Nat.eqb_neq. lia.
-  - rewrite IH by lia. unfold delta. replace (Nat.eqb n k) with false; [ring |].
-    symmetry. apply Nat.eqb_neq. lia.
-Qed.
 
 (** s(y) = delta_k(y) - pi(k). *)
 Lemma softmax_partial n theta k : (k < n)%nat ->
