@@ -7,14 +7,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["appearing", "plain", "replacing", "sha256_of"]
+__all__ = ["alone", "appearing", "plain", "replacing", "sha256_of"]
 
 
 @contextmanager
@@ -25,7 +25,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         os.replace(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong before counts
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -39,6 +40,24 @@ def appearing(folder: Path) -> Iterator[Path]:
             os.replace(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """No other process is inside such a block for this folder; one that is killed leaves nothing locked.
+
+    Raises BlockingIOError where another one is.
+    """
+    from filelock import FileLock, Timeout
+
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(folder / ".lock").acquire(blocking=False))
+        except Timeout:
+            raise BlockingIOError(f"{folder} is being written by another process, must be left to it") from None
+        except NotImplementedError:  # a file system without locks
+            pass
+        yield
 
 
 def sha256_of(path: Path) -> str:
