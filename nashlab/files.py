@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """A file to write to that takes the name ``path`` when the block ends, and disappears if it fails."""
     part = path.with_name(f".{path.name}.part")
     try:
-        yield part
+        with _system_errors():
+            yield part
         os.replace(part, path)
     finally:
         with suppress(OSError):  # what went wrong before counts
@@ -35,11 +37,24 @@ def appearing(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        yield part
+        with _system_errors():
+            yield part
         if not folder.exists():
             os.replace(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """Libraries written in Rust have errors of their own for what the system refuses, such as a full disk."""
+    try:
+        yield
+    except Exception as error:
+        code = re.search(r"\(os error (\d+)\)", str(error))
+        if code is None or isinstance(error, OSError):
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
 
 
 @contextmanager
