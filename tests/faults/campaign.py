@@ -9,6 +9,7 @@ Prints a table of counts by scene and fault, and every failure with the folder i
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import shutil
@@ -162,7 +163,8 @@ def signalled(number: int, everyone: bool) -> Callable[[Make, int, random.Random
 
     def fault(make: Make, moments: int, rng: random.Random) -> None:
         done = 0
-        allowed = (-signal.SIGKILL, 0) if number == signal.SIGKILL else (130, 0)
+        # before a command has begun, SIGTERM ends it as it ends any process
+        allowed = {signal.SIGKILL: (-signal.SIGKILL, 0), signal.SIGTERM: (130, -signal.SIGTERM, 0)}.get(number, (130, 0))
         while done < moments:
             trial = make()
             for _ in range(min(KILLS_IN_A_ROW if trial.scene.resumable else 1, moments - done)):
@@ -250,7 +252,8 @@ def _middle(trial: Trial, rng: random.Random) -> int:
 
 
 def damage(make: Make, moments: int, rng: random.Random) -> None:
-    """Files of every kind that is written, cut off or with a bit turned round: made again, or refused in one line."""
+    """Files of every kind that is written, cut off or with a bit turned round: made again, or refused in one line; of
+    a finished and of an interrupted run, half as many each as there are moments."""
     if not make().scene.resumable:
         return
     for begun in (False, True):
@@ -259,19 +262,18 @@ def damage(make: Make, moments: int, rng: random.Random) -> None:
         first.ended(first.begin(fault).wait(), 0, -signal.SIGKILL)
         template = first.folder.parent / ("begun" if begun else "done")
         shutil.copytree(first.out, template)
-        for kind, paths in kinds(template).items():
-            for name, harm in DAMAGES.items():
-                trial = make()
-                shutil.copytree(template, trial.out)
-                path = trial.out / rng.choice(paths)
-                what = harm(path, rng)
-                end = trial.ended(trial.begin().wait(), 0, 2)
-                trial.tally.check(end.code != 2 or path.name in end.error or path.parent.name in end.error,
-                                  f"{trial.folder}: does not say which file: {_last(end.error)}")  # fmt: skip
-                before = len(trial.tally.wrong)
-                trial.compare(end, {})
-                for i in range(before, len(trial.tally.wrong)):
-                    trial.tally.wrong[i] += f" [{kind}, {name}: {what}]"
+        cases = list(itertools.product(kinds(template).values(), DAMAGES.values()))
+        for paths, harm in rng.sample(cases, min(len(cases), moments // 2)):
+            trial = make()
+            shutil.copytree(template, trial.out)
+            path = trial.out / rng.choice(paths)
+            what = harm(path, rng)
+            before = len(trial.tally.wrong)
+            end = trial.ended(trial.begin().wait(), 0, 2)
+            trial.tally.check(end.code != 2 or path.name in end.error or path.parent.name in end.error,
+                              f"{trial.folder}: does not say which file: {_last(end.error)}")  # fmt: skip
+            trial.compare(end, {})
+            trial.tally.wrong[before:] = [f"{wrong} [{what}]" for wrong in trial.tally.wrong[before:]]
 
 
 def together(make: Make, moments: int, rng: random.Random) -> None:

@@ -113,7 +113,7 @@ class Scene:
 
     def litter(self, out: Path) -> list[str]:
         """What only a run in progress needs."""
-        return [p for p in _files(out) if any(part.startswith(".") or ".unfinished" in part for part in p.split("/"))]
+        return [p for p in _files(out) if re.search(r"(^|/)\.(?!lock$)|\.unfinished/", p)]
 
 
 @cache
@@ -150,7 +150,7 @@ def _timeless(value: Any) -> Any:
     return [_timeless(v) for v in value] if isinstance(value, list) else value
 
 
-STAGE = r"stages/[^./][^/]*/(?!tensorboard).*(?<!\.lock)"
+STAGE = r"stages/(?![^/]*\.unfinished)[^./][^/]*/(?!tensorboard).*"
 TRAIN = str(Path(__file__).with_name("training.py"))
 
 SCENES = {
