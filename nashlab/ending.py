@@ -6,6 +6,7 @@ import atexit
 import functools
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ def ending(program: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         @functools.wraps(main)
         def command(*arguments: Any) -> Any:
             _deaf_at_exit()
-            with _stopped_by_sigterm(), _warnings_of(program):
+            with _stopped_by_sigterm(), _short_warnings(program):
                 try:
                     return main(*arguments)
                 except KeyboardInterrupt:
@@ -64,14 +65,22 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _warnings_of(program: str) -> Iterator[None]:
-    """A warning is one line, without the place in the code."""
-    before = warnings.formatwarning
+def _short_warnings(program: str) -> Iterator[None]:
+    """A warning is one line, without the place in the code; so is what the system refuses to a thread."""
+    format_before, hook_before = warnings.formatwarning, threading.excepthook
+
+    def failed(about: Any) -> None:
+        if isinstance(about.exc_value, OSError):
+            print(f"{program}: warning: {first_line(about.exc_value)}", file=sys.stderr)
+        else:
+            hook_before(about)
+
     warnings.formatwarning = lambda message, *rest, **more: f"{program}: warning: {message}\n"
+    threading.excepthook = failed
     try:
         yield
     finally:
-        warnings.formatwarning = before
+        warnings.formatwarning, threading.excepthook = format_before, hook_before
 
 
 @functools.cache

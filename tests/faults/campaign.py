@@ -108,10 +108,10 @@ class Trial:
         tally.check("Traceback" not in end.error, f"{where}a traceback: {_last(end.error)}")
         tally.check(not end.left, f"{where}processes {end.left} are left")
         if end.code in (1, 2, 130):
-            lines = [line for line in end.error.splitlines() if line.startswith(f"{self.scene.program}: ")]
-            ours = [line for line in lines if "warning: " not in line]
-            tally.check(len(ours) == 1 and end.error.rstrip("\n").endswith(ours[0]),
-                        f"{where}not one clear line but {end.error[-400:]!r}")  # fmt: skip
+            program = f"{self.scene.program}: "
+            said = [line for line in end.error.splitlines() if not line.startswith(f"{program}warning: ")]
+            ours = [line for line in said if line.startswith(program)]
+            tally.check(len(ours) == 1 and said[-1:] == ours, f"{where}not one clear line but {end.error[-400:]!r}")
         return end
 
     def completed(self) -> None:

@@ -206,3 +206,24 @@ def test_sigterm_stops_workers_as_well(tmp_path: Path) -> None:
 def test_a_worker_that_was_killed_is_one_line(tmp_path: Path) -> None:
     code, words = pool_with(tmp_path, lambda process, workers: os.kill(workers[0], signal.SIGKILL))
     assert (code, words) == (2, "nashlab: a worker process was killed (out of memory?); what is finished is kept\n")
+
+
+THREAD = """
+import threading, sys, time
+from nashlab.ending import ending
+@ending("nashlab")
+def main():
+    thread = threading.Thread(target=open, args=("/nowhere/at/all",))
+    thread.start()
+    thread.join()
+    print(threading.excepthook is threading.__excepthook__)
+main()
+print(threading.excepthook is threading.__excepthook__)
+"""
+
+
+def test_what_the_system_refuses_to_a_thread_is_one_line() -> None:
+    """TensorBoard writes in a thread of its own; on a full disk that was a traceback."""
+    done = subprocess.run([sys.executable, "-c", THREAD], capture_output=True, text=True, check=True)
+    assert done.stderr == "nashlab: warning: [Errno 2] No such file or directory: '/nowhere/at/all'\n"
+    assert done.stdout.split() == ["False", "True"]
