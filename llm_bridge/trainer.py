@@ -630,8 +630,8 @@ def _leave_group() -> None:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """A first Ctrl-C waits for the end of the step; a second one does not, SIGTERM always does.  Only the main thread is
-    asked."""
+    """A first Ctrl-C waits for the end of the step; a second one does not; SIGTERM always waits.  Only the main thread
+    is asked."""
     pressed = False
 
     def handler(number: int, frame: FrameType | None) -> None:

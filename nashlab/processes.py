@@ -20,8 +20,8 @@ def process_pool(workers: int, ready: Callable[[], object] | None = None) -> Ite
     """Worker processes, in each of which ``ready()`` is called first; they end with the block, and with this process
     however it ends.
 
-    Leaving by an exception cancels work that has not begun; an interrupt is handed on as SIGTERM, which ends a worker at
-    once, unless its work handles it.  Raises ChildProcessError where a worker was killed.
+    Leaving by an exception cancels work that has not begun; an interrupt is handed on as SIGTERM, which ends a worker
+    at once, unless its work handles it.  Raises ChildProcessError where a worker was killed.
     """
     # spawned, not forked: a child would inherit the locks of jax's and torch's threads
     context = multiprocessing.get_context("spawn")

@@ -83,7 +83,10 @@ def recorded(
     proved: Iterable[Result] = (),
 ) -> list[Result]:
     """:func:`run` with ``verify.json`` written after every claim, so that an interrupted run leaves what it has; the
-    results in the order of the checks, then those of ``proved``.  BlockingIOError where another process writes there."""
+    results in the order of the checks, then those of ``proved``.
+
+    Raises BlockingIOError where another process writes into the folder.
+    """
     finished: dict[str, Result] = {}
 
     def rows() -> list[Result]:

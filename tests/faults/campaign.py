@@ -23,9 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
 from damage import DAMAGES, kinds, small_disk
 from processes import Ended, Fault, Running, start, until
 from scenes import SCENES, Scene
@@ -164,7 +161,8 @@ def signalled(number: int, everyone: bool) -> Callable[[Make, int, random.Random
     def fault(make: Make, moments: int, rng: random.Random) -> None:
         done = 0
         # before a command has begun, SIGTERM ends it as it ends any process
-        allowed = {signal.SIGKILL: (-signal.SIGKILL, 0), signal.SIGTERM: (130, -signal.SIGTERM, 0)}.get(number, (130, 0))
+        its_own = {signal.SIGKILL: (-signal.SIGKILL,), signal.SIGTERM: (130, -signal.SIGTERM)}
+        allowed = (0, *its_own.get(number, (130,)))
         while done < moments:
             trial = make()
             for _ in range(min(KILLS_IN_A_ROW if trial.scene.resumable else 1, moments - done)):
@@ -360,7 +358,7 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(SCENES), help="of " + ", ".join(SCENES))
     parser.add_argument("--faults", default=",".join(FAULTS), help="of " + ", ".join(FAULTS))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path, default=None, help="where everything happens (default: a temporary folder)")
+    parser.add_argument("--work", type=Path, default=None, help="where it happens (default: a temporary folder)")
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="faults-"))
     wrong = 0

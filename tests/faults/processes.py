@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,8 @@ class Running:
 
     def send(self, number: int, everyone: bool = False) -> None:
         """A signal to the command, or, as a terminal does, to all of its processes."""
-        try:
+        with suppress(ProcessLookupError):
             (os.killpg if everyone else os.kill)(self.pid, number)
-        except ProcessLookupError:
-            pass
 
     def lives(self) -> bool:
         """Whether it has not ended."""

@@ -120,7 +120,8 @@ class Scene:
 def _texts() -> str:
     from llm_bridge.data import load_corpus
 
-    return "".join(json.dumps({"prompt": e.prompt, "summary": e.summary}) + "\n" for e in load_corpus("debian", count=60))
+    examples = load_corpus("debian", count=60)
+    return "".join(json.dumps({"prompt": e.prompt, "summary": e.summary}) + "\n" for e in examples)
 
 
 def _files(out: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -17,7 +16,6 @@ import pytest
 
 from nashlab.cli import main
 from nashlab.files import alone, replacing
-from nashlab.game import BadInput
 from nashlab.sweep import read_sweep, run_sweep
 
 SWEEP = """
@@ -87,7 +85,8 @@ main()
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_one_line_and_exit_code_130(number: int) -> None:
-    done = subprocess.run([sys.executable, "-c", STOPPED, str(int(number))], capture_output=True, text=True, check=False)
+    words = [sys.executable, "-c", STOPPED, str(int(number))]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 130
     assert done.stderr == "nashlab: interrupted; what is finished is kept\n"
 
@@ -177,7 +176,10 @@ if __name__ == "__main__":
 """
 
 
-def pool_with(folder: Path, stop: Callable[[subprocess.Popen[str], list[int]], object], moment: float = 60) -> tuple[int, str]:
+Stop = Callable[["subprocess.Popen[str]", list[int]], object]
+
+
+def pool_with(folder: Path, stop: Stop, moment: float = 60) -> tuple[int, str]:
     """Exit code and words of two workers that are stopped once both are at work, or at some moment before."""
     (folder / "work.py").write_text(textwrap.dedent(POOL))
     (folder / "seen").mkdir()

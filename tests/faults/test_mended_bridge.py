@@ -252,5 +252,3 @@ def test_a_bit_of_a_preference_model_s_state_is_seen(tmp_path: Path) -> None:
     flip(state, state.stat().st_size - 9, 6)
     with pytest.raises(BadInput, match="is damaged"):
         short_run(folder=tmp_path)
-
-
