@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import tyro
 
 from nashlab.display import Progress, print_json, show_claims, show_table
+from nashlab.ending import ending
 from nashlab.game import BadInput
 
 __all__ = ["main"]
@@ -254,8 +255,9 @@ def show_results(results: dict[str, Any]) -> None:
                   f"{a['discordant_pairs']} of {a['pairs']} pairs the other way round\n")  # fmt: skip
 
 
+@ending("llm-bridge")
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: turn bad input into one line and exit code 2, an interrupt into 130."""
+    """Entry point: turn bad input into one line and exit code 2, training that diverged into 1."""
     description = "The algorithms of nashlab on transformers, exact where a language can be enumerated."
     try:
         code = app.cli(
@@ -267,9 +269,6 @@ def main(arguments: list[str] | None = None) -> None:
     except FloatingPointError as error:  # training that diverged
         print("\n".join([f"llm-bridge: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("llm-bridge: interrupted; what is done is kept, --resume goes on", file=sys.stderr)
-        sys.exit(130)
     sys.exit(code)
 
 

@@ -62,6 +62,7 @@ def run_experiment(
         **ground.results(places),
     }
     results["seconds"] = stages.seconds()
+    stages.tidy()
     with replacing(folder / "results.json") as part:
         part.write_text(json.dumps(plain(results), indent=1), encoding="utf-8")
     return plain(results)
@@ -84,6 +85,7 @@ def run_grid(
         last = {k: v for k, v in curve[-1].items() if k != "step"}
         numbers = {"tau": settings.tau, "beta": settings.beta}
         rows.append({"method": method, **numbers, "seed": settings.seed, **last, "merit": ground.merit(curve[-1])})
+    stages.tidy()
     with replacing(folder / "grid.json") as part:
         part.write_text(json.dumps(plain(rows), indent=1), encoding="utf-8")
     return _winners(rows), rows
@@ -120,7 +122,7 @@ def _winners(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 
 def stages_of(experiment: Experiment) -> int:
     """How many stages there are to wait for."""
-    before = 1 if experiment.closed is not None else 3
+    before = 1 if experiment.closed is not None else 4
     runs = len(experiment.methods) * len(experiment.seeds)
     scored = 0 if experiment.closed is not None or experiment.judge.source == "none" else runs + 2
     return before + (experiment.sft is not None) + len(experiment.trials()) + runs + scored
@@ -162,7 +164,7 @@ def _run_all(
     cluster: Cluster | None,
 ) -> None:
     """Every run that is not there yet."""
-    missing = [(m, s) for m, s in runs if not stages.place(m, ground.about(m, s)).exists()]
+    missing = [(m, s) for m, s in runs if not stages.finished(stages.place(m, ground.about(m, s)))]
     for _ in range(len(runs) - len(missing)):
         stages.advance("run")
     in_parallel(_run, [(experiment, stages.folder, *run) for run in missing], cluster, stages.advance)

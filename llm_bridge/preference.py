@@ -751,9 +751,11 @@ class _Run:
             tensors[f"now:{name}"] = parameter.detach()
             for key, value in self.optimiser.state[parameter].items():
                 tensors[f"{key}:{name}"] = torch.as_tensor(value)
-        about = asdict(self.progress) | {"fingerprint": self.fingerprint}
+        tensors = {k: v.cpu().contiguous() for k, v in tensors.items()}
+        progress = json.dumps(asdict(self.progress) | {"fingerprint": self.fingerprint})
+        about = {"progress": progress, "sha256": _checksum(progress, tensors)}
         with replacing(self.folder / STATE) as part:
-            save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, part, {"progress": json.dumps(about)})
+            save_file(tensors, part, about)
 
     def resume(self) -> None:
         """Take up what the folder holds, if it holds anything."""
@@ -764,8 +766,10 @@ class _Run:
         path = self.folder / STATE
         try:
             with safe_open(path, "pt") as file:
-                about = json.loads(file.metadata()["progress"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                if _checksum(file.metadata()["progress"], tensors) != file.metadata()["sha256"]:
+                    raise ValueError("it does not agree with its checksum")
+                about = json.loads(file.metadata()["progress"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{path} is damaged ({error}); delete it to train anew") from None
         if about.pop("fingerprint") != self.fingerprint:
@@ -783,6 +787,11 @@ class _Run:
                 # the step counter stays on the CPU, as AdamW makes it
                 moved = value if value.ndim == 0 else value.to(self.trained[name])
                 self.optimiser.state[self.trained[name]][key] = moved
+
+
+def _checksum(progress: str, tensors: Mapping[str, Tensor]) -> str:
+    """Of everything that a run goes on from."""
+    return hashlib.sha256((progress + checksum(sorted(tensors.items()))).encode()).hexdigest()
 
 
 def _losses(model: PreferenceModel, batch: Sequence[Comparison]) -> Tensor:

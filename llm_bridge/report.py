@@ -15,7 +15,7 @@ from typing import Any
 
 from llm_bridge.plots import curves, tables
 from nashlab.files import replacing
-from nashlab.game import BadInput
+from nashlab.game import BadInput, first_line
 
 __all__ = ["read_results", "write_report"]
 
@@ -41,10 +41,14 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 
 def write_report(path: Path, *results: Mapping[str, Any]) -> None:
-    """The page of one or more experiments, whole or not at all."""
+    """The page of one or more experiments, whole or not at all; BadInput for results that lack what it shows."""
     parts = [f"<!doctype html><meta charset=utf-8><title>Experiments</title><style>{STYLE}</style>"]
     for one in results:
-        parts += _experiment(one)
+        try:
+            parts += _experiment(one)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            why = f"{type(error).__name__}: {first_line(error)}"
+            raise BadInput(f"{one['name']}: its results.json is damaged or of another version ({why})") from error
     with replacing(path) as part:
         part.write_text("\n".join(parts), encoding="utf-8")
 

@@ -77,7 +77,9 @@ class SampledGround:
         pairs = start.made("comparisons", _pairs_about(experiment), _make_comparisons)
         about = {name: _model_about(experiment, start, pairs, name) for name in ("preference", "reward")}
         models = {name: stages.place(name, each) for name, each in about.items()}
-        missing = [name for name, place in models.items() if not place.exists()]
+        missing = [name for name, place in models.items() if not stages.finished(place)]
+        for _ in range(len(models) - len(missing)):
+            stages.advance("run")
         in_parallel(_fit, [(experiment, stages.folder, pairs, name) for name in missing], cluster, stages.advance)
         return cls(experiment, start, pairs, models)
 

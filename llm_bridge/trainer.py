@@ -22,7 +22,6 @@ import json
 import math
 import signal
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -449,7 +448,11 @@ class Trainer:
                     if first:
                         tensors[f"optimiser.{key}:{name}"] = together.cpu()
         if first:
-            save(self.folder / "checkpoints", Checkpoint(self.step, tensors, {"run": self._identity}))
+            save(self.folder / "checkpoints", self._checkpoint(tensors))
+
+    def _checkpoint(self, tensors: dict[str, Tensor]) -> Checkpoint:
+        """With the records of its steps, which cannot be measured again."""
+        return Checkpoint(self.step, tensors, {"run": self._identity, "records": plain(self.records)})
 
     def resume(self) -> None:
         """Take up the last undamaged checkpoint of the folder, if there is one."""
@@ -478,7 +481,7 @@ class Trainer:
                     if name in values:
                         state["state"].setdefault(i, {})[kind.removeprefix("optimiser.")] = like(p, values[name])
         self.optimiser.load_state_dict(state)
-        self.step = found.step
+        self.step, self.records = found.step, found.facts["records"]
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
@@ -516,7 +519,6 @@ class Trainer:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "metrics.jsonl"
-        self.records = _records(path, self.step)
         with replacing(path) as part:  # steps after the checkpoint are done again
             part.write_text("".join(json.dumps(r) + "\n" for r in self.records), encoding="utf-8")
         board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step + 1)
@@ -610,20 +612,6 @@ def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | Non
     return None
 
 
-def _records(path: Path, step: int) -> list[Record]:
-    """The records up to a step; a line that was cut off by a kill is left out."""
-    if not path.exists() or step == 0:
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
-        try:
-            record = json.loads(line)
-            found += [record] if record["step"] <= step else []
-        except (ValueError, KeyError, TypeError):
-            warnings.warn(f"{path}: a line is no record of a step, and is left out", RuntimeWarning, stacklevel=2)
-    return found
-
-
 def _check_precision(weights: Mapping[str, nn.Parameter]) -> None:
     """A step that is less than a 512th of a bfloat16 is rounded away, and most steps are."""
     for name, weight in weights.items():
@@ -642,21 +630,23 @@ def _leave_group() -> None:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """A first Ctrl-C waits for the end of the step; a second one does not.  Only the main thread is asked."""
+    """A first Ctrl-C waits for the end of the step; a second one does not; SIGTERM always waits.  Only the main thread
+    is asked."""
     pressed = False
 
     def handler(number: int, frame: FrameType | None) -> None:
         nonlocal pressed
-        if pressed:
+        if pressed and number == signal.SIGINT:
             raise KeyboardInterrupt
         pressed = True
 
     try:
-        before = signal.signal(signal.SIGINT, handler)
+        before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not the main thread
         yield lambda: False
         return
     try:
         yield lambda: pressed
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, its in before.items():
+            signal.signal(number, its)

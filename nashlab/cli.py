@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from nashlab.display import Progress, l1, print_json, show_claims, show_runs, show_solution, show_table
+from nashlab.ending import ending
 
 if TYPE_CHECKING:
     import numpy as np
@@ -485,6 +486,7 @@ def _run_json(run: Run) -> dict[str, Any]:
     }
 
 
+@ending("nashlab")
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turn bad input into one line and exit code 2, an interrupt into 130."""
     from threadpoolctl import threadpool_limits
@@ -501,11 +503,6 @@ def main(arguments: list[str] | None = None) -> None:
     except BadInput as error:
         print(f"nashlab: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output went away: nobody to tell
-        sys.stderr.close()
-        sys.exit(0)
     sys.exit(code)
 
 

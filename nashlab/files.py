@@ -5,20 +5,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import select
 import shutil
 import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["appearing", "plain", "read_bytes", "replacing", "sha256_of"]
+__all__ = ["alone", "appearing", "plain", "read_bytes", "replacing", "sha256_of"]
 
 
 @contextmanager
@@ -26,10 +27,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """A file to write to that takes the name ``path`` when the block ends, and disappears if it fails."""
     part = path.with_name(f".{path.name}.part")
     try:
-        yield part
+        with _system_errors():
+            yield part
         os.replace(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong before counts
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -38,7 +41,8 @@ def appearing(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        yield part
+        with _system_errors():
+            yield part
         if not folder.exists():
             os.replace(part, folder)
     finally:
@@ -73,6 +77,36 @@ def _piece(file: Any, pipe: bool, patience: float) -> bytes:
         piece = file.read(2**20)
         if piece is not None:
             return bytes(piece)
+
+
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """Libraries written in Rust have errors of their own for what the system refuses, such as a full disk."""
+    try:
+        yield
+    except Exception as error:
+        code = re.search(r"\(os error (\d+)\)", str(error))
+        if code is None or isinstance(error, OSError):
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """No other process is inside such a block for this folder; one that is killed leaves nothing locked.
+
+    Raises BlockingIOError where another one is.
+    """
+    from filelock import FileLock, Timeout
+
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(folder / ".lock").acquire(blocking=False))
+        except Timeout:
+            raise BlockingIOError(f"{folder} is being written by another process, must be left to it") from None
+        except NotImplementedError:  # a file system without locks
+            pass
+        yield
 
 
 def sha256_of(path: Path) -> str:

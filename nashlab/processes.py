@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from typing import Any
 
 __all__ = ["process_pool"]
 
@@ -17,21 +20,40 @@ def process_pool(workers: int, ready: Callable[[], object] | None = None) -> Ite
     """Worker processes, in each of which ``ready()`` is called first; they end with the block, and with this process
     however it ends.
 
-    Leaving by an exception cancels work that has not begun.
+    Leaving by an exception cancels work that has not begun; an interrupt is handed on as SIGTERM, which ends a worker
+    at once, unless its work handles it.  Raises ChildProcessError where a worker was killed.
     """
     # spawned, not forked: a child would inherit the locks of jax's and torch's threads
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(ready,))
+    pool = _Pool(workers, mp_context=context, initializer=_begin, initargs=(ready,))
     try:
         yield pool
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            for worker in multiprocessing.active_children():
+                worker.terminate()
         # once: leaving a ``with`` block of the pool's own would take the cancellation back
         pool.shutdown(cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise ChildProcessError("a worker process was killed (out of memory?); what is finished is kept") from error
         raise
     pool.shutdown()
 
 
+class _Pool(ProcessPoolExecutor):
+    """Workers are born deaf to Ctrl-C, which until they are ready would be a traceback of each."""
+
+    def submit(self, *work: Any, **options: Any) -> Future[Any]:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(*work, **options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin(ready: Callable[[], object] | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if ready is not None:
         ready()

@@ -2,14 +2,18 @@
 
 The work is cut into units, one combination of algorithm and numbers on all games and seeds at once.  A unit is written
 when it is complete, under its final name; so an interrupted sweep has lost at most the unit it was in, and resuming
-runs what is missing and nothing else, to the same bytes.
+runs what is missing and nothing else, to the same bytes.  The name tells the configuration and the checksum: a file
+that was damaged later, or belongs elsewhere, is not taken for the unit.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +23,7 @@ import numpy as np
 
 from nashlab.algorithms import get as algorithm
 from nashlab.environment import Feedback, Labels
-from nashlab.files import replacing
+from nashlab.files import alone, replacing, sha256_of
 from nashlab.gallery import load_game, random_game
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.optimiser import SCHEDULES
@@ -116,26 +120,23 @@ def run_sweep(
 ) -> Path:
     """Run what is missing of a sweep and write ``sweep.parquet``; returns its path.
 
-    A folder that holds parts is refused unless ``resume``; parts of another configuration are refused always.
+    A folder that holds parts is refused unless ``resume``; parts of another configuration are refused always.  A
+    damaged part is run again, with a warning.  BlockingIOError where another process is at work in the folder.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     parts = folder / "parts"
     parts.mkdir(parents=True, exist_ok=True)
-    _claim(folder / "sweep.json", sweep, resume)
-    done = []
-    for unit in sweep.units():
-        path = parts / f"{_name(unit)}.parquet"
-        if not path.exists():
-            table = pa.concat_tables([_table(sweep, unit, games) for games in _batches(sweep)])
-            with replacing(path) as part:
-                pq.write_table(table, part)
-        done.append(path)
-        advance(unit.algorithm)
-    whole = folder / "sweep.parquet"
-    with replacing(whole) as part:
-        pq.write_table(pa.concat_tables([pq.read_table(path) for path in done]), part)
+    with alone(folder):
+        _claim(folder / "sweep.json", sweep, resume)
+        done = []
+        for unit in sweep.units():
+            done.append(_part(parts, sweep, unit))
+            advance(unit.algorithm)
+        whole = folder / "sweep.parquet"
+        with replacing(whole) as part:
+            pq.write_table(pa.concat_tables([pq.read_table(path) for path in done]), part)
     return whole
 
 
@@ -145,15 +146,44 @@ def _claim(path: Path, sweep: Sweep, resume: bool) -> None:
     if path.exists():
         if not resume:
             raise BadInput(f"{path.parent}: holds a sweep already; --resume continues it, --out names another folder")
-        if path.read_text(encoding="utf-8") != text:
-            raise BadInput(f"{path.parent}: holds a sweep of another configuration; --out names another folder")
+        try:
+            json.loads(found := path.read_bytes())
+        except ValueError:  # parts tell by themselves what they belong to
+            warnings.warn(f"{path} is damaged and is written again", RuntimeWarning, stacklevel=2)
+        else:
+            if found.decode() != text:
+                raise BadInput(f"{path.parent}: holds a sweep of another configuration (sweep.json); "
+                               "--out names another folder")  # fmt: skip
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def _name(unit: Unit) -> str:
-    digest = hashlib.sha256(json.dumps(asdict(unit), sort_keys=True).encode()).hexdigest()
-    return f"{unit.algorithm.replace(':', '-')}-{digest[:16]}"
+def _part(parts: Path, sweep: Sweep, unit: Unit) -> Path:
+    """The file of a unit, which is run unless an undamaged one is there."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    name = _name(sweep, unit)
+    for path in parts.glob(f"{name}.*.parquet"):
+        if path.suffixes[0] == f".{sha256_of(path)[:16]}":
+            return path
+        warnings.warn(f"{path} is damaged and is run again", RuntimeWarning, stacklevel=2)
+        path.unlink()
+    content = io.BytesIO()
+    pq.write_table(pa.concat_tables([_table(sweep, unit, games) for games in _batches(sweep)]), content)
+    path = parts / f"{name}.{hashlib.sha256(content.getbuffer()).hexdigest()[:16]}.parquet"
+    with replacing(path) as part:
+        part.write_bytes(content.getbuffer())
+    return path
+
+
+def _name(sweep: Sweep, unit: Unit) -> str:
+    """The algorithm, and a checksum of everything that its numbers depend on; no dot, no character of a pattern."""
+    about = asdict(sweep) | asdict(unit)
+    for name in ("algorithms", "temperatures", "step_sizes", "betas"):  # the unit's own are one of each
+        del about[name]
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    return f"{re.sub('[^a-z0-9-]', '-', unit.algorithm)}-{digest[:16]}"
 
 
 def _batches(sweep: Sweep) -> Iterator[tuple[str, list[str], PreferenceGame]]:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nashlab.files import plain, replacing
+from nashlab.files import alone, plain, replacing
 from nashlab.verify import dynamics, equilibria, estimators, gradients
 from nashlab.verify.claim import CHECKS, Cases, Check, Result, evaluate, select
 
@@ -83,20 +83,24 @@ def recorded(
     proved: Iterable[Result] = (),
 ) -> list[Result]:
     """:func:`run` with ``verify.json`` written after every claim, so that an interrupted run leaves what it has; the
-    results in the order of the checks, then those of ``proved``."""
+    results in the order of the checks, then those of ``proved``.
+
+    Raises BlockingIOError where another process writes into the folder.
+    """
     finished: dict[str, Result] = {}
 
     def rows() -> list[Result]:
         known = [c.id for c in checks if c.id in finished]
         return [finished[id] for id in (*known, *(id for id in finished if id not in known))]
 
-    computed = run(checks, samples=samples, seed=seed, canary=canary, workers=workers)
-    for result in itertools.chain(computed, proved):
-        finished[result.id] = result
-        advance(result.id)
-        content = {"claims": [asdict(r) for r in rows()], "environment": environment}
-        with replacing(folder / "verify.json") as part:
-            part.write_text(json.dumps(plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
+    with alone(folder):
+        computed = run(checks, samples=samples, seed=seed, canary=canary, workers=workers)
+        for result in itertools.chain(computed, proved):
+            finished[result.id] = result
+            advance(result.id)
+            content = {"claims": [asdict(r) for r in rows()], "environment": environment}
+            with replacing(folder / "verify.json") as part:
+                part.write_text(json.dumps(plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
     return rows()
 
 

@@ -276,17 +276,6 @@ def test_checkpoints_are_left_alone_or_make_room(tmp_path: Path) -> None:
     assert checkpoint.latest(tmp_path).step == 10
 
 
-def test_a_line_that_is_no_record_is_left_out(tmp_path: Path) -> None:
-    whole, _ = trained(folder=tmp_path)
-    path = tmp_path / "metrics.jsonl"
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join([*lines[:2], '{"step": 3, "lo', *lines[3:]]) + "\n")
-    with pytest.warns(RuntimeWarning, match="a line is no record of a step"):
-        again, records = trained(folder=tmp_path)
-    assert [r["step"] for r in records] == [1, 2, 4, 5, 6]
-    assert largest(again, whole) == 0
-
-
 def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
     trained(folder=tmp_path, steps=2)
     trained(folder=tmp_path, steps=2, micro_batch=1)  # nothing that is learned depends on it

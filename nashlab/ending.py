@@ -1,0 +1,90 @@
+"""How a command ends: the right exit code, and one line on stderr where it is not 0."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from nashlab.game import first_line
+
+__all__ = ["ending"]
+
+
+def ending(program: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator of an entry point: Ctrl-C and SIGTERM end in exit code 130, what a disk or a process refuses in 2."""
+
+    def decorated(main: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(main)
+        def command(*arguments: Any) -> Any:
+            _deaf_at_exit()
+            with _stopped_by_sigterm(), _short_warnings(program):
+                try:
+                    return main(*arguments)
+                except KeyboardInterrupt:
+                    _end(130, f"{program}: interrupted; what is finished is kept")
+                except BrokenPipeError:  # the reader of our output went away: nobody to tell
+                    sys.stderr.close()
+                    sys.exit(0)
+                except OSError as error:
+                    _end(2, f"{program}: {first_line(error)}")
+
+        return command
+
+    return decorated
+
+
+def _end(code: int, line: str) -> None:
+    print(line, file=sys.stderr)
+    sys.exit(code)
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM is what a scheduler sends before it kills: time to leave things in order, as after Ctrl-C."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _short_warnings(program: str) -> Iterator[None]:
+    """A warning is one line, without the place in the code; so is what the system refuses to a thread."""
+    format_before, hook_before = warnings.formatwarning, threading.excepthook
+
+    def failed(about: Any) -> None:
+        if isinstance(about.exc_value, OSError):
+            print(f"{program}: warning: {first_line(about.exc_value)}", file=sys.stderr)
+        else:
+            hook_before(about)
+
+    warnings.formatwarning = lambda message, *rest, **more: f"{program}: warning: {message}\n"
+    threading.excepthook = failed
+    try:
+        yield
+    finally:
+        warnings.formatwarning, threading.excepthook = format_before, hook_before
+
+
+@functools.cache
+def _deaf_at_exit() -> None:
+    """Ctrl-C while libraries are put away would be a traceback of theirs; registered first, this comes last but for
+    what they have registered before."""
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
