@@ -66,13 +66,17 @@ BATCH = 50  # games of a batch
 
 @dataclass(frozen=True)
 class Batch:
-    """Many games of one size, [X, n, n], with a reference each, [X, n], and one temperature."""
+    """Many games of one size, [X, n, n], with a reference each, [X, n], and one temperature.
+
+    With ``weights`` they are the prompts of one contextual game, with padding where the reference is 0.
+    """
 
     seed: int
     index: int
     family: str
     margins: np.ndarray
     references: np.ndarray
+    weights: np.ndarray | None
     tau: float
 
     @property
@@ -100,7 +104,15 @@ def draw_batch(seed: int, index: int) -> Batch:
 
     tau = float(rng.choice(USUAL)) if rng.uniform() < 0.7 else float(10.0 ** rng.uniform(-4, 2))
     references = np.array([some_reference(n, rng) for _ in range(BATCH)])
-    return Batch(seed, index, family, np.stack([margins() for _ in range(BATCH)]), references, tau)
+    stacked = np.stack([margins() for _ in range(BATCH)])
+    weights = None
+    if index % 4 == 3:
+        weights = rng.dirichlet(np.ones(BATCH))
+        for x in range(BATCH):
+            padding = np.arange(n) >= size(rng, n, 1)
+            stacked[x][padding], stacked[x][:, padding], references[x][padding] = 0.0, 0.0, 0.0
+            references[x] /= np.sum(references[x])
+    return Batch(seed, index, family, stacked, references, weights, tau)
 
 
 def draw(family: str, seed: int, index: int) -> Case:
@@ -123,16 +135,19 @@ def temperature(rng: Generator) -> float:
 
 
 def some_reference(n: int, rng: Generator) -> list[float]:
-    """Dirichlet, rounded decimals, or with an entry next to nothing."""
-    style = rng.integers(4)
+    """Dirichlet, rounded decimals, with an entry next to nothing, or of a sum that is 1 only within the tolerance."""
+    style = rng.integers(5)
     if style == 0:
         weights = rng.dirichlet(np.ones(n)) * 0.99 + 0.01 / n
     elif style == 1:
         weights = np.round(rng.dirichlet(np.ones(n)), 3) + 0.001
     elif style == 2:
         weights = 10.0 ** rng.uniform(-12, 0, n)
-    else:
+    elif style == 3:
         weights = np.exp(rng.normal(size=n))
+    else:
+        weights = rng.dirichlet(np.ones(n)) * 0.99 + 0.01 / n
+        return [float(x) for x in weights * (1 + 9e-7 * rng.uniform(-1, 1))]
     return [float(x) for x in weights / np.sum(weights)]
 
 
@@ -284,6 +299,49 @@ def near_degenerate(rng: Generator) -> dict[str, Any]:
     return _margins((a + skew(10.0 ** -rng.uniform(8, 17) * rng.normal(size=(n, n)))).tolist())
 
 
+def near_degenerate_exactly(rng: Generator) -> dict[str, Any]:
+    """The same in rationals, moved by 1e-5 to 1e-60: slacks and weights that no double can tell from 0."""
+    n, unit = size(rng), Fraction(1, 10 ** int(rng.integers(5, 61)))
+    base, moved = integers(n, 1, rng), integers(n, 3, rng)
+    return _margins([[x + unit * y for x, y in zip(*rows, strict=True)] for rows in zip(base, moved, strict=True)])
+
+
+def beyond_doubles(rng: Generator) -> dict[str, Any]:
+    """Rationals that double precision rounds to 0 or to subnormals, alone or beside ordinary ones."""
+    n = size(rng, 5)
+    low, high = (-400, -290) if rng.uniform() < 0.5 else (-400, 3)
+    rows = [[Fraction(0)] * n for _ in range(n)]
+    for i in range(n):
+        for j in range(i):
+            rows[i][j] = int(rng.integers(-9, 10)) * Fraction(10) ** int(rng.integers(low, high))
+            rows[j][i] = -rows[i][j]
+    return _margins(rows)
+
+
+def too_large(rng: Generator) -> dict[str, Any]:
+    """Integers beyond the range of doubles: refused."""
+    n, unit = size(rng), 10 ** int(rng.integers(310, 500))
+    rows = integers(n, 3, rng)
+    rows[0][1], rows[1][0] = 1, -1
+    return _margins([[unit * x for x in row] for row in rows], refused=True)
+
+
+def nearly_skew(rng: Generator) -> dict[str, Any]:
+    """Skew only to the tolerance of rounded text: half the difference is the game."""
+    n = size(rng)
+    a = skew(rng.uniform(-0.5, 0.5, (n, n)))
+    return _margins((a + 1e-10 * np.max(np.abs(a)) * rng.uniform(-1, 1, (n, n)) * (1 - np.eye(n))).tolist())
+
+
+def arrays(rng: Generator) -> dict[str, Any]:
+    """NumPy arrays of integers, of single precision and of objects."""
+    n = size(rng)
+    if rng.uniform() < 0.4:
+        return _margins(skew(rng.uniform(-0.5, 0.5, (n, n))).astype(np.float32))
+    kind = rng.choice(["int8", "int64", "object"])
+    return _margins(np.array(integers(n, 4, rng), dtype=str(kind)))
+
+
 def scaled(rng: Generator) -> dict[str, Any]:
     """Another game times 10^k, |k| ≤ 300; the temperature scaled with it half of the time."""
     n, power = size(rng), int(rng.integers(-300, 301))
@@ -380,7 +438,12 @@ ATTACKS: dict[str, Callable[[Generator], dict[str, Any]]] = {
     "rank two": low_rank_exactly,
     **{f"integers to {width}": functools.partial(small, width) for width in (1, 2, 3)},
     "near-degenerate": near_degenerate,
+    "near-degenerate exactly": near_degenerate_exactly,
     "scaled": scaled,
+    "beyond doubles": beyond_doubles,
+    "too large": too_large,
+    "nearly skew": nearly_skew,
+    "arrays": arrays,
     "subnormal": subnormal,
     "fractions": fractions,
     "tiny reference": tiny_reference,
@@ -389,4 +452,10 @@ ATTACKS: dict[str, Callable[[Generator], dict[str, Any]]] = {
     "smallest": smallest,
     "large": large,
 }
-SELDOM = {"large": 1e-5, "refused reference": 0.2, "refused margins": 0.2, "smallest": 0.3}  # shares of an even split
+SELDOM = {
+    "large": 1e-5,
+    "refused reference": 0.2,
+    "refused margins": 0.2,
+    "too large": 0.1,
+    "smallest": 0.3,
+}  # shares of an even split

@@ -180,7 +180,9 @@ def given_margins(case: Case, game: PreferenceGame) -> list[list[Fraction]]:
     n = len(rows)
     exact = [[Fraction(x) for x in row] for row in rows]
     if case.kind == "margins":
-        return exact
+        skew = all(exact[i][j] == -exact[j][i] for i in range(n) for j in range(i + 1))
+        # skew only within the tolerance: the game is what the library made of it
+        return exact if skew else [[Fraction(x) for x in row] for row in game.margins.tolist()]
     if case.kind == "wins":
         return [
             [
@@ -397,31 +399,40 @@ def _judge_regularised(
 
 
 def judge_batch(batch: Batch) -> Verdict:
-    """Many games of one size at once: regularised_nash and its rigorous certificate, and lottery_batch."""
+    """Many games at once: regularised_nash and its rigorous certificate; lottery_batch, or the lotteries of prompts."""
     verdict, start = Verdict(), time.perf_counter()
     attempt = _Attempts(verdict, PATIENCE)
+    more = {"reference": batch.references, "weights": batch.weights}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        game = attempt("constructor", lambda: PreferenceGame.from_margins(batch.margins, reference=batch.references))
+        game = attempt("constructor", lambda: PreferenceGame.from_margins(batch.margins, **more))
         answer = attempt("regularised_nash", lambda: regularised_nash(game, batch.tau))
         proof = attempt("certify_ball", lambda: certify_ball(answer.game, answer.log_policy, batch.tau))
-        lotteries = attempt("lottery_batch", lambda: lottery_batch(batch.margins))
-    uniform = [Fraction(1, batch.n)] * batch.n
+        prompts = plain = None
+        if batch.weights is None:
+            plain = attempt("lottery_batch", lambda: lottery_batch(batch.margins))
+        else:
+            prompts = attempt("maximal_lottery", lambda: maximal_lottery(game))
     for x in range(len(batch.margins)):
-        margins = [[Fraction(v) for v in row] for row in batch.margins[x].tolist()]
+        keep = np.flatnonzero(batch.references[x])
+        margins = [[Fraction(v) for v in row] for row in batch.margins[x][np.ix_(keep, keep)].tolist()]
+        weights = [Fraction(v) for v in batch.references[x][keep].tolist()]
+        reference = [w / sum(weights, Fraction(0)) for w in weights]
         try:
             with _in_time():
                 if proof is not None:
-                    weights = [Fraction(v) for v in batch.references[x].tolist()]
-                    reference = [w / sum(weights, Fraction(0)) for w in weights]
-                    log_policy = answer.log_policy[x]
+                    log_policy = answer.log_policy[x][keep]
                     truth, _ = oracle.regularised(margins, reference, Fraction(batch.tau), log_policy.tolist())
                     _judge_bound(log_policy, float(proof.l1_bound[x]), truth, verdict, f"proof, game {x}")
-                if lotteries is not None:
-                    whole = oracle.whole(margins)
-                    truth = oracle.projection(whole, oracle.lotteries(whole), uniform)
+                whole = oracle.whole(margins)
+                if prompts is not None and prompts.certificate.l1_bound is not None:
+                    truth = oracle.projection(whole, oracle.lotteries(whole), reference)
+                    bound = float(prompts.certificate.l1_bound[x])
+                    _judge_bound(prompts.log_policy[x][keep], bound, truth, verdict, f"lottery, game {x}")
+                if plain is not None:
+                    truth = oracle.projection(whole, oracle.lotteries(whole), [Fraction(1, batch.n)] * batch.n)
                     verdict.counts["lotteries of a batch checked"] += 1
-                    away = oracle.distance(lotteries[x].tolist(), truth)
+                    away = oracle.distance(plain[x].tolist(), truth)
                     if not away < BATCH_TOLERANCE:
                         verdict.fault("lottery_batch", f"{away.str(5, radius=False)} away, game {x}", "the lottery")
         except oracle.Undecided as error:

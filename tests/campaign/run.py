@@ -5,7 +5,7 @@
 
 About MS ms of one core a game: 10,000 take N minutes on two idle cores, a million H hours.  Half of the games come in
 batches, the others one by one from every family of attacks.py, in turns, so that an interrupted run has seen them all:
-Ctrl-C prints what there is.  Exit code 1 if anything was found.  What is checked on which games: judge.py.
+Ctrl-C (or SIGTERM) prints what there is, and the JSON file is renewed all the while.  Exit code 1 if anything was found.  What is checked on which games: judge.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -32,6 +32,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from attacks import ATTACKS, BATCH, SELDOM, draw, draw_batch  # noqa: E402
 from judge import judge, judge_batch  # noqa: E402
+
+from nashlab.files import plain, replacing  # noqa: E402
 
 CHUNK = 25  # games, or one batch, that a worker takes at a time
 BATCHES = "batches"
@@ -104,8 +106,10 @@ def tasks(count: dict[str, int]) -> Iterator[tuple[str, int, int]]:
         yield family, k * sizes[family], min((k + 1) * sizes[family], count[family])
 
 
-def campaign(count: dict[str, int], seed: int, workers: int) -> tuple[dict[str, Tally], bool]:
-    """(the tally of every family, whether all games were judged)."""
+def campaign(
+    count: dict[str, int], seed: int, workers: int, save: Callable[[dict[str, Tally], float, bool], None]
+) -> tuple[dict[str, Tally], bool]:
+    """(the tally of every family, whether all games were judged); ``save`` is told now and then how it stands."""
     tallies = {family: Tally() for family in count}
     total = sum(c * (BATCH if family == BATCHES else 1) for family, c in count.items())
     start, shown = time.monotonic(), 0.0
@@ -125,6 +129,7 @@ def campaign(count: dict[str, int], seed: int, workers: int) -> tuple[dict[str, 
             if time.monotonic() - shown > SHOWN_EVERY:
                 shown = time.monotonic()
                 _progress(tallies, total, shown - start)
+                save(tallies, shown - start, False)
     except KeyboardInterrupt:
         whole = False
     except BrokenProcessPool:
@@ -147,7 +152,11 @@ def _ignore_interrupts() -> None:
 
 def _collect(future: Future[Tally], task: tuple[str, int, int], tallies: dict[str, Tally]) -> None:
     try:
-        tallies[task[0]].add(future.result())
+        found = future.result()
+        known = len(tallies[task[0]].examples)
+        tallies[task[0]].add(found)
+        for example in tallies[task[0]].examples[known:]:
+            sys.stderr.write(f"\n{example.get('case')}: {example['fault']}: {example['came']}\n")
     except BrokenProcessPool:
         raise
     except Exception as error:  # of the campaign's own: as bad as a fault, since games were not judged
@@ -228,7 +237,7 @@ def report(tallies: dict[str, Tally], seed: int, workers: int, seconds: float, w
                 "faults": dict(t.faults),
                 "examples": t.examples,
                 "counts": dict(t.counts),
-                "largest distance / bound": {k: v if math.isfinite(v) else None for k, v in t.tightest.items()},
+                "largest distance / bound": t.tightest,
                 "widest bound": t.widest,
                 "slowest": t.slowest,
             }
@@ -254,14 +263,21 @@ def main() -> int:
         print(json.dumps(found.examples or "no fault", indent=1, ensure_ascii=False))
         return 1 if found.faults else 0
     start = time.monotonic()
-    tallies, whole = campaign(shares(options.games, options.only), options.seed, options.workers)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def save(tallies: dict[str, Tally], seconds: float, whole: bool) -> None:
+        if options.json:
+            found = report(tallies, options.seed, options.workers, seconds, whole)
+            with replacing(options.json) as part:
+                part.write_text(json.dumps(plain(found), indent=1))
+
+    tallies, whole = campaign(shares(options.games, options.only), options.seed, options.workers, save)
     seconds = time.monotonic() - start
+    save(tallies, seconds, whole)
     print(table(tallies, seconds))
     for name, tally in tallies.items():
         for example in tally.examples:
             print(f"{name}: {example['fault']}: {json.dumps(example, ensure_ascii=False)[:1500]}")
-    if options.json:
-        options.json.write_text(json.dumps(report(tallies, options.seed, options.workers, seconds, whole), indent=1))
     return 1 if any(t.faults for t in tallies.values()) else 0
 
 
