@@ -1,7 +1,8 @@
 """What the library says of one game, held against the truth: every fault by name, and how near each bound came.
 
 Checked on every game: constructor, maximal_lottery, regularised_nash with its certificate and the rigorous one; every
-fourth game also with exact=True (doubles) or exact=False (rationals), every eighth by a named method.  No exception but
+fourth game also with exact=True (doubles) or exact=False (rationals), every eighth by a named method; of every fourth
+game the answers' texts must not be refuted by the verifier.  No exception but
 a justified refusal of one line, no warning, no NaN, statuses that keep their promise, exploitability, uniqueness,
 support, slacks, policy_exact.
 The printed policy is read as doubles, as their shortest texts and as exp(log_policy); each must be within l1_bound of
@@ -14,6 +15,7 @@ the regularised equilibrium       n ≤ SOLVED, else where ``case.large``; τ as
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import time
@@ -30,9 +32,12 @@ import numpy as np
 import oracle
 from attacks import Batch, Case
 from flint import arb
+from nashlab.answer import answer_of
 
 from nashlab.certificate import certify_ball
-from nashlab.equilibrium import lottery_batch, maximal_lottery, regularised_nash
+from nashlab.certify import certify_answer, parsed
+from nashlab.equilibrium import lottery_batch, maximal_lottery, proved, regularised_nash
+from nashlab.files import plain
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.solution import NotSolved, Solution
 
@@ -45,6 +50,7 @@ PATIENCE_LARGE = 300.0
 ORACLE_PATIENCE = 120.0  # seconds for one truth
 OTHER_EXACTNESS = 4  # every fourth game is answered in the other arithmetic too
 OTHER_METHODS = 8  # every eighth game is solved by one of the named methods too
+CERTIFIED = 4  # the answers to every fourth game are handed to the verifier
 METHODS = ("newton", "path", "products")
 PROMISE = 1e-6  # no answer whose bound is wider may call itself converged
 BATCH_TOLERANCE = 1e-6  # of lottery_batch, which gives no certificate: its float64 weights may be as ill-conditioned
@@ -131,6 +137,7 @@ def _judge(case: Case, verdict: Verdict) -> None:
         answer = attempt(f"maximal_lottery(exact={exact})", lambda e=exact: maximal_lottery(game, exact=e))
         if answer is not None:
             _judge_lottery(answer, lottery, verdict, f"lottery exact={exact}")
+            _judge_text(case, answer, verdict, attempt)
     largest = max(abs(x) for row in margins for x in row)
     may_refuse = Fraction(case.tau) < LEAST_TEMPERATURE * largest
     methods = ["auto"]
@@ -366,7 +373,11 @@ def _judge_regularised(
 ) -> None:
     if not _sound(answer, verdict, "regularised"):
         return
-    proof = attempt("certify_ball", lambda: certify_ball(answer.game, answer.log_policy, case.tau))
+    answer_proved = attempt("proved", lambda: proved(answer))
+    if answer_proved is not None:
+        _sound(answer_proved, verdict, "proof")
+        _judge_text(case, answer_proved, verdict, attempt)
+    proof = answer_proved and answer_proved.certificate
     if case.n > SOLVED and not case.large:
         verdict.counts["regularised not solved for"] += 1
         return
@@ -383,16 +394,22 @@ def _judge_regularised(
             _judge_bound(answer.log_policy, answer.certificate.l1_bound, truth, verdict, f"{where} (float)", spare)
         if proof is None:
             continue
-        if not (0 <= proof.l1_bound <= 2 and 0 <= proof.exploitability < math.inf):
-            verdict.fault("proof out of range", (proof.l1_bound, proof.exploitability), "[0, 2], [0, ∞)")
-            continue
-        if not number:
-            key = "proof for " + answer.status.token
-            verdict.widest[key] = max(verdict.widest.get(key, 0.0), float(proof.l1_bound))
         _judge_bound(answer.log_policy, proof.l1_bound, truth, verdict, f"proof, {where}")
         true_gap = gap(answer.log_policy.tolist())
         if not number and true_gap > arb(float(proof.exploitability)):
             verdict.fault("proof: exploitability", proof.exploitability, true_gap.str(8, radius=False))
+
+
+def _judge_text(case: Case, answer: Solution, verdict: Verdict, attempt: _Attempts) -> None:
+    """What is written of a proved answer is proved by the verifier too: it shares no code with what proved it."""
+    if case.index % CERTIFIED != 2 or case.large or not answer.certificate.rigorous:
+        return
+    text = attempt("answer", lambda: json.dumps(plain(answer_of(answer))))
+    rows = text and attempt("certify", lambda: certify_answer(parsed(text)))
+    verdict.counts["answers certified"] += 1
+    for what, holds, detail in rows or []:
+        if holds is False:
+            verdict.fault(f"refuted by certify: {what}", detail, "proved or not checked")
 
 
 # -- batches ----------------------------------------------------------------------------------------------------------
