@@ -119,8 +119,9 @@ def test_the_regularised_truth_is_a_fixed_point_from_any_start(tau: Fraction) ->
 # -- canaries: answers that are wrong by little -----------------------------------------------------------------------
 
 
-def _case(matrix: Any, reference: list[float] | None = None, tau: float = 0.1) -> Case:
-    return Case("canary", 0, 2, "margins", matrix, reference, tau)
+def _case(matrix: Any, reference: list[float] | None = None, tau: float = 0.1, index: int = 3) -> Case:
+    """Not one of the games that are solved or certified in other ways too, unless ``index`` says so."""
+    return Case("canary", 0, index, "margins", matrix, reference, tau)
 
 
 def _lottery_faults(monkeypatch: pytest.MonkeyPatch, case: Case, change: Callable[[Solution], Solution]) -> set[str]:
@@ -153,8 +154,16 @@ def test_a_regularised_policy_twice_the_bound_away_is_seen(monkeypatch: pytest.M
     moved = _moved(good, max(proof.l1_bound, 1e-16))
     monkeypatch.setattr(judging, "regularised_nash", lambda game, tau, **_: moved)
     assert judge(_case(rows)).faults == []  # the policy is a little worse, and its proof says so ...
-    monkeypatch.setattr(judging, "certify_ball", lambda *_: proof)
+    monkeypatch.setattr(judging, "proved", lambda answer: replace(answer, certificate=proof))
     assert "proof, regularised: wrong bound" in {kind for kind, _, _ in judge(_case(rows)).faults}  # ... this one not
+
+
+def test_an_answer_that_the_verifier_refutes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = _case(RPS, index=2)
+    assert judge(case).counts["answers certified"] == 2
+    faults = _lottery_faults(monkeypatch, case, lambda s: replace(s, slacks=(*s.slacks[:2], TINY)))
+    assert "slacks" in faults
+    assert any(kind.startswith("refuted by certify") for kind, _, _ in judge(case).faults)
 
 
 @pytest.mark.parametrize(
