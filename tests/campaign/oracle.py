@@ -204,7 +204,9 @@ def _stationary(
         return None
     # rows of size 1: scale is no part of the problem
     spread = max(reference) / min(reference)
-    with precision(BITS + 2 * (spread.numerator.bit_length() - spread.denominator.bit_length())):
+    sizes = [abs(v).bit_length() for row in rows for v in row if v]
+    grown = 2 * (spread.numerator.bit_length() - spread.denominator.bit_length()) + 4 * (max(sizes) - min(sizes))
+    with precision(BITS + grown):
         scaled = [[arb(fmpq(v, max(map(abs, row)))) for v in row] for row in rows]
         log_mu = [_ball(reference[i]).log().mid() for i in held]
         top = log_mu[0]

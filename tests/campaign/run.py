@@ -53,7 +53,7 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     tightest: dict[str, float] = field(default_factory=dict)
     widest: dict[str, float] = field(default_factory=dict)
-    slowest: float = 0.0
+    slowest: tuple[float, str] = (0.0, "")
 
     def add(self, other: Tally) -> None:
         self.games += other.games
@@ -77,8 +77,9 @@ def one(family: str, seed: int, index: int) -> Tally:
         case, games = draw(family, seed, index), 1
         verdict = judge(case)
     examples = [case.describe() | {"fault": k, "came": came, "right": right} for k, came, right in verdict.faults]
+    slowest = (verdict.seconds, case.describe()["case"])
     faults = Counter(kind for kind, _, _ in verdict.faults)
-    return Tally(games, faults, examples, verdict.counts, verdict.tightest, verdict.widest, verdict.seconds)
+    return Tally(games, faults, examples, verdict.counts, verdict.tightest, verdict.widest, slowest)
 
 
 def chunk(family: str, seed: int, start: int, stop: int) -> Tally:
@@ -219,7 +220,7 @@ def _row(t: Tally) -> tuple[str, ...]:
         most(t.tightest, "lottery"),
         most(t.tightest, "proof"),
         f"{widest:.1e}",
-        f"{t.slowest:.1f}",
+        f"{t.slowest[0]:.1f}",
     )
 
 
