@@ -453,7 +453,7 @@ ATTACKS: dict[str, Callable[[Generator], dict[str, Any]]] = {
     "large": large,
 }
 SELDOM = {
-    "large": 1e-5,
+    "large": 0.004,
     "refused reference": 0.2,
     "refused margins": 0.2,
     "too large": 0.1,
