@@ -32,8 +32,8 @@ import numpy as np
 import oracle
 from attacks import Batch, Case
 from flint import arb
-from nashlab.answer import answer_of
 
+from nashlab.answer import answer_of
 from nashlab.certificate import certify_ball
 from nashlab.certify import certify_answer, parsed
 from nashlab.equilibrium import lottery_batch, maximal_lottery, proved, regularised_nash
@@ -54,6 +54,7 @@ CERTIFIED = 4  # the answers to every fourth game are handed to the verifier
 METHODS = ("newton", "path", "products")
 PROMISE = 1e-6  # no answer whose bound is wider may call itself converged
 BATCH_TOLERANCE = 1e-6  # of lottery_batch, which gives no certificate: its float64 weights may be as ill-conditioned
+FARTHEST = 2 + 1e-9  # two policies are at most 2 apart, printed ones by their rounding more
 EXACTLY = arb(2) ** -80  # where a rational must be equal to a truth that is known to 2⁻⁹⁰
 LEAST_TEMPERATURE = Fraction(1, 10**279)  # of the largest margin: below, regularised_nash may refuse
 EPS = float(np.finfo(np.float64).eps)
@@ -232,8 +233,8 @@ def _sound(answer: Solution, verdict: Verdict, what: str) -> bool:
         )
         return False
     bound, gap = certificate.l1_bound, certificate.exploitability
-    if bound is not None and not 0 <= bound <= 2:
-        verdict.fault(f"{what}: l1_bound", bound, "within [0, 2]")
+    if bound is not None and not 0 <= bound <= FARTHEST:
+        verdict.fault(f"{what}: l1_bound", bound, f"within [0, {FARTHEST}]")
         return False
     if not 0 <= gap < math.inf:
         verdict.fault(f"{what}: exploitability", gap, "finite and at least 0")
