@@ -4,9 +4,9 @@
     python tests/campaign/run.py --case "edges:19"        one game again, with all that was found
 
 Three quarters of the games come in batches of 50 (4 ms of one core each, with their proofs and truths), the others one
-by one from every family of attacks.py (23 ms), in turns, so that an interrupted run has seen them all: 10,000 games
-take about a minute on two idle cores, a million 80.  Ctrl-C (or SIGTERM) prints what there is, and the JSON file is
-renewed all the while.  Exit code 1 if anything was found.  What is checked on which games: judge.py.
+by one from every family of attacks.py (23 ms), in turns, so that an interrupted run has seen them all: by CPU time a
+million games are 75-90 minutes of two idle cores, 10,000 one minute.  Ctrl-C (or SIGTERM) prints what there is, and the
+JSON file is renewed all the while.  Exit code 1 if anything was found.  What is checked on which games: judge.py.
 """
 
 from __future__ import annotations
