@@ -130,6 +130,8 @@ class Solution:
         if self.game.batch:
             raise ValueError("the support is defined prompt by prompt; take one game of the batch")
         held = self.log_policy > -np.inf  # a mass below float64's range is mass
+        for vertex in self.face.vertices if self.face else ():  # and the nearest lottery uses what any of them uses
+            held = held | np.array([x > 0 for x in vertex])
         return tuple(label for label, p in zip(self.game.labels, held, strict=True) if p)
 
     def checked(self, throw: bool) -> Solution:

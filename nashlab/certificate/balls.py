@@ -80,11 +80,13 @@ def _largest(balls: Sequence[Ball]) -> Ball:
 
 def _away(log_policy: Array, truth: Sequence[Ball]) -> Ball:
     """‖p − truth‖₁ for the printed p: np.exp(log_policy) or exp(log_policy), as doubles or as their texts."""
-    total = []
-    for x, q in zip(log_policy.tolist(), truth, strict=True):
-        p = _printed(float(np.exp(x)))
-        total.append(abs((p if x == -math.inf else p.union(_printed(x).exp())) - q))
-    return _total(total)
+    return _total([abs(_form(x) - q) for x, q in zip(log_policy.tolist(), truth, strict=True)])
+
+
+def _form(x: float) -> Ball:
+    """A printed probability, given its logarithm: np.exp(x) or e^x, as doubles or as their texts."""
+    p = _printed(float(np.exp(x)))
+    return p if x == -math.inf else p.union(_printed(x).exp())
 
 
 def _trivial(log_policy: Array) -> float:
@@ -280,9 +282,18 @@ def _enclosed(game: PreferenceGame, log_policy: Array, solve: Any) -> Certificat
     for i, w in zip(held.tolist(), weights, strict=True):
         truth[i] = w
     away = _upper(_away(log_policy, truth))
-    # Ax ≤ 0, so what is printed loses at most max|A| ‖p − x‖₁ against anybody
-    gap = _upper(arb(away) * arb(float(np.max(np.abs(game.margins)))) * rounding.ABOVE)
-    return Certificate(gap, min(away, _trivial(log_policy)), "ball", rigorous=True)
+    return Certificate(_beaten(game, log_policy, away), min(away, _trivial(log_policy)), "ball", rigorous=True)
+
+
+def _beaten(game: PreferenceGame, log_policy: Array, away: float) -> float:
+    """An upper bound of max_y (Ap)_y for the printed p, which is ``away`` at most from a lottery x."""
+    from flint import arb, arb_mat
+
+    n = game.n
+    if n > SOLVED_IN_BALLS:  # Ax ≤ 0, so anybody gains at most max|A| ‖p − x‖₁
+        return _upper(arb(away) * arb(float(np.max(np.abs(game.margins)))) * rounding.ABOVE)
+    product = arb_mat(n, n, _entries(game)) * arb_mat(n, 1, [_form(x) for x in log_policy.tolist()])
+    return max(_upper(_largest([product[i, 0] for i in range(n)])), 0.0)
 
 
 def _solved_by_inverse(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list[Ball], list[Ball]] | None:
@@ -357,8 +368,7 @@ def enclose_projection(
         cost = _total([-u[i, 0] * product[i, 0] for i in range(n) if point[i] == 0])
         gap = _largest(w) + _largest([-v for v in w]) + cost
         bound = _upper(arb(_root(2 * gap)) + _away(log_policy, [_exactly(v) for v in point]))
-        away = _upper(_away(log_policy, [_exactly(v) for v in point]))
         trivial = _trivial(log_policy)
-        worst = _upper(arb(away) * arb(float(np.max(np.abs(game.margins)))) * rounding.ABOVE)
+        worst = _beaten(game, log_policy, _upper(_away(log_policy, [_exactly(v) for v in point])))
     witness = {"point": tuple(point), "multipliers": tuple(multipliers)}
     return Certificate(worst, min(bound, trivial), "ball", rigorous=True, witness=witness)

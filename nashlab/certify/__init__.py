@@ -81,8 +81,8 @@ def _rows(answer: Answer, game: Game | None) -> Iterator[Row]:
     rows, mass = printed(answer)
     yield from rows
     if answer.support is not None:
-        masses = answer.policy_exact or mass
-        held = [name for name, m in zip(names, map(bool, masses), strict=True) if m]
+        lotteries = [answer.policy_exact or mass, *(answer.vertices or ())]
+        held = [name for i, name in enumerate(names) if any(len(x) == n and x[i] > 0 for x in lotteries)]
         yield "the support is the responses with mass", list(answer.support) == held, ""
     if skew and len(set(names)) == n:
         yield from (lottery if answer.tau == 0 else regularised)(margins, mu, answer, mass)

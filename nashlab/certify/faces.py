@@ -15,22 +15,45 @@ PAIRS = 2 * 10**5  # of rays that one inequality may combine
 
 
 def every_vertex(margins: Sequence[Vector], held: Sequence[int]) -> set[Vector] | None:
-    """The extreme points of {x ≥ 0 on B, 0 elsewhere, Σx = 1, Ax ≤ 0}, or None: too many on the way.
+    """The extreme points of {x ≥ 0 on B, 0 elsewhere, Σx = 1, Ax = 0 on B, Ax ≤ 0}, or None: too many on the way.
 
-    Starts with the corners of the simplex over B and cuts one inequality after the other: what lies on the right side
-    stays, and each pair of adjacent rays on different sides leaves the point between them.
+    In coordinates c of x = Kc, K a basis of ker A_BB: starts with the cone of as many independent inequalities as there
+    are coordinates and cuts with one after the other; what lies on the right side stays, and each pair of adjacent rays
+    on different sides leaves the ray between them.
 
     >>> tie = ((Fraction(0),) * 2,) * 2
     >>> len(every_vertex(tie, [0, 1]))
     2
     """
-    size = len(held)
-    common = math.lcm(*(row[j].denominator for row in margins for j in held))
-    rows = [[-int(row[j] * common) for j in held] for row in margins]
-    rays = [tuple(int(i == j) for j in range(size)) for i in range(size)]
-    zeros = [frozenset(j for j in range(size) if j != i) for i in range(size)]
-    for number, row in enumerate(rows, size):
-        values = [sum(g * x for g, x in zip(row, ray, strict=True)) for ray in rays]
+    kernel = _kernel([[margins[i][j] for j in held] for i in held])
+    rest = [i for i in range(len(margins)) if i not in set(held)]
+    walls = [_whole([basis[k] for basis in kernel]) for k in range(len(held))]
+    walls += [_whole([-sum(margins[i][j] * v for j, v in zip(held, b, strict=True)) for b in kernel]) for i in rest]
+    walls = sorted(set(walls) - {(0,) * len(kernel)})
+    rays = _extreme_rays(walls, len(kernel))
+    if rays is None:
+        return None
+    found = set()
+    for c in rays:
+        used = [(w, basis) for w, basis in zip(c, kernel, strict=True) if w]
+        x = [sum((w * basis[k] for w, basis in used), Fraction(0)) for k in range(len(held))]
+        shares = dict(zip(held, (v / sum(x) for v in x), strict=True))
+        found.add(tuple(shares.get(i, Fraction(0)) for i in range(len(margins))))
+    return found
+
+
+def _extreme_rays(walls: list[tuple[int, ...]], size: int) -> list[tuple[int, ...]] | None:
+    """The extreme rays of the pointed cone {c : g·c ≥ 0 for all walls g}."""
+    first = _reduced(list(zip(*walls, strict=True)))[1]
+    if len(first) < size:
+        return None
+    # the ray that leaves wall k and stays on the others is column k of the inverse of their matrix
+    square = [[*walls[k], *(int(i == k) for i in first)] for k in first]
+    inverse = [row[size:] for row in _reduced(square)[0]]
+    rays = [_whole([row[k] for row in inverse]) for k in range(size)]
+    zeros = [frozenset(i for i in first if i != k) for k in first]
+    for number in (k for k in range(len(walls)) if k not in first):
+        values = [sum(g * x for g, x in zip(walls[number], ray, strict=True)) for ray in rays]
         ahead = [k for k, v in enumerate(values) if v > 0]
         behind = [k for k, v in enumerate(values) if v < 0]
         if len(ahead) * len(behind) > PAIRS or len(rays) > RAYS:
@@ -39,14 +62,48 @@ def every_vertex(margins: Sequence[Vector], held: Sequence[int]) -> set[Vector] 
         for p in ahead:
             for m in behind:
                 shared = zeros[p] & zeros[m]
-                if any(shared <= z for k, z in enumerate(zeros) if k not in (p, m)):
+                if len(shared) < size - 2 or any(shared <= z for k, z in enumerate(zeros) if k not in (p, m)):
                     continue
                 between = [values[p] * u - values[m] * w for u, w in zip(rays[m], rays[p], strict=True)]
-                divisor = math.gcd(*between)
-                kept.append((tuple(v // divisor for v in between), shared | {number}))
+                kept.append((_whole(between), shared | {number}))
         rays, zeros = [ray for ray, _ in kept], [z for _, z in kept]
-    found = set()
-    for ray in rays:
-        shares = dict(zip(held, (Fraction(v, sum(ray)) for v in ray), strict=True))
-        found.add(tuple(shares.get(i, Fraction(0)) for i in range(len(margins))))
-    return found
+    return rays
+
+
+def _whole(row: Sequence[Fraction | int]) -> tuple[int, ...]:
+    """The integers of the same direction without common factor."""
+    common = math.lcm(*(Fraction(v).denominator for v in row))
+    whole = [int(v * common) for v in row]
+    divisor = math.gcd(*whole) or 1
+    return tuple(v // divisor for v in whole)
+
+
+def _reduced(rows: Sequence[Sequence[Fraction | int]]) -> tuple[list[list[Fraction]], list[int]]:
+    """(reduced row echelon form, its pivot columns)."""
+    matrix = [[Fraction(v) for v in row] for row in rows]
+    pivots: list[int] = []
+    for column in range(len(matrix[0])):
+        top = len(pivots)
+        found = next((r for r in range(top, len(matrix)) if matrix[r][column]), None)
+        if found is None:
+            continue
+        matrix[top], matrix[found] = matrix[found], matrix[top]
+        matrix[top] = [v / matrix[top][column] for v in matrix[top]]
+        for r in range(len(matrix)):
+            if r != top and (factor := matrix[r][column]):
+                matrix[r] = [u - factor * v for u, v in zip(matrix[r], matrix[top], strict=True)]
+        pivots.append(column)
+    return matrix, pivots
+
+
+def _kernel(rows: Sequence[Sequence[Fraction]]) -> list[list[Fraction]]:
+    """A basis of {x : rows · x = 0}."""
+    matrix, pivots = _reduced(rows)
+    size = len(rows[0])
+    basis = []
+    for free in (k for k in range(size) if k not in pivots):
+        vector = [Fraction(int(k == free)) for k in range(size)]
+        for row, pivot in zip(matrix, pivots, strict=False):
+            vector[pivot] = -row[free]
+        basis.append(vector)
+    return basis

@@ -89,16 +89,19 @@ def spread(values: Sequence[Decimal]) -> Decimal:
     return max(values) - min(values)
 
 
-def logarithms(weights: Sequence[Fraction], ratios: Sequence[Fraction], small: Decimal) -> int | None:
-    """The sign of Σ w log(ratio), or None: too near 0 to tell, and not 0 by its factors.
+def logarithms(
+    weights: Sequence[Fraction], ratios: Sequence[Fraction], logs: Sequence[Decimal], small: Decimal
+) -> int | None:
+    """The sign of Σ w log(ratio), or None: too near 0 to tell, and not 0 by its factors; ``logs`` to 40 digits or more.
 
     Logarithms of pairwise coprime numbers are independent over the rationals, so the sum is 0 exactly if the weights of
     every such factor sum to 0.
 
-    >>> logarithms([Fraction(1), Fraction(-2)], [Fraction(9), Fraction(3)], Decimal("1e-20"))
+    >>> logs = [Decimal(9).ln(), Decimal(3).ln()]
+    >>> logarithms([Fraction(1), Fraction(-2)], [Fraction(9), Fraction(3)], logs, Decimal("1e-20"))
     0
     """
-    total = sum((decimal(w) * decimal(r).ln() for w, r in zip(weights, ratios, strict=True) if w), Decimal(0))
+    total = sum((decimal(w) * log for w, log in zip(weights, logs, strict=True) if w), Decimal(0))
     if abs(total) > small:
         return 1 if total > 0 else -1
     base: list[int] = []

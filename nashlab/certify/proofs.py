@@ -103,7 +103,8 @@ def gained(answer: Answer, gap: Decimal, scale: Fraction) -> Row:
     if answer.exploitability is None:
         return name, None, f"the answer states none; proved here: {gap:.2E}"
     stated = decimal(answer.exploitability)
-    near = gap * Decimal("1.001") + decimal(GAIN * scale) + TINY
+    # the two readings of what is printed are as far apart as the bound says, or nearer
+    near = gap * Decimal("1.001") + decimal((GAIN + (answer.bound or 0)) * scale) + TINY
     return name, gap <= stated * SAFE + TINY and 0 <= stated <= near, f"at most {gap:.2E}, stated {stated:.2E}"
 
 
@@ -327,7 +328,8 @@ def _projection(mu: Vector, x: Vector, vertices: Matrix, complete: bool | None) 
     if not complete:
         return name, None, "not all vertices are known"
     ratios = [x[i] / mu[i] for i in held]
-    signs = [logarithms([v[i] - x[i] for i in held], ratios, Decimal("1e-40")) for v in vertices]
+    logs = [decimal(r).ln() for r in ratios]
+    signs = [logarithms([v[i] - x[i] for i in held], ratios, logs, Decimal("1e-40")) for v in vertices]
     if -1 in signs:
         return name, False, "a vertex is nearer"
     return (name, None, "too near to tell") if None in signs else (name, True, "")

@@ -26,6 +26,7 @@ Rational = tuple[Fraction, ...]
 
 VERTEX_LIMIT = 1000  # vertices reported
 RAY_LIMIT = 2000  # rays of the double description before it gives way to sampling vertices
+SLIDES = 50  # vertices looked for beyond those that are needed, where there are too many to list
 PAIR_LIMIT = 10**5  # pairs of rays that one inequality may put before it (a second or so)
 DENOMINATOR = 10**6  # of the coordinates of an interior point guessed from floats
 
@@ -117,9 +118,12 @@ def kernel_of(a: list[list[int]], held: Sequence[int], rows: Sequence[int]) -> t
 
 def coordinates(kernel: Sequence[Rational]) -> list[int]:
     """The rows of K that are the identity: x there is c."""
-    columns = range(len(kernel[0]))
-    unit = [tuple(Fraction(i == j) for j in columns) for i in columns]
-    return [kernel.index(u) for u in unit]
+    found: dict[int, int] = {}
+    for i, row in enumerate(kernel):
+        filled = [j for j, v in enumerate(row) if v]
+        if len(filled) == 1 and row[filled[0]] == 1:
+            found.setdefault(filled[0], i)
+    return [found[j] for j in range(len(kernel[0]))]
 
 
 def _interior(
@@ -169,7 +173,8 @@ def is_lottery(a: list[list[int]], x: Rational) -> bool:
 
 def combine(kernel: Sequence[Rational], c: Sequence[Fraction], held: Sequence[int], n: int) -> Rational | None:
     """Kc as a policy over all n responses; None if its sum is not positive."""
-    weights = [sum((k * x for k, x in zip(row, c, strict=True)), Fraction(0)) for row in kernel]
+    given = [(j, x) for j, x in enumerate(c) if x]
+    weights = [sum((row[j] * x for j, x in given if row[j]), Fraction(0)) for row in kernel]
     total = sum(weights, Fraction(0))
     if total <= 0:
         return None
@@ -342,27 +347,29 @@ def _sampled_vertices(constraints: list[tuple[int, ...]], start: list[Fraction])
     for kept in constraints:
         if not any(_dot(kept, ray) > 0 for ray in found):
             found[_slid(constraints, kept, start, rng)] = None
+    for _ in range(SLIDES):
+        found[_slid(constraints, constraints[int(rng.integers(len(constraints)))], start, rng)] = None
     return list(found)
 
 
 def _slid(
     constraints: list[tuple[int, ...]], kept: tuple[int, ...], start: list[Fraction], rng: np.random.Generator
 ) -> tuple[int, ...]:
-    point, size = start, len(start)
+    point, size = _primitive(start), len(start)
     tight: list[tuple[int, ...]] = []
-    while len(directions := _null_space(tight, size)) > 1:
+    while len(directions := [_primitive(d) for d in _null_space(tight, size)]) > 1:
         mix = [int(v) for v in rng.integers(-99, 100, len(directions))]
-        move = [sum((m * d[c] for m, d in zip(mix, directions, strict=True)), Fraction(0)) for c in range(size)]
+        move = [sum(m * d[c] for m, d in zip(mix, directions, strict=True)) for c in range(size)]
         # along the ray itself nothing is reached: both directions are taken modulo it, so that `kept` does not fall
-        share = _dot(kept, move) / _dot(kept, point)
-        move = [m - share * p for m, p in zip(move, point, strict=True)]
+        height, rise = _dot(kept, point), _dot(kept, move)
+        move = [height * m - rise * p for m, p in zip(move, point, strict=True)]
         speeds = [_dot(g, move) for g in constraints]
         if not any(v < 0 for v in speeds):
             speeds, move = [-v for v in speeds], [-v for v in move]
         heights = [_dot(g, point) for g in constraints]
-        reach = min((h / -v for h, v in zip(heights, speeds, strict=True) if v < 0), default=None)
+        reach = min((Fraction(h, -v) for h, v in zip(heights, speeds, strict=True) if v < 0), default=None)
         if reach is None:  # the move was along the ray itself
             continue
-        point = [p + reach * m for p, m in zip(point, move, strict=True)]
+        point = _primitive([reach.denominator * p + reach.numerator * m for p, m in zip(point, move, strict=True)])
         tight = [g for g in constraints if _dot(g, point) == 0]
-    return _primitive(point)
+    return point

@@ -272,7 +272,9 @@ def _exact_solution(
     check = check_lottery(_exact_margins(game), policy)
     assert check.valid, "the exact solver returned a policy that the certificate refutes"
     log_policy = np.array([_log_fraction(p) for p in policy])
-    witness = None if projection is None else {"multipliers": projection.multipliers}
+    # all vertices prove the projection by themselves; where they are cut, its multipliers do
+    cut = face is not None and not face.complete and projection is not None
+    witness = {"multipliers": projection.multipliers} if cut and projection is not None else None
     certificate = Certificate(0.0, bound_rational(log_policy, policy), "rational", rigorous=True, witness=witness)
     return Solution(
         game,

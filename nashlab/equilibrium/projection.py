@@ -134,6 +134,8 @@ def _finished(
             return None
         products = {i: sum(row[j] * point[j] for j in held) for i, row in enumerate(a) if i not in set(held)}
         broken = [i for i, p in products.items() if p > SAME * unit]
+        if min(point[i] for i in held) <= 0:
+            return None
         multipliers = _multipliers(a, held, mu, point, sorted(binding))
         if broken:
             binding = binding | {max(broken, key=lambda i: products[i])}
@@ -247,29 +249,31 @@ def _multipliers(
 ) -> Rational:
     """u with log(x/μ) = α + Au on the support, u = 0 but there and where an inequality binds, to about BITS bits.
 
-    Solved in float64 and refined: each round adds its digits to the last.
+    Solved on as many rows and columns as are independent, those of binding inequalities first; the other rows follow.
     """
-    from flint import arb, arb_mat
+    from flint import arb_mat, fmpz_mat
 
-    columns = [*held, *binding]
-    unit = max(abs(v) for row in a for v in row) or 1
-    numbers = np.array([[a[i][j] / unit for j in columns] + [1.0] for i in held], dtype=np.float64)
-    inverse = np.linalg.pinv(numbers, rcond=1e-12)
-    balls = arb_mat(len(held), len(columns) + 1, [v for i in held for v in (*(a[i][j] for j in columns), unit)])
-    goal = [(_ball(point[i]).log() - _ball(mu[i]).log()) if point[i] > 0 else arb(0) for i in held]
-    u = [arb(0)] * (len(columns) + 1)
-    for _ in range(10):
-        product = balls * arb_mat(len(u), 1, u)
-        left = [(g - product[i, 0]).mid() for i, g in enumerate(goal)]
-        size = max((abs(v) for v in left), key=lambda v: float(v.log()) if v > 0 else -math.inf, default=arb(0))
-        if not size > arb(2) ** -(BITS // 2):
-            break
-        correction = inverse @ np.array([float((v / size).mid()) for v in left])
-        u = [(v + size * float(c) / unit).mid() for v, c in zip(u, correction, strict=True)]
+    columns = [*binding, None, *held]  # None: α
+    table = [[1 if j is None else a[i][j] for j in columns] for i in held]
+    chosen = _pivots(fmpz_mat(table))
+    rows = _pivots(fmpz_mat([[row[c] for row in table] for c in chosen]))
+    goal = [[_ball(point[held[r]]).log() - _ball(mu[held[r]]).log()] for r in rows]
     result = [Fraction(0)] * len(a)
-    for j, v in zip(columns, u, strict=False):
-        result[j] = _cut(_fraction(v))
+    try:
+        u = arb_mat([[table[r][c] for c in chosen] for r in rows]).solve(arb_mat(goal))
+    except ZeroDivisionError:  # numbers of more than BITS bits
+        return tuple(result)
+    for k, c in enumerate(chosen):
+        j = columns[c]
+        if j is not None:
+            result[j] = _cut(_fraction(u[k, 0]))
     return tuple(result)
+
+
+def _pivots(matrix: Any) -> list[int]:
+    """The columns that are independent of those before them."""
+    reduced, _, rank = matrix.rref()
+    return [next(j for j in range(reduced.ncols()) if reduced[r, j] != 0) for r in range(rank)]
 
 
 # -- rationals -------------------------------------------------------------------------------------------------------
