@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -33,15 +33,55 @@ PACKAGES = ("nashlab", "numpy", "scipy", "jax", "python-flint")
 CERTIFIED_UP_TO = 1000  # responses up to which an answer is certified in ball arithmetic (about a second there)
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
-Kind = Annotated[
-    Literal["preferences", "wins", "margins"] | None,
-    tyro.conf.arg(help="what the numbers of a bare matrix mean (default: read off its diagonal)"),
-]
-Fill = Annotated[
-    Literal["half"] | None, tyro.conf.arg(help="'half': pairs that never met count as even (default: refused)")
-]
 Reference = Annotated[str, tyro.conf.arg(help="'uniform', or a file: one number a line, or label,number")]
 Tau = Annotated[float, tyro.conf.arg(help="temperature τ of the KL regularisation, in units of preference")]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read a file of votes, where it does not say so itself."""
+
+    kind: Annotated[
+        Literal["preferences", "wins", "margins", "payoff"] | None,
+        tyro.conf.arg(help="what the numbers of a bare matrix mean (default: read off its diagonal)"),
+    ] = None
+    fill: Annotated[
+        str | None,
+        tyro.conf.arg(help="pairs that never met: refuse (default), half (even), bradley-terry, or add-K wins a side"),
+    ] = None
+    columns: Annotated[
+        str | None,
+        tyro.conf.arg(help="roles of a log's columns: winner=W,loser=L,weight=N,tie=T,voter=V or first=A,second=B,p=P"),
+    ] = None
+    ignore: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(help="a column to pass over (may be given again)")
+    ] = ()
+    unranked: Annotated[
+        Literal["last", "uncompared"], tyro.conf.arg(help="what a ballot does not rank: below the rest, or left out")
+    ] = "last"
+    weigh: Annotated[
+        Literal["rates", "votes"], tyro.conf.arg(help="margins: win rates, or votes (majority margins)")
+    ] = "rates"
+    symmetrise: Annotated[bool, tyro.conf.arg(help="read a rounded table as ½ + (P − Pᵀ)/2")] = False
+    min_votes: Annotated[float, tyro.conf.arg(help="pairs with fewer votes count as pairs that never met")] = 0
+
+    def options(self) -> dict[str, Any]:
+        """The fields of :class:`nashlab.votes.Options`."""
+        from nashlab.game import BadInput
+
+        roles = {}
+        for part in (self.columns or "").split(",") if self.columns else ():
+            role, equals, name = part.partition("=")
+            if not equals or not role.strip() or not name.strip():
+                raise BadInput(f"columns: {part!r} must be role=column, as in winner=W,loser=L")
+            if role.strip() in roles:
+                raise BadInput(f"columns: {role.strip()} is given twice")
+            roles[role.strip()] = name.strip()
+        return {**vars(self), "columns": roles}
+
+
+HowToRead = Annotated[Reading, tyro.conf.OmitArgPrefixes]
+AS_WRITTEN = Reading()
 
 
 @app.command(name="solve")
@@ -51,8 +91,7 @@ def solve_command(
     *,
     tau: Tau = 0.0,
     reference: Reference | None = None,
-    kind: Kind = None,
-    fill: Fill = None,
+    reading: HowToRead = AS_WRITTEN,
     exact: Annotated[
         bool, tyro.conf.arg(help="rational arithmetic, or fail (default: where the input allows it)")
     ] = False,
@@ -71,7 +110,7 @@ def solve_command(
     from nashlab.game import BadInput, check_temperature
 
     temperature = check_temperature(tau)
-    problem = _load(game, reference, kind, fill)
+    problem = _load(game, reference, reading)
     if temperature == 0:
         solution = maximal_lottery(problem, exact=True if exact else None)
         certificate = solution.certificate
@@ -138,8 +177,7 @@ def run_command(
         str | None,
         tyro.conf.arg(help="first policy: like --reference (default: μ; tilted from it where μ is the equilibrium)"),
     ] = None,
-    kind: Kind = None,
-    fill: Fill = None,
+    reading: HowToRead = AS_WRITTEN,
     json_output: Json = False,
     plot: Annotated[Path | None, tyro.conf.arg(help="draw exploitability and distance to this PNG, SVG or PDF")] = None,
     feedback: Annotated[
@@ -171,12 +209,12 @@ def run_command(
     from nashlab.environment import Feedback
     from nashlab.game import BadInput
     from nashlab.rates import rated_run
-    from nashlab.readers import read_reference
+    from nashlab.votes import read_reference
 
     if not algorithms:
         raise BadInput("algorithms: none given; `nashlab algorithms` lists them")
     specs = [get(name) for name in algorithms]
-    problem = _load(game, reference, kind, fill)
+    problem = _load(game, reference, reading)
     data_policy = None if behaviour is None else read_reference(behaviour, problem.labels)
     if plot is not None:
         from nashlab.plots import check_figure_path
@@ -224,8 +262,7 @@ def rates_command(
     beta: float = 0.125,
     reference: Reference | None = None,
     behaviour: str | None = None,
-    kind: Kind = None,
-    fill: Fill = None,
+    reading: HowToRead = AS_WRITTEN,
     json_output: Json = False,
 ) -> int:
     """Predict an algorithm's local rate at its own fixed point (R3), and measure it on a run beside that point.
@@ -241,10 +278,10 @@ def rates_command(
 
     from nashlab.algorithms import get
     from nashlab.rates import game_frequency, local_rate
-    from nashlab.readers import read_reference
+    from nashlab.votes import read_reference
 
     spec = get(algorithm)
-    problem = _load(game, reference, kind, fill)
+    problem = _load(game, reference, reading)
     data_policy = None if behaviour is None else read_reference(behaviour, problem.labels)
     rate = local_rate(spec, problem, tau, step_size=step_size, beta=beta, behaviour=data_policy)
     content: dict[str, Any] = {
@@ -415,10 +452,13 @@ def verify_command(
 # -- loading ---------------------------------------------------------------------------------------------------------
 
 
-def _load(game: str, reference: str | None, kind: str | None, fill: str | None) -> PreferenceGame:
-    from nashlab.gallery import load_game
+def _load(game: str, reference: str | None, reading: Reading) -> PreferenceGame:
+    from nashlab.gallery import load_votes
 
-    return load_game(game, kind=kind, fill=fill, reference=reference)
+    votes = load_votes(game, reference=reference, **reading.options())
+    if votes.game.reading is not None:
+        print(votes.reading, file=sys.stderr)
+    return votes.game
 
 
 def _first_policy(game: PreferenceGame, tau: float, start: str | None) -> NDArray[np.float64]:
@@ -427,7 +467,7 @@ def _first_policy(game: PreferenceGame, tau: float, start: str | None) -> NDArra
 
     from nashlab.arrays import log_softmax
     from nashlab.certificate import exploitability
-    from nashlab.readers import read_reference
+    from nashlab.votes import read_reference
 
     if start is not None:
         return game.with_reference(read_reference(start, game.labels)).log_reference

@@ -16,10 +16,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nashlab import readers
 from nashlab.certify import read_margins
 from nashlab.game import BadInput, PreferenceGame
-from nashlab.readers import parse_game, parse_number, read_game, read_reference
+from nashlab.votes import ballots, build, logs, matrices, parse_game, parse_number, read_game, read_reference
 
 HALF = Fraction(1, 2)
 SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".npy", ".soc", ".soi", ".toc", ".toi", "", ".dat")
@@ -233,8 +232,11 @@ def test_a_tie_is_half_a_win_each() -> None:
 
 
 @pytest.mark.parametrize(("kind", "body"), [("soi", "2: 1,2\n1: 2,3\n1: 3,1"), ("toi", "2: 1,2\n1: 2,3\n1: {3},1")])
-def test_unranked_alternatives_do_not_compare(kind: str, body: str) -> None:
-    assert exact(parse_game(preflib(body, kind=kind), "x", "." + kind))[0] == [0, HALF, -HALF]
+def test_the_unranked_stand_last_or_are_uncompared(kind: str, body: str) -> None:
+    data = preflib(body, kind=kind)
+    # a before b: 2 + 1 (c,a) of 4; a before c: 2 of 4
+    assert exact(parse_game(data, "x", "." + kind))[0] == [0, Fraction(1, 4), 0]
+    assert exact(parse_game(data, "x", "." + kind, unranked="uncompared"))[0] == [0, HALF, -HALF]
 
 
 def test_equal_names_are_told_apart() -> None:
@@ -299,7 +301,7 @@ REFUSED = [
     (b",a,b\na,0,1\nb,one,0", ".csv", "x: row 2, column 1: 'one' is not a finite number"),
     (b",a,b\na,0,\nb,1,0", ".csv", "x: row 1, column 2: is empty, must be a number"),
     (b",a,a\na,0,1\na,1,0", ".csv", "x: labels: 'a' occurs more than once, names must differ"),
-    (b"0,nan\n1,0", ".csv", "x: row 1, column 2: 'nan' is not a finite number"),
+    (b"0,nan\n1,0", ".csv", "x: row 1, column 2: is empty, must be a number"),
     (b"0,1\n-inf,0", ".csv", "x: row 2, column 1: '-inf' is not a finite number"),
     (b"0,1e999999999\n1,0", ".csv", "x: row 1, column 2: '1e999999999' is not a finite number"),
     (
@@ -333,8 +335,8 @@ REFUSED = [
     (b"[[0,1],[1]]", ".json", "x: row 2 has 1 entries, must have 2 like the number of rows"),
     (b"[[0,true],[1,0]]", ".json", "x: row 1, column 2: 'True' is not a finite number"),
     (b"[[0,{}],[1,0]]", ".json", "x: row 1, column 2: '{}' is not a finite number"),
-    (b"[[0,NaN],[1,0]]", ".json", "x: row 1, column 2: 'NaN' is not a finite number"),
-    (b"[[0,null],[1,0]]", ".json", "x: row 1, column 2: 'None' is not a finite number"),
+    (b"[[0,NaN],[1,0]]", ".json", "x: row 1, column 2: is empty, must be a number"),
+    (b"[[0,null],[1,0]]", ".json", "x: row 1, column 2: is empty, must be a number"),
     (b"[[[0,1],[1,0]],[[0]]]", ".json", "x: every prompt must have as many responses as the first"),
     (b'{"wins":[[0,1],[1,0]],"labels":"ab"}', ".json", "x: labels must be a list of names"),
     (b'{"wins":[[0,1],[1,0]],"labels":["a"]}', ".json", "x: labels has 1 names, must have 2"),
@@ -349,7 +351,7 @@ REFUSED = [
         "x: holds object, must hold real numbers",
     ),
     (npy(np.array([[0, 1j], [1, 0]])), ".npy", "x: holds complex128, must hold real numbers"),
-    (npy(np.array([[0, np.nan], [1, 0]])), ".npy", "x: matrix[0, 1] = nan, must be finite"),
+    (npy(np.array([[0, np.nan], [1, 0]])), ".npy", "x: row 1, column 2: is empty, must be a number"),
     (npy(np.array([[0, 1.7e308], [1.7e308, 0]])), ".npy", "x: matrix[0, 1] = 1.7e+308, must be finite and below 1e300"),
     (npy(np.array(0.5)), ".npy", "x: the matrix has shape (), must be square"),
     (npy(np.zeros((2, 3))), ".npy", "x: the matrix has shape (2, 3), must be square"),
@@ -429,7 +431,8 @@ def test_a_hundred_thousand_responses_are_refused_at_once_with_the_memory_needed
 
 
 def test_beyond_the_exact_limit_floats_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "EXACT_LIMIT", 2)
+    for module in (matrices, logs, ballots, build):
+        monkeypatch.setattr(module, "EXACT_LIMIT", 2)
     for data, suffix in SAME_GAME.values():
         game = parse_game(data, "x", suffix)
         assert game.exact is None
@@ -482,7 +485,7 @@ def read_or_refuse(data: bytes, suffix: str, **options: Any) -> None:
 def test_canary_a_reader_that_leaks_an_error_or_a_warning_is_caught(
     monkeypatch: pytest.MonkeyPatch, broken: Any, complaint: type[Exception]
 ) -> None:
-    monkeypatch.setattr(readers, "_json", broken)
+    monkeypatch.setattr(matrices, "parsed_json", broken)
     with pytest.raises(complaint):
         read_or_refuse(b"[]", ".json")
 
