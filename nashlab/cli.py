@@ -1,4 +1,4 @@
-"""The command line: ``nashlab verify | solve | certify | run | rates | sweep | gallery | algorithms``.
+"""The command line: ``nashlab verify | solve | certify | rank | run | rates | sweep | gallery | algorithms``.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed, 2 bad input, 130
 interrupted.  Each command imports only what it uses, so that `nashlab solve` starts in a fraction of a second.
@@ -157,6 +157,81 @@ def certify_command(
         for what, ok, detail in rows:
             print(f"{'proved ' if ok else 'REFUTED'}  {what}" + (f"  ({detail})" if detail else ""))
     return 0 if all(ok for _, ok, _ in rows) else 1
+
+
+@app.command(name="rank")
+def rank_command(
+    votes: tyro.conf.Positional[str],
+    /,
+    *,
+    tau: Annotated[float, tyro.conf.arg(help="temperature of the regularised equilibrium")] = 0.1,
+    bootstrap: Annotated[int, tyro.conf.arg(help="tables drawn again for the lottery's intervals; 0: none")] = 1000,
+    confidence: Annotated[
+        float | None, tyro.conf.arg(help="range over all tables of this confidence region, not only unmet pairs")
+    ] = None,
+    plan: Annotated[int | None, tyro.conf.arg(help="which pairs to ask next, with so many judgments")] = None,
+    seed: int = 0,
+    reference: Reference | None = None,
+    reading: HowToRead = AS_WRITTEN,
+    json_output: Json = False,
+    html: Annotated[Path | None, tyro.conf.arg(help="write one self-contained page")] = None,
+    csv: Annotated[Path | None, tyro.conf.arg(help="write the leaderboard as CSV")] = None,
+    latex: Annotated[Path | None, tyro.conf.arg(help="write the leaderboard as a LaTeX tabular")] = None,
+    markdown: Annotated[Path | None, tyro.conf.arg(help="write the leaderboard as Markdown")] = None,
+    plot: Annotated[Path | None, tyro.conf.arg(help="draw the leaderboard to this PNG, SVG or PDF")] = None,
+) -> int:
+    """Rank the responses of a vote log: lottery and equilibrium with intervals, other rules, what the data leave open.
+
+    Example: nashlab rank llmfao
+             nashlab rank votes.csv --html board.html --bootstrap 2000
+             nashlab rank votes.csv --plan 500 --json
+
+    Pairs that never met are filled with the Bradley-Terry fit of the others, and said so, unless --fill says otherwise.
+
+    Args:
+        votes: a file of votes, a table of the gallery, or - for standard input.
+    """
+    from nashlab import leaderboard
+    from nashlab.gallery import load_votes
+    from nashlab.game import BadInput
+    from nashlab.ranking import plan as plan_judgments
+    from nashlab.ranking import rank
+
+    if bootstrap < 0:
+        raise BadInput(f"bootstrap = {bootstrap}, must be at least 0")
+    if plot is not None:
+        from nashlab.plots import check_figure_path
+
+        check_figure_path(plot)
+    options = reading.options()
+    options["fill"] = options["fill"] or "bradley-terry"
+    counted = load_votes(votes, reference=reference, **options)
+    print(counted.reading, file=sys.stderr)
+    with Progress(4) as advance:
+        ranking = rank(counted, temperature=tau, bootstrap=bootstrap, confidence=confidence, seed=seed, advance=advance)
+    planned = None if plan is None else plan_judgments(counted, plan, temperature=tau)
+    for form, path in (("html", html), ("csv", csv), ("latex", latex), ("markdown", markdown)):
+        if path is not None:
+            leaderboard.write(path, form, ranking, planned)
+    if plot is not None:
+        from nashlab.plots import leaderboard as draw
+        from nashlab.plots import save
+
+        save(draw(ranking), plot)
+    if json_output:
+        print_json(leaderboard.content(ranking, planned))
+    else:
+        show_table(leaderboard.header(), leaderboard.lines(ranking))
+        for line in leaderboard.remarks(ranking):
+            print(line)
+        if planned is not None:
+            told = leaderboard.content(ranking, planned)["plan"]
+            show_table(("ask", "against", "times"), [(a, b, str(m)) for a, b, m in told["pairs"][:20]])
+            print(
+                f"error bound {told['error_now']:.3f} now, {told['error_planned']:.3f} after these {plan}, "
+                f"{told['error_evenly']:.3f} if spread evenly"
+            )
+    return 0
 
 
 @app.command(name="run")

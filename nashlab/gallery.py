@@ -231,8 +231,8 @@ def _data(table: str) -> bytes:
     return Path(__file__).with_name("data").joinpath(table).read_bytes()
 
 
-def _table(table: str) -> PreferenceGame:
-    return parse_votes(_data(table), table, ".csv").game
+def _table(table: str, fill: str | None = None) -> PreferenceGame:
+    return parse_votes(_data(table), table, ".csv", Options(fill=fill)).game
 
 
 def _paper_table_2() -> PreferenceGame:
@@ -282,6 +282,28 @@ _ENTRIES = (
         f"survey of the University of Tübingen, June 2009; {PSYCHOTOOLS}",
         lambda: _table("germanparties2009.csv"),
         table="germanparties2009.csv",
+    ),
+    Entry(
+        "schoolsubjects",
+        "11 school subjects compared by 25 girls; no Condorcet winner",
+        "Kendall & Babington Smith 1940; R package eba",
+        lambda: _table("schoolsubjects.csv"),
+        _fractions("13/19", "5/19", "1/19", *[0] * 8),
+        table="schoolsubjects.csv",
+    ),
+    Entry(
+        "pudding",
+        "6 brands of chocolate pudding in 745 comparisons with ties; no Condorcet winner",
+        "Davidson 1970; R package PlackettLuce",
+        lambda: _table("pudding.csv"),
+        table="pudding.csv",
+    ),
+    Entry(
+        "llmfao",
+        "59 chat models, 8,931 votes of 124 crowd workers, 927 of 1,711 pairs met (read with --fill)",
+        "Ustalov 2023, dustalov/llmfao, from llmonitor's benchmark; CC BY 4.0",
+        lambda: _table("llmfao.csv", fill="bradley-terry"),
+        table="llmfao.csv",
     ),
     Entry(
         "rps",
