@@ -168,7 +168,7 @@ def header() -> tuple[str, ...]:
 
 def lines(ranking: Ranking) -> list[tuple[str, ...]]:
     """The rows of the leaderboard as people read them."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for place, r in enumerate(content(ranking)["responses"], 1):
         elo = r["elo_interval"]
         rows.append(
@@ -268,8 +268,8 @@ def _html(ranking: Ranking, planned: Plan | None) -> str:
 <p class="small">Lottery: the maximal lottery (τ = 0), {ranking.bootstrap} resamples of {ranking.unit}. Equilibrium: τ =
 {ranking.temperature:g}, delta method. Elo: Bradley-Terry in Elo's units, where the order of votes does not matter.</p>
 <h2>Cycles</h2>
-<p class="small">{100 * ranking.cyclic_triads:.1f} % of all triples are cycles. Arrows: majorities among the responses of
-the lottery (at most {DRAWN}), thicker where the margin is larger.</p>
+<p class="small">{100 * ranking.cyclic_triads:.1f} % of all triples are cycles. Arrows: majorities among the responses
+of the lottery (at most {DRAWN}), thicker where the margin is larger.</p>
 {_cycles(ranking)}
 <h2>Head to head</h2>
 {_heat(ranking)}

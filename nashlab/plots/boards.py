@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nashlab.plots.style import INK, MUTED, PALETTE, Array, new_figure, shade, styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from nashlab.ranking import Ranking
@@ -44,7 +46,7 @@ def leaderboard(ranking: Ranking, shown: int = SHOWN) -> Figure:
     return figure
 
 
-def _head_to_heads(axes, wins: Array, order: Array) -> None:  # type: ignore[no-untyped-def]
+def _head_to_heads(axes: Axes, wins: Array, order: NDArray[np.intp]) -> None:
     met = (wins + wins.T)[np.ix_(order, order)]
     rate = np.where(met > 0, wins[np.ix_(order, order)] / np.where(met > 0, met, 1.0), np.nan)
     np.fill_diagonal(rate, np.nan)
