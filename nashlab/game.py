@@ -329,12 +329,13 @@ def _unwrapped(matrix: Any, kwargs: dict[str, Any]) -> tuple[Any, float, dict[st
     """(matrix, tolerance of its skewness, kwargs with its labels): tensors as arrays, data frames by their names."""
     if hasattr(matrix, "detach"):  # a tensor, perhaps on a device, perhaps with a gradient
         matrix = matrix.detach().cpu()
+        matrix = matrix if str(matrix.dtype).endswith("bfloat16") else matrix.numpy()
     if hasattr(matrix, "columns") and hasattr(matrix, "index"):
         matrix, names = _frame(matrix)
         kwargs = {"labels": names, **kwargs} if names else kwargs
     kind = str(getattr(matrix, "dtype", "float64")).rsplit(".", 1)[-1]
     if kind == "bfloat16":
-        matrix = np.asarray(matrix.float() if hasattr(matrix, "float") else matrix, dtype=np.float64)
+        matrix = matrix.float().numpy() if hasattr(matrix, "float") else np.asarray(matrix, dtype=np.float64)
     return matrix, max(SKEW_TOLERANCE, ROUNDING.get(kind, 0.0)), kwargs
 
 

@@ -134,7 +134,7 @@ def _with_diagonal(cells: Any, middle: Fraction) -> tuple[Any, list[tuple[int, i
         return rows, [(i, j) for i, row in enumerate(rows) for j, x in enumerate(row) if x is None]
     if cells.dtype.kind != "f" or cells.ndim != 2 or not np.any(np.isnan(cells)):
         return cells, []
-    full = cells.astype(np.float64)
+    full = cells.copy()
     for i in range(min(full.shape)):
         full[i, i] = float(middle) if np.isnan(full[i, i]) else full[i, i]
     return full, [(int(i), int(j)) for i, j in np.argwhere(np.isnan(full))]

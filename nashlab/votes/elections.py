@@ -40,9 +40,10 @@ def preflib(text: str, suffix: str, options: Options) -> Table:
             names[int(match[2])] = _new_name(match[3].strip(), names)
         elif match and match[4]:
             said[match[4]] = match[5].strip()
-    kind = suffix.lstrip(".") or said.get("DATA TYPE", "").lower()
+    declared = said.get("DATA TYPE", "").lower()
+    kind = suffix.lstrip(".") if suffix in (*ORDINAL, ".wmd", ".wmg") else declared
     body = [(i, line) for i, line in lines if not line.startswith("#")]
-    if kind == "wmd":
+    if kind in ("wmd", "wmg"):
         return _majority_graph(names, body)
     if "." + kind not in ORDINAL:
         raise BadInput(f"is not a PrefLib ordinal file (DATA TYPE {kind or 'is missing'!r})")
@@ -52,9 +53,9 @@ def preflib(text: str, suffix: str, options: Options) -> Table:
         raise BadInput("is not a PrefLib ordinal file (no order)")
     ballots = [_order(line, i, names) for i, line in body]
     table = counted(list(names.values()), ballots, options.unranked, f"PrefLib .{kind} ballots")
-    declared = said.get("NUMBER VOTERS", "")
-    if declared.isdigit() and table.votes is not None and int(declared) != table.votes:
-        return table.noting(f"the header declares {declared} voters, the file holds {table.votes}")
+    voters = said.get("NUMBER VOTERS", "")
+    if voters.isdigit() and table.votes is not None and int(voters) != table.votes:
+        return table.noting(f"the header declares {voters} voters, the file holds {table.votes}")
     return table
 
 
@@ -139,6 +140,8 @@ def _before_2022(lines: Sequence[tuple[int, str]], suffix: str, options: Options
         names[int(place)] = _new_name(name.strip(), names)
     graph = kind in ("wmd", "wmg")
     rest = list(lines[n + 1 :])
+    if graph and "," in lines[0][1]:  # n,edges above: then lines i,j,margin as today
+        return _majority_graph(names, rest)
     sums = rest[0][1].split(",") if rest else []
     if rest and len(sums) == 3 and (not graph or len(rest) > 1):
         rest, declared = rest[1:], sums[0]

@@ -147,8 +147,8 @@ def _unknown(header: list[str], rows: list[list[str]], error: BadInput, options:
     """What is no matrix and has no known columns: the matrix's complaint where it looks like one, else the layouts."""
     text = str(error)
     names = [cell for cell in header if cell and not matrices._numberlike(cell)]
-    looks_square = abs(len(rows) - len(header)) <= 1
-    if looks_square or len(names) < 2 or "totals" in text:
+    looks_square = abs(len(rows) - len(header)) <= 1 and "must be square" not in text
+    if looks_square or len(names) < 2 or "totals" in text or "rows (" in text:
         return error
     return BadInput(
         f"its columns ({', '.join(header)[:120]}) are no layout that is known: {'; '.join(LAYOUTS)}; name the roles of "
@@ -190,8 +190,11 @@ def _is_square(sheet: sheets.Sheet) -> bool:
 
 def _matrix_of(sheet: sheets.Sheet, options: Options) -> Table:
     """A matrix that came as columns: a data frame in a parquet file, or a list of records."""
-    columns = [[sheet[name].values[code] for code in sheet[name].codes.tolist()] for name in sheet.names]
-    lines = [list(sheet.names), *(list(row) for row in zip(*columns, strict=True))]
+    index = [name for name in sheet.names if name.startswith("__index_level_")]  # as pandas keeps the names of rows
+    names = [*index, *(name for name in sheet.names if name not in index)]
+    columns = [[sheet[name].values[code] for code in sheet[name].codes.tolist()] for name in names]
+    header = ["" if name in index else name for name in names]
+    lines = [header, *(list(row) for row in zip(*columns, strict=True))]
     import csv
     import io
 
@@ -207,7 +210,7 @@ BY_EXTENSION: dict[str, Reader] = {
     ".json": _json,
     **dict.fromkeys((".jsonl", ".ndjson"), _json_lines),
     ".npy": _npy,
-    **dict.fromkeys((".parquet", ".pq", ".arrow", ".feather", ".ipc"), _arrow),
+    **dict.fromkeys((".parquet", ".pq", ".arrow", ".arrows", ".feather", ".ipc"), _arrow),
     **dict.fromkeys((".soc", ".soi", ".toc", ".toi", ".cat", ".wmd", ".wmg"), _preflib),
     ".cvotes": _cvotes,
     ".abif": _abif,
@@ -220,10 +223,11 @@ def _reader(data: bytes, suffix: str) -> Reader:
         return _npy
     if data.startswith((b"PAR1", b"ARROW1")):
         return _arrow
-    if suffix in BY_EXTENSION:
-        return BY_EXTENSION[suffix]
+    known = BY_EXTENSION.get(suffix, _delimited)
+    if known is not _delimited:
+        return known
     head = data[:4096].decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
-    if suffix == "" and (head.startswith("# FILE NAME") or re.match(r"# (TITLE|DATA TYPE)\b", head)):
+    if head.startswith("# FILE NAME") or re.match(r"# (TITLE|DATA TYPE)\b", head):
         return _preflib
     if head.startswith("#/"):
         return _cvotes

@@ -6,6 +6,7 @@ w_ij = Σ weight · (1 where i beat j, ½ where they tied, p where the row says 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -56,20 +57,46 @@ def read_log(sheet: Sheet, roles: Roles, options: Options) -> Table:
     assert left is not None
     assert right is not None
     labels, first, second = _named(sheet, left, right)
+    notes: list[str] = []
+    named = roles
+    if roles.counts and roles.weight:
+        _check_total(sheet, roles)
+        notes.append(f"{roles.weight}: the total of a row")
+        roles = replace(roles, weight=None)
     weight = _weights(sheet, roles)
     ended = _one_sided if not (roles.first and roles.second) else _ended(roles)
     wins, losses, tied = ended(sheet, roles, labels, first, second)
     keep = _met(sheet, roles, labels, first, second, wins, losses)
     won, lost, even = ((part.values * _fit(weight, part))[keep] for part in (wins, losses, tied))
     duels = Duels(labels, first[keep], second[keep], won, lost, even, weight.denominator * wins.denominator)
-    passed = unused(sheet, roles, options)
+    passed = unused(sheet, named, options)
     names = [x for x in (left, right, roles.winner, *roles.counts, *roles.scores, *roles.one_hot, roles.share) if x]
     layout = f"comparison log ({', '.join(dict.fromkeys(names))})"
     table = tallied(duels, None if roles.voter is None else sheet[roles.voter], keep, sheet.exact)
-    notes = [f"{role}: {name}" for role, name in (("weights", roles.weight), ("ties", roles.tie)) if name]
+    notes += [f"{role}: {name}" for role, name in (("weights", roles.weight), ("ties", roles.tie)) if name]
     if roles.voter:
         notes.append(f"voters: {roles.voter}")
+    if roles.scores:
+        notes.append("the higher score wins")
     return Table(**{**vars(table), "layout": layout, "passed_over": passed, "notes": tuple(notes)})
+
+
+def _check_total(sheet: Sheet, roles: Roles) -> None:
+    """Beside two counts a third number may be their sum; anything else is not understood."""
+    assert roles.weight is not None
+    names = [*roles.counts, *([roles.tie] if roles.tie else [])]
+
+    def numbers(name: str) -> NDArray[Any]:
+        number = sheet.number(name)
+        whole = sheet[name].whole(lambda text: number(text) if text else ZERO)
+        return whole.values.astype(object) * Fraction(1, whole.denominator)
+
+    bad = np.flatnonzero(sum(map(numbers, names)) != numbers(roles.weight))
+    if bad.size:
+        raise sheet.row_fault(
+            int(bad[0]),
+            f"{roles.weight} is not the sum of {', '.join(names)}; pass over it with --ignore {roles.weight}",
+        )
 
 
 def _fit(weight: Whole, part: Whole) -> NDArray[Any]:
@@ -85,11 +112,12 @@ def _named(sheet: Sheet, left: str, right: str) -> tuple[list[str], Codes, Codes
     """Labels in the order in which they first occur, and each row's two codes; missing names are code −1."""
     one, two = sheet[left], sheet[right]
     index: dict[str, int] = {}
-    rows = np.concatenate([one.codes, two.codes + len(one.values)])
-    seen, at = np.unique(rows, return_index=True)
-    order = seen[np.lexsort((seen >= len(one.values), np.where(at < sheet.rows, at, at - sheet.rows)))]
+    codes = np.stack([one.codes, two.codes + len(one.values)], axis=1).ravel()  # in the order of reading
     table = np.full(len(one.values) + len(two.values), -1, dtype=np.int64)
-    for code in order.tolist():
+    begins = np.full(table.size, -1, dtype=np.int64)
+    begins[codes[::-1]] = np.arange(codes.size)[::-1]  # the last one written is the first to occur
+    order = np.argsort(begins, kind="stable")
+    for code in order[begins[order] >= 0].tolist():
         name = one.values[code] if code < len(one.values) else two.values[code - len(one.values)]
         if name and name.lower() not in ("nan", "null", "<na>"):
             table[code] = index.setdefault(name, len(index))
@@ -190,7 +218,7 @@ def _by_share(sheet: Sheet, roles: Roles, labels: Sequence[str], first: Codes, s
 def _soft(sheet: Sheet, name: str, share: Callable[[Fraction], Fraction]) -> Ended:
     number, column = sheet.number(name), sheet[name]
     shares = []
-    occurs = set(np.unique(column.codes).tolist())
+    occurs = set(column.occurring())
     for code, text in enumerate(column.values):
         value = share(number(text)) if code in occurs and text else HALF
         if code in occurs and not text and not _blank_text(sheet, name):
@@ -255,7 +283,7 @@ def _by_winner(sheet: Sheet, roles: Roles, labels: Sequence[str], first: Codes, 
     name = roles.winner
     assert name is not None
     column = sheet[name]
-    occurs = [column.values[code] for code in np.unique(column.codes).tolist()]
+    occurs = [column.values[code] for code in column.occurring()]
     texts = [x for x in occurs if x]
     named = _by_name(column, labels, first, second)
     sided = _by_side(column, roles)
@@ -433,18 +461,21 @@ def _summed(places: Codes, values: NDArray[Any], size: int) -> NDArray[Any]:
 
 
 def _ballots(duels: Duels, voters: Column, keep: NDArray[np.bool_]) -> Ballots:
-    """Wins by voter, equal entries added up; rows without a voter are voters of their own."""
+    """Wins by voter; rows without a voter are voters of their own."""
     codes = voters.codes[keep]
     blank = np.array([not x for x in voters.values], dtype=bool)[codes]
     codes = np.where(blank, len(voters.values) + np.arange(codes.size), codes)
-    _, codes = np.unique(codes, return_inverse=True)
-    n = len(duels.labels)
-    key = np.concatenate([(codes * n + duels.first) * n + duels.second, (codes * n + duels.second) * n + duels.first])
-    weight = np.concatenate([duels.wins, duels.losses]).astype(np.float64) / duels.denominator
-    key, weight = key[weight > 0], weight[weight > 0]
-    kept, inverse = np.unique(key, return_inverse=True)
-    total = np.bincount(inverse, weights=weight).astype(np.float64)
-    return Ballots(kept // (n * n), kept // n % n, kept % n, total, np.ones(int(codes.max()) + 1))
+    numbers = np.cumsum(np.bincount(codes) > 0) - 1  # without gaps
+    codes = numbers[codes]
+    won, lost = (x.astype(np.float64) / duels.denominator for x in (duels.wins, duels.losses))
+    up, down = won > 0, lost > 0
+    return Ballots(
+        np.concatenate([codes[up], codes[down]]),
+        np.concatenate([duels.first[up], duels.second[down]]),
+        np.concatenate([duels.second[up], duels.first[down]]),
+        np.concatenate([won[up], lost[down]]),
+        np.ones(int(numbers[-1]) + 1),
+    )
 
 
 def index_pairs(rows: Sequence[Sequence[str]]) -> Table:

@@ -107,15 +107,17 @@ def _borders(rows: Iterable[list[str]], oblong: bool = False) -> tuple[list[str]
         above = any(not _numberlike(cell) for cell in first[1:])
         beside = any(not _numberlike(cell) for cell in left[1:])
         return (first[1:] if beside else first) if above else None, (left[1:] if above else left) if beside else None
+    above = any(cell and not _numberlike(cell) for cell in first[1:])
+    beside = any(cell and not _numberlike(cell) for cell in left[1:])
+    if abs(height - width) == 1 and above and beside and height > 1 and width > 1:
+        return first[1:], left[1:]  # a row or a column too many: of totals, if its name or its sums say so
     if height == width + 1:
         return first, None
-    if width == height + 1:
+    if width == height + 1 and not above:
         return None, left
     border = first[1:] + left[1:]
     named = any(cell and not _numberlike(cell) for cell in border) or (bool(first[0]) and not _numberlike(first[0]))
     if height != width:
-        if named and height > 1 and width > 1 and abs(height - width) == 1:
-            return first[1:], left[1:]  # a row or a column more: of totals, if its name says so
         raise BadInput(f"has {height} rows and {width} columns, must be square")
     alike = first[1:] == left[1:] and len(set(first)) == width
     if height > 1 and (named or (not first[0] and (alike or diagonal))):
@@ -186,14 +188,12 @@ def _row(row: Sequence[Any], i: int, where: str) -> list[Fraction | None]:
 def json_object(content: Mapping[str, Any], kind: str | None = None) -> Table:
     """{"preferences" | "wins" | "margins" | "payoff": [[...]] or [[[...]]], labels?, weights?, reference?}, numbers as
     text.  A key that is none of these is refused with the nearest one that is."""
+    for key in content:
+        if key not in (*KEYS, "matrix"):
+            raise BadInput(f"the key {key!r} is unknown{suggestion(key, KEYS)} (known: {', '.join(KEYS)})")
     given = [k for k in KINDS if k in content]
     if len(given) > 1 or (not given and "matrix" not in content):
-        strange = next((k for k in content if k not in KEYS), None)
-        hint = "" if strange is None or given else suggestion(strange, KEYS)
-        raise BadInput(f"has {' and '.join(given) or 'no matrix'}, must have one of {', '.join(KINDS)}{hint}")
-    for key in content:
-        if key not in (*KEYS, "matrix", "comparisons"):
-            raise BadInput(f"the key {key!r} is unknown{suggestion(key, KEYS)} (known: {', '.join(KEYS)})")
+        raise BadInput(f"has {' and '.join(given) or 'no matrix'}, must have one of {', '.join(KINDS)}")
     labels = content.get("labels")
     if labels is not None and not (isinstance(labels, list) and all(isinstance(x, str) for x in labels)):
         raise BadInput("labels must be a list of names")
@@ -274,13 +274,13 @@ def npy_matrix(data: bytes) -> Table:
         array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except Exception as error:  # the format module raises whatever a broken file makes it raise
         raise BadInput(f"is not a NumPy array file ({error})") from None
-    tolerance = float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" and array.dtype.itemsize < 8 else 0.0
-    if array.dtype.kind == "f" or array.size > EXACT_LIMIT**2:
+    coarse = array.dtype.kind == "f" and array.dtype.itemsize < 8  # the game knows how far these are rounded
+    if (array.dtype.kind == "f" and not coarse) or (array.dtype.kind != "f" and array.size > EXACT_LIMIT**2):
         with np.errstate(
             over="ignore", invalid="ignore"
         ):  # what does not fit becomes inf or nan, and is refused as that
             array = array.astype(np.float64)
-    return Table(array, tolerance=tolerance, layout="NumPy array")
+    return Table(array, layout="NumPy array")
 
 
 def _npy_header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:

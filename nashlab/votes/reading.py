@@ -49,7 +49,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.kind is not None and self.kind not in KINDS:
             raise BadInput(f"kind = {self.kind!r}, must be one of {', '.join(KINDS)}")
-        self.added  # noqa: B018 - says what is wrong with fill
+        self.added  # noqa: B018 - it says what is wrong with fill
         for argument, value, allowed in (
             ("unranked", self.unranked, ("last", "uncompared")),
             ("weigh", self.weigh, ("rates", "votes")),
@@ -105,7 +105,6 @@ class Table:
     votes, ties  how many judgments there were, and how many of them were ties; None where the file does not say.
     drawn        [n, n] ties by pair, or None;  ballots  wins by voter, or None.
     passed_over  columns without a role;  notes  what else was understood.
-    tolerance    of P + Pᵀ = 1, where the numbers have fewer digits than float64; 0 otherwise.
     """
 
     cells: Any
@@ -119,7 +118,6 @@ class Table:
     ballots: Ballots | None = None
     passed_over: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    tolerance: float = 0.0
 
     def noting(self, *notes: str) -> Table:
         """The same table with more notes."""
@@ -168,8 +166,8 @@ class Reading:
     def __str__(self) -> str:
         parts = [f"{self.layout} ({self.kind})" if self.kind not in self.layout else self.layout]
         if self.votes is not None:
-            ties = f", {_number(self.ties):,} of them ties" if self.ties else ""
-            parts.append(f"{_number(self.votes):,} votes{ties}")
+            ties = f", {_said(self.ties)} of them ties" if self.ties else ""
+            parts.append(f"{_said(self.votes)} votes{ties}")
         if self.voters is not None:
             parts.append(f"{self.voters:,} voters")
         parts.append(f"{self.responses:,} responses")
@@ -182,6 +180,10 @@ class Reading:
 
 def _number(value: Fraction | float | None) -> Any:
     return None if value is None else int(value) if value == int(value) else float(value)
+
+
+def _said(value: Fraction | float) -> str:
+    return f"{_number(value):,}" if value < 10**15 else f"{float(value):.3g}"
 
 
 def check_size(n: int) -> None:

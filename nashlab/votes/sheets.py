@@ -53,9 +53,14 @@ class Column(NamedTuple):
     def whole(self, parse: Callable[[str], Fraction]) -> Whole:
         """Each cell as a number by ``parse``, exactly; BadInput as the parser raises it, for a text that occurs."""
         numbers = [Fraction(0)] * len(self.values)
-        for code in np.unique(self.codes).tolist():
+        for code in self.occurring():
             numbers[code] = parse(self.values[code])
-        return whole_numbers(numbers)._replace(values=whole_numbers(numbers).values[self.codes])
+        whole = whole_numbers(numbers)
+        return Whole(whole.values[self.codes], whole.denominator)
+
+    def occurring(self) -> list[int]:
+        """The codes that occur, in order."""
+        return [int(code) for code in np.flatnonzero(np.bincount(self.codes, minlength=len(self.values)))]
 
     def rows_of(self, texts: Callable[[str], bool]) -> NDArray[np.bool_]:
         """Which cells hold a text of which ``texts`` is true, [rows]."""
@@ -263,13 +268,27 @@ def _of_arrow(names: Sequence[str], table: Any, number_text: Callable[[str], str
         coded = column if hasattr(column, "dictionary") else column.dictionary_encode()
         if hasattr(coded, "num_chunks"):
             coded = coded.combine_chunks() if coded.num_chunks != 1 else coded.chunk(0)
-        codes = coded.indices.fill_null(len(coded.dictionary)).to_numpy(zero_copy_only=False).astype(np.int64)
-        return _stripped(codes, [*map(_cell, coded.dictionary.to_pylist()), ""])
+        return _stripped(
+            _indices(coded.indices, len(coded.dictionary)), [*map(_cell, coded.dictionary.to_pylist()), ""]
+        )
 
     def head(k: int) -> list[str]:
         return [_cell(x).strip() for x in table.column(k).slice(0, LOOK).to_pylist()]
 
     return Sheet(names, table.num_rows, read, head, number_text=number_text, exact=exact)
+
+
+def _indices(indices: Any, missing: int) -> Codes:
+    """The codes of an Arrow column; those that are null are ``missing``."""
+    if indices.null_count:
+        values = indices.to_numpy(zero_copy_only=False)  # floats, with nan for null
+        return np.where(np.isnan(values), missing, values).astype(np.int64)
+    if not len(indices):
+        return np.zeros(0, dtype=np.int64)
+    # to_numpy would import pandas, which takes longer than all the rest
+    kind = np.dtype(str(indices.type))
+    whole = np.frombuffer(indices.buffers()[1], dtype=kind, count=indices.offset + len(indices))
+    return whole[indices.offset :].astype(np.int64)
 
 
 def _cell(value: Any) -> str:
