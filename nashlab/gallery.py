@@ -148,7 +148,9 @@ def _gallery_votes(name: str, known: Mapping[str, str], given: Mapping[str, Any]
     plain = Options()
     for argument, value in vars(options).items():
         if value != getattr(plain, argument):
-            raise BadInput(f"{argument} = {value!r} is for files; {name!r} is a game of the gallery")
+            raise BadInput(
+                f"{argument} = {value!r} is for files of votes; {name!r} is a game of the gallery without counts"
+            )
     pairs = game.n * (game.n - 1) // 2
     return Votes(game, Reading(game.name, "game of the gallery", "margins", game.n, pairs))
 
@@ -288,7 +290,7 @@ _ENTRIES = (
         "11 school subjects compared by 25 girls; no Condorcet winner",
         "Kendall & Babington Smith 1940; R package eba",
         lambda: _table("schoolsubjects.csv"),
-        _fractions("13/19", "5/19", "1/19", *[0] * 8),
+        _fractions("1/19", "13/19", "5/19", *[0] * 8),
         table="schoolsubjects.csv",
     ),
     Entry(
@@ -296,6 +298,7 @@ _ENTRIES = (
         "6 brands of chocolate pudding in 745 comparisons with ties; no Condorcet winner",
         "Davidson 1970; R package PlackettLuce",
         lambda: _table("pudding.csv"),
+        _fractions(0, "270/413", 0, 0, "44/413", "99/413"),
         table="pudding.csv",
     ),
     Entry(

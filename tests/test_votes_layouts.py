@@ -150,7 +150,7 @@ def test_a_table_means_these_wins(name: str) -> None:
 
 ELECTIONS = {
     ".cvotes": (
-        "#/Candidates: A ; B ; C\n#/Weight Allowed: true\nA > B = C * 42\nx || C > A ^7 * 2 # hi\n/EMPTY_RANKING/ * 3\n",
+        "#/Candidates: A ; B ; C\n#/Weight Allowed: true\nA > B = C * 42\nx || C > A ^7 * 2 #h\n/EMPTY_RANKING/ * 3\n",
         ("A", "B", "C"), [[0, 57.5, 43.5], [1.5, 0, 22.5], [15.5, 36.5, 0]],
     ),
     ".abif": (
