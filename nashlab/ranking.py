@@ -186,8 +186,8 @@ def how_sure(
 ) -> dict[str, Any] | None:
     """How sure an equilibrium of counted comparisons is, as JSON has it; None where the file has no counts.
 
-    At τ = 0 intervals and support frequencies of the bootstrap, at τ > 0 the delta method on log π (N20 f), both of 95 %;
-    ``judgments`` says how many are behind the thinnest, the middle and the thickest pair.
+    At τ = 0 intervals and support frequencies of the bootstrap, at τ > 0 the delta method on log π (N20 f), both of
+    95 %; ``judgments`` says how many are behind the thinnest, the middle and the thickest pair.
 
     >>> from nashlab.gallery import load_votes
     >>> votes = load_votes("soundquality")

@@ -145,7 +145,7 @@ BAD = [
     (("rank", "pudding", "--bootstrap", "-1"), "bootstrap = -1, must be at least 0"),
     (("rank", "pudding", "--plot", "out.xyz"), "out.xyz"),
     (("rank", "pudding", "--columns", "winner"), "columns: 'winner' must be role=column"),
-    (("solve", "rps", "--fill", "half"), "fill = 'half' is for files of votes; 'rps' is a game of the gallery without counts"),
+    (("solve", "rps", "--fill", "half"), "'rps' is a game of the gallery without counts"),
     (("solve", "pudding", "--fill", "add-x"), "fill = 'add-x', must be 'half', 'bradley-terry', 'add-K'"),
 ]
 
