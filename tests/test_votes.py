@@ -22,6 +22,7 @@ from nashlab.votes import ballots, build, logs, matrices, parse_game, parse_numb
 
 HALF = Fraction(1, 2)
 SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".npy", ".soc", ".soi", ".toc", ".toi", "", ".dat")
+SUFFIXES += (".cat", ".wmd", ".wmg", ".cvotes", ".abif", ".blt", ".jsonl", ".parquet", ".arrow", ".gz", ".zip", ".xz")
 
 
 def npy(array: Any, **kwargs: Any) -> bytes:
@@ -545,6 +546,51 @@ def test_any_text(text: str, suffix: str) -> None:
 )
 def test_any_table(rows: list[list[str]], delimiter: str, header: str, options: dict[str, str]) -> None:
     read_or_refuse((header + "\n".join(delimiter.join(row) for row in rows)).encode(), ".csv", **options)
+
+
+LOG_CELLS = st.sampled_from(
+    ["", "a", "b", "model_a", "tie", "1", "2", "0", "-1", "0.5", "1e400", "nan", "true", "1,5", "é", '"', "a:b", ">"]
+)
+HEADERS = st.lists(
+    st.sampled_from(
+        ["winner", "loser", "model_a", "model_b", "weight", "tie", "label", "win1", "win2", "score_a", "score_b", "a:b",
+         "b:c", "rank1", "rank2", "preference", "generator_1", "generator_2", "voter", "n", "x", "winner_model_a",
+         "winner_model_b", "winner_tie", "player1", "player2", "count"]
+    ),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+@given(
+    header=HEADERS,
+    rows=st.lists(st.lists(LOG_CELLS, min_size=1, max_size=6), max_size=5),
+    delimiter=st.sampled_from(",;\t|"),
+    fill=st.sampled_from([None, "half", "bradley-terry", "add-1"]),
+    square=st.booleans(),
+)
+def test_any_log(header: list[str], rows: list[list[str]], delimiter: str, fill: str | None, square: bool) -> None:
+    if square:  # rows as long as the header get further than others
+        rows = [(row * len(header))[: len(header)] for row in rows]
+    text = "\n".join(delimiter.join(row) for row in [header, *rows])
+    read_or_refuse(text.encode(), ".csv", fill=fill)
+
+
+@given(
+    records=st.lists(
+        st.dictionaries(st.sampled_from(["winner", "loser", "model_a", "model_b", "n", "x"]), JSON), max_size=4
+    )
+)
+def test_any_records(records: list[Any]) -> None:
+    read_or_refuse(json.dumps(records).encode(), ".json", fill="half")
+    read_or_refuse("\n".join(map(json.dumps, records)).encode(), ".jsonl", fill="half")
+
+
+@given(
+    lines=st.lists(st.text(alphabet='0123456789AB:,>=*^/[]{}|- "#;\n', max_size=14), max_size=6),
+    suffix=st.sampled_from([".cvotes", ".abif", ".blt", ".cat", ".wmd", ".wmg", ".soi"]),
+)
+def test_any_election(lines: list[str], suffix: str) -> None:
+    read_or_refuse("\n".join(lines).encode(), suffix, fill="half")
 
 
 @given(content=JSON, options=OPTIONS)
