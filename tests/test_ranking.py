@@ -27,7 +27,7 @@ from nashlab.equilibrium import (
 from nashlab.gallery import get, load_votes, random_game
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.ranking import ELO, cyclic_share, plan, rank, smith_set
-from nashlab.votes import bradley_terry, components, parse_votes
+from nashlab.votes import Votes, bradley_terry, components, parse_votes
 from nashlab.votes.resample import resampled_wins
 
 Array = NDArray[np.float64]
@@ -260,3 +260,37 @@ def test_each_form_is_written_with_every_response(tmp_path: Path, form: str) -> 
 def test_votes_without_counts_are_refused() -> None:
     with pytest.raises(BadInput, match="holds no counts"):
         rank(parse_votes(b"0.5,0.7\n0.3,0.5", "p", ".csv"))
+
+
+def test_planned_judgments_err_less_than_spread_ones() -> None:
+    """Bradley-Terry games of 8, τ = .1: the error KL(π*‖π̂) after 1,000 more judgments, summed over games and draws.
+
+    (Twelve games of 10 and 2,000 judgments, by family, planned / spread: Bradley-Terry .37, Plackett-Luce .37,
+    Mallows .64, single-peaked .70, uniform .84, cyclic .90.)
+    """
+    rng = np.random.default_rng(0)
+    n, tau, total = 8, 0.1, np.zeros(2)
+    for _ in range(5):
+        p = random_game("bradley-terry", n, rng).preferences
+        q = regularised_nash(PreferenceGame.from_preferences(p), tau).policy
+        wins = judged(p, np.full((n, n), 6), rng)
+        planned = plan(counted(wins), 1000, temperature=tau).judgments
+        evenly = np.full((n, n), round(1000 / 28))
+        for k, extra in enumerate((planned, evenly)):
+            for _ in range(5):
+                seen = regularised_nash(counted(wins + judged(p, extra, rng)).game, tau).policy
+                total[k] += float(np.sum(q * np.log(q / seen)))
+    assert total[0] < 0.75 * total[1]
+
+
+def judged(p: Array, each: NDArray[np.int64], rng: np.random.Generator) -> Array:
+    first, second = np.triu_indices(len(p), 1)
+    wins = np.zeros(p.shape)
+    wins[first, second] = rng.binomial(each[first, second], p[first, second])
+    wins[second, first] = each[first, second] - wins[first, second]
+    return wins
+
+
+def counted(wins: Array) -> Votes:
+    text = "\n".join(",".join(str(int(x)) for x in row) for row in wins)
+    return parse_votes(text.encode(), "sim", ".csv", kind="wins", fill="half")
