@@ -188,6 +188,9 @@ def _wins(table: Table, values: Array, name: str, options: Options, common: dict
         table = table.noting(_said(options))
     if options.weigh == "votes":
         table = table.noting("margins are votes, not rates")
+    each = (w + w.T)[np.triu_indices(n, 1)]
+    if table.votes is None and n > 2 and each.size and np.all(np.isin(each, (0.0, 100.0))):
+        table = table.noting("every pair adds up to 100: if these are percentages, say --kind preferences")
     off = w[~np.eye(n, dtype=bool)]
     votes = table.votes if table.votes is not None else _total(cells, off)
     ties = table.ties if table.ties is not None else None
