@@ -75,8 +75,12 @@ NAMED = words(  # | is a bare side: a, b; left, right
 COUNTED = words("win wins won count counts n votes vote w num_wins n_wins win_count wins_count preferred times")
 SCORED = words("score scores rating points goals grade mark reward")
 ONE_HOT = words("winner winner_model is_winner wins_model winner_player winner_option win_model")
-TIED = words("winner_tie winner_draw winner_both winner_ties is_winner_tie win_tie")
-SPLIT = re.compile(r"(?<=[a-z])(?=[0-9])|(?<=[a-z])(?=[AB]$)|(?<=[a-z])(?=[A-Z])")
+TIED = words(
+    "winner_tie winner_draw winner_both winner_ties is_winner_tie win_tie winner_bothbad winner_both_bad "
+    "winner_tie_bothbad both_bad bothbad tie_bothbad"
+)
+OWNERS = ("model", "player", "team", "option", "item", "num", "total", "generator", "candidate")
+SPLIT = re.compile(r"(?<=[a-z])(?=[0-9])|(?<=[0-9])(?=[a-z])|(?<=[a-z])(?=[AB]$)|(?<=[a-z])(?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -121,12 +125,16 @@ def side_of(name: str) -> tuple[str, str] | None:
 
     >>> side_of("model_a"), side_of("player2"), side_of("home score"), side_of("prompt")
     (('model', 'a'), ('player', '2'), ('score', 'home'), None)
+    >>> side_of("team_1_goals"), side_of("model_b_wins")
+    (('goals', '1'), ('wins', 'b'))
     """
     parts = [p for p in word(SPLIT.sub("_", name.strip())).split("_") if p]
     sides = {side for pair in SIDES for side in pair}
-    for place in (len(parts) - 1, 0):
-        if parts and parts[place] in sides:
-            return "_".join(parts[:place] + parts[place + 1 :]), parts[place]
+    for place in sorted(range(len(parts)), key=lambda k: (k != len(parts) - 1, k != 0, k)):
+        if parts[place] in sides:
+            stem = parts[:place] + parts[place + 1 :]
+            short = [part for part in stem if part not in OWNERS]
+            return "_".join(short or stem), parts[place]
     return None
 
 
