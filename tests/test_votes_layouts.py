@@ -111,7 +111,7 @@ MEANS = {
     "1, 0 and -1": ("left,right,label\nx,y,1\ny,x,-1\nx,y,0\n", "xy", [[0, 2.5], [0.5, 0]]),
     "two scores": ("player1,player2,score1,score2\nx,y,3,1\ny,x,2,2\n", "xy", [[0, 1.5], [0.5, 0]]),
     "goals": ("home_team,away_team,home_goals,away_goals\nx,y,3,1\ny,x,0,2\n", "xy", [[0, 2], [0, 0]]),
-    "sides inside of names": ("player1,player2,player1_score,player2_score\nx,y,3,1\ny,x,2,2", "xy", [[0, 1.5], [0.5, 0]]),
+    "sides inside": ("home,away,home_team_goals,away_team_goals\nx,y,3,1\ny,x,2,2", "xy", [[0, 1.5], [0.5, 0]]),
     "wins of a model": ("model_a,model_b,model_a_wins,model_b_wins\nx,y,3,1\n", "xy", [[0, 3], [1, 0]]),
     "one hot, two kinds of tie": (
         "model_a,model_b,winner_model_a,winner_model_b,tie,both_bad\nx,y,1,0,0,0\ny,x,0,0,1,0\ny,x,0,0,0,1\n",
