@@ -22,7 +22,7 @@ from llm_bridge.preference import MODELS, Training
 from llm_bridge.rollout import LABELS
 from llm_bridge.trainer import Settings
 from nashlab.game import BadInput, check_temperature, suggestion
-from nashlab.readers import read_settings
+from nashlab.settings import read_settings
 
 __all__ = [
     "CONFIGS",

@@ -1,4 +1,4 @@
-"""The command line: ``nashlab verify | solve | certify | run | rates | sweep | gallery | algorithms``.
+"""The command line: ``nashlab verify | solve | certify | rank | run | rates | sweep | gallery | algorithms``.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed, 2 bad input, 130
 interrupted.  Each command imports only what it uses, so that `nashlab solve` starts in a fraction of a second.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +18,9 @@ from nashlab.display import Progress, l1, print_json, show_claims, show_runs, sh
 from nashlab.ending import ending
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from fractions import Fraction
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -32,15 +35,55 @@ PACKAGES = ("nashlab", "numpy", "scipy", "jax", "python-flint")
 ANSWER_LIMIT = 2**28  # bytes of an answer or a game that the verifier reads
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
-Kind = Annotated[
-    Literal["preferences", "wins", "margins"] | None,
-    tyro.conf.arg(help="what the numbers of a bare matrix mean (default: read off its diagonal)"),
-]
-Fill = Annotated[
-    Literal["half"] | None, tyro.conf.arg(help="'half': pairs that never met count as even (default: refused)")
-]
 Reference = Annotated[str, tyro.conf.arg(help="'uniform', or a file: one number a line, or label,number")]
 Tau = Annotated[float, tyro.conf.arg(help="temperature τ of the KL regularisation, in units of preference")]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read a file of votes, where it does not say so itself."""
+
+    kind: Annotated[
+        Literal["preferences", "wins", "margins", "payoff"] | None,
+        tyro.conf.arg(help="what the numbers of a bare matrix mean (default: read off its diagonal)"),
+    ] = None
+    fill: Annotated[
+        str | None,
+        tyro.conf.arg(help="pairs that never met: refuse (default), half (even), bradley-terry, or add-K wins a side"),
+    ] = None
+    columns: Annotated[
+        str | None,
+        tyro.conf.arg(help="roles of a log's columns: winner=W,loser=L,weight=N,tie=T,voter=V or first=A,second=B,p=P"),
+    ] = None
+    ignore: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(help="a column to pass over (may be given again)")
+    ] = ()
+    unranked: Annotated[
+        Literal["last", "uncompared"], tyro.conf.arg(help="what a ballot does not rank: below the rest, or left out")
+    ] = "last"
+    weigh: Annotated[
+        Literal["rates", "votes"], tyro.conf.arg(help="margins: win rates, or votes (majority margins)")
+    ] = "rates"
+    symmetrise: Annotated[bool, tyro.conf.arg(help="read a rounded table as ½ + (P − Pᵀ)/2")] = False
+    min_votes: Annotated[float, tyro.conf.arg(help="pairs with fewer votes count as pairs that never met")] = 0
+
+    def options(self) -> dict[str, Any]:
+        """The fields of :class:`nashlab.votes.Options`."""
+        from nashlab.game import BadInput
+
+        roles = {}
+        for part in (self.columns or "").split(",") if self.columns else ():
+            role, equals, name = part.partition("=")
+            if not equals or not role.strip() or not name.strip():
+                raise BadInput(f"columns: {part!r} must be role=column, as in winner=W,loser=L")
+            if role.strip() in roles:
+                raise BadInput(f"columns: {role.strip()} is given twice")
+            roles[role.strip()] = name.strip()
+        return {**vars(self), "columns": roles}
+
+
+HowToRead = Annotated[Reading, tyro.conf.OmitArgPrefixes]
+AS_WRITTEN = Reading()
 
 
 @app.command(name="solve")
@@ -50,8 +93,7 @@ def solve_command(
     *,
     tau: Tau = 0.0,
     reference: Reference | None = None,
-    kind: Kind = None,
-    fill: Fill = None,
+    reading: HowToRead = AS_WRITTEN,
     exact: Annotated[
         bool, tyro.conf.arg(help="rational arithmetic, or fail (default: where the input allows it)")
     ] = False,
@@ -70,7 +112,7 @@ def solve_command(
     from nashlab.game import check_temperature
 
     temperature = check_temperature(tau)
-    solution = nash(_load(game, reference, kind, fill), temperature, exact=True if exact else None)
+    solution = nash(_load(game, reference, reading), temperature, exact=True if exact else None)
     if json_output:
         print_json(answer_of(solution))
     else:
@@ -84,8 +126,7 @@ def certify_command(
     game: tyro.conf.Positional[str | None] = None,
     /,
     *,
-    kind: Kind = None,
-    fill: Fill = None,
+    reading: HowToRead = AS_WRITTEN,
     json_output: Json = False,
 ) -> int:
     """Re-check an answer of `nashlab solve --json` by an independent verifier that shares no code with the solvers.
@@ -103,7 +144,7 @@ def certify_command(
     from nashlab.files import read_bytes
     from nashlab.game import BadInput
 
-    own = None if game is None else _own_reading(game, kind, fill)
+    own = None if game is None else _own_reading(game, reading)
     try:
         data = sys.stdin.buffer.read() if answer == "-" else read_bytes(Path(answer), ANSWER_LIMIT)
         rows = certify_answer(parsed(data.decode("utf-8-sig")), own)
@@ -120,7 +161,7 @@ def certify_command(
     return 0 if all(ok is not False for _, ok, _ in rows) else 1
 
 
-def _own_reading(game: str, kind: str | None, fill: str | None) -> Any:
+def _own_reading(game: str, reading: Reading) -> Any:
     """The game by the verifier's reader; by nashlab's, and said so, where that does not know the layout."""
     from nashlab.certify import CertifyError, Game, read_margins
     from nashlab.certify.reading import Unread
@@ -129,18 +170,96 @@ def _own_reading(game: str, kind: str | None, fill: str | None) -> Any:
 
     path = Path(game)
     try:
-        return read_margins(read_bytes(path, ANSWER_LIMIT), path.suffix.lower(), kind, fill)
+        data = read_bytes(path, ANSWER_LIMIT)
+        if reading not in (AS_WRITTEN, Reading(kind=reading.kind, fill=reading.fill)) or reading.kind == "payoff":
+            raise Unread("it takes no option but --kind and --fill")
+        return read_margins(data, path.suffix.lower(), reading.kind, reading.fill)
     except Unread as why:
-        problem = _load(game, None, kind, fill)
+        problem = _load(game, None, reading)
         if problem.exact is None:
             raise BadInput(f"{game}: has no exact margins to check an answer against") from None
-        reading = ("the file is read by nashlab's own reader", None, f"the verifier's: {why}")
+        by_us = ("the file is read by nashlab's own reader", None, f"the verifier's: {why}")
         given = None if problem.given is None else problem.reference_exact
-        return Game(problem.labels, problem.exact, given, reading)
+        return Game(problem.labels, problem.exact, given, by_us)
     except CertifyError as error:
         raise BadInput(f"{game}: {error}") from None
     except OSError as error:
         raise BadInput(f"{game}: cannot be read ({error.strerror or error})") from None
+
+
+@app.command(name="rank")
+def rank_command(
+    votes: tyro.conf.Positional[str],
+    /,
+    *,
+    tau: Annotated[float, tyro.conf.arg(help="temperature of the regularised equilibrium")] = 0.1,
+    bootstrap: Annotated[int, tyro.conf.arg(help="tables drawn again for the lottery's intervals; 0: none")] = 1000,
+    confidence: Annotated[
+        float | None, tyro.conf.arg(help="range over all tables of this confidence region, not only unmet pairs")
+    ] = None,
+    plan: Annotated[int | None, tyro.conf.arg(help="which pairs to ask next, with so many judgments")] = None,
+    seed: int = 0,
+    reference: Reference | None = None,
+    reading: HowToRead = AS_WRITTEN,
+    json_output: Json = False,
+    html: Annotated[Path | None, tyro.conf.arg(help="write one self-contained page")] = None,
+    csv: Annotated[Path | None, tyro.conf.arg(help="write the leaderboard as CSV")] = None,
+    latex: Annotated[Path | None, tyro.conf.arg(help="write the leaderboard as a LaTeX tabular")] = None,
+    markdown: Annotated[Path | None, tyro.conf.arg(help="write the leaderboard as Markdown")] = None,
+    plot: Annotated[Path | None, tyro.conf.arg(help="draw the leaderboard to this PNG, SVG or PDF")] = None,
+) -> int:
+    """Rank the responses of a vote log: lottery and equilibrium with intervals, other rules, what the data leave open.
+
+    Example: nashlab rank llmfao
+             nashlab rank votes.csv --html board.html --bootstrap 2000
+             nashlab rank votes.csv --plan 500 --json
+
+    Pairs that never met are filled with the Bradley-Terry fit of the others, and said so, unless --fill says otherwise.
+
+    Args:
+        votes: a file of votes, a table of the gallery, or - for standard input.
+    """
+    from nashlab import leaderboard
+    from nashlab.gallery import load_votes
+    from nashlab.game import BadInput
+    from nashlab.ranking import plan as plan_judgments
+    from nashlab.ranking import rank
+
+    if bootstrap < 0:
+        raise BadInput(f"bootstrap = {bootstrap}, must be at least 0")
+    if plot is not None:
+        from nashlab.plots import check_figure_path
+
+        check_figure_path(plot)
+    options = reading.options()
+    options["fill"] = options["fill"] or "bradley-terry"
+    counted = load_votes(votes, reference=reference, **options)
+    print(counted.reading, file=sys.stderr)
+    with Progress(4) as advance:
+        ranking = rank(counted, temperature=tau, bootstrap=bootstrap, confidence=confidence, seed=seed, advance=advance)
+    planned = None if plan is None else plan_judgments(counted, plan, temperature=tau)
+    for form, path in (("html", html), ("csv", csv), ("latex", latex), ("markdown", markdown)):
+        if path is not None:
+            leaderboard.write(path, form, ranking, planned)
+    if plot is not None:
+        from nashlab.plots import leaderboard as draw
+        from nashlab.plots import save
+
+        save(draw(ranking), plot)
+    if json_output:
+        print_json(leaderboard.content(ranking, planned))
+    else:
+        show_table(leaderboard.header(), leaderboard.lines(ranking))
+        for line in leaderboard.remarks(ranking):
+            print(line)
+        if planned is not None:
+            told = leaderboard.content(ranking, planned)["plan"]
+            show_table(("ask", "against", "times"), [(a, b, str(m)) for a, b, m in told["pairs"][:20]])
+            print(
+                f"error bound {told['error_now']:.3f} now, {told['error_planned']:.3f} after these {plan}, "
+                f"{told['error_evenly']:.3f} if spread evenly"
+            )
+    return 0
 
 
 @app.command(name="run")
@@ -161,8 +280,7 @@ def run_command(
         str | None,
         tyro.conf.arg(help="first policy: like --reference (default: μ; tilted from it where μ is the equilibrium)"),
     ] = None,
-    kind: Kind = None,
-    fill: Fill = None,
+    reading: HowToRead = AS_WRITTEN,
     json_output: Json = False,
     plot: Annotated[Path | None, tyro.conf.arg(help="draw exploitability and distance to this PNG, SVG or PDF")] = None,
     feedback: Annotated[
@@ -194,13 +312,13 @@ def run_command(
     from nashlab.environment import Feedback
     from nashlab.game import BadInput
     from nashlab.rates import rated_run
-    from nashlab.readers import read_reference
+    from nashlab.votes import read_reference
 
     if not algorithms:
         raise BadInput("algorithms: none given; `nashlab algorithms` lists them")
     specs = [get(name) for name in algorithms]
-    problem = _load(game, reference, kind, fill)
-    data_policy = None if behaviour is None else read_reference(behaviour, problem.labels)
+    problem = _load(game, reference, reading)
+    data_policy = None if behaviour is None else _floats(read_reference(behaviour, problem.labels))
     if plot is not None:
         from nashlab.plots import check_figure_path
 
@@ -247,8 +365,7 @@ def rates_command(
     beta: float = 0.125,
     reference: Reference | None = None,
     behaviour: str | None = None,
-    kind: Kind = None,
-    fill: Fill = None,
+    reading: HowToRead = AS_WRITTEN,
     json_output: Json = False,
 ) -> int:
     """Predict an algorithm's local rate at its own fixed point (R3), and measure it on a run beside that point.
@@ -264,11 +381,11 @@ def rates_command(
 
     from nashlab.algorithms import get
     from nashlab.rates import game_frequency, local_rate
-    from nashlab.readers import read_reference
+    from nashlab.votes import read_reference
 
     spec = get(algorithm)
-    problem = _load(game, reference, kind, fill)
-    data_policy = None if behaviour is None else read_reference(behaviour, problem.labels)
+    problem = _load(game, reference, reading)
+    data_policy = None if behaviour is None else _floats(read_reference(behaviour, problem.labels))
     rate = local_rate(spec, problem, tau, step_size=step_size, beta=beta, behaviour=data_policy)
     content: dict[str, Any] = {
         "algorithm": spec.name,
@@ -438,10 +555,20 @@ def verify_command(
 # -- loading ---------------------------------------------------------------------------------------------------------
 
 
-def _load(game: str, reference: str | None, kind: str | None, fill: str | None) -> PreferenceGame:
-    from nashlab.gallery import load_game
+def _load(game: str, reference: str | None, reading: Reading) -> PreferenceGame:
+    from nashlab.gallery import load_votes
 
-    return load_game(game, kind=kind, fill=fill, reference=reference)
+    votes = load_votes(game, reference=reference, **reading.options())
+    if votes.game.reading is not None:
+        print(votes.reading, file=sys.stderr)
+    return votes.game
+
+
+def _floats(policy: Sequence[Fraction] | None) -> NDArray[np.float64] | None:
+    """A policy that was read exactly, as the algorithms take it."""
+    import numpy as np
+
+    return None if policy is None else np.array(policy, dtype=np.float64)
 
 
 def _first_policy(game: PreferenceGame, tau: float, start: str | None) -> NDArray[np.float64]:
@@ -450,7 +577,7 @@ def _first_policy(game: PreferenceGame, tau: float, start: str | None) -> NDArra
 
     from nashlab.arrays import log_softmax
     from nashlab.certificate import exploitability
-    from nashlab.readers import read_reference
+    from nashlab.votes import read_reference
 
     if start is not None:
         return game.with_reference(read_reference(start, game.labels)).log_reference

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import functools
 import os.path
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nashlab.game import BadInput, PreferenceGame, suggestion
-from nashlab.readers import parse_game, read_game, read_reference
+from nashlab.votes import Options, Reading, Votes, parse_votes, read_reference, read_votes
 
 __all__ = [
     "FAMILIES",
@@ -32,6 +33,7 @@ __all__ = [
     "compose",
     "get",
     "load_game",
+    "load_votes",
     "random_game",
     "rater_population",
 ]
@@ -70,6 +72,7 @@ class Entry:
     lottery      its known maximal lottery (the projection of μ where there are several), or None.
     aliases      other names that :func:`get` knows it by.
     regularised  known regularised equilibria: (τ, policy, tolerance in ℓ₁).
+    table        its file of votes in ``nashlab/data``, for a game of human judgments.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Entry:
     lottery: tuple[Fraction, ...] | None = None
     aliases: tuple[str, ...] = ()
     regularised: tuple[tuple[float, tuple[float, ...], float], ...] = ()
+    table: str | None = None
 
 
 def get(name: str) -> PreferenceGame:
@@ -100,29 +104,55 @@ def _built(name: str) -> PreferenceGame:
     return replace(entry.build(), name=entry.name, source=entry.source)
 
 
-def load_game(
-    name: str, *, kind: str | None = None, fill: str | None = None, reference: str | None = None
-) -> PreferenceGame:
-    """A game by file name, gallery name or ``-`` (standard input), with its reference replaced where one is given.
-
-    A file of that name comes before a game of the gallery; ``reference`` is "uniform" or a file (see
-    :func:`nashlab.readers.read_reference`).  Errors: BadInput naming the file or the nearest known name.
+def load_game(name: str, *, reference: str | None = None, **given: Any) -> PreferenceGame:
+    """The game of :func:`load_votes`.
 
     >>> load_game("rps", reference="uniform").name
     'rps'
     """
+    return load_votes(name, reference=reference, **given).game
+
+
+def load_votes(name: str, *, reference: str | None = None, **given: Any) -> Votes:
+    """Votes by file name, gallery name or ``-`` (standard input), with the reference replaced where one is given.
+
+    A file of that name comes before a game of the gallery; ``reference`` is "uniform" or a file (see
+    :func:`nashlab.votes.read_reference`); ``given`` are fields of :class:`nashlab.votes.Options`, which games of the
+    gallery without counts refuse.  Errors: BadInput naming the file or the nearest known name.
+
+    >>> load_votes("soundquality").reading.votes
+    Fraction(21924, 1)
+    """
     known = {alias: e.name for e in GALLERY.values() for alias in (e.name, *e.aliases)}
     # os.path.exists: unlike Path.exists it answers False to names that no file can have
     if name == "-" or os.path.isfile(name) or (os.path.exists(name) and name not in known):
-        game = read_game(name, kind=kind, fill=fill)
+        votes = read_votes(name, **given)
     elif Path(name).suffix or os.path.dirname(name):
         raise BadInput(f"{name}: no such file{suggestion(Path(name).stem, known)}")
     else:
-        game = get(name)
-        for argument, value in (("kind", kind), ("fill", fill)):
-            if value is not None:
-                raise BadInput(f"{argument} = {value!r} is for files; {name!r} is a game of the gallery")
-    return game if reference is None else game.with_reference(read_reference(reference, game.labels))
+        votes = _gallery_votes(name, known, given)
+    if reference is None:
+        return votes
+    game = votes.game.with_reference(read_reference(reference, votes.game.labels))
+    return replace(votes, game=game)
+
+
+def _gallery_votes(name: str, known: Mapping[str, str], given: Mapping[str, Any]) -> Votes:
+    """A table of the gallery read again as asked; a game without counts has nothing to be read in another way."""
+    options = Options(**given)
+    entry = GALLERY.get(known.get(name, ""))
+    if entry is not None and entry.table is not None:
+        votes = parse_votes(_data(entry.table), entry.table, ".csv", options)
+        return replace(votes, game=replace(votes.game, name=entry.name, source=entry.source))
+    game = get(name)
+    plain = Options()
+    for argument, value in vars(options).items():
+        if value != getattr(plain, argument):
+            raise BadInput(
+                f"{argument} = {value!r} is for files of votes; {name!r} is a game of the gallery without counts"
+            )
+    pairs = game.n * (game.n - 1) // 2
+    return Votes(game, Reading(game.name, "game of the gallery", "margins", game.n, pairs))
 
 
 # -- games ------------------------------------------------------------------------------------------------------------
@@ -199,9 +229,12 @@ def _bradley_terry(strengths: Sequence[int]) -> PreferenceGame:
     return PreferenceGame.from_preferences([[Fraction(s, s + t) for t in strengths] for s in strengths])
 
 
-def _table(name: str) -> PreferenceGame:
-    data = Path(__file__).with_name("data").joinpath(f"{name}.csv").read_bytes()
-    return parse_game(data, name, ".csv", kind="wins")
+def _data(table: str) -> bytes:
+    return Path(__file__).with_name("data").joinpath(table).read_bytes()
+
+
+def _table(table: str, fill: str | None = None) -> PreferenceGame:
+    return parse_votes(_data(table), table, ".csv", Options(fill=fill)).game
 
 
 def _paper_table_2() -> PreferenceGame:
@@ -235,19 +268,45 @@ _ENTRIES = (
         "soundquality",
         "8 audio reproduction modes, 783 rounds of 28 comparisons by 40 listeners; no Condorcet winner",
         f"Choisel & Wickelmaier 2007; {PSYCHOTOOLS}",
-        lambda: _table("soundquality"),
+        lambda: _table("soundquality.csv"),
+        table="soundquality.csv",
     ),
     Entry(
         "firstnames",
         "6 boys' first names compared by 192 respondents",
         f"survey of the University of Tübingen, June 2009; {PSYCHOTOOLS}",
-        lambda: _table("firstnames"),
+        lambda: _table("firstnames.csv"),
+        table="firstnames.csv",
     ),
     Entry(
         "germanparties2009",
         "5 German parties and abstention, compared by 192 respondents before the election of 2009",
         f"survey of the University of Tübingen, June 2009; {PSYCHOTOOLS}",
-        lambda: _table("germanparties2009"),
+        lambda: _table("germanparties2009.csv"),
+        table="germanparties2009.csv",
+    ),
+    Entry(
+        "schoolsubjects",
+        "11 school subjects compared by 25 girls; no Condorcet winner",
+        "Kendall & Babington Smith 1940; R package eba",
+        lambda: _table("schoolsubjects.csv"),
+        _fractions("1/19", "13/19", "5/19", *[0] * 8),
+        table="schoolsubjects.csv",
+    ),
+    Entry(
+        "pudding",
+        "6 brands of chocolate pudding in 745 comparisons with ties; no Condorcet winner",
+        "Davidson 1970; R package PlackettLuce",
+        lambda: _table("pudding.csv"),
+        _fractions(0, "270/413", 0, 0, "44/413", "99/413"),
+        table="pudding.csv",
+    ),
+    Entry(
+        "llmfao",
+        "59 chat models, 8,931 votes of 124 crowd workers, 927 of 1,711 pairs met (read with --fill)",
+        "Ustalov 2023, dustalov/llmfao, from llmonitor's benchmark; CC BY 4.0",
+        lambda: _table("llmfao.csv", fill="bradley-terry"),
+        table="llmfao.csv",
     ),
     Entry(
         "rps",

@@ -7,7 +7,7 @@ The reference policy μ belongs to the game; the temperature τ does not (theory
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MatrixLike = ArrayLike | Sequence[Sequence[int | Fraction]]
+VectorLike = ArrayLike | Sequence[Fraction]
 
 __all__ = ["BadInput", "PreferenceGame", "check_temperature", "suggestion"]
 
 SKEW_TOLERANCE = 1e-9  # of probabilities, or of max|A|: roundings of text formats, far below any measured preference
+ROUNDING = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # of two numbers that add up to 1
 SUM_TOLERANCE = 1e-6  # of Σμ = 1: files written with six decimals are accepted, and renormalised
 MEMORY_LIMIT = 8 * 2**30  # bytes of one float64 matrix that we are willing to allocate
 
@@ -76,6 +78,8 @@ class PreferenceGame:
     exact          A as Fractions (nested tuples, one game only), or None where the source was floating point.
     name, source   what the game is called and where it comes from.
     given          μ as it was given, not normalised, shape of ``log_reference`` or [n]; None: uniform.
+    comparisons    N, how many judgments are behind each pair, [n, n] (0: they never met), or None if it is not known.
+    reading        what its reader understood of the file, as JSON has it, or None.
 
     Source: theory §1.  Bad input raises :class:`BadInput`.
 
@@ -92,12 +96,19 @@ class PreferenceGame:
     name: str = "game"
     source: str = ""
     given: tuple[Any, ...] | None = None
+    comparisons: NDArray[np.float64] | None = None
+    reading: Mapping[str, Any] | None = None
 
     # -- construction ------------------------------------------------------------------------------------------
 
     @classmethod
     def from_preferences(cls, preferences: MatrixLike, **kwargs: Any) -> PreferenceGame:
-        """From P with P + Pᵀ = 1 and entries in [0, 1]; keeps A = P − ½ (exact where P holds ints or Fractions)."""
+        """From P with P + Pᵀ = 1 and entries in [0, 1]; keeps A = P − ½ (exact where P holds ints or Fractions).
+
+        P may be an array, a tensor (of any float type, also one that requires a gradient) or a data frame with names;
+        numbers of single or half precision may miss P + Pᵀ = 1 by their rounding.
+        """
+        preferences, tolerance, kwargs = _unwrapped(preferences, kwargs)
         exact = _exact_entries(preferences)
         p = _as_floats(preferences, "preferences")
         if np.any((p < 0) | (p > 1)):
@@ -105,11 +116,12 @@ class PreferenceGame:
             raise BadInput(f"preferences{_at(entry)} = {p[entry]:.6g}, must be in [0, 1]")
         total = p + np.swapaxes(p, -1, -2)
         off = np.abs(total - 1)
-        if np.any(off > SKEW_TOLERANCE):
+        if np.any(off > tolerance):
             i = _worst(off)
             j = (*i[:-2], i[-1], i[-2])
             raise BadInput(
-                f"preferences{_at(i)} + preferences{_at(j)} = {total[i]:.10g}, must be 1 (tolerance {SKEW_TOLERANCE:g})"
+                f"preferences{_at(i)} + preferences{_at(j)} = {total[i]:.10g}, must be 1 (tolerance {tolerance:g}; "
+                "`--symmetrise` reads a rounded table)"
             )
         if exact is None:
             return cls._build(p - 0.5, exact=None, **kwargs)
@@ -120,34 +132,46 @@ class PreferenceGame:
     @classmethod
     def from_margins(cls, margins: MatrixLike, **kwargs: Any) -> PreferenceGame:
         """From skew margins A of any scale (A = P − ½ when |A| ≤ ½); exact where A holds ints or Fractions."""
+        margins, tolerance, kwargs = _unwrapped(margins, kwargs)
         a = _as_floats(margins, "margins")
         off = np.abs(a + np.swapaxes(a, -1, -2))
-        if np.any(off > SKEW_TOLERANCE * np.max(np.abs(a), axis=(-1, -2), keepdims=True)):
+        if np.any(off > tolerance * np.max(np.abs(a), axis=(-1, -2), keepdims=True)):
             i = _worst(off)
             j = (*i[:-2], i[-1], i[-2])
             raise BadInput(
                 f"margins{_at(i)} + margins{_at(j)} = {(a[i] + a[j]):.6g}, must be 0 "
-                f"(tolerance {SKEW_TOLERANCE:g} of the largest margin)"
+                f"(tolerance {tolerance:g} of the largest margin)"
             )
         return cls._build(a, exact=_exact_entries(margins), **kwargs)
 
     @classmethod
-    def from_wins(cls, wins: MatrixLike, *, fill: float | Fraction | None = None, **kwargs: Any) -> PreferenceGame:
+    def from_wins(
+        cls,
+        wins: MatrixLike,
+        *,
+        fill: float | Fraction | NDArray[np.float64] | None = None,
+        weigh: str = "rates",
+        **kwargs: Any,
+    ) -> PreferenceGame:
         """From win counts w (row beat column; a tie is half a win each): p = w_ij/(w_ij + w_ji), exactly.
 
-        A pair that never met is refused by name, unless ``fill`` says which p to give it (only ½ keeps P + Pᵀ = 1).
+        fill   what p a pair that never met has: ½, or a table [n, n] of them; None refuses such a pair by name.
+        weigh  "rates", or "votes": A = w − wᵀ, the majority margins of social choice, which count each vote once.
         """
+        wins, _, kwargs = _unwrapped(wins, kwargs)
         exact_wins = _exact_entries(wins)
         w = _as_floats(wins, "wins")
         if w.ndim != 2:
             raise BadInput(f"wins has shape {w.shape}, must be one square matrix")
         if np.any(w < 0):
-            i = _worst(-w)
-            raise BadInput(f"wins{_at(i)} = {w[i]:g}, must be at least 0")
-        if fill is not None and Fraction(fill) != Fraction(1, 2):
+            entry = _worst(-w)
+            raise BadInput(f"wins{_at(entry)} = {w[entry]:g}, must be at least 0")
+        filled = fill if isinstance(fill, np.ndarray) else None
+        if filled is None and fill is not None and Fraction(fill) != Fraction(1, 2):  # type: ignore[arg-type]
             raise BadInput(f"fill = {fill}, must be 1/2: P + Pᵀ = 1 leaves no other value to a pair that never met")
         labels = _labels(kwargs.get("labels"), w.shape[-1])
         played = w + w.T
+        np.fill_diagonal(played, 0.0)
         idle = np.argwhere(np.triu(played == 0, 1))
         if len(idle) and fill is None:
             pairs = ", ".join(f"{labels[i]} - {labels[j]}" for i, j in idle[:5])
@@ -155,21 +179,20 @@ class PreferenceGame:
             raise BadInput(
                 f"wins: {len(idle)} pair(s) never met ({pairs}{more}); fill them with p = 1/2 by `--fill half`"
             )
-        if exact_wins is None:
+        kwargs = {"comparisons": played, **kwargs}
+        if exact_wins is None or (filled is not None and len(idle)):
             with np.errstate(invalid="ignore"):
-                margins = np.where(played > 0, (w - w.T) / (2 * np.where(played > 0, played, 1)), 0.0)
+                lead = (w - w.T) if weigh == "votes" else (w - w.T) / (2 * np.where(played > 0, played, 1))
+                margins = np.where(played > 0, lead, 0.0 if filled is None else filled - 0.5)
             np.fill_diagonal(margins, 0.0)
             return cls._build(margins, exact=None, **kwargs)
         n = len(exact_wins)
-        exact = [
-            [
-                Fraction(0)
-                if i == j or exact_wins[i][j] + exact_wins[j][i] == 0
-                else Fraction(exact_wins[i][j] - exact_wins[j][i]) / (2 * (exact_wins[i][j] + exact_wins[j][i]))
-                for j in range(n)
-            ]
-            for i in range(n)
-        ]
+        exact = [[Fraction(0)] * n for _ in range(n)]
+        for i in range(n):  # half of the pairs: arithmetic of Fractions is what takes time here
+            for j in range(i):
+                total, surplus = exact_wins[i][j] + exact_wins[j][i], exact_wins[i][j] - exact_wins[j][i]
+                exact[i][j] = surplus if weigh == "votes" or not total else surplus / (2 * total)
+                exact[j][i] = -exact[i][j]
         return cls._build(np.array(exact, dtype=np.float64), exact=exact, **kwargs)
 
     @classmethod
@@ -178,11 +201,13 @@ class PreferenceGame:
         margins: NDArray[np.float64],
         *,
         exact: Sequence[Sequence[Fraction]] | None,
-        reference: ArrayLike | None = None,
+        reference: VectorLike | None = None,
         labels: Sequence[str] | None = None,
         weights: ArrayLike | None = None,
         name: str = "game",
         source: str = "",
+        comparisons: NDArray[np.float64] | None = None,
+        reading: Mapping[str, Any] | None = None,
     ) -> PreferenceGame:
         if exact is not None:
             order = range(len(exact))
@@ -202,6 +227,8 @@ class PreferenceGame:
             name=name,
             source=source,
             given=_as_given(reference),
+            comparisons=None if comparisons is None else _frozen(comparisons),
+            reading=reading,
         )
 
     # -- views -------------------------------------------------------------------------------------------------
@@ -251,7 +278,7 @@ class PreferenceGame:
         """The contextual average Σ_x ρ(x) v(x) (plain mean without weights) of one value a prompt."""
         return float(np.average(values, weights=self.weights) if np.ndim(values) else values)
 
-    def with_reference(self, reference: ArrayLike | None) -> PreferenceGame:
+    def with_reference(self, reference: VectorLike | None) -> PreferenceGame:
         """The same game with another μ (None: uniform)."""
         log_mu = _frozen(_log_reference(reference, self.n, self.batch))
         return replace(self, log_reference=log_mu, given=_as_given(reference))
@@ -266,6 +293,7 @@ class PreferenceGame:
             margins=_frozen(np.broadcast_to(self.margins, (*shape, self.n))),
             log_reference=_frozen(np.broadcast_to(self.log_reference, shape)),
             exact=None,
+            comparisons=None,
         )
 
     def prompt(self, x: int) -> PreferenceGame:
@@ -281,6 +309,7 @@ class PreferenceGame:
             weights=None,
             exact=None,
             given=None if given is None else tuple(given[i] for i in rows),
+            comparisons=None,
         )
 
 
@@ -313,6 +342,31 @@ def too_large(n: int) -> BadInput:
     )
 
 
+def _unwrapped(matrix: Any, kwargs: dict[str, Any]) -> tuple[Any, float, dict[str, Any]]:
+    """(matrix, tolerance of its skewness, kwargs with its labels): tensors as arrays, data frames by their names."""
+    if hasattr(matrix, "detach"):  # a tensor, perhaps on a device, perhaps with a gradient
+        matrix = matrix.detach().cpu()
+        matrix = matrix if str(matrix.dtype).endswith("bfloat16") else matrix.numpy()
+    if hasattr(matrix, "columns") and hasattr(matrix, "index"):
+        matrix, names = _frame(matrix)
+        kwargs = {"labels": names, **kwargs} if names else kwargs
+    kind = str(getattr(matrix, "dtype", "float64")).rsplit(".", 1)[-1]
+    if kind == "bfloat16":
+        matrix = matrix.float().numpy() if hasattr(matrix, "float") else np.asarray(matrix, dtype=np.float64)
+    return matrix, max(SKEW_TOLERANCE, ROUNDING.get(kind, 0.0)), kwargs
+
+
+def _frame(frame: Any) -> tuple[Any, list[str] | None]:
+    """A data frame's values with rows in the order of its columns, and their names if rows and columns share them."""
+    columns, rows = list(frame.columns), list(frame.index)
+    if columns == rows or len(columns) != len(rows) or rows == list(range(len(rows))):
+        return frame.to_numpy(), None if columns == list(range(len(columns))) else [str(x) for x in columns]
+    if set(columns) != set(rows) or len(set(columns)) < len(columns):
+        strange = next((x for x in rows if x not in columns), rows[0])
+        raise BadInput(f"the row {strange!r} has no column of that name, rows and columns must be the same responses")
+    return frame.loc[columns].to_numpy(), [str(x) for x in columns]
+
+
 def _exact_entries(matrix: Any) -> list[list[Fraction]] | None:
     """The entries as Fractions if every one is an int or a Fraction (never a double), else None."""
     if isinstance(matrix, np.ndarray) and matrix.dtype.kind not in "iuO":
@@ -327,7 +381,7 @@ def _exact_entries(matrix: Any) -> list[list[Fraction]] | None:
     return [[Fraction(int(x)) if isinstance(x, np.integer) else Fraction(x) for x in row] for row in rows]
 
 
-def _log_reference(reference: ArrayLike | None, n: int, batch: tuple[int, ...]) -> NDArray[np.float64]:
+def _log_reference(reference: VectorLike | None, n: int, batch: tuple[int, ...]) -> NDArray[np.float64]:
     if reference is None:
         return np.full((*batch, n), -np.log(n))
     try:
@@ -350,7 +404,7 @@ def _log_reference(reference: ArrayLike | None, n: int, batch: tuple[int, ...]) 
     return np.broadcast_to(log_mu, (*batch, n)).copy()
 
 
-def _as_given(reference: ArrayLike | None) -> tuple[Any, ...] | None:
+def _as_given(reference: VectorLike | None) -> tuple[Any, ...] | None:
     """A checked reference as nested tuples of ints, Fractions or doubles: what no rounding has touched."""
     if reference is None:
         return None

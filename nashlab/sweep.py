@@ -27,7 +27,7 @@ from nashlab.files import alone, replacing, sha256_of
 from nashlab.gallery import load_game, random_game
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.optimiser import SCHEDULES
-from nashlab.readers import read_settings
+from nashlab.settings import read_settings
 from nashlab.solve import DEFAULT_BETA, solve
 
 __all__ = ["SHIPPED", "Sweep", "Unit", "read_sweep", "run_sweep"]

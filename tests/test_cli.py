@@ -149,6 +149,12 @@ BAD = [
     (("rates", "online-ipo", "--game", "rps", "--tau", "0"), "temperature = 0, must be positive"),
     (("verify", "--claims", "L99"), "'L99' is unknown"),
     (("certify", "missing.json"), "missing.json"),
+    (("rank", "missing.csv"), "no such file"),
+    (("rank", "pudding", "--bootstrap", "-1"), "bootstrap = -1, must be at least 0"),
+    (("rank", "pudding", "--plot", "out.xyz"), "out.xyz"),
+    (("rank", "pudding", "--columns", "winner"), "columns: 'winner' must be role=column"),
+    (("solve", "rps", "--fill", "half"), "'rps' is a game of the gallery without counts"),
+    (("solve", "pudding", "--fill", "add-x"), "fill = 'add-x', must be 'half', 'bradley-terry', 'add-K'"),
 ]
 
 
@@ -171,7 +177,7 @@ def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str], arguments: tu
 
 
 def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("solve", "certify", "run", "rates", "gallery", "algorithms", "verify"):
+    for command in ("solve", "certify", "rank", "run", "rates", "gallery", "algorithms", "verify"):
         code, out, _ = run(capsys, command, "--help")
         assert code == 0
         assert "Example" in out
@@ -193,6 +199,40 @@ def test_verify_writes_its_report_and_catches_every_wrong_twin(
         assert json.loads((folder / "verify.json").read_text())["claims"]
         assert "<html" in (folder / "report.html").read_text()
         assert not list(folder.glob("*.part"))
+
+
+def test_rank_prints_one_object_and_writes_its_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("model_a,model_b,winner,note,worker\n" + "x,y,model_a,hi,1\ny,z,model_a,ho,2\nx,y,tie,hm,3\n" * 4)
+    board = tmp_path / "board.html"
+    code, out, err = run(
+        capsys, "rank", str(log), "--json", "--html", str(board), "--plan", "20", "--bootstrap", "50",
+    )  # fmt: skip
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["reading"]["passed_over"] == ["note"]
+    assert (told["reading"]["votes"], told["reading"]["ties"], told["reading"]["pairs_met"]) == (12, 4, 2)
+    assert "passed over: note" in err
+    assert "never met: filled with the Bradley-Terry fit" in err
+    assert [r["label"] for r in told["responses"]] == ["x", "y", "z"]
+    assert told["condorcet_winner"] == "x"
+    assert told["possible"] is not None
+    assert sum(times for _, _, times in told["plan"]["pairs"]) == 20
+    assert "<svg" in board.read_text(encoding="utf-8") or "no cycle to draw" in board.read_text(encoding="utf-8")
+    code, _, err = run(capsys, "rank", str(log), "--fill", "refuse")
+    assert code == 2
+    assert "1 pair(s) never met (x - z)" in err
+
+
+def test_solve_says_what_it_understood(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(",a,b\na,0.5,0.67\nb,0.34,0.5\n")
+    code, _, err = run(capsys, "solve", str(table))
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "--symmetrise" in err
+    code, _, err = run(capsys, "solve", str(table), "--symmetrise")
+    assert code == 0
+    assert "symmetrised: entries moved by up to 0.005" in err
 
 
 def test_standard_input_is_a_game() -> None:

@@ -223,8 +223,11 @@ def test_every_entry_says_what_it_is(name: str) -> None:
     assert entry.name == name == game.name
     assert entry.description
     assert game.source == entry.source
-    assert game.exact is not None, "every game of the gallery is rational"
-    assert np.array_equal(game.margins, np.array(game.exact, dtype=float))
+    if name == "llmfao":
+        assert game.exact is None, "pairs that never met are filled by a fit, which is not rational"
+    else:
+        assert game.exact is not None, "every other game of the gallery is rational"
+        assert np.array_equal(game.margins, np.array(game.exact, dtype=float))
     assert all(get(alias) is game for alias in entry.aliases)
 
 

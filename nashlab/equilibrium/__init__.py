@@ -5,25 +5,41 @@ regularised_nash   π ∝ μ exp(Aπ/τ)                            E1, E4
 maximal_lottery    max_π min_y (πᵀA)_y, exactly if wanted      E6, E6b
 lottery_batch      thousands of small games at a time          E6
 sensitivity        dπ*/dτ, dπ*/dP, dπ*/dμ                      E4, N16
-resampled, equilibrium_covariance    when P is estimated        N16
+resampled, equilibrium_covariance, log_errors    when P is estimated: error bars        N16, N20
+claim_test, confidence_box, lottery_ranges    when P is estimated: what is proved at a level    N20, N27
+who_is_in    over all tables of a box: who carries mass necessarily, possibly, never    N22, N27
 """
 
 from nashlab.equilibrium.batch import lottery_batch
 from nashlab.equilibrium.lottery import maximal_lottery
 from nashlab.equilibrium.nash import nash, proved
+from nashlab.equilibrium.possible import Membership, who_is_in
 from nashlab.equilibrium.regularised import METHODS, regularised_nash
 from nashlab.equilibrium.sensitivity import Sensitivity, sensitivity
-from nashlab.equilibrium.uncertainty import equilibrium_covariance, resampled
+from nashlab.equilibrium.uncertainty import (
+    claim_test,
+    confidence_box,
+    equilibrium_covariance,
+    log_errors,
+    lottery_ranges,
+    resampled,
+)
 
 __all__ = [
     "METHODS",
+    "Membership",
     "Sensitivity",
+    "claim_test",
+    "confidence_box",
     "equilibrium_covariance",
+    "log_errors",
     "lottery_batch",
+    "lottery_ranges",
     "maximal_lottery",
     "nash",
     "proved",
     "regularised_nash",
     "resampled",
     "sensitivity",
+    "who_is_in",
 ]

@@ -5,6 +5,7 @@ p̂_ij = w_ij/N_ij, w_ij ~ Binomial(N_ij, p_ij) independently for each pair i < 
     Cov π*_τ = Σ_{i<j} (p_ij(1 − p_ij)/N_ij) g_ij g_ijᵀ,     g_ij = dπ*_τ/dP_ij  (P_ji moving by the opposite)
 
 The judgments are taken as independent.  Where one rater gave many of them both methods are too sure of themselves.
+A pair that was won always, or that never met, is not known for certain: its variance is that of (w + ½)/(N + 1), or ¼.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nashlab.equilibrium.regularised import regularised_nash
 from nashlab.equilibrium.sensitivity import sensitivity
 from nashlab.game import BadInput, PreferenceGame
 
-__all__ = ["equilibrium_covariance", "resampled"]
+__all__ = ["claim_test", "confidence_box", "equilibrium_covariance", "log_errors", "lottery_ranges", "resampled"]
 
 Array = NDArray[np.float64]
 
@@ -55,12 +57,147 @@ def equilibrium_covariance(game: PreferenceGame, temperature: float, judgments: 
     >>> bool(np.all(np.abs(equilibrium_covariance(game, 1.0, 100).sum(axis=0)) < 1e-18))  # Σπ stays 1
     True
     """
-    first, second, each, p = _pairs(game, judgments)
+    first, second, each, p = _pairs(game, judgments, least=0)
     gradient = sensitivity(game, temperature).preferences[:, first, second]
-    return np.asarray((gradient * (p * (1.0 - p) / each)) @ gradient.T)
+    return np.asarray((gradient * _variance(p, each)) @ gradient.T)
 
 
-def _pairs(game: PreferenceGame, judgments: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
+def _variance(p: Array, each: Array) -> Array:
+    """Of p̂; never 0: where all judgments agree (w + ½)/(N + 1) stands for p̂, where there are none it is ¼."""
+    known = np.maximum(each, 1.0)
+    certain = (p <= 0) | (p >= 1)
+    shrunk = np.where(certain, (p * each + 0.5) / (each + 1.0), p)
+    return np.where(each > 0, shrunk * (1.0 - shrunk) / known, 0.25)
+
+
+def log_errors(game: PreferenceGame, temperature: float, judgments: ArrayLike) -> Array:
+    """The standard error of log π*_τ(y) to first order, [n]; judgments as for :func:`equilibrium_covariance`.
+
+        d log q = R (dA q)/τ,   R = M⁻¹ − M⁻¹1 qᵀM⁻¹/(qᵀM⁻¹1),   M = I − A diag(q)/τ
+
+    So q·exp(± 1.96 s) is an interval of about 95 % that stays positive.  Source: N20 (f), E4.
+
+    >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
+    >>> log_errors(game, 1.0, 100).round(6).tolist()  # √(.21/100) · (1 − q)
+    [0.020629, 0.025197]
+    """
+    first, second, each, p = _pairs(game, judgments, least=0)
+    n = game.n
+    variance = np.zeros((n, n))
+    variance[first, second] = variance[second, first] = _variance(p, each)
+    q = regularised_nash(game, temperature).policy
+    inverse = np.linalg.inv(np.eye(n) - game.margins * q / temperature)
+    ones = inverse.sum(axis=1)
+    r = inverse - np.outer(ones, q @ inverse) / (q @ ones)
+    weighted = r * q
+    total = (r**2) @ (variance @ q**2) - np.einsum("yi,ij,yj->y", weighted, variance, weighted, optimize=True)
+    return np.sqrt(np.maximum(total, 0.0)) / temperature
+
+
+def claim_test(game: PreferenceGame, temperature: float, policy: ArrayLike, judgments: ArrayLike) -> float:
+    """An exact test of the claim that ``policy`` is the equilibrium at τ > 0: a p-value, valid for every n and N ≥ 1.
+
+    Under the claim Pπ = ½ + τ(h − KL(π‖μ)) is known, and F² = E_π(P̂π − that)² has the sub-Gaussian tail
+    V + 2√(Tt) + 2Λt = 4F²,  V = tr B, T = tr B², Λ = λ_max(B),  B = Σ_{i<j} v vᵀ/N_ij,
+    v = √(π_iπ_j)(√π_j e_i − √π_i e_j).
+    The policies that it does not reject form a confidence region.  Source: N20 (d).
+
+    >>> game = PreferenceGame.from_preferences([[0.5, 0.9], [0.1, 0.5]])
+    >>> claim_test(game, 1.0, [0.5, 0.5], 1000) < 1e-9, claim_test(game, 1.0, regularised_nash(game, 1.0).policy, 1000)
+    (True, 1.0)
+    """
+    first, second, each, _ = _pairs(game, judgments)
+    pi = np.asarray(policy, dtype=np.float64)
+    if pi.shape != (game.n,) or np.any(pi <= 0) or abs(pi.sum() - 1) > 1e-6:
+        raise BadInput(f"policy must be {game.n} positive numbers that sum to 1")
+    pi = pi / pi.sum()
+    h = np.log(pi) - game.log_reference
+    off = game.margins @ pi - temperature * (h - pi @ h)
+    v = np.zeros((game.n, first.size))
+    pair = np.arange(first.size)
+    v[first, pair] = pi[second] * np.sqrt(pi[first])
+    v[second, pair] = -pi[first] * np.sqrt(pi[second])
+    b = (v / each) @ v.T
+    trace, square, largest = float(np.trace(b)), float(np.sum(b * b)), float(np.linalg.eigvalsh(b)[-1])
+    excess = 4 * float(pi @ off**2) - trace
+    if excess <= 0 or largest <= 0:
+        return 1.0
+    # V + 2√(Tt) + 2Λt = 4F², a quadratic in √t
+    root = (-np.sqrt(square) + np.sqrt(square + 2 * largest * excess)) / (2 * largest)
+    return float(np.exp(-(root**2)))
+
+
+def confidence_box(wins: ArrayLike, level: float, *, ties: bool = False) -> tuple[Array, Array]:
+    """(L, U), [n, n] each, that hold all win rates at once with probability ``level``; [0, 1] for pairs that never met.
+
+    Clopper-Pearson at (1 − level)/#pairs; with ties a judgment is no coin, and Chernoff's bound N·KL(p̂‖p) ≤ log(2/α)
+    takes its place.  L + Uᵀ = 1.  Source: N27.
+
+    >>> low, high = confidence_box([[0, 10], [0, 0]], 0.95)
+    >>> round(float(low[0, 1]), 4), float(high[0, 1])
+    (0.6915, 1.0)
+    """
+    from scipy.special import betaincinv
+
+    if not 0 < level < 1:
+        raise BadInput(f"confidence = {level}, must be above 0 and below 1")
+    w = np.array(wins, dtype=np.float64)
+    n = len(w)
+    first, second = np.triu_indices(n, 1)
+    won, lost = w[first, second], w[second, first]
+    each = won + lost
+    alpha = (1.0 - level) / max(1, int(np.count_nonzero(each)))
+    if ties or np.any(won != np.round(won)):
+        low, high = _chernoff(won, each, alpha), 1.0 - _chernoff(lost, each, alpha)
+    else:
+        low = np.where(won > 0, betaincinv(np.maximum(won, 1), lost + 1, alpha / 2), 0.0)
+        high = np.where(lost > 0, 1.0 - betaincinv(np.maximum(lost, 1), won + 1, alpha / 2), 1.0)
+    lower, upper = np.full((n, n), 0.5), np.full((n, n), 0.5)
+    lower[first, second], upper[first, second] = low, high
+    lower[second, first], upper[second, first] = 1.0 - high, 1.0 - low
+    return lower, upper
+
+
+def _chernoff(won: Array, each: Array, alpha: float) -> Array:
+    """The least p with N·KL(p̂‖p) ≤ log(2/α), by bisection."""
+    from scipy.special import rel_entr
+
+    mean = np.where(each > 0, won / np.maximum(each, 1e-300), 0.0)
+    low, high = np.zeros_like(mean), mean.copy()
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        far = each * (rel_entr(mean, middle) + rel_entr(1 - mean, 1 - middle)) > np.log(2 / alpha)
+        low, high = np.where(far, middle, low), np.where(far, high, middle)
+    return low
+
+
+def lottery_ranges(lower: ArrayLike, upper: ArrayLike) -> Array:
+    """The least and the largest probability of each response in any maximal lottery of any P with L ≤ P ≤ U, [n, 2].
+
+    Every such lottery is in {π : Lπ ≤ ½}: 2n linear programmes, and uniqueness is not needed.  Source: N27.
+
+    >>> p = np.array([[0.5, 0.7], [0.3, 0.5]])
+    >>> lottery_ranges(p, p).tolist()
+    [[1.0, 1.0], [0.0, 0.0]]
+    """
+    from scipy.optimize import linprog
+
+    low = np.asarray(lower, dtype=np.float64) - 0.5
+    if np.any(np.abs(low + (np.asarray(upper, dtype=np.float64) - 0.5).T) > 1e-9):
+        raise BadInput("lower + upperᵀ must be 1: a box of preference matrices")
+    n = len(low)
+    found = np.zeros((n, 2))
+    for y in range(n):
+        for k, sign in enumerate((1.0, -1.0)):
+            answer = linprog(sign * np.eye(n)[y], A_ub=low, b_ub=np.zeros(n), A_eq=np.ones((1, n)), b_eq=[1.0])
+            value = sign * float(answer.fun) if answer.status == 0 else (0.0, 1.0)[k]
+            found[y, k] = min(1.0, max(0.0, round(value, 12)))
+    return found
+
+
+def _pairs(
+    game: PreferenceGame, judgments: ArrayLike, least: int = 1
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
     """(i, j, N_ij, p_ij) of the pairs i < j."""
     if game.batch:
         raise BadInput("game is contextual: judgments are a matter of one prompt; use game.prompt(x)")
@@ -70,7 +207,9 @@ def _pairs(game: PreferenceGame, judgments: ArrayLike) -> tuple[NDArray[np.intp]
         raise BadInput(f"judgments has shape {table.shape}, must be one number or a symmetric {(n, n)} table")
     first, second = np.triu_indices(n, 1)
     each = np.broadcast_to(table, (n, n))[first, second]
-    if not np.all(np.isfinite(each) & (each >= 1) & (each == np.round(each))):
-        bad = int(np.argmin(np.isfinite(each) & (each >= 1) & (each == np.round(each))))
-        raise BadInput(f"judgments[{first[bad]}, {second[bad]}] = {each[bad]:g}, must be a whole number of at least 1")
+    good = np.isfinite(each) & (each >= least) & ((each == np.round(each)) | (least == 0))
+    if not np.all(good):
+        bad = int(np.argmin(good))
+        rule = f"must be a whole number of at least {least}" if least else "must be at least 0"
+        raise BadInput(f"judgments[{first[bad]}, {second[bad]}] = {each[bad]:g}, {rule}")
     return first, second, each, game.preferences[first, second]

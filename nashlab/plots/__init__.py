@@ -7,9 +7,10 @@ games   lotteries, paths in τ
 sweeps  bands over games and seeds
 checks  claims, and what sampling costs
 limits  where methods come to rest;  mixture  IPO-MD, its gradient and its mixture
-uncertainty  an equilibrium of judgments, and how well it is known
+uncertainty  an equilibrium of judgments, and how well it is known;  boards  leaderboards
 """
 
+from nashlab.plots.boards import leaderboard
 from nashlab.plots.checks import Outcome, claims, estimators
 from nashlab.plots.fields import Field, angle, field_angles, lattice, proportional_fields
 from nashlab.plots.games import lottery, temperature_path
@@ -67,6 +68,7 @@ __all__ = [
     "largest_stable_step",
     "last_and_average",
     "lattice",
+    "leaderboard",
     "limits_on_simplex",
     "line_styles",
     "lottery",

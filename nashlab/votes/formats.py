@@ -1,0 +1,295 @@
+"""Which reader a file goes to: by its extension, else by its first bytes, and a table by its columns."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nashlab.game import BadInput, PreferenceGame
+from nashlab.votes import ballots, elections, matrices, sheets
+from nashlab.votes.build import Votes, votes_of
+from nashlab.votes.logs import index_pairs, read_log
+from nashlab.votes.reading import Options, Table, check_size
+from nashlab.votes.roles import find_roles
+from nashlab.votes.text import Delimited, as_text, open_delimited, unpacked
+
+__all__ = ["BY_EXTENSION", "LAYOUTS", "parse_game", "parse_votes", "read_game", "read_votes"]
+
+HEAD = 2**20  # bytes that tell how large a game a file holds, before the rest of it is read
+PACKED = (".gz", ".bz2", ".xz", ".zip")
+
+LAYOUTS = (
+    "a comparison log (winner,loser | model_a,model_b,winner | left,right,label | player1,player2,win1,win2 | ...)",
+    "ballots (rank1,rank2,... | a column a candidate with ranks in the cells | a column a pair, a:b)",
+    "a square matrix of probabilities, wins or margins, with or without names",
+    "PrefLib, .cvotes, ABIF or BLT",
+)
+
+
+# -- text and bytes -> Table -----------------------------------------------------------------------------------------
+
+
+def _npy(data: bytes, suffix: str, options: Options) -> Table:
+    return matrices.npy_matrix(data)
+
+
+def _arrow(data: bytes, suffix: str, options: Options) -> Table:
+    return _by_columns(sheets.arrow_sheet(data, suffix), options)
+
+
+def _preflib(data: bytes, suffix: str, options: Options) -> Table:
+    return elections.preflib(as_text(data), suffix, options)
+
+
+def _cvotes(data: bytes, suffix: str, options: Options) -> Table:
+    return elections.cvotes(as_text(data), options)
+
+
+def _abif(data: bytes, suffix: str, options: Options) -> Table:
+    return elections.abif(as_text(data), options)
+
+
+def _blt(data: bytes, suffix: str, options: Options) -> Table:
+    return elections.blt(as_text(data), options)
+
+
+def _json(data: bytes, suffix: str, options: Options) -> Table:
+    text = as_text(data).lstrip()
+    if text[:1] == "{" and _is_json_lines(text):
+        return _json_lines(data, suffix, options)
+    content = matrices.parsed_json(text)
+    if isinstance(content, list) and content and all(isinstance(x, dict) for x in content):
+        return _by_columns(sheets.records_sheet(content), options)
+    if isinstance(content, list):
+        content = {"matrix": content}
+    if not isinstance(content, dict):
+        raise BadInput("must hold an object or a matrix")
+    return matrices.json_object(content, options.kind)
+
+
+def _is_json_lines(text: str) -> bool:
+    """More than one line, and the first is an object by itself."""
+    first, _, rest = text.partition("\n")
+    return first.rstrip().endswith("}") and rest.lstrip().startswith("{")
+
+
+def _json_lines(data: bytes, suffix: str, options: Options) -> Table:
+    return _by_columns(sheets.json_lines_sheet(as_text(data)), options)
+
+
+def _delimited(data: bytes, suffix: str, options: Options) -> Table:
+    """A comparison log, ballots or a matrix, told by the first row."""
+    table = open_delimited(as_text(data))
+    rows = table.rows()
+    header = next(rows, None)
+    if header is None:
+        raise BadInput("holds no numbers")
+    second = next(rows, [])
+    if options.columns or find_roles(header, _without_ignored(options, header)).complete:
+        return _by_columns(sheets.delimited_sheet(table), options)
+    if ballots.is_rank_table(header, second) or ballots.pairs_of(header, options):
+        return _by_columns(sheets.delimited_sheet(table), options)
+    every = _short(table)
+    if every and _are_index_pairs(every, options.kind):
+        return index_pairs(every)
+    if every and options.kind is None and _is_candidate_table(every, options):
+        return ballots.candidate_table(sheets.delimited_sheet(table), options)
+    try:
+        return matrices.delimited_matrix(table, options.kind)
+    except BadInput as error:
+        raise _unknown(header, every, error, options) from None
+
+
+def _without_ignored(options: Options, header: list[str]) -> Options:
+    return Options(columns=options.columns, ignore=tuple(x for x in options.ignore if x in header))
+
+
+SHORT = 20_000  # rows: ballots and pairs without a header are looked at whole up to here
+
+
+def _short(table: Delimited) -> list[list[str]]:
+    found = []
+    for row in table.rows():
+        found.append(row)
+        if len(found) > SHORT * 50:
+            return []
+    return found
+
+
+def _are_index_pairs(rows: list[list[str]], kind: str | None) -> bool:
+    """Two columns of whole numbers, and not a matrix of two responses."""
+    if kind is not None or len(rows) < 3 or any(len(row) != 2 for row in rows):
+        return False
+    if not all(re.fullmatch(r"\d{1,9}", cell) for row in rows for cell in row):
+        return False
+    if len(rows) == 3 and rows[1][0] == rows[2][1] == "0" and rows[0][0] != rows[0][1]:
+        raise BadInput(
+            "may be three index pairs (winner, loser) or a matrix with numbers for names: write the header "
+            "winner,loser or say --kind wins"
+        )
+    return True
+
+
+def _is_candidate_table(rows: list[list[str]], options: Options) -> bool:
+    """Ranks in every row, and not a square matrix with an empty diagonal."""
+    header, body = rows[0], rows[1:]
+    if not ballots.is_candidate_table(header, body, options):
+        return False
+    beside = any(ballots._beside(name, options) for name in header)
+    square = len(header) == len(body) and all(i < len(row) and row[i] in ("", "0") for i, row in enumerate(body))
+    return beside or not square
+
+
+def _unknown(header: list[str], rows: list[list[str]], error: BadInput, options: Options) -> BadInput:
+    """What is no matrix and has no known columns: the matrix's complaint where it looks like one, else the layouts."""
+    text = str(error)
+    names = [cell for cell in header if cell and not matrices._numberlike(cell)]
+    looks_square = abs(len(rows) - len(header)) <= 1 and "must be square" not in text
+    if looks_square or len(names) < 2 or "totals" in text or "rows (" in text:
+        return error
+    return BadInput(
+        f"its columns ({', '.join(header)[:120]}) are no layout that is known: {'; '.join(LAYOUTS)}; name the roles of "
+        "columns by --columns winner=W,loser=L"
+    )
+
+
+def _by_columns(sheet: sheets.Sheet, options: Options) -> Table:
+    """The layout that the names of the columns belong to."""
+    for name in options.ignore:
+        if name not in sheet.names:
+            from nashlab.game import suggestion
+
+            raise BadInput(f"ignore: the file has no column {name!r}{suggestion(name, sheet.names)}")
+    roles = find_roles(sheet.names, options)
+    if roles.complete:
+        return read_log(sheet, roles, options)
+    first = [sheet._head(i)[0] if sheet.rows else "" for i in range(len(sheet.names))]
+    if ballots.is_rank_table(sheet.names, first):
+        return ballots.rank_table(sheet, options)
+    if pairs := ballots.pairs_of(sheet.names, options):
+        return ballots.pair_table(sheet, pairs, options)
+    rows = [[*cells] for cells in zip(*(sheet._head(i) for i in range(len(sheet.names))), strict=True)]
+    if ballots.is_candidate_table(sheet.names, rows, options):
+        return ballots.candidate_table(sheet, options)
+    if options.columns:
+        raise BadInput("columns: give winner and loser, or first and second with winner or p")
+    if _is_square(sheet):
+        return _matrix_of(sheet, options)
+    raise BadInput(
+        f"its columns ({', '.join(map(str, sheet.names))[:120]}) are no layout that is known: {'; '.join(LAYOUTS)}; "
+        "name the roles of columns by --columns winner=W,loser=L"
+    )
+
+
+def _is_square(sheet: sheets.Sheet) -> bool:
+    return sheet.rows in (len(sheet.names), len(sheet.names) - 1)
+
+
+def _matrix_of(sheet: sheets.Sheet, options: Options) -> Table:
+    """A matrix that came as columns: a data frame in a parquet file, or a list of records."""
+    index = [name for name in sheet.names if name.startswith("__index_level_")]  # as pandas keeps the names of rows
+    names = [*index, *(name for name in sheet.names if name not in index)]
+    columns = [[sheet[name].values[code] for code in sheet[name].codes.tolist()] for name in names]
+    header = ["" if name in index else name for name in names]
+    lines = [header, *(list(row) for row in zip(*columns, strict=True))]
+    import csv
+    import io
+
+    stream = io.StringIO()
+    csv.writer(stream).writerows(lines)
+    return matrices.delimited_matrix(Delimited(stream.getvalue(), ","), options.kind)
+
+
+Reader = Callable[[bytes, str, Options], Table]
+
+BY_EXTENSION: dict[str, Reader] = {
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat"), _delimited),
+    ".json": _json,
+    **dict.fromkeys((".jsonl", ".ndjson"), _json_lines),
+    ".npy": _npy,
+    **dict.fromkeys((".parquet", ".pq", ".arrow", ".arrows", ".feather", ".ipc"), _arrow),
+    **dict.fromkeys((".soc", ".soi", ".toc", ".toi", ".cat", ".wmd", ".wmg"), _preflib),
+    ".cvotes": _cvotes,
+    ".abif": _abif,
+    ".blt": _blt,
+}
+
+
+def _reader(data: bytes, suffix: str) -> Reader:
+    if data.startswith(b"\x93NUMPY"):
+        return _npy
+    if data.startswith((b"PAR1", b"ARROW1")):
+        return _arrow
+    known = BY_EXTENSION.get(suffix, _delimited)
+    if known is not _delimited:
+        return known
+    head = data[:4096].decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
+    if head.startswith("# FILE NAME") or re.match(r"# (TITLE|DATA TYPE)\b", head):
+        return _preflib
+    if head.startswith("#/"):
+        return _cvotes
+    if head[:1] in ("{", "["):
+        return _json
+    return _delimited
+
+
+# -- what others call ------------------------------------------------------------------------------------------------
+
+
+def read_votes(source: str, options: Options | None = None, **given: Any) -> Votes:
+    """The votes in a file, or in standard input for ``-``: a game, what was understood, and the counts behind it.
+
+    given  fields of :class:`Options` (kind, fill, columns, ignore, unranked, weigh, symmetrise, min_votes).
+
+    Errors: BadInput naming file, entry and rule.
+    """
+    options = options or Options(**given)
+    if source == "-":
+        return parse_votes(sys.stdin.buffer.read(), "standard input", "", options)
+    path = Path(source)
+    suffix = path.suffix.lower()
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            if not head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04", b"PAR1", b"ARROW1")):
+                check_size(matrices.declared_size(head, suffix, BY_EXTENSION.get(suffix) is _preflib))
+            data = head + file.read()
+    except BadInput as error:
+        raise BadInput(f"{path.name}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{source}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    return parse_votes(data, path.name, suffix, options)
+
+
+def parse_votes(data: bytes, name: str, suffix: str, options: Options | None = None, **given: Any) -> Votes:
+    """The votes in the bytes of a file; an unknown suffix (or none) is told by the content."""
+    options = options or Options(**given)
+    try:
+        inner = Path(name).with_suffix("").suffix.lower() if suffix in PACKED else ""
+        data, suffix = unpacked(data, suffix, inner)
+        if not data.strip():
+            raise BadInput("is empty")
+        table = _reader(data, suffix)(data, suffix, options)
+        return votes_of(table, name, options)
+    except BadInput as error:
+        raise BadInput(f"{name}: {error}") from None
+
+
+def read_game(source: str, **given: Any) -> PreferenceGame:
+    """The game in a file, or in standard input for ``-``; the reference is uniform unless the file states one.
+
+    given  fields of :class:`Options`.  Errors: BadInput naming file, entry and rule.
+    """
+    return read_votes(source, **given).game
+
+
+def parse_game(data: bytes, name: str, suffix: str, **given: Any) -> PreferenceGame:
+    """The game in the bytes of a file; an unknown suffix (or none) is told by the content.
+
+    >>> parse_game(b"0.5,0.7\\n0.3,0.5", "example", ".csv").exact[0][1]
+    Fraction(1, 5)
+    """
+    return parse_votes(data, name, suffix, **given).game

@@ -1,0 +1,189 @@
+"""Bytes -> text -> rows -> exact numbers: compression, byte order marks, delimiters, decimal commas, percentages."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from nashlab.game import MEMORY_LIMIT, BadInput, first_line
+
+__all__ = ["Delimited", "as_text", "is_numeric", "open_delimited", "parse_number", "unpacked"]
+
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+RATIO = re.compile(r"[+-]?\d+/0*[1-9]\d*", re.ASCII)
+NUMERIC = re.compile(r"[+-]?(\d[\d./]*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d{1,3})?%?", re.ASCII)
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+", re.ASCII)
+DIGITS = 400  # of one number: beyond, a cell is a mistake or an attack on the parser
+LARGEST = 10**300  # in size: sums and differences of two entries stay finite doubles
+SAMPLE = 2**16  # characters that tell the delimiter
+MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "–", "—", "<na>"}  # nothing, as spreadsheets and libraries say
+
+
+# -- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def parse_number(text: str, where: str) -> Fraction:
+    """An exact number: an integer, a decimal with optional exponent, a ratio p/q, or a percentage.
+
+    >>> parse_number("1e-3", "here"), parse_number("5/9", "here"), parse_number("70%", "here")
+    (Fraction(1, 1000), Fraction(5, 9), Fraction(7, 10))
+    """
+    try:
+        return _fraction(text.strip())
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}" if where else str(error)) from None
+
+
+@functools.lru_cache(maxsize=2**16)  # counts repeat: most cells of a large table are found here
+def _fraction(word: str) -> Fraction:
+    if len(word) > DIGITS:
+        raise BadInput(f"a number of {len(word)} characters, must have at most {DIGITS}")
+    plain = word[:-1].rstrip() if word.endswith("%") else word
+    # the pattern bounds the exponent: Fraction("1e999999999") would compute for hours
+    if not (NUMBER.fullmatch(plain) or RATIO.fullmatch(plain)):
+        raise BadInput(f"{word[:40]!r} is not a finite number" if word else "is empty, must be a number")
+    value = Fraction(plain) / (1 if plain is word else 100)
+    if value and not Fraction(1, LARGEST) < abs(value) < LARGEST:
+        raise BadInput(f"{word[:40]} is not a usable number, must be 0 or between 1e-300 and 1e300 in size")
+    return value
+
+
+def is_numeric(cell: str) -> bool:
+    """Was it meant as a number, even one that is refused: a border of such cells holds no names."""
+    return bool(NUMERIC.fullmatch(cell.removesuffix("%").rstrip()))
+
+
+# -- bytes -> text ---------------------------------------------------------------------------------------------------
+
+
+def unpacked(data: bytes, suffix: str, inner: str = "") -> tuple[bytes, str]:
+    """The content of a gzip, bzip2, xz or one-member zip file, and the suffix of what is inside; others as they are.
+
+    inner  the suffix before the last one of the file's name (".csv" of "votes.csv.gz").
+    """
+    if data.startswith(b"PK\x03\x04"):
+        return _unzipped(data)
+    packers = ((b"\x1f\x8b", "gzip", ".gz"), (b"BZh", "bz2", ".bz2"), (b"\xfd7zXZ\x00", "lzma", ".xz"))
+    for magic, module, ending in packers:
+        if data.startswith(magic):
+            import importlib
+
+            try:
+                with importlib.import_module(module).open(io.BytesIO(data)) as file:
+                    content = file.read(MEMORY_LIMIT + 1)
+            except Exception as error:  # each module raises errors of its own for a broken or cut file
+                raise BadInput(f"cannot be unpacked as {module} ({first_line(error)})") from None
+            if len(content) > MEMORY_LIMIT:
+                raise BadInput(f"unpacks to more than {MEMORY_LIMIT / 2**30:.0f} GiB")
+            return content, (inner if suffix == ending else suffix)
+    if suffix in (".gz", ".bz2", ".xz", ".zip"):
+        raise BadInput(f"is not a {suffix} file")
+    return data, suffix
+
+
+def _unzipped(data: bytes) -> tuple[bytes, str]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+            if any(m.filename in ("[Content_Types].xml", "mimetype") for m in members):
+                raise BadInput("is a spreadsheet or an office document; export its table as CSV")
+            if len(members) != 1:
+                raise BadInput(f"is an archive of {len(members)} files, must hold exactly one")
+            if members[0].file_size > MEMORY_LIMIT:
+                raise BadInput(f"unpacks to more than {MEMORY_LIMIT / 2**30:.0f} GiB")
+            name = members[0].filename
+            return archive.read(members[0]), ("." + name.rsplit(".", 1)[1].lower() if "." in name else "")
+    except BadInput:
+        raise
+    except Exception as error:  # zipfile raises whatever a broken archive makes it raise
+        raise BadInput(f"is not a readable zip archive ({first_line(error)})") from None
+
+
+def as_text(data: bytes) -> str:
+    """UTF-8 text, with or without a byte order mark."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"is not UTF-8 text (byte {error.start})") from None
+
+
+# -- text -> rows ----------------------------------------------------------------------------------------------------
+
+
+class Delimited:
+    """Delimited text whose delimiter and decimal sign are known.
+
+    delimiter  "," ";" tab "|", or " " for any white space;  comma  are its decimals written 0,7?
+    """
+
+    def __init__(self, text: str, delimiter: str):
+        self.text, self.delimiter = text, delimiter
+        self.comma = delimiter != "," and self._decimal_comma()
+
+    def rows(self) -> Iterator[list[str]]:
+        """The rows that are not blank, cells stripped."""
+        for row in self.text.splitlines() if self.delimiter == " " else csv_rows(self.text, self.delimiter):
+            cells = [cell.strip() for cell in (row.split() if isinstance(row, str) else row)]
+            if any(cells):
+                yield cells
+
+    def number_text(self, cell: str) -> str:
+        """A cell with a point for its decimal comma."""
+        return cell.replace(",", ".") if self.comma and DECIMAL_COMMA.fullmatch(cell) else cell
+
+    def _decimal_comma(self) -> bool:
+        found = False
+        certain = False
+        for row in self.rows() if "," in self.text else ():
+            for cell in row:
+                if "," in cell and (DECIMAL_COMMA.fullmatch(cell) or THOUSANDS.fullmatch(cell)):
+                    found = True
+                    certain = certain or not THOUSANDS.fullmatch(cell) or cell.lstrip("+-").startswith("0")
+            if certain:
+                return True
+        if found:
+            raise BadInput("has commas before three digits everywhere: decimals or thousands? write them with a point")
+        return False
+
+
+def csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    except csv.Error as error:
+        raise BadInput(f"is not a table ({error})") from None
+
+
+def open_delimited(text: str) -> Delimited:
+    """Text with the delimiter that cuts all its first rows to one width; a semicolon, tab or bar before a comma.
+
+    >>> open_delimited("0,5;0,7").delimiter, open_delimited("a,b").delimiter, open_delimited("0 7").delimiter
+    (';', ',', ' ')
+    """
+    return Delimited(text, _delimiter(text))
+
+
+def _delimiter(text: str) -> str:
+    sample = text.lstrip()[:SAMPLE]
+    first = sample.split("\n", 1)[0]
+    if len(sample) == SAMPLE and "\n" in sample:
+        sample = sample[: sample.rindex("\n")]
+    for delimiter in "\t;|,":
+        if delimiter in first and _one_width(sample, delimiter):
+            return delimiter
+    delimiter = max(",;\t|", key=first.count)
+    return delimiter if delimiter in first else " "
+
+
+def _one_width(sample: str, delimiter: str) -> bool:
+    try:
+        rows: Sequence[list[str]] = [row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)]
+    except csv.Error:
+        return False
+    widths = {len(row) for row in rows if any(cell.strip() for cell in row)}
+    return len(widths) == 1 and widths != {1}
