@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from nashlab.display import Progress, l1, print_json, show_claims, show_runs, show_solution, show_table
+from nashlab.display import Progress, l1, one_line, print_json, show_claims, show_runs, show_solution, show_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,17 +99,16 @@ def certify_command(
         game: the game to check it against, any file that `nashlab solve` reads (default: the answer's own margins).
     """
     from nashlab.certify import CertifyError, certify_answer, parsed
-    from nashlab.files import read_bytes
+    from nashlab.files import read_source
     from nashlab.game import BadInput
 
     own = None if game is None else _own_reading(game, kind, fill)
     try:
-        data = sys.stdin.buffer.read() if answer == "-" else read_bytes(Path(answer), ANSWER_LIMIT)
+        data = read_source(answer, ANSWER_LIMIT)
         rows = certify_answer(parsed(data.decode("utf-8-sig")), own)
-    except OSError as error:
-        raise BadInput(f"{answer}: cannot be read ({error.strerror or error})") from None
-    except (CertifyError, UnicodeDecodeError) as error:
-        raise BadInput(f"{answer}: {error}") from None
+    except (OSError, ValueError) as error:
+        why = error if isinstance(error, (CertifyError, UnicodeDecodeError)) else f"cannot be read ({_reason(error)})"
+        raise BadInput(f"{answer}: {why}") from None
     if json_output:
         print_json([{"check": what, "holds": ok, "detail": detail} for what, ok, detail in rows])
     else:
@@ -136,10 +135,13 @@ def _own_reading(game: str, kind: str | None, fill: str | None) -> Any:
         reading = ("the file is read by nashlab's own reader", None, f"the verifier's: {why}")
         given = None if problem.given is None else problem.reference_exact
         return Game(problem.labels, problem.exact, given, reading)
-    except CertifyError as error:
-        raise BadInput(f"{game}: {error}") from None
-    except OSError as error:
-        raise BadInput(f"{game}: cannot be read ({error.strerror or error})") from None
+    except (OSError, ValueError) as error:
+        why = error if isinstance(error, CertifyError) else f"cannot be read ({_reason(error)})"
+        raise BadInput(f"{game}: {why}") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 @app.command(name="run")
@@ -499,7 +501,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = app.cli(prog="nashlab", args=arguments, description=description, config=(tyro.conf.FlagCreatePairsOff,))
     except BadInput as error:
-        print(f"nashlab: {error}", file=sys.stderr)
+        print(f"nashlab: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -6,15 +6,18 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
+from nashlab.certify.numbers import spend, whole
+
 __all__ = ["every_vertex"]
 
 Vector = tuple[Fraction, ...]
 
 RAYS = 3000  # at a time: beyond, the enumeration gives way
 PAIRS = 2 * 10**5  # of rays that one inequality may combine
+COMPARISONS = 5 * 10**7  # of rays with pairs of rays, at most, in all: a few seconds
 
 
-def every_vertex(margins: Sequence[Vector], held: Sequence[int]) -> set[Vector] | None:
+def every_vertex(margins: Sequence[Sequence[Fraction]], held: Sequence[int]) -> set[Vector] | None:
     """The extreme points of {x ≥ 0 on B, 0 elsewhere, Σx = 1, Ax ≤ 0}, or None: too many on the way.
 
     Starts with the corners of the simplex over B and cuts one inequality after the other: what lies on the right side
@@ -25,15 +28,18 @@ def every_vertex(margins: Sequence[Vector], held: Sequence[int]) -> set[Vector] 
     2
     """
     size = len(held)
-    common = math.lcm(*(row[j].denominator for row in margins for j in held))
-    rows = [[-int(row[j] * common) for j in held] for row in margins]
+    rows = [[-x for x in whole([row[j] for j in held])[0]] for row in margins]
+    left = COMPARISONS
     rays = [tuple(int(i == j) for j in range(size)) for i in range(size)]
     zeros = [frozenset(j for j in range(size) if j != i) for i in range(size)]
     for number, row in enumerate(rows, size):
+        longest = [max(x.bit_length() for x in line) for line in (row, *rays)]
+        spend(size * sum(200 + longest[0] * each // 900 for each in longest[1:]))
         values = [sum(g * x for g, x in zip(row, ray, strict=True)) for ray in rays]
         ahead = [k for k, v in enumerate(values) if v > 0]
         behind = [k for k, v in enumerate(values) if v < 0]
-        if len(ahead) * len(behind) > PAIRS or len(rays) > RAYS:
+        left -= len(ahead) * len(behind) * len(rays)
+        if len(ahead) * len(behind) > PAIRS or len(rays) > RAYS or left < 0:
             return None
         kept = [(rays[k], zeros[k] | ({number} if v == 0 else frozenset())) for k, v in enumerate(values) if v >= 0]
         for p in ahead:
@@ -41,6 +47,7 @@ def every_vertex(margins: Sequence[Vector], held: Sequence[int]) -> set[Vector] 
                 shared = zeros[p] & zeros[m]
                 if any(shared <= z for k, z in enumerate(zeros) if k not in (p, m)):
                     continue
+                spend(size * max(longest) ** 2 // 300)
                 between = [values[p] * u - values[m] * w for u, w in zip(rays[m], rays[p], strict=True)]
                 divisor = math.gcd(*between)
                 kept.append((tuple(v // divisor for v in between), shared | {number}))

@@ -13,6 +13,7 @@ import argparse
 import faulthandler
 import hashlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -49,7 +50,7 @@ class Campaign:
         began = time.perf_counter()
         try:
             self.ends[self.judged(self.target, data)[0]] += 1
-        except Exception as error:
+        except BaseException as error:
             self.keep(error, data)
         seconds = time.perf_counter() - began
         if seconds > self.slowest:
@@ -59,7 +60,7 @@ class Campaign:
         if done % 1000 == 0:
             print(f"{time.monotonic() - self.began:.0f} s {self.told()}", file=sys.stderr, flush=True)
 
-    def keep(self, error: Exception, data: bytes) -> None:
+    def keep(self, error: BaseException, data: bytes) -> None:
         steps = [s for s in traceback.extract_tb(error.__traceback__) if "nashlab" in s.filename] or [None]
         where = f"{Path(steps[-1].filename).name}:{steps[-1].lineno}" if steps[-1] else "?"
         name = f"{type(error).__name__} at {where}"
@@ -106,13 +107,10 @@ def fuzz(kind: str, inputs: int, seed: int, out: Path) -> None:
         if sum(campaign.ends.values()) + sum(campaign.faults.values()) >= inputs:
             faulthandler.cancel_dump_traceback_later()
             print(campaign.told(), flush=True)
-            targets.scratch_away()
-            # libFuzzer never returns
-            import os
-
+            targets.scratch_away()  # libFuzzer never returns
             os._exit(1 if campaign.faults else 0)
 
-    flags = [f"-seed={seed}", f"-max_len={LONGEST}", "-len_control=0", "-timeout=0", "-rss_limit_mb=6000", "-verbosity=0"]
+    flags = [f"-seed={seed}", f"-max_len={LONGEST}", "-len_control=0", "-timeout=0", "-rss_limit_mb=6000"]
     atheris.Setup([sys.argv[0], *flags, str(corpus)], one, custom_mutator=mutate)
     atheris.Fuzz()
 
