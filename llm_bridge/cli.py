@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from nashlab.display import Progress, print_json, show_claims, show_table
+from nashlab.display import Progress, one_line, print_json, show_claims, show_table
 from nashlab.game import BadInput
 
 __all__ = ["main"]

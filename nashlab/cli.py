@@ -6,6 +6,7 @@ interrupted.  Each command imports only what it uses, so that `nashlab solve` st
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from dataclasses import asdict
@@ -500,6 +501,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     try:
         code = app.cli(prog="nashlab", args=arguments, description=description, config=(tyro.conf.FlagCreatePairsOff,))
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what cannot be written shows here
     except BadInput as error:
         print(f"nashlab: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
@@ -508,6 +511,11 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of our output went away: nobody to tell
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+            raise
+        print(f"nashlab: standard output cannot be written ({error.strerror})", file=sys.stderr, flush=True)
+        os._exit(2)  # leaving in order would try to write again
     sys.exit(code)
 
 

@@ -22,7 +22,7 @@ __all__ = [
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?|[+-]?\d+/\d+", re.ASCII)
 DIGITS = 200_000  # of one number: beyond, reading it alone takes seconds
 PRIME = (1 << 61) - 1  # a rank modulo a prime is never above the true one
-RATION = 10**10  # nanoseconds or so of work beyond reading short numbers: what one answer may cost
+RATION = 5 * 10**9  # nanoseconds or so of work beyond reading short numbers: what one answer may cost
 FACTORS = 64  # coprime factors of the ratios in one sum of logarithms; more are not taken apart
 
 
@@ -92,16 +92,16 @@ def whole(numbers: Sequence[Fraction]) -> tuple[list[int], int]:
     common = 1
     for x in numbers:
         if (d := x.denominator) != 1:
-            spend(common.bit_length() * d.bit_length() // 600)
+            spend(common.bit_length() * d.bit_length() // 150)
             common = math.lcm(common, d)
     longest = max((x.numerator.bit_length() + x.denominator.bit_length() for x in numbers), default=0)
-    spend(len(numbers) * (200 + common.bit_length() * longest // 900))
+    spend(len(numbers) * (200 + common.bit_length() * longest // 300))
     return [x.numerator * (common // x.denominator) for x in numbers], common
 
 
 def ratio(numerator: int, denominator: int) -> Fraction:
     """A fraction in lowest terms, paid for."""
-    spend(max(numerator.bit_length(), denominator.bit_length()) ** 2 // 600)
+    spend(max(numerator.bit_length(), denominator.bit_length()) ** 2 // 300)
     return Fraction(numerator, denominator)
 
 

@@ -52,7 +52,7 @@ def _read(data: bytes, suffix: str, kind: str | None, fill: str | None) -> Game:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Unread("is not UTF-8 text") from None
-    if suffix == ".json" or text.lstrip()[:1] in ("{", "["):
+    if suffix == ".json" or (suffix == "" and text.lstrip()[:1] in ("{", "[")):
         return _json(text, kind, fill)
     if suffix not in (".csv", ".tsv", ".txt", ""):
         raise Unread(f"{suffix} is not a format of this reader")

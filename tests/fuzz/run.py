@@ -110,7 +110,7 @@ def fuzz(kind: str, inputs: int, seed: int, out: Path) -> None:
             targets.scratch_away()  # libFuzzer never returns
             os._exit(1 if campaign.faults else 0)
 
-    flags = [f"-seed={seed}", f"-max_len={LONGEST}", "-len_control=0", "-timeout=0", "-rss_limit_mb=6000"]
+    flags = [f"-seed={seed}", f"-max_len={LONGEST}", "-len_control=0", f"-timeout={2 * STUCK}", "-rss_limit_mb=6000"]
     atheris.Setup([sys.argv[0], *flags, str(corpus)], one, custom_mutator=mutate)
     atheris.Fuzz()
 
