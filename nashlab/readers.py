@@ -16,7 +16,6 @@ import functools
 import io
 import json
 import re
-import sys
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +28,7 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from nashlab.files import read_bytes, read_source
 from nashlab.game import MEMORY_LIMIT, BadInput, PreferenceGame, suggestion, too_large
 
 __all__ = ["Kind", "parse_game", "parse_number", "read_game", "read_reference", "read_settings"]
@@ -43,6 +43,7 @@ DIGITS = 400  # of one number: beyond, a cell is a mistake or an attack on the p
 LARGEST = 10**300  # in size: sums and differences of two entries stay finite doubles
 EXACT_LIMIT = 500  # responses up to which entries are kept as rationals (4 s there): above, memory is what matters
 PREFLIB = (".soc", ".soi", ".toc", ".toi")
+LONGEST = 2**29  # bytes of a file
 HEAD = 2**20  # bytes that tell how large a game a file holds, before the rest of it is read
 
 
@@ -69,15 +70,11 @@ def read_game(source: str, *, kind: str | None = None, fill: str | None = None) 
 
     Errors: BadInput naming file, entry and rule.
     """
-    if source == "-":
-        return parse_game(sys.stdin.buffer.read(), "standard input", "", kind=kind, fill=fill)
-    path = Path(source)
+    path = Path("standard input" if source == "-" else source)
     suffix = path.suffix.lower()
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-            _check_size(_columns(head, suffix))
-            data = head + file.read()
+        data = read_source(source, LONGEST)
+        _check_size(_columns(data[:HEAD], suffix))
     except BadInput as error:
         raise BadInput(f"{path.name}: {error}") from None
     except (OSError, ValueError) as error:
@@ -111,7 +108,7 @@ def read_reference(source: str, labels: Sequence[str]) -> NDArray[np.float64] | 
     if source == "uniform":
         return None
     try:
-        text = _text(Path(source).read_bytes())
+        text = _text(read_bytes(Path(source), LONGEST))
     except (OSError, ValueError) as error:
         why = error if isinstance(error, BadInput) else f"cannot be read ({getattr(error, 'strerror', None) or error})"
         raise BadInput(f"reference {source}: {why}; give 'uniform' or a file") from None
@@ -575,8 +572,8 @@ def read_settings(source: str | Path, shipped: Path) -> dict[str, Any]:
             raise BadInput(f"{source}: no such file{suggestion(str(source), known)}")
         path = known[str(source)]
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_bytes(path, HEAD).decode())
     except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits is a ValueError of its own
         raise BadInput(f"{path}: is not TOML ({error})") from None

@@ -161,7 +161,9 @@ def test_files_that_are_none(
     good = tmp_path / "good.json"
     good.write_text('{"tau": 0, "margins_exact": [["0"]], "policy": [1]}')
     bad = _special(tmp_path, kind)
-    for arguments in (["certify", bad], ["certify", str(good), bad]):
+    sweep = [["sweep", bad]] if kind not in ("a folder", "a name of two lines") else []
+    solve = [["solve", bad], ["solve", "rps", "--reference", bad]]
+    for arguments in (["certify", bad], ["certify", str(good), bad], *solve, *sweep):
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         out, err = capsys.readouterr()
