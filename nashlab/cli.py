@@ -137,8 +137,8 @@ def _own_reading(game: str, kind: str | None, fill: str | None) -> Any:
         given = None if problem.given is None else problem.reference_exact
         return Game(problem.labels, problem.exact, given, reading)
     except (OSError, ValueError) as error:
-        why = error if isinstance(error, CertifyError) else f"cannot be read ({_reason(error)})"
-        raise BadInput(f"{game}: {why}") from None
+        fault = error if isinstance(error, CertifyError) else f"cannot be read ({_reason(error)})"
+        raise BadInput(f"{game}: {fault}") from None
 
 
 def _reason(error: Exception) -> str:

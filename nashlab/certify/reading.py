@@ -70,7 +70,7 @@ def _json(text: str, kind: str | None, fill: str | None) -> Game:
         raise Unread("is not one matrix")
     if any(isinstance(x, list) for row in rows for x in row):
         raise Unread("is not one matrix")
-    _check_size(max(map(len, (rows, *rows))))
+    _check_size(max([len(rows), *(len(row) for row in rows)]))
     cells = [[None if x in EMPTY else exact(x, f"row {i + 1}") for x in row] for i, row in enumerate(rows)]
     stated, labels = content.get("reference"), content.get("labels")
     if not all(x is None or isinstance(x, list) for x in (stated, labels)):

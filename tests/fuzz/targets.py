@@ -327,7 +327,9 @@ def command_seeds() -> list[bytes]:
     """Each command on small games, and what a file may be to it."""
     answers = [x.decode() for x in answer_seeds()[:3]]
     table, reference = "0,.5,-.5\n-.5,0,.5\n.5,-.5,0\n", "a,1\nb,2\n"
-    sweep = 'games = ["rps"]\nalgorithms = ["omd"]\ntemperatures = [0.1]\nstep_sizes = [0.1]\nsteps = 0\nrecords = 2\n'  # 0: refused, so that reading is tried and no sweep run
+    # no steps are refused: so that the reading is tried, and no sweep is run
+    sweep = 'games = ["rps"]\nalgorithms = ["omd"]\ntemperatures = [0.1]\n'
+    sweep += "step_sizes = [0.1]\nsteps = 0\nrecords = 2\n"
     found: list[dict[str, Any]] = [
         {"arguments": ["solve", "g.csv", "--json"], "files": {"g.csv": table}},
         {"arguments": ["solve", "g.csv", "--tau", "0.1", "--reference", "r.csv"],

@@ -22,6 +22,7 @@ from nashlab.files import read_bytes
 SEVEN = "7" * 20_000
 FORGED = '{"tau": 0, "margins_exact": [["0"]], "policy": [1], %s}'
 
+# ruff: noqa: E501, UP031
 ANSWERS = {
     "a log that no exponential holds": (FORGED % '"log_policy": [1e308]', "refuted"),
     "vertices of another length": (
