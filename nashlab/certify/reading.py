@@ -98,7 +98,7 @@ def _table(text: str, kind: str | None, fill: str | None) -> Game:
     header = [c.lower() for c in rows[0]]
     if set(header) in ({"winner", "loser"}, {"winner", "loser", "weight"}):
         return _log(rows[1:], header, fill)
-    _check_size(max(map(len, (rows[1:], *rows))) - 1)
+    _check_size(max([len(rows) - 1, *(len(row) for row in rows)]) - 1)
     labels: Sequence[str] | None = None
     if not all(_numeric(c) or not c for c in rows[0][1:]) or len(rows) == len(rows[0]) + 1:
         labels = rows[0]
