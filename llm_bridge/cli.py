@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from nashlab.display import Progress, print_json, show_claims, show_table
+from nashlab.display import Progress, one_line, print_json, show_claims, show_table
 from nashlab.ending import ending
 from nashlab.game import BadInput
 
@@ -264,10 +264,10 @@ def main(arguments: list[str] | None = None) -> None:
             prog="llm-bridge", args=arguments, description=description, config=(tyro.conf.FlagCreatePairsOff,)
         )
     except BadInput as error:
-        print(f"llm-bridge: {error}", file=sys.stderr)
+        print(f"llm-bridge: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except FloatingPointError as error:  # training that diverged
-        print("\n".join([f"llm-bridge: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        print(one_line("; ".join([f"llm-bridge: {error}", *getattr(error, "__notes__", [])])), file=sys.stderr)
         sys.exit(1)
     sys.exit(code)
 

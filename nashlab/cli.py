@@ -6,6 +6,7 @@ interrupted.  Each command imports only what it uses, so that `nashlab solve` st
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from nashlab.display import Progress, l1, print_json, show_claims, show_runs, show_solution, show_table
+from nashlab.display import Progress, l1, one_line, print_json, show_claims, show_runs, show_solution, show_table
 from nashlab.ending import ending
 
 if TYPE_CHECKING:
@@ -141,17 +142,16 @@ def certify_command(
         game: the game to check it against, any file that `nashlab solve` reads (default: the answer's own margins).
     """
     from nashlab.certify import CertifyError, certify_answer, parsed
-    from nashlab.files import read_bytes
+    from nashlab.files import read_source
     from nashlab.game import BadInput
 
     own = None if game is None else _own_reading(game, reading)
     try:
-        data = sys.stdin.buffer.read() if answer == "-" else read_bytes(Path(answer), ANSWER_LIMIT)
+        data = read_source(answer, ANSWER_LIMIT)
         rows = certify_answer(parsed(data.decode("utf-8-sig")), own)
-    except OSError as error:
-        raise BadInput(f"{answer}: cannot be read ({error.strerror or error})") from None
-    except (CertifyError, UnicodeDecodeError) as error:
-        raise BadInput(f"{answer}: {error}") from None
+    except (OSError, ValueError) as error:
+        why = error if isinstance(error, (CertifyError, UnicodeDecodeError)) else f"cannot be read ({_reason(error)})"
+        raise BadInput(f"{answer}: {why}") from None
     if json_output:
         print_json([{"check": what, "holds": ok, "detail": detail} for what, ok, detail in rows])
     else:
@@ -181,10 +181,13 @@ def _own_reading(game: str, reading: Reading) -> Any:
         by_us = ("the file is read by nashlab's own reader", None, f"the verifier's: {why}")
         given = None if problem.given is None else problem.reference_exact
         return Game(problem.labels, problem.exact, given, by_us)
-    except CertifyError as error:
-        raise BadInput(f"{game}: {error}") from None
-    except OSError as error:
-        raise BadInput(f"{game}: cannot be read ({error.strerror or error})") from None
+    except (OSError, ValueError) as error:
+        fault = error if isinstance(error, CertifyError) else f"cannot be read ({_reason(error)})"
+        raise BadInput(f"{game}: {fault}") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 @app.command(name="rank")
@@ -627,9 +630,16 @@ def main(arguments: list[str] | None = None) -> None:
     )
     try:
         code = app.cli(prog="nashlab", args=arguments, description=description, config=(tyro.conf.FlagCreatePairsOff,))
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what cannot be written shows here
     except BadInput as error:
-        print(f"nashlab: {error}", file=sys.stderr)
+        print(f"nashlab: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+            raise
+        print(f"nashlab: standard output cannot be written ({error.strerror})", file=sys.stderr, flush=True)
+        os._exit(2)  # leaving in order would try to write again
     sys.exit(code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from nashlab.solution import Solution
     from nashlab.verify import Result
 
-__all__ = ["Progress", "l1", "print_json", "show_claims", "show_runs", "show_solution", "show_table"]
+__all__ = ["Progress", "l1", "one_line", "print_json", "show_claims", "show_runs", "show_solution", "show_table"]
 
 PROOFS = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
 VERTICES_SHOWN = 10
@@ -32,7 +33,19 @@ PIPE_WIDTH = 160  # a pipe has no width: do not wrap what a log will keep
 
 def print_json(content: Any) -> None:
     """One JSON value on stdout."""
-    print(json.dumps(plain(content), ensure_ascii=False))
+    text = json.dumps(plain(content), ensure_ascii=False)
+    # a lone surrogate, which JSON can say and UTF-8 cannot, stays an escape
+    print(re.sub("[\ud800-\udfff]", lambda c: f"\\u{ord(c[0]):04x}", text))
+
+
+def one_line(text: object) -> str:
+    """A message with its line breaks as spaces and other control characters escaped: a name may hold any.
+
+    >>> one_line("no file a\\nb")
+    'no file a b'
+    """
+    words = " ".join(str(text).split())
+    return "".join(c if c.isprintable() or c == " " else c.encode("unicode_escape").decode("ascii") for c in words)
 
 
 def l1(log_p: NDArray[np.float64], log_q: NDArray[np.float64]) -> NDArray[np.float64]:

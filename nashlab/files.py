@@ -9,6 +9,7 @@ import re
 import select
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["alone", "appearing", "plain", "read_bytes", "replacing", "sha256_of"]
+__all__ = ["alone", "appearing", "plain", "read_bytes", "read_source", "replacing", "sha256_of"]
 
 
 @contextmanager
@@ -66,6 +67,21 @@ def read_bytes(path: Path, limit: int, patience: float = 10.0) -> bytes:
             if size > limit:
                 raise OSError(errno.EFBIG, f"is longer than {limit >> 20} MiB")
     return b"".join(pieces)
+
+
+def read_source(source: str, limit: int) -> bytes:
+    """The content of a file or a pipe, or of standard input for ``-``, of at most ``limit`` bytes.
+
+    Errors: OSError, also where standard input is closed.
+    """
+    if source != "-":
+        return read_bytes(Path(source), limit)
+    if sys.stdin is None or sys.stdin.closed:
+        raise OSError(errno.EBADF, "standard input is closed")
+    data = bytes(sys.stdin.buffer.read(limit + 1))
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"is longer than {limit >> 20} MiB")
+    return data
 
 
 def _piece(file: Any, pipe: bool, patience: float) -> bytes:

@@ -6,9 +6,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from nashlab.files import read_bytes
 from nashlab.game import BadInput, suggestion
 
 __all__ = ["read_settings"]
+
+LONGEST = 2**20  # bytes of a file of settings
 
 
 def read_settings(source: str | Path, shipped: Path) -> dict[str, Any]:
@@ -23,8 +26,8 @@ def read_settings(source: str | Path, shipped: Path) -> dict[str, Any]:
             raise BadInput(f"{source}: no such file{suggestion(str(source), known)}")
         path = known[str(source)]
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_bytes(path, LONGEST).decode())
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: is not TOML ({error})") from None

@@ -17,8 +17,8 @@ from decimal import localcontext
 from fractions import Fraction
 from typing import Any
 
-from nashlab.certify.fields import FIELDS, STATUSES, Answer, Vector, answer_from, parsed
-from nashlab.certify.numbers import CertifyError, decimal, integers_of_any_length
+from nashlab.certify.fields import FIELDS, PROOF, STATUSES, Answer, Vector, answer_from, names_in, object_in, parsed
+from nashlab.certify.numbers import CertifyError, decimal, ratio, rationed, spend, total
 from nashlab.certify.proofs import Row, lottery, printed, regularised
 from nashlab.certify.reading import Game, read_margins
 
@@ -28,6 +28,7 @@ DIGITS = 60  # the answer's own numbers carry 17: rounding here is 40 digits bel
 PER_RESPONSE = (("policy", "0.0"), ("log_policy", None))  # and what a response of other prompts has
 SINGLE = ("reference_exact", "policy_exact", "margins_exact", "support", "slacks", "face")
 MOST_DIGITS = 700
+EACH = 10**6  # nanoseconds that one answer, or one prompt, costs at least
 SAME = Fraction(1, 10**9)  # relative: a bound this near to what a status asks for may be on either side
 
 
@@ -42,7 +43,8 @@ def certify_answer(answer: Mapping[str, Any], game: Game | None = None) -> list[
     >>> [what for what, holds, _ in rows if holds is False]
     []
     """
-    with integers_of_any_length(), localcontext() as context:
+    with rationed(), localcontext() as context:
+        spend(EACH)
         if isinstance(answer, Mapping) and answer.get("prompts") is not None:
             return list(_contextual(answer, game))
         if isinstance(answer, Mapping):
@@ -59,8 +61,9 @@ def _digits(answer: Answer, game: Game | None) -> int:
     if answer.tau:
         rows = answer.margins if game is None else game.margins
         largest = max(largest, max((abs(x) for row in rows or () for x in row), default=Fraction(0)) / answer.tau)
+    digits = int(largest).bit_length() * 3 // 10 + 1
     # a witness bounds a distance by the root of its own error
-    return min(MOST_DIGITS, len(str(int(largest)))) + (DIGITS if answer.multipliers else 0)
+    return min(MOST_DIGITS, digits) + (DIGITS if answer.multipliers else 0)
 
 
 def _rows(answer: Answer, game: Game | None) -> Iterator[Row]:
@@ -106,28 +109,36 @@ def _check_lengths(answer: Answer, n: int) -> None:
         value = getattr(answer, name)
         if value is not None and len(value) != n:
             raise CertifyError(f"{name} has {len(value)} entries, must have {n} like the margins")
+    for i, vertex in enumerate(answer.vertices or ()):
+        if len(vertex) != n:
+            raise CertifyError(f"face.vertices[{i}] has {len(vertex)} entries, must have {n} like the margins")
 
 
 def _reference(answer: Answer, game: Game | None, n: int) -> tuple[Vector, list[Row]]:
     """μ exactly, and whether the answer states a policy, the file's, and the same one twice."""
     stated = answer.reference_exact or answer.reference
     mu = stated or (Fraction(1, n),) * n
-    total = sum(mu, Fraction(0))
-    if min(mu) <= 0 or abs(total - 1) > Fraction(1, 10**6):
-        raise CertifyError(f"the reference must be positive and sum to 1, sums to {decimal(total):.8g}")
+    mass = total(mu)
+    if min(mu) <= 0 or abs(mass - 1) > Fraction(1, 10**6):
+        raise CertifyError(f"the reference must be positive and sum to 1, sums to {decimal(mass):.8g}")
     rows: list[Row] = []
     if answer.reference_exact is not None:
         shown = answer.reference or (Fraction(0),)
         near = len(shown) == n and all(abs(a - b) <= b / 2**49 for a, b in zip(shown, mu, strict=True))
-        rows.append(("reference and reference_exact are one policy", total == 1 and near, f"sum {decimal(total):.8g}"))
+        rows.append(("reference and reference_exact are one policy", mass == 1 and near, f"sum {decimal(mass):.8g}"))
     if game is not None and game.reference is not None:
-        own = sum(game.reference, Fraction(0))
-        same = [x / own for x in game.reference] == [x / total for x in mu]
+        same = _shares(game.reference, total(game.reference)) == _shares(mu, mass)
         rows.append(("the reference is the file's", same, ""))
     else:
         whose = "uniform" if stated is None else "as the answer states it"
         rows.append(("the reference is the one you mean", None, whose))
-    return tuple(x / total for x in mu), rows
+    return _shares(mu, mass), rows
+
+
+def _shares(weights: Vector, mass: Fraction) -> Vector:
+    """Each weight over their sum."""
+    over = mass.numerator, mass.denominator
+    return tuple(ratio(x.numerator * over[1], x.denominator * over[0]) for x in weights) if mass != 1 else weights
 
 
 def _words(answer: Answer, margins: tuple[Vector, ...]) -> Iterator[Row]:
@@ -163,16 +174,17 @@ def _promised(tau: Fraction, largest: Fraction) -> Fraction:
 def _contextual(answer: Mapping[str, Any], game: Game | None) -> Iterator[Row]:
     """Each prompt as an answer of its own; and what is said of all prompts together is what is said of each."""
     prompts = answer["prompts"]
-    unknown = [key for key in answer if key not in (*FIELDS, "prompts")]
-    if unknown or not isinstance(prompts, list) or not all(isinstance(p, Mapping) for p in prompts):
-        raise CertifyError(f"the answer has {unknown[0]!r}, no field of one" if unknown else "prompts must be answers")
+    if unknown := [key for key in answer if key not in (*FIELDS, "prompts")]:
+        raise CertifyError(f"the answer has {unknown[0][:40]!r}, no field of one")
+    if not isinstance(prompts, list) or not prompts or not all(isinstance(p, Mapping) for p in prompts):
+        raise CertifyError("prompts must be answers")
     if game is not None:
         raise CertifyError("answers to contextual games are judged by their own margins, without a game file")
     for x, prompt in enumerate(prompts):
         for what, holds, detail in certify_answer({**prompt, "prompts": None}):
             if holds is not None or x == 0:
                 yield f"prompt {x}: {what}", holds, detail
-    labels = answer.get("labels") or []
+    labels = names_in(answer.get("labels"), "labels") or ()
     together: dict[str, Any] = {
         name: [_spread(prompt, name, labels, empty) for prompt in prompts] for name, empty in PER_RESPONSE
     }
@@ -185,7 +197,7 @@ def _contextual(answer: Mapping[str, Any], game: Game | None) -> Iterator[Row]:
     together["tau"] = prompts[0].get("tau") if len({str(p.get("tau")) for p in prompts}) == 1 else "different"
     for name, value in together.items():
         yield f"{name} is that of the prompts", answer.get(name) == value, ""
-    stated = answer.get("certificate") or {}
+    stated = object_in(answer.get("certificate"), "certificate", PROOF)
     whole = None if None in bounds else bounds
     rigorous = all(proof.get("rigorous") is True for proof in proofs)
     kinds = {str(proof.get("kind")) for proof in proofs}

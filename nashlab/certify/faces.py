@@ -6,15 +6,19 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
+from nashlab.certify.numbers import CertifyError, at_most, spend, whole
+
 __all__ = ["every_vertex"]
 
 Vector = tuple[Fraction, ...]
 
 RAYS = 3000  # at a time: beyond, the enumeration gives way
 PAIRS = 2 * 10**5  # of rays that one inequality may combine
+WORK = 2 * 10**9  # of the ration of an answer
+COMPARISONS = 5 * 10**7  # of rays with pairs of rays, at most, in all: a few seconds
 
 
-def every_vertex(margins: Sequence[Vector], held: Sequence[int]) -> set[Vector] | None:
+def every_vertex(margins: Sequence[Sequence[Fraction]], held: Sequence[int]) -> set[Vector] | None:
     """The extreme points of {x ≥ 0 on B, 0 elsewhere, Σx = 1, Ax = 0 on B, Ax ≤ 0}, or None: too many on the way.
 
     In coordinates c of x = Kc, K a basis of ker A_BB: starts with the cone of as many independent inequalities as there
@@ -25,6 +29,14 @@ def every_vertex(margins: Sequence[Vector], held: Sequence[int]) -> set[Vector] 
     >>> len(every_vertex(tie, [0, 1]))
     2
     """
+    try:
+        with at_most(WORK):
+            return _enumerated(margins, held)
+    except CertifyError:  # the numbers on the way are too long
+        return None
+
+
+def _enumerated(margins: Sequence[Sequence[Fraction]], held: Sequence[int]) -> set[Vector] | None:
     kernel = _kernel([[margins[i][j] for j in held] for i in held])
     rest = [i for i in range(len(margins)) if i not in set(held)]
     walls = [_whole([basis[k] for basis in kernel]) for k in range(len(held))]
@@ -52,11 +64,15 @@ def _extreme_rays(walls: list[tuple[int, ...]], size: int) -> list[tuple[int, ..
     inverse = [row[size:] for row in _reduced(square)[0]]
     rays = [_whole([row[k] for row in inverse]) for k in range(size)]
     zeros = [frozenset(i for i in first if i != k) for k in first]
+    left = COMPARISONS
     for number in (k for k in range(len(walls)) if k not in first):
+        longest = max(v.bit_length() for line in (walls[number], *rays) for v in line)
+        spend(size * len(rays) * (200 + longest**2 // 900))
         values = [sum(g * x for g, x in zip(walls[number], ray, strict=True)) for ray in rays]
         ahead = [k for k, v in enumerate(values) if v > 0]
         behind = [k for k, v in enumerate(values) if v < 0]
-        if len(ahead) * len(behind) > PAIRS or len(rays) > RAYS:
+        left -= len(ahead) * len(behind) * len(rays)
+        if len(ahead) * len(behind) > PAIRS or len(rays) > RAYS or left < 0:
             return None
         kept = [(rays[k], zeros[k] | ({number} if v == 0 else frozenset())) for k, v in enumerate(values) if v >= 0]
         for p in ahead:
@@ -64,6 +80,7 @@ def _extreme_rays(walls: list[tuple[int, ...]], size: int) -> list[tuple[int, ..
                 shared = zeros[p] & zeros[m]
                 if len(shared) < size - 2 or any(shared <= z for k, z in enumerate(zeros) if k not in (p, m)):
                     continue
+                spend(size * longest**2 // 300)
                 between = [values[p] * u - values[m] * w for u, w in zip(rays[m], rays[p], strict=True)]
                 kept.append((_whole(between), shared | {number}))
         rays, zeros = [ray for ray, _ in kept], [z for _, z in kept]
@@ -72,10 +89,9 @@ def _extreme_rays(walls: list[tuple[int, ...]], size: int) -> list[tuple[int, ..
 
 def _whole(row: Sequence[Fraction | int]) -> tuple[int, ...]:
     """The integers of the same direction without common factor."""
-    common = math.lcm(*(Fraction(v).denominator for v in row))
-    whole = [int(v * common) for v in row]
-    divisor = math.gcd(*whole) or 1
-    return tuple(v // divisor for v in whole)
+    integers = whole([Fraction(v) for v in row])[0]
+    divisor = math.gcd(*integers) or 1
+    return tuple(v // divisor for v in integers)
 
 
 def _reduced(rows: Sequence[Sequence[Fraction | int]]) -> tuple[list[list[Fraction]], list[int]]:
@@ -89,6 +105,8 @@ def _reduced(rows: Sequence[Sequence[Fraction | int]]) -> tuple[list[list[Fracti
             continue
         matrix[top], matrix[found] = matrix[found], matrix[top]
         matrix[top] = [v / matrix[top][column] for v in matrix[top]]
+        longest = max(v.numerator.bit_length() + v.denominator.bit_length() for v in matrix[top])
+        spend(len(matrix[top]) * len(matrix) * (100 + longest**2 // 300))
         for r in range(len(matrix)):
             if r != top and (factor := matrix[r][column]):
                 matrix[r] = [u - factor * v for u, v in zip(matrix[r], matrix[top], strict=True)]

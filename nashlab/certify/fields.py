@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from nashlab.certify.numbers import CertifyError, exact
 
-__all__ = ["Answer", "answer_from", "parsed"]
+__all__ = ["Answer", "answer_from", "names_in", "object_in", "parsed"]
 
 NUMBERS = ("reference", "reference_exact", "policy", "log_policy", "policy_exact", "margins_exact", "tau")
-PROOF = ("exploitability", "support", "slacks", "unique", "face", "certificate")
-FIELDS = ("game", "labels", *NUMBERS, "status", *PROOF)
+REST = ("exploitability", "support", "slacks", "unique", "face", "certificate")
+FIELDS = ("game", "labels", *NUMBERS, "status", *REST)
+PROOF = ("l1_bound", "kind", "rigorous", "witness")  # of a certificate
 STATUSES = ("exact", "converged", "stalled")
 KINDS = ("rational", "ball", "float")
 LARGEST = 1500  # responses: n² numbers are read and multiplied in exact arithmetic
@@ -59,11 +61,11 @@ def parsed(text: str) -> Any:
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise CertifyError(f"{twice!r} occurs twice in one object")
-        return dict(pairs)
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+            raise CertifyError(f"{twice[:40]!r} occurs twice in one object")
+        return content
 
     def refuse(word: str) -> None:
         raise CertifyError(f"{word} is not a number of JSON")
@@ -80,13 +82,13 @@ def parsed(text: str) -> Any:
 
 def answer_from(content: Any) -> Answer:
     """The answer to one game in parsed JSON, or :class:`CertifyError` naming the field and the rule."""
-    fields = _object(content, "the answer", FIELDS)
-    face = _object(fields.get("face"), "face", ("dimension", "vertices", "complete"))
-    certificate = _object(fields.get("certificate"), "certificate", ("l1_bound", "kind", "rigorous", "witness"))
-    witness = _object(certificate.get("witness"), "certificate.witness", ("point", "multipliers"))
+    fields = object_in(content, "the answer", FIELDS)
+    face = object_in(fields.get("face"), "face", ("dimension", "vertices", "complete"))
+    certificate = object_in(fields.get("certificate"), "certificate", PROOF)
+    witness = object_in(certificate.get("witness"), "certificate.witness", ("point", "multipliers"))
     log_policy = fields.get("log_policy")
     return Answer(
-        labels=_names(fields.get("labels"), "labels"),
+        labels=names_in(fields.get("labels"), "labels"),
         reference=_vector(fields.get("reference"), "reference"),
         reference_exact=_vector(fields.get("reference_exact"), "reference_exact"),
         policy=_vector(fields.get("policy"), "policy"),
@@ -96,7 +98,7 @@ def answer_from(content: Any) -> Answer:
         tau=_tau(fields.get("tau")),
         status=_word(fields.get("status"), "status", STATUSES),
         exploitability=_number(fields.get("exploitability"), "exploitability"),
-        support=_names(fields.get("support"), "support"),
+        support=names_in(fields.get("support"), "support"),
         slacks=_vector(fields.get("slacks"), "slacks"),
         unique=_truth(fields.get("unique"), "unique"),
         dimension=_whole(face.get("dimension"), "face.dimension"),
@@ -110,7 +112,7 @@ def answer_from(content: Any) -> Answer:
     )
 
 
-def _object(value: Any, where: str, known: Any) -> dict[str, Any]:
+def object_in(value: Any, where: str, known: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -155,7 +157,7 @@ def _matrix(value: Any, where: str) -> tuple[Vector, ...] | None:
     )
 
 
-def _names(value: Any, where: str) -> tuple[str, ...] | None:
+def names_in(value: Any, where: str) -> tuple[str, ...] | None:
     if value is None:
         return None
     names = _list(value, where)

@@ -8,18 +8,36 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-__all__ = ["CertifyError", "decimal", "exact", "integers_of_any_length", "logarithms", "rank", "spread"]
+__all__ = [
+    "CertifyError",
+    "at_most",
+    "decimal",
+    "exact",
+    "logarithms",
+    "rank",
+    "ratio",
+    "rationed",
+    "spend",
+    "spread",
+    "total",
+    "whole",
+]
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?|[+-]?\d+/\d+", re.ASCII)
 DIGITS = 200_000  # of one number: beyond, reading it alone takes seconds
 PRIME = (1 << 61) - 1  # a rank modulo a prime is never above the true one
+RATION = 5 * 10**9  # nanoseconds or so of work beyond reading short numbers: what one answer may cost
 FACTORS = 64  # coprime factors of the ratios in one sum of logarithms; more are not taken apart
+
+
+_left: ContextVar[list[int] | None] = ContextVar("left", default=None)
 
 
 class CertifyError(ValueError):
@@ -27,14 +45,47 @@ class CertifyError(ValueError):
 
 
 @contextmanager
-def integers_of_any_length() -> Iterator[None]:
-    """Lift Python's limit on the digits of an integer in text; :func:`exact` has its own."""
-    before = sys.get_int_max_str_digits()
+def rationed() -> Iterator[None]:
+    """What is judged inside has :data:`RATION` of work, all together; and integers in text may have any length."""
+    if _left.get() is not None:
+        yield  # the prompts of one answer share its ration
+        return
+    before, token = sys.get_int_max_str_digits(), _left.set([RATION])
     sys.set_int_max_str_digits(DIGITS + 1)
     try:
         yield
     finally:
         sys.set_int_max_str_digits(before)
+        _left.reset(token)
+
+
+@contextmanager
+def at_most(work: int) -> Iterator[None]:
+    """What is done inside may cost ``work`` of the ration and no more."""
+    outer = _left.get()
+    if outer is None:
+        yield
+        return
+    given = min(work, outer[0])
+    inner = [given]
+    token = _left.set(inner)
+    try:
+        yield
+    finally:
+        _left.reset(token)
+        outer[0] -= given - max(inner[0], 0)
+
+
+def spend(work: int) -> None:
+    """Take ``work``, in nanoseconds or so, from the ration: before the work is done, so that it ends in time.
+
+    The amounts are estimates from lengths, not from a clock: an answer is judged alike on every machine.
+    """
+    left = _left.get()
+    if left is not None:
+        left[0] -= work
+        if left[0] < 0:
+            raise CertifyError("is too much to judge in a few seconds: its numbers are too long, or too many")
 
 
 def exact(text: Any, where: str) -> Fraction:
@@ -48,6 +99,7 @@ def exact(text: Any, where: str) -> Fraction:
         raise CertifyError(f"{where} has {len(word)} characters, must have at most {DIGITS}")
     if not NUMBER.fullmatch(word.strip()):
         raise CertifyError(f"{where} = {str(text)[:40]!r}, must be a number")
+    spend(max(map(len, word.split("/"))) ** 2 // 32)
     try:
         return Fraction(word)
     except ZeroDivisionError:
@@ -59,16 +111,41 @@ def decimal(x: Fraction) -> Decimal:
     return Decimal(x.numerator) / Decimal(x.denominator)
 
 
+def whole(numbers: Sequence[Fraction]) -> tuple[list[int], int]:
+    """Integers and the smallest common denominator under which they are the numbers.
+
+    >>> whole([Fraction(1, 2), Fraction(-1, 3)])
+    ([3, -2], 6)
+    """
+    common = 1
+    for x in numbers:
+        if (d := x.denominator) != 1:
+            spend(common.bit_length() * d.bit_length() // 150)
+            common = math.lcm(common, d)
+    longest = max((x.numerator.bit_length() + x.denominator.bit_length() for x in numbers), default=0)
+    spend(len(numbers) * (200 + common.bit_length() * longest // 300))
+    return [x.numerator * (common // x.denominator) for x in numbers], common
+
+
+def ratio(numerator: int, denominator: int) -> Fraction:
+    """A fraction in lowest terms, paid for."""
+    spend(max(numerator.bit_length(), denominator.bit_length()) ** 2 // 300)
+    return Fraction(numerator, denominator)
+
+
+def total(numbers: Iterable[Fraction]) -> Fraction:
+    """Σx with no rounding."""
+    integers, common = whole(list(numbers))
+    return ratio(sum(integers), common)
+
+
 def rank(rows: Sequence[Sequence[Fraction]]) -> int:
     """A lower bound of the rank of a rational matrix: that modulo a prime, which is nearly always the rank itself.
 
     >>> rank([[Fraction(1), Fraction(2)], [Fraction(2), Fraction(4)]])
     1
     """
-    matrix = []
-    for row in rows:
-        common = math.lcm(*(x.denominator for x in row))
-        matrix.append([x.numerator * (common // x.denominator) % PRIME for x in row])
+    matrix = [[x % PRIME for x in whole(row)[0]] for row in rows]
     found = 0
     for column in range(len(matrix[0]) if matrix else 0):
         pivot = next((r for r in range(found, len(matrix)) if matrix[r][column]), None)
@@ -101,13 +178,14 @@ def logarithms(
     >>> logarithms([Fraction(1), Fraction(-2)], [Fraction(9), Fraction(3)], logs, Decimal("1e-20"))
     0
     """
-    total = sum((decimal(w) * log for w, log in zip(weights, logs, strict=True) if w), Decimal(0))
-    if abs(total) > small:
-        return 1 if total > 0 else -1
+    value = sum((decimal(w) * log for w, log in zip(weights, logs, strict=True) if w), Decimal(0))
+    if abs(value) > small:
+        return 1 if value > 0 else -1
     base: list[int] = []
     waiting = [v for r in ratios for v in (r.numerator, r.denominator) if v > 1]
     while waiting and len(base) <= FACTORS:
         v = waiting.pop()
+        spend(sum(200 + v.bit_length() * b.bit_length() // 600 for b in base))
         met = next((b for b in base if math.gcd(v, b) > 1), None)
         if met is None:
             base.append(v)
@@ -117,6 +195,8 @@ def logarithms(
             waiting += [w for w in (common, v // common, met // common) if w > 1]
     if waiting:
         return None
+    size = sum(r.numerator.bit_length() + r.denominator.bit_length() for r in ratios)
+    spend(len(base) * (size**2 // 900 // max(1, len(ratios)) + 1000 * len(ratios)))
     powers = ([_times(r.numerator, b) - _times(r.denominator, b) for r in ratios] for b in base)
     return None if any(sum(w * k for w, k in zip(weights, each, strict=True)) for each in powers) else 0
 

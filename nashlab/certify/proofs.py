@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from decimal import Decimal, getcontext
 from fractions import Fraction
 from operator import mul
 
 from nashlab.certify.faces import every_vertex
 from nashlab.certify.fields import Answer, Vector
-from nashlab.certify.numbers import CertifyError, decimal, logarithms, rank, spread
+from nashlab.certify.numbers import CertifyError, decimal, logarithms, rank, ratio, spend, spread, total, whole
 
 __all__ = ["Row", "lottery", "printed", "regularised"]
 
 Row = tuple[str, bool | None, str]
-Matrix = Sequence[Vector]
+Matrix = Sequence[Sequence[Fraction]]
 
-SHARED = 10**5  # bits of a common denominator that numbers may have beyond eight times the longest of theirs
-WORK = 10**11  # bits that one product may touch: a few seconds
-ELIMINATION = 3 * 10**7  # steps of one elimination, k³/3: a few seconds
-SOLVED = 400  # order of the largest linear system that is enclosed
+ELIMINATION = 10**7  # steps of one elimination, k³/3: a few seconds
+SOLVED = 300  # order of the largest linear system that is enclosed: a few seconds
 POINT = 90  # binary digits behind the point of an approximate inverse
 FINE = 160  # and of the solution that it refines
 ROUNDED = Decimal(2) ** -49  # what two roundings and an exponential of a double may cost, relative
@@ -40,21 +38,19 @@ def dot(u: Sequence[Decimal], v: Sequence[Decimal]) -> Decimal:
 
 def product(matrix: Matrix, x: Vector) -> list[Fraction]:
     """Mx with no rounding."""
-    held = [(j, v) for j, v in enumerate(x) if v]
-    longest = max((v.denominator.bit_length() for _, v in held), default=1)
-    common = 1
-    for _, v in held:
-        common = math.lcm(common, v.denominator)
-        # the entries of a solution share the factors of one determinant; numbers that share none are somebody's joke
-        if common.bit_length() > min(8 * longest + SHARED, WORK // (len(matrix) * len(held))):
-            raise CertifyError("the numbers are too long to be multiplied in a few seconds")
-    whole = [(j, v.numerator * (common // v.denominator)) for j, v in held]
-    return [sum((row[j] * w for j, w in whole), Fraction(0)) / common for row in matrix]
+    held = [j for j, v in enumerate(x) if v]
+    weights, below = whole([x[j] for j in held])
+    found = []
+    for row in matrix:
+        integers, common = whole([row[j] for j in held])
+        spend(sum(400 + u.bit_length() * w.bit_length() // 900 for u, w in zip(integers, weights, strict=True)))
+        found.append(ratio(sum(map(mul, integers, weights)), common * below))
+    return found
 
 
 def is_lottery(margins: Matrix, x: Vector) -> bool:
     """x ≥ 0, Σx = 1, Ax ≤ 0 (E6)."""
-    return min(x) >= 0 and sum(x) == 1 and max(product(margins, x)) <= 0
+    return min(x) >= 0 and total(x) == 1 and max(product(margins, x)) <= 0
 
 
 def printed(answer: Answer) -> tuple[list[Row], list[Decimal]]:
@@ -64,7 +60,8 @@ def printed(answer: Answer) -> tuple[list[Row], list[Decimal]]:
     if answer.log_policy is None:
         mass = policy or []
     else:
-        mass = [Decimal(0) if x is None else max(decimal(x), DEEPEST).exp() for x in answer.log_policy]
+        # beyond e it is no probability, whatever it is
+        mass = [Decimal(0) if x is None else min(max(decimal(x), DEEPEST), Decimal(1)).exp() for x in answer.log_policy]
     if not mass:
         raise CertifyError("the answer has no policy")
     if policy is not None:
@@ -117,15 +114,15 @@ def regularised(margins: Matrix, mu: Vector, answer: Answer, mass: Sequence[Deci
         yield "every response has mass", False, "at tau > 0 the equilibrium has full support (E1)"
         return
     tau, n = decimal(answer.tau), len(mass)
-    total = sum(mass, Decimal(0))
-    pi = [m / total for m in mass]
+    mass_in_all = sum(mass, Decimal(0))
+    pi = [m / mass_in_all for m in mass]
     a = [[decimal(x) for x in row] for row in margins]
     logs = [decimal(x) for x in answer.log_policy if x is not None]
     r = [logs[i] - decimal(mu[i]).ln() - dot(a[i], pi) / tau for i in range(n)]
     mean = dot(pi, r)
     r = [x - mean for x in r]
     # π e^(-r) as one exponential: where π is all but 0, r may be anything
-    tilted = [(x - y - total.ln()).max(DEEPEST).min(-DEEPEST).exp() for x, y in zip(logs, r, strict=True)]
+    tilted = [(x - y - mass_in_all.ln()).max(DEEPEST).min(-DEEPEST).exp() for x, y in zip(logs, r, strict=True)]
     divergence = max(sum(tilted, Decimal(0)).ln(), Decimal(0))
     size, first, second = max(map(abs, r)), dot(pi, list(map(abs, r))), dot(pi, [x * x for x in r])
     half = min(spread(r) / 2, Decimal(200)).exp()
@@ -169,7 +166,7 @@ def _exact(margins: Matrix, answer: Answer, mass: Sequence[Decimal]) -> Iterator
     worst = max(range(len(x)), key=won.__getitem__)
     reply = f"best reply {answer.labels[worst] if answer.labels else worst}: {_short(won[worst])}"
     yield "no exact probability is negative", min(x) >= 0, f"smallest {decimal(min(x)):.3g}"
-    yield "the exact probabilities sum to 1", sum(x) == 1, ""
+    yield "the exact probabilities sum to 1", total(x) == 1, ""
     yield "no response beats it: it is a maximal lottery", max(won) <= 0, reply
     if answer.slacks is not None:
         yield "the slacks are what each response loses by", list(answer.slacks) == [-v for v in won], ""
@@ -198,8 +195,8 @@ def _enclosed(margins: Matrix, answer: Answer, mass: Sequence[Decimal]) -> Itera
         return
     x, error = found
     rest = [i for i in range(len(mass)) if i not in set(held)]
-    values = [sum((margins[i][j] * v for j, v in zip(held, x, strict=True)), Fraction(0)) for i in rest]
-    reach = [sum((abs(margins[i][j]) for j in held), Fraction(0)) * error for i in rest]
+    values = product([[margins[i][j] for j in held] for i in rest], tuple(x))
+    reach = [total(abs(margins[i][j]) for j in held) * error for i in rest]
     positive = all(v > error for v in x)
     lost = all(v + e < 0 for v, e in zip(values, reach, strict=True))
     yield "it is the only equilibrium", positive and lost, "its weights solve the support's equations, all others lose"
@@ -223,6 +220,8 @@ def _solved(margins: Matrix, held: list[int]) -> tuple[list[Fraction], Fraction]
     In integers: M has FINE and R has POINT binary digits behind the point, so that every product is exact.
     """
     k = len(held)
+    longest = max(x.numerator.bit_length() + x.denominator.bit_length() for row in margins for x in row)
+    spend(k * k * longest**2 // 200)
     unit = max((abs(margins[i][j]) for i in held for j in held), default=Fraction(1)) or Fraction(1)
     m = [[round(margins[i][j] / unit * 2**FINE) for j in held] + [1 << FINE] for i in held]
     m.append([1 << FINE] * k + [0])
@@ -277,7 +276,10 @@ def _face(margins: Matrix, answer: Answer) -> Iterator[Row]:
         yield "it is not the only equilibrium", None, "the answer shows no other"
         return
     n = len(margins)
-    steps = sum(sum(1 for v in vertex if v) ** 2 for vertex in vertices) * n
+    sizes = [sum(map(bool, vertex)) for vertex in vertices]
+    used = sum(map(any, zip(*vertices, strict=True)))
+    # each vertex: two products and an elimination; all of them: one, and one of the responses that they use
+    steps = n * sum(k * (k + 20) for k in sizes) + len(sizes) * n * min(len(sizes), n) + used**3 // 3
     if steps > ELIMINATION or not vertices:
         yield "the vertices of the face", None, f"{len(vertices)} of them: none, or too many to check here"
         return
@@ -290,7 +292,7 @@ def _face(margins: Matrix, answer: Answer) -> Iterator[Row]:
     detail = f"{extreme} of {len(vertices)}"
     yield "every vertex is extreme, and none occurs twice", extreme == len(vertices) and distinct, detail
     yield "it is not the only equilibrium", len(vertices) > 1 and answer.unique is not True, f"unique: {answer.unique}"
-    mean = tuple(sum(column, Fraction(0)) / len(vertices) for column in zip(*vertices, strict=True))
+    mean = tuple(total(column) / len(vertices) for column in zip(*vertices, strict=True))
     held = [i for i, v in enumerate(mean) if v > 0]
     strict = all(v < 0 for i, v in enumerate(product(margins, mean)) if mean[i] == 0)
     most = len(held) - rank([[margins[i][j] for j in held] for i in held]) - 1
@@ -328,6 +330,7 @@ def _projection(mu: Vector, x: Vector, vertices: Matrix, complete: bool | None) 
     if not complete:
         return name, None, "not all vertices are known"
     ratios = [x[i] / mu[i] for i in held]
+    spend(len(ratios) * getcontext().prec ** 2 * 10)
     logs = [decimal(r).ln() for r in ratios]
     signs = [logarithms([v[i] - x[i] for i in held], ratios, logs, Decimal("1e-40")) for v in vertices]
     if -1 in signs:
@@ -348,8 +351,8 @@ def _near_projection(margins: Matrix, mu: Vector, answer: Answer, mass: Sequence
         yield name, False, "its point is no lottery, or a multiplier is negative"
         return
     # a lottery's support lies in B if some lottery has mass on all of B and all others lose strictly against it
-    whole = answer.vertices or (x,)
-    mean = tuple(sum(column, Fraction(0)) / len(whole) for column in zip(*whole, strict=True))
+    corners = answer.vertices or (x,)
+    mean = tuple(total(column) / len(corners) for column in zip(*corners, strict=True))
     if any((m > 0) != (v > 0) for m, v in zip(mean, x, strict=True)) or any(
         w >= 0 for w, m in zip(product(margins, mean), mean, strict=True) if m == 0
     ):
@@ -357,7 +360,8 @@ def _near_projection(margins: Matrix, mu: Vector, answer: Answer, mass: Sequence
         return
     pull = product(margins, u)
     left = [decimal(x[i]).ln() - decimal(mu[i]).ln() - decimal(pull[i]) for i in held]
-    cost = -sum((u[i] * won[i] for i in range(len(x)) if x[i] == 0), Fraction(0))
+    cost = -total(ratio(u[i].numerator * won[i].numerator, u[i].denominator * won[i].denominator)
+                  for i in range(len(x)) if x[i] == 0)
     near = (2 * (spread(left) + decimal(cost))).sqrt()
     bound = near + away(answer, mass, [decimal(v) for v in x])
     if answer.policy_exact is None:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from nashlab.certify.fields import Vector, parsed
-from nashlab.certify.numbers import CertifyError, exact
+from nashlab.certify.fields import LARGEST, Vector, parsed
+from nashlab.certify.numbers import CertifyError, exact, rationed
 
 __all__ = ["Game", "Unread", "read_margins"]
 
 HALF, NONE = Fraction(1, 2), Fraction(0)
 OWN = ("the file is read by the verifier's own reader", True)
 EMPTY = ("", None)
+JUDGMENTS = 500_000  # of a log: more take seconds
 
 
 class Unread(CertifyError):
@@ -40,13 +41,18 @@ def read_margins(data: bytes, suffix: str, kind: str | None = None, fill: str | 
     >>> read_margins(b"0.5,0.7\\n0.3,0.5", ".csv").margins[0][1]
     Fraction(1, 5)
     """
+    with rationed():
+        return _read(data, suffix, kind, fill)
+
+
+def _read(data: bytes, suffix: str, kind: str | None, fill: str | None) -> Game:
     if suffix == ".npy" or data.startswith(b"\x93NUMPY"):
         return _game(_npy(data), None, kind, fill)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Unread("is not UTF-8 text") from None
-    if suffix == ".json" or text.lstrip()[:1] in ("{", "["):
+    if suffix == ".json" or (suffix == "" and text.lstrip()[:1] in ("{", "[")):
         return _json(text, kind, fill)
     if suffix not in (".csv", ".tsv", ".txt", ""):
         raise Unread(f"{suffix} is not a format of this reader")
@@ -60,12 +66,16 @@ def _json(text: str, kind: str | None, fill: str | None) -> Game:
     if len(found) != 1 or set(content) - {found[0], "labels", "reference"}:
         raise Unread("is not one matrix with labels and a reference")
     rows = content[found[0]]
-    if not all(isinstance(row, list) and not any(isinstance(x, list) for x in row) for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise Unread("is not one matrix")
+    if any(isinstance(x, list) for row in rows for x in row):
+        raise Unread("is not one matrix")
+    _check_size(max([len(rows), *(len(row) for row in rows)]))
     cells = [[None if x in EMPTY else exact(x, f"row {i + 1}") for x in row] for i, row in enumerate(rows)]
-    stated = content.get("reference")
+    stated, labels = content.get("reference"), content.get("labels")
+    if not all(x is None or isinstance(x, list) for x in (stated, labels)):
+        raise Unread("has labels or a reference that are no list")
     reference = None if stated is None else tuple(exact(x, "reference") for x in stated)
-    labels = content.get("labels")
     return _game(cells, labels, kind if found[0] == "matrix" else found[0], fill, reference)
 
 
@@ -74,11 +84,21 @@ def _table(text: str, kind: str | None, fill: str | None) -> Game:
     delimiter = max(",;\t", key=first.count)
     if delimiter not in first:
         raise Unread("has no commas, semicolons or tabs")
-    rows = [[c.strip() for c in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
+    lines = text.count("\n") + 1
+    if lines > JUDGMENTS:
+        raise Unread(f"has {lines} lines, this reader takes {JUDGMENTS}")
+    _check_size(first.count(delimiter))
+    try:
+        rows = [[c.strip() for c in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
+    except csv.Error as error:
+        raise Unread(f"is not a table ({error})") from None
     rows = [row for row in rows if any(row)]
+    if not rows:
+        raise Unread("is empty")
     header = [c.lower() for c in rows[0]]
     if set(header) in ({"winner", "loser"}, {"winner", "loser", "weight"}):
         return _log(rows[1:], header, fill)
+    _check_size(max([len(rows) - 1, *(len(row) for row in rows)]) - 1)
     labels: Sequence[str] | None = None
     if not all(_numeric(c) or not c for c in rows[0][1:]) or len(rows) == len(rows[0]) + 1:
         labels = rows[0]
@@ -93,6 +113,11 @@ def _table(text: str, kind: str | None, fill: str | None) -> Game:
         raise Unread("is not a square table")
     cells = [[None if not c else exact(c, f"row {i + 1}") for c in row] for i, row in enumerate(rows)]
     return _game(cells, labels, kind, fill)
+
+
+def _check_size(n: int) -> None:
+    if n > LARGEST:
+        raise CertifyError(f"has {n} responses, at most {LARGEST} are judged here")
 
 
 def _numeric(cell: str) -> bool:
@@ -114,6 +139,7 @@ def _log(rows: list[list[str]], header: list[str], fill: str | None) -> Game:
         pair = (row[place["winner"]], row[place["loser"]])
         wins[pair] = wins.get(pair, NONE) + weight
     names = list(dict.fromkeys(name for pair in wins for name in pair))
+    _check_size(len(names))
     return _game([[wins.get((a, b), NONE) for b in names] for a in names], names, "wins", fill)
 
 
@@ -128,10 +154,13 @@ def _npy(data: bytes) -> list[list[Fraction | None]]:
         code = words.split("'descr':'")[1].split("'")[0]
         letter = {"<f8": "d", "<f4": "f", "<i8": "q", "<i4": "i", "<i2": "h", "|i1": "b"}[code]
         n, m = shape
+        _check_size(max(shape))
         values = struct.unpack(f"<{n * m}{letter}", data[start + size : start + size + n * m * struct.calcsize(letter)])
         columns = "'fortran_order':True" in words
         table = [[values[j * n + i] if columns else values[i * m + j] for j in range(m)] for i in range(n)]
         return [[Fraction(x) for x in row] for row in table]
+    except CertifyError:
+        raise
     except (IndexError, KeyError, ValueError, OverflowError, struct.error):
         raise Unread("is not a plain two-dimensional array of numbers") from None
 
@@ -160,6 +189,8 @@ def _game(cells: Any, labels: Any, kind: str | None, fill: str | None, reference
     if any(table[i][j] != -table[j][i] for i in range(n) for j in range(i + 1)):
         raise Unread("is antisymmetric only up to rounding")
     names = None if labels is None else tuple(map(str, labels))
+    if any(stated is not None and len(stated) != n for stated in (names, reference)):
+        raise Unread("has labels or a reference of another length")
     return Game(names, tuple(map(tuple, table)), reference)
 
 

@@ -7,6 +7,7 @@ pair tables        a:b,a:c,b:c with 1, -1 and 0 in the cells: one judge a row
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -34,7 +35,9 @@ __all__ = [
 
 MOST_VOTERS = 2**50  # in all: their sums stay exact
 ENTRIES = 2 * 10**7  # of wins by ballot that are kept for resampling
-RANK = re.compile(r"(?:rank|ranking|choice|preference|place|pref|position)_?(\d+)|(\d+)(?:st|nd|rd|th)?(?:_choice)?")
+RANK = re.compile(
+    r"(?:rank|ranking|choice|preference|place|pref|position)_?(\d{1,6})|(\d{1,6})(?:st|nd|rd|th)?(?:_choice)?"
+)
 ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8}
 PAIR = re.compile(r"\s*(.+?)\s*(?::|>|\bvs\.?\b|\bversus\b)\s*(.+?)\s*", re.IGNORECASE)
 
@@ -62,7 +65,7 @@ def counted(labels: Sequence[str], ballots: Iterable[Ballot], unranked: str, lay
     total = sum((voters for _, voters in held), Fraction(0))
     if min(voters for _, voters in held) < 0 or total > MOST_VOTERS:
         raise BadInput("the number of voters of an order must be at least 0, and at most 2^50 in all")
-    base = int(np.lcm.reduce([voters.denominator for _, voters in held])) if held else 1
+    base = math.lcm(*(voters.denominator for _, voters in held))
     points = np.zeros((n, n), dtype=object if total * base * 2 >= 2**62 else np.int64)
     drawn = np.zeros((n, n))
     kept: list[Any] | None = [] if n * n * len(held) <= ENTRIES else None

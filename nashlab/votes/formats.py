@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nashlab.game import BadInput, PreferenceGame
+from nashlab.files import read_source
+from nashlab.game import BadInput, PreferenceGame, first_line
 from nashlab.votes import ballots, elections, matrices, sheets
 from nashlab.votes.build import Votes, votes_of
 from nashlab.votes.logs import index_pairs, read_log
@@ -18,6 +18,7 @@ from nashlab.votes.text import Delimited, as_text, open_delimited, unpacked
 
 __all__ = ["BY_EXTENSION", "LAYOUTS", "parse_game", "parse_votes", "read_game", "read_votes"]
 
+LONGEST = 2**31  # bytes of a file of votes
 HEAD = 2**20  # bytes that tell how large a game a file holds, before the rest of it is read
 PACKED = (".gz", ".bz2", ".xz", ".zip")
 
@@ -247,16 +248,13 @@ def read_votes(source: str, options: Options | None = None, **given: Any) -> Vot
     Errors: BadInput naming file, entry and rule.
     """
     options = options or Options(**given)
-    if source == "-":
-        return parse_votes(sys.stdin.buffer.read(), "standard input", "", options)
-    path = Path(source)
+    path = Path("standard input" if source == "-" else source)
     suffix = path.suffix.lower()
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-            if not head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04", b"PAR1", b"ARROW1")):
-                check_size(matrices.declared_size(head, suffix, BY_EXTENSION.get(suffix) is _preflib))
-            data = head + file.read()
+        data = read_source(source, LONGEST)
+        head = data[:HEAD]
+        if not head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04", b"PAR1", b"ARROW1")):
+            check_size(matrices.declared_size(head, suffix, BY_EXTENSION.get(suffix) is _preflib))
     except BadInput as error:
         raise BadInput(f"{path.name}: {error}") from None
     except (OSError, ValueError) as error:
@@ -276,6 +274,8 @@ def parse_votes(data: bytes, name: str, suffix: str, options: Options | None = N
         return votes_of(table, name, options)
     except BadInput as error:
         raise BadInput(f"{name}: {error}") from None
+    except (ValueError, OverflowError) as error:  # Python takes no integer of more than 4,300 digits
+        raise BadInput(f"{name}: holds a number that is too long ({first_line(error)})") from None
 
 
 def read_game(source: str, **given: Any) -> PreferenceGame:

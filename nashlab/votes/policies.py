@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from nashlab.files import read_bytes
 from nashlab.game import BadInput
 from nashlab.votes.text import Delimited, as_text, parse_number
 
 __all__ = ["read_reference"]
+
+LONGEST = 2**26  # bytes of a file with one number a response
 
 
 def read_reference(source: str, labels: Sequence[str]) -> tuple[Fraction, ...] | None:
@@ -21,7 +24,7 @@ def read_reference(source: str, labels: Sequence[str]) -> tuple[Fraction, ...] |
     if source == "uniform":
         return None
     try:
-        text = as_text(Path(source).read_bytes())
+        text = as_text(read_bytes(Path(source), LONGEST))
     except (OSError, ValueError) as error:
         why = error if isinstance(error, BadInput) else f"cannot be read ({getattr(error, 'strerror', None) or error})"
         raise BadInput(f"reference {source}: {why}; give 'uniform' or a file") from None
