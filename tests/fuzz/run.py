@@ -25,7 +25,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
-COVERED = ("nashlab.certify", "nashlab.readers", "nashlab.votes", "nashlab.cli", "nashlab.game", "nashlab.gallery",
+COVERED = ("nashlab.certify", "nashlab.votes", "nashlab.cli", "nashlab.game", "nashlab.gallery",
            "nashlab.sweep", "nashlab.settings", "nashlab.algorithm")  # fmt: skip
 STUCK = 120  # seconds after which an input that Python cannot interrupt ends the process
 LONGEST = 2**17  # bytes of an input

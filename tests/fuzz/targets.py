@@ -37,7 +37,7 @@ import numpy as np
 from nashlab.certify import CertifyError, certify_answer, parsed, read_margins
 from nashlab.game import BadInput
 
-ROOM = "nashlab.votes" if importlib.util.find_spec("nashlab.votes") else "nashlab.readers"
+ROOM = "nashlab.votes"
 READERS = importlib.import_module(ROOM)
 PATIENCE = 10.0  # seconds that an input may take
 MARK = b"\x00GAME"  # before the suffix and the bytes of a game's file
