@@ -111,6 +111,7 @@ def show_solution(solution: Solution) -> None:
             print(f"  prompt {x}: " + ", ".join(f"{p:.6g}" for p in solution.policy[x][game.support[x]]))
     else:
         _show_policy(solution)
+        _show_sides(solution)
     bound = certificate.l1_bound
     distance = "unknown" if bound is None else f"≤ {np.max(bound):.3g}"
     print(f"status: {solution.status.value}")
@@ -135,6 +136,23 @@ def _show_policy(solution: Solution) -> None:
     show_table(("response", "probability", "exactly", "slack")[: len(rows[0])], rows)
     if len(solution.support) < game.n:
         print(f"support: {', '.join(solution.support)}")
+
+
+def _show_sides(solution: Solution) -> None:
+    """What the lottery of a payoff matrix that was made symmetric says of its two sides."""
+    payoff = (solution.game.reading or {}).get("payoff")
+    if payoff is None or solution.temperature > 0:
+        return
+    from nashlab.votes import sides
+
+    policy = list(solution.policy) if solution.policy_exact is None else list(solution.policy_exact)
+    both = sides(policy, payoff["rows"], payoff["columns"], payoff["shift"])
+    print("rows: " + ", ".join(map(_mass, both.rows)) + ";  columns: " + ", ".join(map(_mass, both.columns)))
+    print(f"value of the game for the rows: {_mass(both.value)}")
+
+
+def _mass(x: Fraction | float) -> str:
+    return _short(x) if isinstance(x, Fraction) else f"{x:.12g}"
 
 
 def _show_face(solution: Solution) -> None:

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing with Atheris: every input must end in an answer or in one line, in at most 10 seconds.
 
-    python tests/fuzz/run.py --inputs 100000                 # all four kinds, one after the other
-    python tests/fuzz/run.py --inputs 100000 --only answers
+    python tests/fuzz/fuzz.py --inputs 100000                 # all four kinds, one after the other
+    python tests/fuzz/fuzz.py --inputs 100000 --only answers
 
 Prints the counts and the slowest input as one JSON value for each kind.  Inputs that fail are kept in --out, one for
 each place in the code where they fail; exit code 1 if there are any.
