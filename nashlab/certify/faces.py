@@ -49,7 +49,8 @@ def _enumerated(margins: Sequence[Sequence[Fraction]], held: Sequence[int]) -> s
     for c in rays:
         used = [(w, basis) for w, basis in zip(c, kernel, strict=True) if w]
         x = [sum((w * basis[k] for w, basis in used), Fraction(0)) for k in range(len(held))]
-        shares = dict(zip(held, (v / sum(x) for v in x), strict=True))
+        total = sum(x, Fraction(0))
+        shares = dict(zip(held, (v / total for v in x), strict=True))
         found.add(tuple(shares.get(i, Fraction(0)) for i in range(len(margins))))
     return found
 
