@@ -144,14 +144,19 @@ def _statements(node: ast.AST) -> Iterator[Any]:
     if isinstance(node, ast.keyword) and node.arg in ROWS and isinstance(node.value, ast.Constant):
         if node.value.value in WORDS:
             yield ast.Name(f'{node.arg}="{WORDS[node.value.value]}"')
-    elif isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
-        yield ast.Pass()
-    elif isinstance(node, ast.AugAssign | ast.Raise | ast.Continue | ast.Break):
-        yield ast.Pass()
-    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript | ast.Attribute):
+    elif _droppable(node):
         yield ast.Pass()
     elif isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) != "None":
         yield ast.Return(ast.Constant(None))
+
+
+def _droppable(node: ast.AST) -> bool:
+    """A statement whose loss leaves no name undefined."""
+    if isinstance(node, ast.Expr):
+        return not isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.Assign):
+        return isinstance(node.targets[0], ast.Subscript | ast.Attribute)
+    return isinstance(node, ast.AugAssign | ast.Raise | ast.Continue | ast.Break)
 
 
 def _with(node: Any, **fields: Any) -> Any:
