@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from nashlab.certificate import rounding
+from nashlab.certificate import certify_ball, enclose_lottery, rounding
 from nashlab.certify import certify_answer
+from nashlab.equilibrium import regularised_nash
+from nashlab.game import PreferenceGame
+
+Array = NDArray[np.float64]
 
 # -- a-priori bounds of rounding -------------------------------------------------------------------------------------
 
@@ -73,6 +79,15 @@ def test_every_matrix_within_the_blur_has_its_solution_in_the_enclosure(matrix: 
     assert np.max(reach) > 0.5 * np.max(found.error)
 
 
+def test_a_tie_with_the_winner_is_no_proof_of_uniqueness() -> None:
+    # one response with all mass has the exact weight 1 in balls too, and the one that ties with it exactly 0
+    winner = np.array([0.0, -np.inf, -np.inf])
+    tied = PreferenceGame.from_margins([[0, 0, 1], [0, 0, 1], [-1, -1, 0]])
+    assert enclose_lottery(tied, winner) is None
+    alone = PreferenceGame.from_margins([[0, 1, 1], [-1, 0, 1], [-1, -1, 0]])
+    assert enclose_lottery(alone, winner) is not None
+
+
 # -- the verifier's rows, one at a time ------------------------------------------------------------------------------
 
 CYCLE = [["0", "1/2", "-1/2"], ["-1/2", "0", "1/2"], ["1/2", "-1/2", "0"]]
@@ -130,3 +145,74 @@ def test_a_stated_exploitability_is_an_upper_bound_and_no_loose_one(stated: str,
     # (0.4, 0.4, 0.2) loses 0.1 to the second response and 0 to the third
     answer = {**EVEN, "policy": ["0.4", "0.4", "0.2"], "exploitability": stated}
     assert held(answer)["exploitability is what the answer states"] is holds
+
+
+# -- the bounds of τ > 0, in the verifier and in ball arithmetic, against the formulas in float64 ---------------------
+
+
+def three_bounds(a: Array, mu: Array, tau: float, log_policy: Array) -> tuple[float, float, float]:
+    """(2 tanh(osc r/4), √(2G/τ), N18(c) iterated from 2), for π = softmax(log_policy)."""
+    pi = np.exp(log_policy - np.logaddexp.reduce(log_policy))
+    r = log_policy - np.log(mu) - a @ pi / tau
+    r -= pi @ r
+    size, first, second = np.max(np.abs(r)), pi @ np.abs(r), pi @ r**2
+    u = 2.0
+    for _ in range(200):
+        u = min(u, (first + u * size / 4 + np.sqrt(second + u * size**2 / 4)) / 2)
+    return 2 * float(np.tanh(np.ptp(r) / 4)), math.sqrt(2 * math.log(pi @ np.exp(-r))), float(u)
+
+
+def some_policies(count: int) -> Iterator[tuple[Array, Array, float, Array]]:
+    """(A, μ, τ, log π): games of two to five responses, from near their equilibrium to far away, lopsided and not."""
+    rng = np.random.default_rng(5)
+    for k in range(count):
+        n = int(rng.integers(2, 6))
+        whole = np.triu(rng.integers(-9, 10, (n, n)), 1) / 20
+        mu = rng.dirichlet(np.full(n, 1.0 if k % 2 else 0.3)) * 0.999 + 0.001 / n
+        game = PreferenceGame.from_margins(whole - whole.T, reference=mu)
+        tau = float(rng.choice([0.05, 0.3, 2.0]))
+        near = regularised_nash(game, tau).log_policy + 10.0 ** rng.uniform(-6, 0.7) * rng.normal(size=n)
+        yield game.margins, game.reference, tau, near - np.logaddexp.reduce(near)
+
+
+def test_the_bounds_of_a_policy_are_those_of_the_formulas() -> None:
+    name = "‖policy − equilibrium‖₁ is at most the stated bound"
+    smallest = set()
+    for a, mu, tau, log_policy in some_policies(60):
+        three = three_bounds(a, mu, tau, log_policy)
+        bound = min(*three, 2.0)
+        smallest.add(int(np.argmin([*three, 2.0])))
+        game = PreferenceGame.from_margins(a, reference=mu)
+        ball = certify_ball(game, log_policy, tau).l1_bound
+        # N18(c) stops being iterated where a round gains less than a tenth
+        assert bound * (1 - 1e-9) <= ball <= bound * 1.12 + 1e-14
+        answer = {
+            "tau": repr(tau),
+            "margins_exact": [[str(Fraction(x)) for x in row] for row in a.tolist()],
+            "reference": [repr(x) for x in mu.tolist()],
+            "log_policy": [repr(x) for x in log_policy.tolist()],
+        }
+        for factor, holds in ((1 + 1e-7, True), (1 - 1e-7, False)):
+            # what is printed adds its own rounding, an amount of 1e-16
+            stated = {"l1_bound": repr(min(bound * factor + 1e-15 * holds, 2.0))}
+            if bound > 1e-7 and (holds or bound < 2):
+                assert held({**answer, "certificate": stated})[name] is holds, (three, factor)
+    assert {0, 1, 2} <= smallest  # each of the three is the best somewhere
+
+
+def test_the_gap_in_balls_and_in_the_verifier_is_that_of_the_formula() -> None:
+    for a, mu, tau, log_policy in some_policies(30):
+        pi = np.exp(log_policy)
+        reply = np.log(mu) + a @ pi / tau
+        gap = tau * float(pi @ (log_policy - reply) + np.logaddexp.reduce(reply))
+        game = PreferenceGame.from_margins(a, reference=mu)
+        found = certify_ball(game, log_policy, tau).exploitability
+        assert gap - 1e-13 <= found <= gap * (1 + 1e-9) + 1e-13
+        answer = {
+            "tau": repr(tau),
+            "margins_exact": [[str(Fraction(x)) for x in row] for row in a.tolist()],
+            "reference": [repr(x) for x in mu.tolist()],
+            "log_policy": [repr(x) for x in log_policy.tolist()],
+        }
+        for stated, holds in ((gap * (1 + 1e-8) + 1e-12, True), (gap * (1 - 1e-5) - 1e-12, False), (2 * gap + 1, False)):
+            assert held({**answer, "exploitability": repr(stated)})["exploitability is what the answer states"] is holds
