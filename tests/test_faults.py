@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nashlab.certificate import certify_ball, enclose_lottery, rounding
+from nashlab.certificate import certify_ball, enclose_lottery, exploitability, rounding
 from nashlab.certify import certify_answer
 from nashlab.equilibrium import regularised_nash
 from nashlab.game import PreferenceGame
@@ -86,6 +86,28 @@ def test_a_tie_with_the_winner_is_no_proof_of_uniqueness() -> None:
     assert enclose_lottery(tied, winner) is None
     alone = PreferenceGame.from_margins([[0, 1, 1], [-1, 0, 1], [-1, -1, 0]])
     assert enclose_lottery(alone, winner) is not None
+
+
+def test_a_gap_below_the_rounding_of_one_keeps_its_digits() -> None:
+    # a mass of 1e-15 is at half its weight, r = log ½ there: G/τ = 1e-15 (1 - log 2) lies far below the rounding of
+    # the numbers around 16 whose difference it is
+    from flint import arb, ctx
+
+    tau, log_pi = 0.01, np.log([1 - 1e-15, 1e-15])
+    mu = np.array([1.0, 2e-15 * math.exp(50)])
+    game = PreferenceGame.from_margins([[0, 0.5], [-0.5, 0]], reference=mu / mu.sum())
+    before, ctx.prec = ctx.prec, 300
+    try:
+        pi = [arb(float(x)).exp() for x in log_pi]
+        pi = [p / (pi[0] + pi[1]) for p in pi]
+        won = [pi[1] / 2, -pi[0] / 2]
+        r = [p.log() - arb(float(m)) - w / arb(tau) for p, m, w in zip(pi, game.log_reference, won, strict=True)]
+        tilted = sum((p * (-x).exp() for p, x in zip(pi, r, strict=True)), arb(0)).log()
+        true = tau * float((tilted + sum((p * x for p, x in zip(pi, r, strict=True)), arb(0))).mid())
+    finally:
+        ctx.prec = before
+    assert true == pytest.approx(tau * 1e-15 * (1 - math.log(2)), rel=1e-3, abs=0)
+    assert float(exploitability(game, log_pi, tau)) == pytest.approx(true, rel=1e-6, abs=0)
 
 
 # -- the verifier's rows, one at a time ------------------------------------------------------------------------------
