@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from nashlab import certify
 from nashlab.certificate import certify_ball, enclose_lottery, exploitability, rounding
-from nashlab.certify import certify_answer
-from nashlab.equilibrium import regularised_nash
+from nashlab.certify import CertifyError, certify_answer
+from nashlab.equilibrium import lottery_batch, maximal_lottery, regularised_nash
+from nashlab.equilibrium.projection import project
 from nashlab.game import PreferenceGame
+from nashlab.solution import promised
 
 Array = NDArray[np.float64]
 
@@ -236,5 +239,110 @@ def test_the_gap_in_balls_and_in_the_verifier_is_that_of_the_formula() -> None:
             "reference": [repr(x) for x in mu.tolist()],
             "log_policy": [repr(x) for x in log_policy.tolist()],
         }
-        for stated, holds in ((gap * (1 + 1e-8) + 1e-12, True), (gap * (1 - 1e-5) - 1e-12, False), (2 * gap + 1, False)):
+        less, more = gap * (1 - 1e-5) - 1e-12, gap * (1 + 1e-8) + 1e-12
+        for stated, holds in ((more, True), (less, False), (2 * gap + 1, False)):
             assert held({**answer, "exploitability": repr(stated)})["exploitability is what the answer states"] is holds
+
+
+# -- projections -----------------------------------------------------------------------------------------------------
+
+
+def test_the_float_projection_ends_on_a_binding_inequality() -> None:
+    # three ties with x₀ ≥ x₁ and μ on the other side: the two share the geometric mean of their references
+    mu, slack = np.array([0.2, 0.5, 0.3]), np.array([[1.0, -1.0, 0.0]])
+    known = np.array([math.sqrt(0.1), math.sqrt(0.1), 0.3])
+    found = project(np.array([0.5, 0.2, 0.3]), np.eye(3), slack, mu)
+    assert np.abs(found - known / known.sum()).max() <= 1e-13
+
+
+# -- words that follow from numbers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("largest", ["1/2", "3", "1/10000000"])
+@pytest.mark.parametrize("tau", ["0", "1e-12", "1e-9", "1e-6", "1e-4", "0.003", "1", "1000"])
+def test_both_sides_promise_the_same_bound(tau: str, largest: str) -> None:
+    effective = float(Fraction(tau) / (2 * Fraction(largest)))
+    assert float(certify._promised(Fraction(tau), Fraction(largest))) == pytest.approx(
+        float(promised(effective)), rel=1e-9, abs=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("bound", "status", "holds"),
+    [
+        ("0.999e-12", "converged", True),
+        ("1.001e-12", "converged", False),
+        ("0.999e-12", "stalled", False),
+        ("1.001e-12", "stalled", True),
+        ("1e-12", "stalled", True),  # on the very limit either word will do
+        ("1e-12", "converged", True),
+        ("0.999e-12", "exact", False),
+        (None, "stalled", True),
+        (None, "converged", False),
+    ],
+)
+def test_the_status_follows_from_the_bound(bound: str | None, status: str, holds: bool) -> None:
+    third = repr(math.log(1 / 3))
+    answer = {"tau": "0.5", "margins_exact": CYCLE, "log_policy": [third] * 3, "status": status,
+              "certificate": {"l1_bound": bound, "kind": "ball" if bound else "float", "rigorous": bool(bound)}}
+    assert held(answer)["the status follows from the bound"] is holds
+
+
+@pytest.mark.parametrize(
+    ("kind", "rigorous", "bound", "holds"),
+    [
+        ("ball", True, "1e-14", True),
+        ("ball", False, "1e-14", False),
+        ("float", True, "1e-14", False),
+        ("float", False, "1e-14", False),
+        ("float", False, None, True),
+        ("ball", True, None, False),
+        ("rational", True, "1e-14", False),
+    ],
+)
+def test_the_kind_of_a_certificate_is_that_of_the_answer(
+    kind: str, rigorous: bool, bound: str | None, holds: bool
+) -> None:
+    answer = {"tau": "0.5", "margins_exact": CYCLE, "log_policy": [repr(math.log(1 / 3))] * 3,
+              "certificate": {"l1_bound": bound, "kind": kind, "rigorous": rigorous}}
+    assert held(answer)["the kind of certificate is that of the answer"] is holds
+
+
+@pytest.mark.parametrize(
+    ("reference", "exact", "holds"),
+    [
+        (["0.25", "0.25", "0.5"], ["1/4", "1/4", "1/2"], True),
+        (["0.25", "0.25", "0.5000000000001"], ["1/4", "1/4", "1/2"], False),
+        (["0.25", "0.25", "0.5"], ["1/4", "1/4", "50000001/100000000"], False),
+        (["0.3", "0.3", "0.4"], ["3/10", "3/10", "2/5"], True),
+        (["0.3", "0.4", "0.3"], ["3/10", "3/10", "2/5"], False),
+    ],
+)
+def test_a_reference_and_its_exact_form_are_one(reference: list[str], exact: list[str], holds: bool) -> None:
+    seen = held({**EVEN, "reference": reference, "reference_exact": exact})
+    assert seen["reference and reference_exact are one policy"] is holds
+
+
+@pytest.mark.parametrize("reference", [["0.5", "0.5", "0"], ["0.6", "0.6", "-0.2"], ["0.5", "0.3", "0.20001"]])
+def test_a_reference_that_is_no_policy_is_refused(reference: list[str]) -> None:
+    with pytest.raises(CertifyError, match="must be positive and sum to 1"):
+        certify_answer({**EVEN, "reference": reference})
+
+
+# -- batches ---------------------------------------------------------------------------------------------------------
+
+
+def test_batches_leave_nearly_singular_supports_to_the_careful_solver() -> None:
+    # a cycle of clones that differ by 1e-10 inside a cycle: float64 knows their shares to six digits only
+    rng = np.random.default_rng(0)
+
+    def cycle() -> Array:
+        a, b, c = rng.uniform(0.1, 0.5, 3)
+        return np.array([[0, a, -b], [-a, 0, c], [b, -c, 0]])
+
+    clones = [0, 0, 0, 1, 2]
+    games = np.stack([cycle()[np.ix_(clones, clones)] for _ in range(30)])
+    games[:, :3, :3] = [1e-10 * cycle() for _ in range(30)]
+    for margins, policy in zip(games, lottery_batch(games), strict=True):
+        careful = maximal_lottery(PreferenceGame.from_margins(margins)).policy
+        assert np.abs(policy - careful).sum() <= 1e-12
