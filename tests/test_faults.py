@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nashlab import certify
-from nashlab.certificate import certify_ball, enclose_lottery, exploitability, rounding
+from nashlab.certificate import balls, certify_ball, enclose_lottery, exploitability, rounding
 from nashlab.certify import CertifyError, certify_answer
 from nashlab.equilibrium import lottery_batch, maximal_lottery, regularised_nash
 from nashlab.equilibrium.projection import project
@@ -346,3 +346,69 @@ def test_batches_leave_nearly_singular_supports_to_the_careful_solver() -> None:
     for margins, policy in zip(games, lottery_batch(games), strict=True):
         careful = maximal_lottery(PreferenceGame.from_margins(margins)).policy
         assert np.abs(policy - careful).sum() <= 1e-12
+
+
+# -- enclosures ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_enclosures_of_lotteries_hold_the_exact_weights_and_losses(exact: bool) -> None:
+    rng = np.random.default_rng(4)
+    seen = 0
+    for _ in range(60):
+        n = int(rng.integers(3, 8))
+        whole = np.triu(rng.integers(-50, 51, (n, n)), 1)
+        # sevenths of large and small numbers are no doubles, so the doubles of an exact game are off by half a unit
+        rows = [[Fraction(int(v), 7 * 10**3) for v in row] for row in whole - whole.T]
+        game = PreferenceGame.from_margins(rows if exact else [[float(v) for v in row] for row in rows])
+        truth = maximal_lottery(game, exact=True)
+        if not truth.unique or truth.policy_exact is None:
+            continue
+        x = truth.policy_exact
+        support = np.array([i for i in range(n) if x[i] > 0])
+        margins = game.exact or [[Fraction(v) for v in row] for row in game.margins.tolist()]
+        unit = Fraction(2) ** -int(np.frexp(np.max(game.margins))[1])
+        lost = [sum((unit * margins[i][j] * x[j] for j in range(n)), Fraction(0)) for i in range(n) if x[i] == 0]
+        with balls._precision(balls.BITS):
+            for solve in (balls._solved_by_inverse, balls._solved_in_balls):
+                found = solve(game, support)
+                assert found is not None
+                for ball, true in zip([*found[0], *found[1]], [*(x[i] for i in support), *lost], strict=True):
+                    assert ball.contains(balls._exactly(true))
+                    assert float(ball.rad()) < 1e-12
+                seen += 1
+    assert seen > 40
+
+
+def test_large_products_of_doubles_hold_the_exact_ones() -> None:
+    from flint import arb
+
+    rng = np.random.default_rng(6)
+    n = balls.IN_BALLS + 6
+    whole = np.triu(rng.normal(size=(n, n)), 1)
+    game = PreferenceGame.from_margins(whole - whole.T)
+    with balls._precision(balls.BITS):
+        pi = [arb(float(v)) / 3 for v in rng.dirichlet(np.ones(n)) * 3]  # thirds: no doubles
+        found = balls._advantage(game, pi)
+        for row, ball in zip(game.margins.tolist(), found, strict=True):
+            true = balls._total([arb(a) * p for a, p in zip(row, pi, strict=True)])
+            assert ball.contains(true.mid())
+            assert 0 < float(ball.rad()) < 1e-15
+
+
+def test_the_distance_of_what_is_printed_is_that_of_its_readings() -> None:
+    from flint import arb
+
+    with balls._precision(balls.BITS):
+        # 0.1 is the text of a double that is 5.6e-18 above a tenth
+        double, text = balls._readings(0.1)
+        assert (double - text).abs_lower() > 5e-18
+        assert balls._printed(0.1).contains(double)
+        assert balls._printed(0.1).contains(text)
+        assert len(balls._readings(0.5)) == 1
+        log_policy = np.array([math.log(0.25), math.log(0.75), -math.inf])
+        truth = [arb(1) / 2, arb(1) / 4, arb(1) / 4]
+        assert float(balls._away(log_policy, truth).mid()) == pytest.approx(1.0, abs=1e-15)
+        assert 2 <= balls._trivial(log_policy) < 2 + 1e-14
+    assert balls._bits(np.array([3.0])) == balls.BITS + 2
+    assert balls._bits(np.array([-(2.0**100)])) == balls.BITS + 101
