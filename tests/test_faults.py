@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from nashlab import certify
 from nashlab.certificate import balls, certify_ball, enclose_lottery, exploitability, rounding
-from nashlab.certify import CertifyError, certify_answer
+from nashlab.certify import CertifyError, certify_answer, numbers
 from nashlab.equilibrium import lottery_batch, maximal_lottery, regularised_nash
 from nashlab.equilibrium.projection import project
 from nashlab.game import PreferenceGame
@@ -412,3 +413,61 @@ def test_the_distance_of_what_is_printed_is_that_of_its_readings() -> None:
         assert 2 <= balls._trivial(log_policy) < 2 + 1e-14
     assert balls._bits(np.array([3.0])) == balls.BITS + 2
     assert balls._bits(np.array([-(2.0**100)])) == balls.BITS + 101
+
+
+# -- the verifier's numbers ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("weights", "ratios", "sign"),
+    [
+        ((1, -2), (10**40, 10**20), 0),
+        ((1, -2), (10**40 + 1, 10**20), None),  # 1e-40 from 0: below what is told apart, and not 0
+        ((1, -2), (10**20 + 1, 10**10), 1),
+        ((1, -2), (10**20 - 1, 10**10), -1),
+        ((1, 1), (Fraction(2, 3), Fraction(3, 2)), 0),
+        ((2, -1, -1), (6, 4, 9), 0),
+        ((0, 1), (5, 1), 0),
+        ((1,), (Fraction(1, 7),), -1),
+    ],
+)
+def test_signs_of_sums_of_logarithms(weights: Any, ratios: Any, sign: int | None) -> None:
+    with localcontext() as context:
+        context.prec = 80
+        found = numbers.logarithms([Fraction(w) for w in weights], [Fraction(r) for r in ratios], Decimal("1e-30"))
+    assert found == sign
+
+
+def test_too_many_factors_are_not_taken_apart() -> None:
+    primes = [p for p in range(2, 600) if all(p % d for d in range(2, p))]
+    for count, found in ((60, 0), (90, None)):
+        ratios = [Fraction(p) for p in primes[:count]]
+        both = [*ratios, *(1 / r for r in ratios)]
+        assert numbers.logarithms([Fraction(1)] * len(both), both, Decimal("1e-20")) == found
+
+
+def test_ranks_of_rectangles_and_of_rows_that_must_change_places() -> None:
+    assert numbers.rank([]) == 0
+    for rows, known in (
+        ([[0, 1, 2], [3, 4, 5]], 2),
+        ([[0, 0], [0, 0], [0, 1]], 1),
+        ([[1, 2, 3], [2, 4, 6], [1, 1, 1], [0, 1, 2]], 2),
+        ([[0, 0, 1], [0, 1, 0], [1, 0, 0]], 3),
+        ([["1/2", "1/3"], ["3/4", "1/2"]], 1),
+    ):
+        assert numbers.rank([[Fraction(v) for v in row] for row in rows]) == known  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["", "1e1000", "0x1", "1_000", "١", "1/0", "nan", "--1", "1/-2", "e5"])
+def test_what_is_no_number_is_refused_by_its_place(text: str) -> None:
+    with pytest.raises(CertifyError, match=r"^here"):
+        numbers.exact(text, "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [(" 5 ", 5), ("-.5", "-1/2"), ("+2.", 2), ("1E3", 1000), ("7/21", "1/3"), (3, 3), ("1e-999", None)],
+)
+def test_numbers_are_what_their_text_says(text: Any, value: Any) -> None:
+    known = Fraction(1, 10**999) if value is None else Fraction(value)
+    assert numbers.exact(text, "here") == known

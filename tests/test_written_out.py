@@ -252,3 +252,22 @@ def test_the_first_steps_are_those_of_the_formula(name: str) -> None:
         state = spec.step(state, setting._replace(time=float(t)), environment)
         answer = np.exp(spec.answer(state, setting._replace(time=float(t + 1))))
         assert np.abs(answer - next(formula)).max() <= (1e-9 if name == "rlhf-pg" else 1e-13), t
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_games_side_by_side_step_like_each_alone(name: str) -> None:
+    spec = REGISTRY[name]
+    order = np.array([2, 0, 3, 1])
+    games = [A, 0.7 * A[np.ix_(order, order)]]
+    starts = [np.log(FIRST), np.log(FIRST[::-1])]
+    setting = Setting(np.log(MU), np.log(DATA), TAU, ETA, BETA, 0.0)
+
+    def run(margins: Array, start: Array) -> Array:
+        state, environment = spec.start(start), ExactEnvironment(margins)
+        for t in range(STEPS):
+            state = spec.step(state, setting._replace(time=float(t)), environment)
+        return np.exp(spec.answer(state, setting._replace(time=float(STEPS))))
+
+    both = run(np.stack(games), np.stack(starts))
+    for x in range(2):
+        assert np.abs(both[x] - run(games[x], starts[x])).max() <= 1e-14
