@@ -471,3 +471,7 @@ def test_what_is_no_number_is_refused_by_its_place(text: str) -> None:
 def test_numbers_are_what_their_text_says(text: Any, value: Any) -> None:
     known = Fraction(1, 10**999) if value is None else Fraction(value)
     assert numbers.exact(text, "here") == known
+
+
+def test_the_safety_factor_covers_sums_of_a_million_terms() -> None:
+    assert rounding.ABOVE - 1 >= 10**6 * 2 * rounding.UNIT
