@@ -475,3 +475,10 @@ def test_numbers_are_what_their_text_says(text: Any, value: Any) -> None:
 
 def test_the_safety_factor_covers_sums_of_a_million_terms() -> None:
     assert rounding.ABOVE - 1 >= 10**6 * 2 * rounding.UNIT
+
+
+def test_one_good_row_does_not_vouch_for_the_others() -> None:
+    # the first row stands alone; the other two are singular for some matrix within the blur
+    matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.001]])
+    assert rounding.solve(matrix, np.ones(3), blur=1e-2) is None
+    assert rounding.solve(matrix, np.ones(3), blur=1e-6) is not None
