@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nashlab import certify
 from nashlab.certificate import balls, certify_ball, enclose_lottery, exploitability, rounding
+from nashlab.certificate import certify as certify_in_floats
 from nashlab.certify import CertifyError, certify_answer, numbers
 from nashlab.equilibrium import lottery_batch, maximal_lottery, regularised_nash
 from nashlab.equilibrium.projection import project
@@ -210,6 +211,8 @@ def test_the_bounds_of_a_policy_are_those_of_the_formulas() -> None:
         smallest.add(int(np.argmin([*three, 2.0])))
         game = PreferenceGame.from_margins(a, reference=mu)
         ball = certify_ball(game, log_policy, tau).l1_bound
+        floats = float(certify_in_floats(game, log_policy, tau).l1_bound)
+        assert floats == pytest.approx(min(*three[:2], 2.0), rel=1e-6, abs=1e-14)
         # N18(c) stops being iterated where a round gains less than a tenth
         assert bound * (1 - 1e-9) <= ball <= bound * 1.12 + 1e-14
         answer = {
