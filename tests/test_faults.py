@@ -212,7 +212,7 @@ def test_the_bounds_of_a_policy_are_those_of_the_formulas() -> None:
         game = PreferenceGame.from_margins(a, reference=mu)
         ball = certify_ball(game, log_policy, tau).l1_bound
         floats = float(certify_in_floats(game, log_policy, tau).l1_bound)
-        assert floats == pytest.approx(min(*three[:2], 2.0), rel=1e-6, abs=1e-14)
+        assert floats == pytest.approx(min(*three[:2], 2.0), rel=1e-3, abs=1e-8)
         # N18(c) stops being iterated where a round gains less than a tenth
         assert bound * (1 - 1e-9) <= ball <= bound * 1.12 + 1e-14
         answer = {
