@@ -14,7 +14,14 @@ import pytest
 from numpy.typing import NDArray
 
 from nashlab import certify
-from nashlab.certificate import balls, certify_ball, enclose_lottery, exploitability, rounding
+from nashlab.certificate import (
+    balls,
+    certify_ball,
+    enclose_lottery,
+    enclose_projection,
+    exploitability,
+    rounding,
+)
 from nashlab.certificate import certify as certify_in_floats
 from nashlab.certify import CertifyError, certify_answer, numbers
 from nashlab.equilibrium import lottery_batch, maximal_lottery, regularised_nash
@@ -485,3 +492,25 @@ def test_one_good_row_does_not_vouch_for_the_others() -> None:
     matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.001]])
     assert rounding.solve(matrix, np.ones(3), blur=1e-2) is None
     assert rounding.solve(matrix, np.ones(3), blur=1e-6) is not None
+
+
+def test_refinement_that_is_cut_short_leaves_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, mu, tau, log_policy = next(case for case in some_policies(60) if np.argmin(three_bounds(*case)) == 2)
+    game = PreferenceGame.from_margins(a, reference=mu)
+    whole = certify_ball(game, log_policy, tau).l1_bound
+    monkeypatch.setattr(balls, "REFINEMENTS", 1)
+    assert whole <= certify_ball(game, log_policy, tau).l1_bound <= min(*three_bounds(a, mu, tau, log_policy)[:2])
+
+
+def test_the_bound_of_a_projection_adds_what_the_point_and_the_print_are_off() -> None:
+    third = Fraction(1, 3)
+    tie = PreferenceGame.from_margins([[0, 0], [0, 0]], reference=[third, 1 - third])
+    nothing = [Fraction(0)] * 2
+    moved = np.log([1 / 3 + 1e-3, 2 / 3 - 1e-3])
+    found = enclose_projection(tie, moved, [third, 1 - third], nothing)
+    assert found.l1_bound == pytest.approx(2e-3, rel=1e-9, abs=0)
+    # a point that is not the projection: its residual log(x/μ) spreads by g, and √(2g) is added
+    x = [Fraction(34, 100), Fraction(66, 100)]
+    spread = math.log(0.34 * 3) - math.log(0.66 * 1.5)
+    off = 2 * (0.34 - 1 / 3 - 1e-3)
+    assert enclose_projection(tie, moved, x, nothing).l1_bound == pytest.approx(math.sqrt(2 * spread) + off, rel=1e-9)
