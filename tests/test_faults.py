@@ -438,6 +438,7 @@ def test_the_distance_of_what_is_printed_is_that_of_its_readings() -> None:
         ((1, 1), (Fraction(2, 3), Fraction(3, 2)), 0),
         ((2, -1, -1), (6, 4, 9), 0),
         ((0, 1), (5, 1), 0),
+        ((Fraction(1, 10**40),), (2,), None),
         ((1,), (Fraction(1, 7),), -1),
     ],
 )
