@@ -24,6 +24,7 @@ from nashlab.certificate import (
 )
 from nashlab.certificate import certify as certify_in_floats
 from nashlab.certify import CertifyError, certify_answer, numbers
+from nashlab.certify.faces import every_vertex
 from nashlab.equilibrium import lottery_batch, maximal_lottery, regularised_nash
 from nashlab.equilibrium.projection import project
 from nashlab.game import PreferenceGame
@@ -515,3 +516,23 @@ def test_the_bound_of_a_projection_adds_what_the_point_and_the_print_are_off() -
     spread = math.log(0.34 * 3) - math.log(0.66 * 1.5)
     off = 2 * (0.34 - 1 / 3 - 1e-3)
     assert enclose_projection(tie, moved, x, nothing).l1_bound == pytest.approx(math.sqrt(2 * spread) + off, rel=1e-9)
+
+
+def test_vertices_do_not_depend_on_the_scale_of_the_margins() -> None:
+    # four ties, of which the last two may weigh at most half and a third of what the first weighs
+    whole = np.zeros((6, 6), dtype=int)
+    whole[4, :4], whole[5, :4] = (-1, 0, 2, 0), (-1, 0, 0, 3)
+    whole = whole - whole.T
+    known = every_vertex([[Fraction(int(v)) for v in row] for row in whole], range(4))
+    assert known is not None
+    assert (Fraction(2, 3), 0, Fraction(1, 3), 0, 0, 0) in known
+    assert every_vertex([[Fraction(int(v), 7) for v in row] for row in whole], range(4)) == known
+
+
+def test_a_cut_of_many_ties_is_enumerated() -> None:
+    # 22 ties, and one response that half of them beat: 11 corners stay, 121 edges are cut
+    row = [Fraction(v) for v in [1] * 11 + [-1] * 11 + [0]]
+    margins = [[Fraction(0)] * 22 + [-v] for v in row[:-1]] + [row]
+    found = every_vertex(margins, range(22))  # type: ignore[arg-type]
+    assert found is not None
+    assert len(found) == 11 + 121
