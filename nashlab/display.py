@@ -209,9 +209,10 @@ def show_runs(runs: Sequence[Run]) -> None:
 
 
 def show_claims(rows: Sequence[Result], canary: bool) -> None:
-    """The table of claims, or of wrong twins."""
+    """The table of claims, or of wrong twins with their errors over the tolerances: how near the truth they are."""
     show_table(
-        ("id", "statement", "status", "worst error", "tolerance", "cases", "seconds"),
+        ("id", "statement", "status", "worst error", "tolerance", *(["error/tolerance"] if canary else []), "cases",
+         "seconds"),
         [
             (
                 r.id,
@@ -219,6 +220,7 @@ def show_claims(rows: Sequence[Result], canary: bool) -> None:
                 r.status,
                 f"{r.worst_error:.1e}",
                 f"{r.tolerance:.0e}",
+                *([f"{r.excess:.1e}"] if canary else []),
                 str(r.cases),
                 f"{r.seconds:.1f}",
             )

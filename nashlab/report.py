@@ -36,6 +36,8 @@ class Row(Protocol):
     @property
     def seconds(self) -> float: ...
     @property
+    def excess(self) -> float: ...
+    @property
     def counterexample(self) -> Mapping[str, Any] | None: ...
 
 
@@ -142,8 +144,10 @@ def _image(path: Path, caption: str) -> str:
 
 def _page(rows: Sequence[Row], environment: Mapping[str, Any], images: Sequence[str], where: str) -> str:
     good = sum(r.status == "pass" for r in rows)
-    what = "wrong twins were caught" if environment.get("canary") else "claims hold"
-    table = "\n".join(_table_row(r) for r in rows)
+    canary = bool(environment.get("canary"))
+    what = "wrong twins were caught" if canary else "claims hold"
+    table = "\n".join(_table_row(r, canary) for r in rows)
+    excess = '\n<th class="number">error/tolerance</th>' if canary else ""
     shown = "\n".join(_example(r) for r in rows if r.counterexample)
     samples, seed = (escape(str(environment.get(key))) for key in ("samples", "seed"))
     skipped = sum(r.status == "skipped" for r in rows)
@@ -156,7 +160,7 @@ def _page(rows: Sequence[Row], environment: Mapping[str, Any], images: Sequence[
 <p class="lead">Each row is a statement of the theory of preference games, checked by computation {where}, with up to
 {samples} random cases a claim (seed {seed}).</p>
 <table><thead><tr><th>id</th><th>statement</th><th>status</th><th class="number">worst error</th>
-<th class="number">tolerance</th><th class="number">cases</th><th class="number">seconds</th></tr></thead>
+<th class="number">tolerance</th>{excess}<th class="number">cases</th><th class="number">seconds</th></tr></thead>
 <tbody>{table}</tbody></table>
 <h2>Figures</h2>
 {"".join(images)}
@@ -168,11 +172,12 @@ def _page(rows: Sequence[Row], environment: Mapping[str, Any], images: Sequence[
 """
 
 
-def _table_row(r: Row) -> str:
+def _table_row(r: Row, canary: bool) -> str:
+    excess = f'<td class="number">{r.excess:.1e}</td>' if canary else ""
     return (
         f"<tr><td>{escape(r.id)}</td><td>{escape(r.statement)}</td>"
         f'<td class="{escape(r.status)}">{escape(r.status)}</td>'
-        f'<td class="number">{r.worst_error:.1e}</td><td class="number">{r.tolerance:.0e}</td>'
+        f'<td class="number">{r.worst_error:.1e}</td><td class="number">{r.tolerance:.0e}</td>{excess}'
         f'<td class="number">{r.cases}</td><td class="number">{r.seconds:.1f}</td></tr>'
     )
 

@@ -153,7 +153,7 @@ def test_large_games_are_enclosed_as_small_ones_are(monkeypatch: pytest.MonkeyPa
     answer = regularised_nash(g, 0.1)
     small = certify_ball(g, answer.log_policy, 0.1).l1_bound
     monkeypatch.setattr(balls, "IN_BALLS", 10)
-    assert certify_ball(g, answer.log_policy, 0.1).l1_bound == pytest.approx(small, rel=0.5)
+    assert certify_ball(g, answer.log_policy, 0.1).l1_bound == pytest.approx(small, rel=0.5, abs=0)
 
 
 def test_enclosures_need_strict_inequalities() -> None:
@@ -191,7 +191,7 @@ def test_a_gap_carried_by_a_rare_response_keeps_its_digits() -> None:
         mu = [arb(float(x)).exp() for x in tied.log_reference]
         total = pi[0] + pi[1]
         true = float(sum((p / total * (p / total / m).log() for p, m in zip(pi, mu, strict=True)), arb(0)).mid())
-    assert found == pytest.approx(true, rel=1e-3)
+    assert found == pytest.approx(true, rel=1e-3, abs=0)
 
 
 def test_vertices_and_unsupported_policies_are_judged() -> None:

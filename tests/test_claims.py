@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from nashlab import report
+from nashlab.display import show_claims
 from nashlab.game import BadInput
 from nashlab.verify import CHECKS, Cases, evaluate, run, select
 from nashlab.verify.claim import Check, Observation
@@ -72,3 +74,17 @@ def test_counterexamples_are_json() -> None:
     result = evaluate(CHECKS["L5"], Cases(samples=10), canary=False)
     assert result.counterexample is not None
     json.dumps(result.counterexample, default=np.ndarray.tolist)
+
+
+def test_canary_reports_say_how_near_the_twins_are(capsys: pytest.CaptureFixture[str]) -> None:
+    row = evaluate(check([0.02]), Cases(), canary=True)
+    assert row.excess == pytest.approx(20)
+    show_claims([row], True)
+    shown = capsys.readouterr().out
+    page = report._page([row], {"samples": 1, "seed": 0, "canary": True}, [], "here")
+    for text in (shown, page):
+        assert "error/tolerance" in text
+        assert "2.0e+01" in text
+    # claims themselves have no such column
+    show_claims([evaluate(check([0.0]), Cases())], False)
+    assert "error/tolerance" not in capsys.readouterr().out

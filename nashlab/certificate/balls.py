@@ -63,9 +63,7 @@ def _printed(x: float) -> Ball:
 
 def _upper(ball: Ball) -> float:
     """A float64 that is certainly at least the ball."""
-    top = ball.upper()
-    value = float(top.mid()) if top.is_exact() else float(top.upper().mid())
-    return math.nextafter(value, math.inf)
+    return math.nextafter(float(ball.upper().mid()), math.inf)  # the upper end is exact, its float64 the nearest
 
 
 def _total(balls: Sequence[Ball]) -> Ball:

@@ -128,6 +128,11 @@ class Result:
     seconds: float
     counterexample: Mapping[str, Any] | None
 
+    @property
+    def excess(self) -> float:
+        """The error over the tolerance; of a wrong twin: how far above what the claim allows it was seen."""
+        return self.worst_error / self.tolerance if self.tolerance else math.inf if self.worst_error else 0.0
+
 
 CHECKS: dict[str, Check] = {}
 

@@ -346,13 +346,13 @@ def l2_v(cases: Cases, twin: bool) -> Iterator[Observation]:
     "the stationary point of online IPO is π*_τ: its gradient vanishes there, and descent from anywhere ends there",
     tolerance=1e-8,
     because="descent is stopped at 1e-9 of movement; the gradient at π*_τ is rounding of 4/τ times terms of size 1",
-    twin="the equilibrium at 1.01 τ",
+    twin="the equilibrium at 1.00001 τ",
 )
 def l3(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("L3")
     for case in cases.all("L3", share=0.5):
         game, tau, _ = case
-        q = regularised_nash(game, tau * (1.01 if twin else 1.0)).log_policy
+        q = regularised_nash(game, tau * (1.00001 if twin else 1.0)).log_policy
         gradient = _gradient(lambda t: _loss(_ipo, game.preferences, _log_policy(t) - game.log_reference, q, tau), q)  # noqa: B023
         # in natural coordinates: a direction of vanishing mass would hide any error
         yield Observation(_size(gradient / np.exp(q)) * tau / 4, case.describe)
@@ -361,7 +361,7 @@ def l3(cases: Cases, twin: bool) -> Iterator[Observation]:
         tau = max(case.temperature, 0.3)
         case = case._replace(temperature=tau, log_policy=np.log(random_policy(case.game.n, rng)))
         found = _run(spec, case, steps=600, step=0.5 * tau / (tau**2 + 0.1))
-        q = regularised_nash(case.game, tau * (1.01 if twin else 1.0)).log_policy
+        q = regularised_nash(case.game, tau * (1.00001 if twin else 1.0)).log_policy
         yield Observation(float(np.abs(np.exp(found) - np.exp(q)).sum()), case.describe)
 
 
@@ -565,7 +565,7 @@ def l6(cases: Cases, twin: bool) -> Iterator[Observation]:
     "for β < 1, m_β(π*_β) is the equilibrium at τ/(1−β); towards μ_b, that of the reference ∝ μ^{1−β} μ_b^β",
     tolerance=1e-9,
     because="the damped iteration stops at 1e-15 of movement and contracts no slower than 1e-4 a step",
-    twin="the equilibrium at τ",
+    twin="the equilibrium at a temperature that is a millionth higher",
 )
 def l7(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("L7")
@@ -573,7 +573,7 @@ def l7(cases: Cases, twin: bool) -> Iterator[Observation]:
         tau, beta = max(case.temperature, 0.1), float(rng.uniform(0.1, 0.9))
         case = case._replace(temperature=tau)
         log_data = np.log(random_policy(case.game.n, rng))
-        hot = tau if twin else tau / (1 - beta)
+        hot = (1.0 + (1e-6 if twin else 0.0)) * tau / (1 - beta)
         for other in (case.game.log_reference, log_data):
             mixed = geometric_mixture(_displaced(case, beta, other), other, beta)
             pulled = geometric_mixture(case.game.log_reference, other, beta)
@@ -691,7 +691,7 @@ def _two_responses() -> Iterator[Observation]:
     "under Bradley-Terry preferences the RLHF optimum ∝ μ exp(r/τ) is stationary for online DPO",
     tolerance=1e-10,
     because=ROUNDING,
-    twin="the reward halved",
+    twin="a reward that is smaller by 1e-5 of itself",
 )
 def l12(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("L12")
@@ -701,7 +701,7 @@ def l12(cases: Cases, twin: bool) -> Iterator[Observation]:
         game = PreferenceGame.from_preferences(
             1 / (1 + np.exp(r[None, :] - r[:, None])), reference=random_policy(n, rng), name="bradley-terry"
         )
-        log_pi = log_softmax(game.log_reference + (0.5 if twin else 1.0) * r / tau)
+        log_pi = log_softmax(game.log_reference + (1.0 - (1e-5 if twin else 0.0)) * r / tau)
         case = Case(game, tau, log_pi)
         yield Observation(_size(_direction("online-dpo", case)), case.describe)
 
@@ -803,7 +803,7 @@ def _missed(case: Case, found: Array, nash: Array) -> dict[str, Any]:
     "while osc(τh) < 1, ∇ online SLiC = −4τ D A π: no restoring force; osc(τh*) < 1 always; stationary iff Aμ = 0",
     tolerance=1e-11,
     because=ROUNDING,
-    twin="the factor 2",
+    twin="a factor that is a millionth larger",
 )
 def n12(cases: Cases, twin: bool) -> Iterator[Observation]:
     for case in cases.all("N12"):
@@ -814,7 +814,7 @@ def n12(cases: Cases, twin: bool) -> Iterator[Observation]:
         point = case._replace(log_policy=log_softmax(game.log_reference + h))
         pi = np.exp(point.log_policy)
         covariance = np.diag(pi) - np.outer(pi, pi)
-        formula = -(2 if twin else 4) * tau * covariance @ game.margins @ pi
+        formula = -4 * (1.0 + (1e-6 if twin else 0.0)) * tau * covariance @ game.margins @ pi
         gradient = _gradient(
             lambda t: _loss(_slic, game.preferences, _log_policy(t) - game.log_reference, point.log_policy, tau),  # noqa: B023
             point.log_policy,

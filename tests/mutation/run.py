@@ -1,0 +1,273 @@
+"""Mutation testing: how many small faults of a module do its own tests see?
+
+    python tests/mutation/run.py --module nashlab.certify.proofs --sample 40 --seed 0
+
+Each mutant is a fork of one process that has already loaded the third-party libraries: it imports nashlab with the
+faulty source in the place of the module's (no file is touched) and runs the module's tests, quick and telling ones
+first, until one fails.  Survivors are printed with their line and what was changed.  A mutant that spends far more
+processor time than the tests do without it counts as killed ("timeout").
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from mutants import Mutant, mutants_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 5  # times the processor time of the tests without a fault, and
+GRACE = 20  # seconds more, before a mutant counts as endless
+MEMORY = 6 << 30  # bytes of data that a mutant may hold
+
+CERTIFICATE = ("tests/test_certificate.py", "tests/test_faults.py")
+EQUILIBRIUM = ("tests/test_equilibrium.py", "tests/test_certificate.py", "tests/test_faults.py")
+CERTIFY = ("tests/test_certify.py", "tests/test_faults.py")
+# those of test_algorithms.py that compile nothing, or little
+PLAIN = tuple(
+    f"tests/test_algorithms.py::test_{name}"
+    for name in (
+        "the_target_is_a_fixed_point_and_its_neighbour_is_not",
+        "relabelling_the_responses_relabels_the_run",
+        "the_declared_guarantee_holds_on_random_games",
+        "the_papers_table_1_is_read_off_the_specifications",
+        "nash_md_names_its_limit_and_offers_the_unbiased_form",
+        "bad_input_is_named",
+    )
+)
+ALGORITHMS = ("tests/test_written_out.py", *PLAIN)
+
+# the tests of a module or of everything below a package: the longest name that fits
+TESTS: dict[str, tuple[str, ...]] = {
+    "nashlab.losses": ("tests/test_losses.py", "tests/test_faults.py"),
+    "nashlab.solution": EQUILIBRIUM,
+    "nashlab.certificate": CERTIFICATE,
+    "nashlab.certificate.balls": (*CERTIFICATE, "tests/test_equilibrium.py"),
+    "nashlab.certificate.rationals": (*CERTIFICATE, "tests/test_equilibrium.py"),
+    "nashlab.certify": CERTIFY,
+    "nashlab.equilibrium": EQUILIBRIUM,
+    "nashlab.equilibrium.uncertainty": ("tests/test_uncertainty.py", "tests/test_faults.py"),
+    "nashlab.equilibrium.sensitivity": ("tests/test_equilibrium.py", "tests/test_uncertainty.py"),
+    "nashlab.algorithm": ALGORITHMS,
+    "nashlab.algorithms": ALGORITHMS,
+    "nashlab.environment": ("tests/test_written_out.py", "tests/test_bandit.py", "tests/test_faults.py"),
+    "nashlab.rates": ("tests/test_algorithms.py", "tests/test_optimiser.py", "tests/test_faults.py"),
+    "nashlab.solve": (
+        "tests/test_algorithms.py",
+        "tests/test_bandit.py",
+        "tests/test_optimiser.py",
+        "tests/test_faults.py",
+    ),
+}
+LIBRARIES = ("numpy", "scipy.optimize", "scipy.special", "flint", "hypothesis", "array_api_compat", "threadpoolctl")
+HEAVY = {
+    "nashlab.losses": ("jax", "torch", "array_api_strict"),
+    "nashlab.certificate": ("numba", "jax", "torch"),
+    "nashlab.equilibrium": ("numba",),
+    "nashlab.solution": ("numba",),
+    "nashlab.certify": ("rich", "tyro", "numba", "jax", "matplotlib.pyplot", "mpltern"),
+}
+
+
+def of(table: dict[str, tuple[str, ...]], module: str) -> tuple[str, ...] | None:
+    """The row of the longest name that the module is, or lies below."""
+    fits = [name for name in table if module == name or module.startswith(name + ".")]
+    return table[max(fits, key=len)] if fits else None
+
+
+class Faulty(importlib.abc.MetaPathFinder):
+    """Finds one module, with other code in it."""
+
+    def __init__(self, module: str, path: Path, code: bytes):
+        self.module, self.path, self.code = module, path, code
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> Any:
+        """The module with the faulty code, or None for every other name."""
+        if name != self.module:
+            return None
+        code = compile(self.code, str(self.path), "exec")
+
+        class Loader(importlib.machinery.SourceFileLoader):
+            def get_code(self, fullname: str) -> CodeType:
+                return code
+
+        return importlib.util.spec_from_file_location(name, self.path, loader=Loader(name, str(self.path)))
+
+
+class Referee:
+    """A pytest plugin: runs the tests that are worth most first, and remembers times and the first failure."""
+
+    def __init__(self, worth: dict[str, float], faulty: Faulty | None):
+        self.worth, self.faulty = worth, faulty
+        self.times: dict[str, float] = {}
+        self.failed: str | None = None
+
+    def pytest_configure(self) -> None:
+        """In front of pytest's own importer, which would load the sound file where its doctests are asked for."""
+        if self.faulty is not None:
+            sys.meta_path.insert(0, self.faulty)
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Dearest last; what the run without a fault did not pass is left out."""
+        if self.worth:
+            items[:] = [item for item in items if item.nodeid in self.worth]
+            items.sort(key=lambda item: self.worth[item.nodeid])
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Keep the outcome."""
+        self.times[report.nodeid] = self.times.get(report.nodeid, 0.0) + report.duration
+        if report.failed and self.failed is None:
+            self.failed = report.nodeid
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """A module that cannot even be imported is a failure."""
+        if report.failed and self.failed is None:
+            self.failed = f"import of {report.nodeid}"
+
+
+def trial(
+    faulty: Faulty | None, tests: tuple[str, ...], worth: dict[str, float], seconds: float, log: str
+) -> dict[str, Any]:
+    """Run the tests in a fork; {"failed": its id or None, "times": per test, "cpu": seconds, "timeout": bool}."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _limited(seconds)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        import pytest
+
+        referee = Referee(worth, faulty)
+        stop = ["-x"] if faulty is not None else []
+        arguments = ["-q", "-o", "addopts=--doctest-modules", "-p", "no:cacheprovider", "--tb=line", *stop, *tests]
+        code = pytest.main(arguments, plugins=[referee])
+        failed = referee.failed if referee.failed or code in (0, 1) else f"pytest ended with {code!r}"
+        os.write(writing, json.dumps({"failed": failed, "times": referee.times}).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    _, status, used = os.wait4(child, 0)
+    found = json.loads(said) if said else {"failed": "the process died", "times": {}}
+    spent = used.ru_utime + used.ru_stime
+    endless = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL, signal.SIGALRM)
+    return {**found, "cpu": spent, "timeout": not said and endless}
+
+
+def _limited(seconds: float) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 5))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    signal.alarm(int(20 * seconds))  # a mutant that sleeps
+
+
+def files_of(module: str) -> Iterator[tuple[str, Path]]:
+    """(name, path) of a module, or of every module of a package."""
+    path = ROOT / Path(*module.split("."))
+    if path.is_dir():
+        for file in sorted(path.rglob("*.py")):
+            yield ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), file
+    elif path.with_suffix(".py").exists():
+        yield module, path.with_suffix(".py")
+    else:
+        sys.exit(f"module = {module}, no such module below {ROOT}")
+
+
+def prepare(module: str) -> None:
+    """Load once what every mutant needs; nothing of nashlab itself."""
+    for name in (*LIBRARIES, *(of(HEAVY, module) or ("jax", "numba")), "pytest"):
+        importlib.import_module(name)
+    from hypothesis import HealthCheck, Phase, settings
+
+    quick = {"max_examples": 25, "deadline": None, "derandomize": True, "database": None}
+    settings.register_profile(
+        "mutation", phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck), **quick
+    )
+    os.environ |= {"HYPOTHESIS_PROFILE": "mutation", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OMP_NUM_THREADS": "1"}
+    sys.dont_write_bytecode = True
+    os.chdir(ROOT)
+    sys.path[:0] = [str(ROOT)]
+    assert not any(name.startswith("nashlab") for name in sys.modules)
+
+
+def campaign(module: str, tests: tuple[str, ...], sample: int, seed: int, only: str) -> Counter[str]:
+    """Try a random sample of the module's mutants; counts of killed, timeouts and survived."""
+    everything = [(name, path, m) for name, path in files_of(module) for m in mutants_of(path.read_bytes())]
+    chosen = [row for row in everything if only in row[2].diff()]
+    if sample < len(chosen):
+        picked = sorted(random.Random(seed).sample(range(len(chosen)), sample))
+        chosen = [chosen[k] for k in picked]
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NUMBA_CACHE_DIR"] = f"{folder}/numba"
+        log = f"{folder}/log"
+        sound = trial(None, tests, {}, 600, log)
+        if sound["failed"] is not None:
+            sys.exit(f"without any fault {sound['failed']} fails:\n{Path(log).read_text()[-3000:]}")
+        times, kills = sound["times"], Counter[str]()
+        beside = f"{len(times)} tests take {sound['cpu']:.0f} s of processor time"
+        print(f"{module}: {len(everything)} mutants, {len(chosen)} tried; {beside}", flush=True)
+        count: Counter[str] = Counter()
+        for name, path, mutant in chosen:
+            count[_tried(name, path, mutant, tests, sound, kills, log)] += 1
+    return count
+
+
+def _tried(
+    name: str, path: Path, mutant: Mutant, tests: tuple[str, ...], sound: dict[str, Any], kills: Counter[str], log: str
+) -> str:
+    """One mutant's fate, printed."""
+    began = time.monotonic()
+    worth = {test: seconds / (1 + kills[test]) for test, seconds in sound["times"].items()}
+    if name.endswith(".batch"):  # compiled code is kept by its bytecode, which does not know of constants
+        os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=Path(log).parent)
+    result = trial(Faulty(name, path, mutant.code), tests, worth, PATIENCE * sound["cpu"] + GRACE, log)
+    fate = "timeout" if result["timeout"] else "survived" if result["failed"] is None else "killed"
+    kills[result["failed"]] += 1
+    by = result["failed"] if fate == "killed" else ""
+    place = f"{path.relative_to(ROOT)}:{mutant.line}"
+    print(f"{fate:8} {place}  {mutant.diff()}   {by} [{time.monotonic() - began:.0f} s]", flush=True)
+    return fate
+
+
+def main() -> None:
+    """Exit code 1 if anything survived."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--module", required=True, help="a module or package, such as nashlab.certify.proofs")
+    parser.add_argument("--sample", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="only mutants whose line of change contains this text")
+    parser.add_argument("--tests", nargs="*", help="instead of those in the table")
+    given = parser.parse_args()
+    tests = tuple(given.tests or of(TESTS, given.module) or ())
+    if not tests:
+        sys.exit(f"module = {given.module}, must lie below one of {', '.join(TESTS)} (or give --tests)")
+    prepare(given.module)
+    own = tuple(str(path.relative_to(ROOT)) for _, path in files_of(given.module))
+    with contextlib.suppress(KeyboardInterrupt):
+        count = campaign(given.module, (*tests, *own), given.sample, given.seed, given.only)
+        total = sum(count.values())
+        share = (total - count["survived"]) / total if total else 0.0
+        print(f"{given.module}: {dict(count)}, {share:.0%} killed")
+        sys.exit(1 if count["survived"] else 0)
+    sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
