@@ -1,6 +1,6 @@
 """Mutation testing: how many small faults of a module do its own tests see?
 
-    python tests/mutation/run.py --module nashlab.certify.proofs --sample 40 --seed 0
+    python tests/mutation/mutate.py --module nashlab.certify.proofs --sample 40 --seed 0
 
 Each mutant is a fork of one process that has already loaded the third-party libraries: it imports nashlab with the
 faulty source in the place of the module's (no file is touched) and runs the module's tests, quick and telling ones
