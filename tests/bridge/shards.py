@@ -16,9 +16,8 @@ import torch
 from arena import SETTINGS, closed, generated, weights
 from torch.distributed.tensor import DTensor
 
-from llm_bridge.objective import bridged
 from llm_bridge.policy import Policy
-from llm_bridge.trainer import Settings, Trainer
+from llm_bridge.training import Settings, Trainer, bridged
 from llm_bridge.verify import tiny
 from nashlab.game import BadInput
 

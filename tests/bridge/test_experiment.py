@@ -19,16 +19,15 @@ import pytest
 
 from llm_bridge.cli import main
 from llm_bridge.data import SPLITS, Comparison, load_comparisons, load_corpus, write_comparisons
-from llm_bridge.experiment import CONFIGS, read_experiment
+from llm_bridge.experiment import CONFIGS, Cluster, in_parallel, read_experiment, run_experiment, run_grid, stages_of
+from llm_bridge.experiment.on_completions import SampledGround, _make_comparisons, _pairs_about
+from llm_bridge.experiment.pipeline import check_sources
+from llm_bridge.experiment.report import read_results, write_report
+from llm_bridge.experiment.stages import Stages
+from llm_bridge.experiment.start import Start, contents
 from llm_bridge.judges import annotated
-from llm_bridge.models import load_policy
-from llm_bridge.objective import bridged
-from llm_bridge.parallel import Cluster, in_parallel
-from llm_bridge.pipeline import check_sources, run_experiment, run_grid, stages_of
-from llm_bridge.report import read_results, write_report
-from llm_bridge.rollout import encoded
-from llm_bridge.sampled import SampledGround, _make_comparisons, _pairs_about
-from llm_bridge.stages import Stages, Start, contents
+from llm_bridge.policy import encoded, load_policy
+from llm_bridge.training import bridged
 from nashlab.files import plain
 from nashlab.game import BadInput, check_temperature
 
@@ -565,7 +564,7 @@ def test_the_papers_configuration_runs_on_local_files(corpus: Path, tmp_path: Pa
     """A tiny T5, a file of texts, a file of human comparisons: everything else as published."""
     from transformers import T5Config, T5ForConditionalGeneration
 
-    from llm_bridge.stages import _tokenizer
+    from llm_bridge.experiment.start import _tokenizer
 
     examples = load_corpus(corpus)
     tokenizer = _tokenizer(300, [t for e in examples for t in (e.prompt, e.summary)])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from shards import CASES, trainer, weights
 
-from llm_bridge.sharding import Layout, Shards
+from llm_bridge.training.sharding import Layout, Shards
 from llm_bridge.verify import tiny
 from nashlab.game import BadInput
 

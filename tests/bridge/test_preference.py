@@ -39,8 +39,8 @@ from transformers import (
 
 from llm_bridge.data import Comparison
 from llm_bridge.judges import Judge, OneOrder, annotated, judged, matrix
-from llm_bridge.models import LoraOptions, load_policy
-from llm_bridge.preference import (
+from llm_bridge.policy import LoraOptions, load_policy
+from llm_bridge.preferences import (
     MODELS,
     BradleyTerry,
     CrossEncoder,

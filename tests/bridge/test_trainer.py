@@ -20,12 +20,24 @@ import torch
 from arena import GAME, PROMPTS, SETTINGS, closed, generated, weights
 from bridge.tiny import tiny_policy
 
-from llm_bridge import checkpoint
 from llm_bridge.judges import OneOrder
-from llm_bridge.objective import BRIDGED, bridged
-from llm_bridge.policy import Policy
-from llm_bridge.rollout import Closed, Examples, Generated, Players, Prompts, Recorded, Weights
-from llm_bridge.trainer import Diverged, Settings, Trainer, rate, train
+from llm_bridge.policy import Policy, Prompts
+from llm_bridge.training import (
+    BRIDGED,
+    Closed,
+    Diverged,
+    Examples,
+    Generated,
+    Players,
+    Recorded,
+    Settings,
+    Trainer,
+    Weights,
+    bridged,
+    checkpoint,
+    rate,
+    train,
+)
 from llm_bridge.verify import LANGUAGE, PROMPT, own_log_prob, tiny
 from nashlab.equilibrium import regularised_nash
 from nashlab.game import BadInput
