@@ -74,7 +74,7 @@ def methods_command(*, json_output: Json = False) -> int:
     from llm_bridge.training import BRIDGED
 
     rows = [
-        {"name": m.spec.name, "left": m.left, "right": m.right, "form": m.form, "claim": m.spec.claim}
+        {"name": m.spec.name, "left": m.left, "right": m.right, "form": m.form.name, "claim": m.spec.claim}
         for m in BRIDGED.values()
     ]
     if json_output:

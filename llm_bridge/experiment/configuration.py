@@ -264,7 +264,7 @@ class Experiment:
             return []
         found = []
         for method in self.methods:
-            mixed = any("mixture" in side for side in (bridged(method).left, bridged(method).right))
+            mixed = bridged(method).mixes
             varied = {"tau": self.grid.values("tau", method), "beta": self.grid.values("beta", method) if mixed else []}
             axes = {key: values for key, values in varied.items() if values}
             for numbers in itertools.product(*axes.values()) if axes else ():

@@ -136,7 +136,7 @@ class SampledGround:
     # -- how a run is trained and watched
 
     def _source(self, method: Bridged, policy: Policy) -> Source:
-        if {method.left, method.right} == {"behaviour"}:
+        if method.offline:
             return self._recorded(policy)
         sampling, corpus = self.experiment.sampling, self.experiment.corpus
         prompts = self.start.prompts(policy, [e.prompt for e in texts_of_split(corpus, "train", corpus.prompts)])

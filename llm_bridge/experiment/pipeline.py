@@ -27,7 +27,7 @@ from llm_bridge.experiment.parallel import Cluster, in_parallel
 from llm_bridge.experiment.stages import Stages
 from llm_bridge.experiment.start import Start, device_name, device_of, quietly
 from llm_bridge.policy import located
-from llm_bridge.training import Settings
+from llm_bridge.training import Settings, bridged
 from nashlab.claims import environment_of
 from nashlab.files import plain, replacing
 from nashlab.game import BadInput
@@ -203,6 +203,6 @@ def _speed(experiment: Experiment, places: Mapping[tuple[str, int], Path]) -> di
         batch = experiment.settings(method, experiment.seeds[0]).batch
         tokens = sum(r.get("length", 0.0) for r in steps) * batch * experiment.sampling.completions
         found[method] = {"step": took / len(steps), "collect": collected / len(steps)}
-        if tokens and not method.startswith("offline"):
+        if tokens and not bridged(method).offline:
             found[method]["tokens_per_second"] = tokens / took
     return found

@@ -1,9 +1,9 @@
 """Old names of what is in :mod:`llm_bridge.experiment.evaluate`."""
 
+from llm_bridge.experiment import agreement
 from llm_bridge.experiment.evaluate import (
     PAPER,
     Answers,
-    agreement,
     clopper_pearson,
     closed_tables,
     judged_tables,

@@ -6,10 +6,10 @@ import hashlib
 import json
 import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,15 +19,11 @@ from torch.nn import functional
 from llm_bridge.data import Comparison
 from llm_bridge.judges import fit_scale
 from llm_bridge.policy import seeded
-from llm_bridge.preferences.files import _restore
-from llm_bridge.preferences.models import PreferenceModel, _evaluating
-from llm_bridge.training.checkpoint import checksum
-from nashlab.files import replacing
+from llm_bridge.preferences.models import PreferenceModel, evaluating
+from llm_bridge.training import Diverged, Groups, Run, checksum, optimiser_tensors, restore_optimiser
 from nashlab.game import BadInput
 
 __all__ = ["Record", "Training", "calibrate", "train_preference_model"]
-
-STATE = "training.safetensors"
 
 
 @dataclass(frozen=True)
@@ -77,17 +73,6 @@ class Record:
     seconds: float
 
 
-@dataclass
-class _Progress:
-    """What a run has to remember beside weights and optimiser."""
-
-    step: int = 0
-    best_step: int = 0
-    best: float = math.inf
-    waited: int = 0
-    history: list[Record] = field(default_factory=list)
-
-
 def train_preference_model(
     model: PreferenceModel,
     training: Sequence[Comparison],
@@ -99,28 +84,32 @@ def train_preference_model(
 ) -> list[Record]:
     """Minimise the mean of softplus(z) − p z over the comparisons; the model ends with its best held-out weights.
 
-    folder    where everything is kept after each look, atomically; a run that was killed goes on from there, given the
-              model as it was at the start, and ends with bitwise the same weights (on CPU).  A folder of another run,
-              which had other data, settings, initial weights or tokens, is refused.
+    folder    of checkpoints and records, see :mod:`llm_bridge.training.run`: one after each look; a run that was killed
+              goes on from there, given the model as it was at the start, and ends with bitwise the same weights (on
+              CPU).  A folder of another run, which had other data, settings, initial weights or tokens, is refused.
     progress  called with each :class:`Record`.  All of them come back.
 
     Dropout and order come from ``settings.seed`` and the step alone.  Comparisons of equal answers are left out of
     training: they teach nothing.
 
-    Raises :class:`BadInput` for empty data, labels outside [0, 1], and a loss that is not finite (the best weights so
-    far are restored).
+    Raises :class:`BadInput` for empty data and labels outside [0, 1], :class:`llm_bridge.training.Diverged` for a loss
+    that is not finite, and KeyboardInterrupt after Ctrl-C, once the step is complete and saved.  However it ends, the
+    model has the best weights so far.
     """
     settings = settings or Training()
     training = [comparison for comparison in training if comparison.left != comparison.right]
     check_labels(training, "training")
     check_labels(held_out, "held_out")
-    run = _Run(model, training, held_out, settings, Path(folder) if folder is not None else None)
+    fitting = _Fitting(model, training, held_out, settings)
+    run = Run(fitting, folder)
+    if run.folder is not None:
+        fitting.identity = fitting.described()
     run.resume()
     try:
-        run.go(progress)
+        run.go(lambda record: progress(Record(**record)) if progress is not None else None)
     finally:
-        run.take_best()
-    return run.progress.history
+        fitting.take_best()
+    return [Record(**record) for record in run.records]
 
 
 def check_labels(comparisons: Sequence[Comparison], name: str) -> None:
@@ -131,8 +120,13 @@ def check_labels(comparisons: Sequence[Comparison], name: str) -> None:
             raise BadInput(f"{name}[{i}].p = {comparison.p}, must be a probability between 0 and 1")
 
 
-class _Run:
-    """One training run: its data, its optimiser, its best weights, its file."""
+class _Fitting:
+    """A model that is fitted: its data, its optimiser, its best weights so far.  See :class:`llm_bridge.training.Work`.
+
+    identity  what the run depends on, taken before its first step; empty where nothing is kept.
+    best, best_step, waited  the lowest held-out loss, when it was seen, and the looks since.
+    losses    of the batches since the last look.
+    """
 
     def __init__(
         self,
@@ -140,10 +134,8 @@ class _Run:
         training: Sequence[Comparison],
         held_out: Sequence[Comparison],
         settings: Training,
-        folder: Path | None,
     ) -> None:
         self.model, self.training, self.held_out, self.settings = model, training, held_out, settings
-        self.folder = folder
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.optimiser = torch.optim.AdamW(
             self.trained.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -151,57 +143,75 @@ class _Run:
         self.steps_per_epoch = math.ceil(len(training) / settings.batch_size)
         self.steps = settings.epochs * self.steps_per_epoch
         self.every = settings.evaluate_every or max(1, self.steps_per_epoch // 4)
-        self.progress = _Progress()
-        self.best = self._copy()
-        self.fingerprint = self._fingerprint() if folder is not None else ""
+        self.identity: Mapping[str, Any] = {}
+        self.step = 0
+        self.best, self.best_step, self.waited = math.inf, 0, 0
+        self.best_weights = self._copy()
+        self.losses: list[float] = []
+        self._before = 0.0  # seconds of earlier processes
+        self._started = time.perf_counter()
 
-    def go(self, report: Callable[[Record], None] | None) -> None:
-        """Step until the end, or until the held-out loss has stopped falling."""
-        losses: list[float] = []
-        started = time.perf_counter() - (self.progress.history[-1].seconds if self.progress.history else 0.0)
-        while self.progress.step < self.steps and self.progress.waited < self.settings.patience:
-            losses.append(self._step())
-            if self.progress.step % self.every == 0 or self.progress.step == self.steps:
-                self._look(float(np.mean(losses)), time.perf_counter() - started)
-                losses.clear()
-                if report is not None:
-                    report(self.progress.history[-1])
+    @property
+    def finished(self) -> bool:
+        """At the end, or when the held-out loss has stopped falling."""
+        return self.step >= self.steps or self.waited >= self.settings.patience
 
-    def _step(self) -> float:
-        step = self.progress.step
-        epoch, place = divmod(step, self.steps_per_epoch)
+    @property
+    def is_due(self) -> bool:
+        """A checkpoint follows every look."""
+        return not self.losses
+
+    def opening(self) -> None:
+        """Nothing is looked at before the first step."""
+
+    def advance(self) -> dict[str, Any] | None:
+        """One step, and a look where it is time."""
+        self.losses.append(self._one_step())
+        if self.step % self.every and self.step != self.steps:
+            return None
+        held_out = self._held_out_loss()
+        if held_out < self.best:
+            self.best, self.best_step, self.waited = held_out, self.step, 0
+            self.best_weights = self._copy()
+        else:
+            self.waited += 1
+        seconds = self._before + time.perf_counter() - self._started
+        record = Record(self.step, self.steps, float(np.mean(self.losses)), held_out, seconds)
+        self.losses = []
+        return asdict(record)
+
+    def check_weights(self) -> None:
+        """No weight that is not a number is kept."""
+        if not all(bool(torch.isfinite(p).all()) for p in self.trained.values()):
+            raise self._diverged("weights are no longer numbers", False)
+
+    def _one_step(self) -> float:
+        epoch, place = divmod(self.step, self.steps_per_epoch)
         order = np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.training))
         size = self.settings.batch_size
         batch = [self.training[i] for i in order[place * size : (place + 1) * size]]
         self.model.train()
         for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.rate(step, self.steps)
+            group["lr"] = self.settings.rate(self.step, self.steps)
         self.optimiser.zero_grad(set_to_none=True)
-        with seeded(self.settings.seed * 1_000_003 + step):
+        with seeded(self.settings.seed * 1_000_003 + self.step):
             loss = _losses(self.model, batch).mean()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.trained.values(), self.settings.max_grad_norm)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            raise BadInput(f"the loss is {loss.item()} and its gradient {norm.item()} at step {step + 1}, must be "
-                           f"finite; lower learning_rate = {self.settings.learning_rate}")  # fmt: skip
+            what = f"the loss is {loss.item()} and its gradient's norm {norm.item()}, must be finite"
+            raise self._diverged(what, bool(torch.isfinite(loss)))
         self.optimiser.step()
-        self.progress.step += 1
+        self.step += 1
         return float(loss.item())
 
-    def _look(self, loss: float, seconds: float) -> None:
-        state = self.progress
-        held_out = self._held_out_loss()
-        state.history.append(Record(state.step, self.steps, loss, held_out, seconds))
-        if held_out < state.best:
-            state.best, state.best_step, state.waited = held_out, state.step, 0
-            self.best = self._copy()
-        else:
-            state.waited += 1
-        self._save()
+    def _diverged(self, what: str, weights_are_sound: bool) -> Diverged:
+        advice = f"lower learning_rate = {self.settings.learning_rate:g}"
+        return Diverged(f"step {self.step + 1}: {what}; {advice}", weights_are_sound)
 
     def _held_out_loss(self) -> float:
         size = self.settings.batch_size
-        with _evaluating(self.model):
+        with evaluating(self.model):
             parts = [_losses(self.model, self.held_out[i : i + size]) for i in range(0, len(self.held_out), size)]
         return float(torch.cat(parts).double().mean())
 
@@ -212,65 +222,50 @@ class _Run:
         """Put the weights with the lowest held-out loss into the model."""
         with torch.no_grad():
             for name, parameter in self.trained.items():
-                parameter.copy_(self.best[name])
+                parameter.copy_(self.best_weights[name])
         self.model.eval()
 
-    # what is on disk: current weights, best weights and both moments, with everything else as JSON beside them
+    # -- what is kept ------------------------------------------------------------------------------------------------
 
-    def _fingerprint(self) -> str:
-        """Of all that the run depends on, taken before its first step."""
+    def described(self) -> dict[str, Any]:
+        """All that the run depends on."""
         encoder = self.model.encoder
-        about = (self.model.kind, self.model.settings, encoder.settings, encoder.config.to_json_string())
-        digest = hashlib.sha256(repr((*about, asdict(self.settings), list(self.trained))).encode())
+        digest = hashlib.sha256()
         for x, y, z, p in (*self.training, *self.held_out):
             # the tokens stand for the tokenizer; texts count as well, their order decides which of a pair is first
             digest.update(repr((x, y, z, p, encoder.token_ids(x, y, z))).encode())
-        digest.update(checksum(self.model.state_dict().items()).encode())
-        return digest.hexdigest()
+        about = {
+            "model": self.model.kind,
+            **self.model.settings,
+            **encoder.settings,
+            **asdict(self.settings),
+            "configuration": encoder.config.to_json_string(),
+            "trained": list(self.trained),
+            "comparisons": digest.hexdigest(),
+            "weights": checksum(self.model.state_dict().items()),
+        }
+        return dict(json.loads(json.dumps(about)))
 
-    def _save(self) -> None:
-        if self.folder is None:
-            return
-        from safetensors.torch import save_file
+    def state(self) -> tuple[Groups, dict[str, Any]]:
+        """Current and best weights, the optimiser, and how the looks went."""
+        now = {name: p.detach() for name, p in self.trained.items()}
+        groups: Groups = {"now": now, "best": self.best_weights}
+        seconds = self._before + time.perf_counter() - self._started
+        facts = {"best": None if math.isinf(self.best) else self.best, "best_step": self.best_step,
+                 "waited": self.waited, "losses": self.losses, "seconds": seconds}  # fmt: skip
+        return groups | optimiser_tensors(self.optimiser, list(self.trained)), facts
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"best:{name}": value for name, value in self.best.items()}
-        for name, parameter in self.trained.items():
-            tensors[f"now:{name}"] = parameter.detach()
-            for key, value in self.optimiser.state[parameter].items():
-                tensors[f"{key}:{name}"] = torch.as_tensor(value)
-        about = asdict(self.progress) | {"fingerprint": self.fingerprint}
-        with replacing(self.folder / STATE) as part:
-            save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, part, {"progress": json.dumps(about)})
-
-    def resume(self) -> None:
-        """Take up what the folder holds, if it holds anything."""
-        if self.folder is None or not (self.folder / STATE).exists():
-            return
-        from safetensors import SafetensorError, safe_open
-
-        path = self.folder / STATE
-        try:
-            with safe_open(path, "pt") as file:
-                about = json.loads(file.metadata()["progress"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise BadInput(f"{path} is damaged ({error}); delete it to train anew") from None
-        if about.pop("fingerprint") != self.fingerprint:
-            raise BadInput(f"{path} belongs to a run with other data, settings or model; give another folder")
-        about["history"] = [Record(**record) for record in about["history"]]
-        self.progress = _Progress(**about)
-        groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
-        for key, value in tensors.items():
-            group, _, name = key.partition(":")
-            groups[group][name] = value
-        _restore(self.trained, groups.pop("now"), path)
-        self.best = {name: value.to(self.trained[name]) for name, value in groups.pop("best").items()}
-        for key, values in groups.items():
-            for name, value in values.items():
-                # the step counter stays on the CPU, as AdamW makes it
-                moved = value if value.ndim == 0 else value.to(self.trained[name])
-                self.optimiser.state[self.trained[name]][key] = moved
+    def take_up(self, step: int, groups: Groups, facts: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        for name, p in self.trained.items():
+            # a copy: sums over memory that a file has put at odd places are rounded in another order
+            p.data = groups["now"][name].to(p.device, copy=True)
+        self.best_weights = {name: value.to(self.trained[name]) for name, value in groups["best"].items()}
+        restore_optimiser(self.optimiser, self.trained, groups)
+        self.step = step
+        self.best = math.inf if facts["best"] is None else facts["best"]
+        self.best_step, self.waited, self.losses = facts["best_step"], facts["waited"], list(facts["losses"])
+        self._before, self._started = facts["seconds"], time.perf_counter()
 
 
 def _losses(model: PreferenceModel, batch: Sequence[Comparison]) -> Tensor:
@@ -289,7 +284,7 @@ def calibrate(model: PreferenceModel, comparisons: Sequence[Comparison], *, batc
     check_labels(comparisons, "comparisons")
     model.temperature.fill_(1.0)
     prompts, left, right, p = map(list, zip(*comparisons, strict=True))
-    with _evaluating(model):
+    with evaluating(model):
         z = model.logits_of_many(prompts, left, right, batch_size)
     model.temperature.fill_(1.0 / fit_scale(z, p))
     return float(model.temperature)

@@ -89,7 +89,7 @@ class PreferenceModel(nn.Module):
         Raises :class:`BadInput` for lists of different lengths.
         """
         check_lengths(prompts, left, right)
-        with _evaluating(self):
+        with evaluating(self):
             z = self.logits_of_many(list(prompts), list(left), list(right), batch_size)
         small = np.exp(-np.abs(z))
         p = 1.0 / (1.0 + small)  # of the likelier answer: one minus it is then exactly the other's
@@ -210,7 +210,7 @@ class BradleyTerry(AnswerModel):
 
     def rewards(self, prompts: Texts, answers: Texts, *, batch_size: int = 32) -> Array:
         """r(x, y) / temperature, float64 [B], without gradient."""
-        with _evaluating(self):
+        with evaluating(self):
             parts = [
                 self.vectors(prompts[i : i + batch_size], answers[i : i + batch_size]).squeeze(1)
                 for i in range(0, len(prompts), batch_size)
@@ -252,7 +252,7 @@ def _linear(encoder: TextEncoder, size: int, seed: int) -> nn.Linear:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""An algorithm of nashlab on a transformer: its description, log-ratios and preferences become one scalar to descend.
+"""An objective of nashlab on a transformer: log-ratios and preferences become one scalar to descend.
 
     h(y) = log π(y | x) − log μ(y | x)                                   summed over tokens, one log-ratio a completion
     pairwise objective:    Σ w · ℓ(h(y) − h(y'), p, τ)                   ℓ is a loss of nashlab.losses, called
@@ -10,20 +10,15 @@ language, with their probabilities as weights, the scalar's gradient is the exac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from llm_bridge.policy import NotFinite, Tokens
-from nashlab.algorithm import AlgorithmSpec, Objective, Pairwise, Pointwise
-from nashlab.algorithms import REGISTRY, get
-from nashlab.game import BadInput
-from nashlab.losses import ipo, self_play_advantage
+from nashlab.algorithm import Objective, Pairwise
 
-__all__ = ["BRIDGED", "Bridged", "Samples", "all_pairs", "bridged", "cross_pairs", "surrogate"]
+__all__ = ["Samples", "all_pairs", "cross_pairs", "surrogate"]
 
 
 class Samples(NamedTuple):
@@ -41,71 +36,6 @@ class Samples(NamedTuple):
     right: Tensor
     p: Tensor
     weight: Tensor
-
-
-@dataclass(frozen=True)
-class Bridged:
-    """How a method of the registry runs on a transformer.
-
-    spec       its description in nashlab: name, claim, who samples.
-    objective  what its samples are scored by;  left, right  who samples y and y'.
-    form       "direct": the description as it is.  "regression" (INPO): samples of an old policy π_t, log-ratios from
-               the mixture π_t^(1−ητ) μ^(ητ), IPO at temperature 1/η: its optimum is the OMD step from π_t (L4).
-               "extrapolation" (EGPO): one step ahead, y' from there, then the step from where it stood.
-    """
-
-    spec: AlgorithmSpec
-    objective: Objective
-    left: str
-    right: str
-    form: str = "direct"
-
-    @cached_property
-    def reads_right(self) -> bool:
-        """Whether a pair's weight depends on h(y'): where it does not, y' need not be scored at all."""
-        zero = torch.zeros(1)
-        score, other = self.objective.weights(zero, zero + torch.nan, zero + 0.5, 1.0)
-        return other is not None or bool(score.isnan().any())
-
-
-SAMPLED_FORMS: dict[str, Bridged] = {
-    "omd": Bridged(REGISTRY["omd"], Pairwise(ipo), "previous", "previous", "regression"),
-    "egpo": Bridged(REGISTRY["egpo"], Pointwise(self_play_advantage), "policy", "ahead", "extrapolation"),
-}
-"""Methods whose exact update asks for p(y ≻ π) of every y: the objective that samples can see instead."""
-
-
-def _all_bridged() -> dict[str, Bridged]:
-    direct = {
-        name: Bridged(spec, spec.objective, spec.left, spec.right)
-        for name, spec in REGISTRY.items()
-        if spec.objective is not None and spec.geometry == "plain"
-    }
-    return direct | SAMPLED_FORMS
-
-
-BRIDGED: dict[str, Bridged] = _all_bridged()
-"""Every method that has a transformer form, by its name in the registry."""
-
-
-def bridged(name: str) -> Bridged:
-    """The transformer form of a method, by name or alias; one that has none is refused by name.
-
-    >>> bridged("ipo-md").left, bridged("inpo").form
-    ('mixture', 'regression')
-    """
-    spec = get(name)
-    if spec.name in BRIDGED:
-        return BRIDGED[spec.name]
-    if "+" in name:
-        plain = name.partition("+")[0]
-        raise BadInput(f"{name} names an optimiser, which is a setting of training here; must be {plain}")
-    why = (
-        "its geometry divides by probabilities of responses"
-        if spec.objective is not None
-        else "its update asks for p(y ≻ π) of every response y"
-    )
-    raise BadInput(f"{spec.name} has no transformer form: {why}; there are {', '.join(BRIDGED)}")
 
 
 def all_pairs(groups: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,6 +62,7 @@ def surrogate(objective: Objective, log_prob: Tensor, samples: Samples, temperat
     turned round so that both are descended.  Errors: :class:`NotFinite` where a log-ratio is not finite.
     Source: theory §3; Calandriello et al. 2024 (arXiv 2403.08635).
 
+    >>> from nashlab.losses import ipo
     >>> none = Tokens(torch.zeros(2, 0), torch.zeros(2, 0))
     >>> one, two = torch.tensor([0]), torch.tensor([1])
     >>> data = Samples(none, none, torch.zeros(2), one, two, torch.tensor([0.7]), torch.ones(1))

@@ -1,34 +1,17 @@
-"""Who samples: the policy, its reference, its past, and what a step asks of its source."""
+"""Who plays: the policy, its reference, a behaviour policy, and the policy at other moments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from llm_bridge.policy import Policy, Reference
-from llm_bridge.training.objective import Bridged, Samples
 
-__all__ = ["Players", "Source", "Tally", "Turn", "Weights"]
-
-SIDES: dict[str, tuple[str, str | None]] = {
-    "policy": ("policy", None),
-    "mixture": ("policy", "reference"),
-    "reference": ("reference", None),
-    "behaviour": ("behaviour", None),
-    "behaviour-mixture": ("policy", "behaviour"),
-    "average": ("average", None),
-    "previous": ("previous", None),
-    "ahead": ("ahead", None),
-}
-"""Who samples: a player, and whom it is mixed with at β."""
-
-Tally = dict[str, tuple[float, float]]
-"""Means in the making: name -> (sum, count)."""
+__all__ = ["Players", "Weights"]
 
 
 class Weights:
@@ -70,7 +53,7 @@ class Players:
     """Whom a method samples from.
 
     policy      the one that is trained;  reference  μ;  behaviour  μ_b of offline methods.
-    remembered  the policy at other moments: "average" (EMA), "previous" (INPO), "ahead" (EGPO).
+    remembered  the policy at other moments, by name.
     known       what a source has found out about reference and behaviour, by source: they stay what they are.
     """
 
@@ -78,7 +61,16 @@ class Players:
     reference: Reference
     behaviour: Policy | Reference
     remembered: dict[str, Weights] = field(default_factory=dict)
-    known: dict[tuple[Source, str], Any] = field(default_factory=dict, repr=False)
+    known: dict[tuple[Any, str], Any] = field(default_factory=dict, repr=False)
+
+    def remember(self, moment: str) -> None:
+        """Keep the policy as it is now, under this name."""
+        self.remembered[moment] = Weights(self.policy)
+
+    def stepped(self, beta: float) -> None:
+        """After a step the average follows the policy, θ̄ ← (1 − β) θ̄ + βθ, where it plays."""
+        if "average" in self.remembered:
+            self.remembered["average"].follow(beta)
 
     @contextmanager
     def playing(self, name: str) -> Iterator[Policy | Reference]:
@@ -89,50 +81,3 @@ class Players:
         else:
             players: dict[str, Policy | Reference] = vars(self)
             yield players[name]
-
-
-class Turn(NamedTuple):
-    """What a step asks of its source.
-
-    method, players   whose turn it is.
-    rows      the items of this process's share of the step;  total  how many items all shares have together.
-    uniforms  columns -> numbers in [0, 1) for this share, [len(rows), columns] float64.
-    tau, beta, step_size  the method's numbers.
-    """
-
-    method: Bridged
-    players: Players
-    rows: Sequence[int]
-    total: int
-    uniforms: Callable[[int], Tensor]
-    tau: float
-    beta: float
-    step_size: float
-
-    @property
-    def temperature(self) -> float:
-        """The objective's own: τ, or 1/η where the step regresses on a mirror-descent step (L4)."""
-        return 1 / self.step_size if self.method.form == "regression" else self.tau
-
-    def anchored(self, log_prob: Callable[[Policy | Reference], Tensor]) -> Tensor:
-        """log of what log-ratios are measured from: μ, or π_t^(1−ητ) μ^(ητ) (INPO)."""
-        log_mu = log_prob(self.players.reference)
-        if self.method.form != "regression":
-            return log_mu
-        share = self.step_size * self.tau
-        with self.players.playing("previous") as previous:
-            return (1 - share) * log_prob(previous).detach() + share * log_mu
-
-
-class Source(Protocol):
-    """Items to learn from."""
-
-    def __len__(self) -> int: ...
-
-    def collect(self, turn: Turn) -> tuple[Samples, Tally]:
-        """The samples of a turn, and what they were like."""
-        ...
-
-    def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
-        """log π of the samples' completions with its gradient, [N]."""
-        ...

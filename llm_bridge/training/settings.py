@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from llm_bridge.training.objective import Bridged
+from llm_bridge.training.methods import Bridged
 from nashlab.game import BadInput, check_temperature, suggestion
 
 __all__ = ["OPTIMISERS", "SCHEDULES", "Settings", "rate"]
@@ -105,8 +105,7 @@ class Settings:
         """Refuse numbers that this method has no meaning for."""
         if self.tau == 0 and method.objective.unit(1.0) != 1.0:
             raise BadInput(f"tau = 0, must be positive for {method.spec.name}")
-        if method.form == "regression" and self.step_size * self.tau > 1:
-            raise BadInput(f"step_size · tau = {self.step_size * self.tau:g}, must be at most 1 for {method.spec.name}")
+        method.form.check(self, method.spec.name)
 
 
 def rate(settings: Settings, step: int) -> float:

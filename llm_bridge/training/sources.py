@@ -12,9 +12,9 @@ numbers belong to step and prompt, so a step gives the same samples however it i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -24,31 +24,64 @@ from torch import Tensor
 from llm_bridge.judges import Judge, ask
 from llm_bridge.policy import Policy, Prompts, Reference, Tokens, pad_right, sample, texts_of
 from llm_bridge.training.enumerable import expected_samples, restricted
-from llm_bridge.training.objective import Bridged, Samples, all_pairs, cross_pairs
-from llm_bridge.training.players import SIDES, Players, Source, Tally, Turn
-from nashlab.algorithm import AlgorithmSpec, Pointwise
+from llm_bridge.training.methods import IMITATION, Bridged, sampler_of
+from llm_bridge.training.objective import Samples, all_pairs, cross_pairs
+from llm_bridge.training.players import Players
+from nashlab.algorithm import Sampler
 from nashlab.certificate import exploitability
 from nashlab.equilibrium import regularised_nash
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 
-__all__ = ["IMITATION", "LABELS", "Closed", "Examples", "Generated", "Recorded", "described"]
+__all__ = ["LABELS", "Closed", "Examples", "Generated", "Recorded", "Source", "Tally", "Turn", "described"]
 
 LABELS = ("soft", "hard")
 
-IMITATION = Bridged(
-    AlgorithmSpec(
-        name="sft",
-        title="supervised fine-tuning",
-        citation="maximum likelihood",
-        claim="the conditional distribution of the examples",
-        left="behaviour",
-        right="behaviour",
-    ),
-    Pointwise(lambda h_left, h_right, p, temperature: torch.ones_like(h_left)),
-    "behaviour",
-    "behaviour",
-)
-"""Descend −log π(y | x) of given texts."""
+Tally = dict[str, tuple[float, float]]
+"""Means in the making: name -> (sum, count)."""
+
+
+class Turn(NamedTuple):
+    """What a step asks of its source.
+
+    method, players   whose turn it is;  left, right  who samples y and y' this time.
+    rows      the items of this process's share of the step;  total  how many items all shares have together.
+    uniforms  columns -> numbers in [0, 1) for this share, [len(rows), columns] float64.
+    tau, beta, step_size  the method's numbers.
+    """
+
+    method: Bridged
+    players: Players
+    left: str
+    right: str
+    rows: Sequence[int]
+    total: int
+    uniforms: Callable[[int], Tensor]
+    tau: float
+    beta: float
+    step_size: float
+
+    @property
+    def temperature(self) -> float:
+        """The objective's own."""
+        return self.method.form.temperature(self)
+
+    def anchored(self, log_prob: Callable[[Policy | Reference], Tensor]) -> Tensor:
+        """log of what log-ratios are measured from."""
+        return self.method.form.anchor(self.players, self, log_prob)
+
+
+class Source(Protocol):
+    """Items to learn from."""
+
+    def __len__(self) -> int: ...
+
+    def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        """The samples of a turn, and what they were like."""
+        ...
+
+    def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        """log π of the samples' completions with its gradient, [N]."""
+        ...
 
 
 def described(source: Source) -> dict[str, Any]:
@@ -102,8 +135,7 @@ class Generated:
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
         policy, k = turn.players.policy, self.completions
         prompt = self.prompts.tokens(policy, turn.rows)
-        sides = [turn.method.left, turn.method.right]
-        counts = [k] if sides[0] == sides[1] else [k // 2, k - k // 2]
+        counts = [k] if turn.left == turn.right else [k // 2, k - k // 2]
         completion = self._completions(turn, prompt, counts)
         left, right = _pairs(len(turn.rows), counts, symmetric=turn.method.objective.symmetric)
         p, tally = self._judged(turn, completion, left, right)
@@ -122,26 +154,25 @@ class Generated:
 
     def _completions(self, turn: Turn, prompt: Tokens, counts: Sequence[int]) -> Tokens:
         """Completions of one side or both, those of a prompt in a block."""
-        left, right = turn.method.left, turn.method.right
+        left, right = sampler_of(turn.left), sampler_of(turn.right)
         if len(counts) == 1:
             return self._drawn(turn, prompt, left, counts[0])
-        if SIDES[left] == (SIDES[right][0], None) and 0 < turn.beta < 1:  # the same weights: one batch
+        if left == Sampler(right.player) and 0 < turn.beta < 1:  # the same weights: one batch
             return self._drawn(turn, prompt, right, sum(counts), plain=counts[0])
         drawn = [self._drawn(turn, prompt, side, n) for side, n in zip((left, right), counts, strict=True)]
         return _side_by_side(drawn, counts, turn.players.policy.pad_id)
 
-    def _drawn(self, turn: Turn, prompt: Tokens, side: str, count: int, plain: int = 0) -> Tokens:
-        player, pull = SIDES[side]
+    def _drawn(self, turn: Turn, prompt: Tokens, side: Sampler, count: int, plain: int = 0) -> Tokens:
         uniforms = turn.uniforms(count * self.max_new_tokens).reshape(-1, self.max_new_tokens)
-        with turn.players.playing(player) as model:
+        with turn.players.playing(side.player) as model:
             return sample(
                 model,
                 prompt,
                 completions=count,
                 plain=plain,
                 max_new_tokens=self.max_new_tokens,
-                beta=turn.beta if pull else 0.0,
-                reference=getattr(turn.players, pull) if pull else None,
+                beta=turn.beta if side.pull else 0.0,
+                reference=getattr(turn.players, side.pull) if side.pull else None,
                 temperature=self.temperature,
                 uniforms=uniforms,
             )
@@ -156,7 +187,7 @@ class Generated:
         tally = {"preference": (float(p.sum()), float(len(p))), "spread": (float((p - 0.5).abs().sum()), float(len(p)))}
         if self.labels == "hard":
             # the symmetric half of a pointwise method's pairs is the same annotation read backwards
-            half = len(p) if turn.method.objective.symmetric or turn.method.left != turn.method.right else len(p) // 2
+            half = len(p) if turn.method.objective.symmetric or turn.left != turn.right else len(p) // 2
             noise = turn.uniforms(half // max(1, len(turn.rows))).reshape(-1)
             wins = (noise[: len(p[:half])] < p[:half]).double()
             p = torch.cat([wins, 1 - wins])[: len(p)]
@@ -206,15 +237,14 @@ class Closed:
             with torch.no_grad():
                 return self._restricted(model, prompt, completion)
 
-        def log_side(side: str) -> Tensor:
-            player, pull = SIDES[side]
-            with players.playing(player) as model:
+        def log_side(side: Sampler) -> Tensor:
+            with players.playing(side.player) as model:
                 own = log_policy(model)
-            other = log_policy(getattr(players, pull)) if pull else own
+            other = log_policy(getattr(players, side.pull)) if side.pull else own
             return restricted((1 - turn.beta) * own + turn.beta * other)
 
-        log_left = log_side(turn.method.left)
-        log_right = log_left if turn.method.right == turn.method.left else log_side(turn.method.right)
+        log_left = log_side(sampler_of(turn.left))
+        log_right = log_left if turn.right == turn.left else log_side(sampler_of(turn.right))
         anchor = turn.anchored(log_policy).reshape(-1)
         p = torch.as_tensor(self._judged(turn)[list(turn.rows)] + 0.5).to(anchor.device)
         samples = expected_samples(prompt, completion, anchor, p, log_left, log_right)
@@ -304,7 +334,9 @@ class Recorded:
         return len(self.prompts.rows)
 
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
-        _offline_only(turn.method)
+        if not turn.method.offline:
+            name = turn.method.spec.name
+            raise BadInput(f"{name} draws its own responses; recorded comparisons are for offline methods")
         policy = turn.players.policy
         prompt = self.prompts.tokens(policy, turn.rows)
         both = [row for i in turn.rows for row in (self.left[i], self.right[i])]
@@ -360,11 +392,6 @@ class Examples:
                 total -= float(players.policy.log_prob(prompt, completion).sum())
             count += float(completion.mask.sum())
         return {"nats_per_token": total / count}
-
-
-def _offline_only(method: Bridged) -> None:
-    if {method.left, method.right} != {"behaviour"}:
-        raise BadInput(f"{method.spec.name} draws its own responses; recorded comparisons are for offline methods")
 
 
 def _pairs(prompts: int, counts: Sequence[int], *, symmetric: bool) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ orbits (N7); so the default is AdamW with β₁ = 0 and a step size that falls t
 
 Several processes, started by ``accelerate launch`` or ``torchrun``, share out the prompts of a step; with
 ``accelerate launch --use_fsdp --fsdp_version 2 ...`` also gradients, the optimiser's state and the weights that are
-trained, see :mod:`llm_bridge.sharding`.
+trained, see :mod:`llm_bridge.training.sharding`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,12 @@ from __future__ import annotations
 import atexit
 import json
 import math
-import signal
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -36,29 +33,18 @@ import torch
 from torch import Tensor, nn
 
 from llm_bridge.policy import NotFinite, Policy, Reference, check_reference, reference_of, seeded
-from llm_bridge.training.checkpoint import Checkpoint, checksum, discard, latest, save
-from llm_bridge.training.objective import Bridged, Samples, bridged, surrogate
-from llm_bridge.training.players import Players, Source, Tally, Turn, Weights
+from llm_bridge.training.checkpoint import checksum
+from llm_bridge.training.forms import NOW, Term
+from llm_bridge.training.methods import Bridged, bridged
+from llm_bridge.training.objective import Samples, surrogate
+from llm_bridge.training.players import Players, Weights
+from llm_bridge.training.run import Diverged, Groups, Record, Run, optimiser_tensors, restore_optimiser
 from llm_bridge.training.settings import OPTIMISERS, Settings, rate
-from llm_bridge.training.sharding import Layout, Shards, like, unsynchronised, whole
-from llm_bridge.training.sources import described
-from nashlab.files import plain, replacing
+from llm_bridge.training.sharding import Layout, Shards, unsynchronised, whole
+from llm_bridge.training.sources import Source, Tally, Turn, described
 from nashlab.game import BadInput
 
-__all__ = ["Diverged", "Trainer", "train"]
-
-Record = dict[str, Any]
-
-
-class Diverged(FloatingPointError):
-    """Numbers are no longer finite; the last state that gave finite ones is on disk, if the run has a folder.
-
-    weights_are_sound  whether the weights gave finite probabilities, and only the step away from them was no number.
-    """
-
-    def __init__(self, message: str, weights_are_sound: bool = False) -> None:
-        super().__init__(message)
-        self.weights_are_sound = weights_are_sound
+__all__ = ["Trainer", "train"]
 
 
 def train(
@@ -75,8 +61,8 @@ def train(
 ) -> list[Record]:
     """Train the policy in place; the records of all steps come back.
 
-    method     by name or alias, or :func:`llm_bridge.objective.bridged`;  source  what it learns from: completions that
-               it writes and a judge compares (:class:`llm_bridge.rollout.Generated`), or what was given beforehand.
+    method     by name or alias, or :func:`llm_bridge.training.bridged`;  source  what it learns from: completions that
+               it writes and a judge compares (:class:`llm_bridge.training.Generated`), or what was given beforehand.
     reference  μ (default: :func:`reference_of` the policy as it is);  behaviour  μ_b (default μ).
     folder     of checkpoints, metrics.jsonl and TensorBoard events; a run that was killed goes on from there and ends
                with bitwise the same weights (on CPU).
@@ -85,21 +71,22 @@ def train(
     Raises :class:`BadInput` for what cannot be trained, :class:`Diverged` where numbers are no longer finite (the last
     state that gave finite ones is kept), KeyboardInterrupt after Ctrl-C, once the step is complete and saved.
 
-    >>> from llm_bridge.rollout import Generated, Prompts
-    >>> from llm_bridge.verify import tiny
     >>> from llm_bridge.judges import OneOrder
+    >>> from llm_bridge.policy import Prompts
+    >>> from llm_bridge.training import Generated
+    >>> from llm_bridge.verify import tiny
     >>> shorter = OneOrder(lambda x, y, z: [0.5 + 0.5 * np.sign(len(b) - len(a)) for a, b in zip(y, z)])
     >>> game = Generated(Prompts(["1"], [[1]]), shorter, max_new_tokens=3)
     >>> len(train(tiny("gpt2"), "online-ipo", game, Settings(steps=2, batch=2)))
     2
     """
     trainer = Trainer(policy, method, source, settings, reference, behaviour, folder, measure)
-    trainer.resume()
-    return trainer.go(progress)
+    trainer.run.resume()
+    return trainer.run.go(progress)
 
 
 class Trainer:
-    """A run in progress: players, optimiser, number of steps done, records."""
+    """What :func:`train` does: players, optimiser, number of steps done; ``run`` goes through it and keeps it."""
 
     def __init__(
         self,
@@ -119,9 +106,7 @@ class Trainer:
         method = bridged(method) if isinstance(method, str) else method
         settings.check_method(method)
         self.method, self.source, self.settings = method, source, settings
-        self.folder, self._measure = None if folder is None else Path(folder), measure
-        if self.folder is not None and self.folder.exists() and not self.folder.is_dir():
-            raise BadInput(f"folder = {str(folder)!r} is a file, must be a folder or not there yet")
+        self._measure = measure
         layout = Layout.asked_for()
         self.accelerator = Accelerator(mixed_precision="no", cpu=policy.device.type == "cpu")
         if self.accelerator.num_processes > 1:
@@ -145,10 +130,11 @@ class Trainer:
             self._trained = list(self.weights.values())
             optimiser = OPTIMISERS[settings.optimiser](self._trained, settings)
             self.scorer, self.optimiser = self.accelerator.prepare(_Scorer(policy, source), optimiser)
-        for side in {method.left, method.right} & {"average", "previous"}:
-            self.players.remembered[side] = Weights(policy)
+        for moment in method.moments:
+            self.players.remember(moment)
         self.step = 0
-        self.records: list[Record] = []
+        self.run = Run(self, folder, first=self.accelerator.is_main_process, anywhere=self._anywhere)
+        self._undone = False  # whether this step has gone from these weights before, and found numbers
 
     def _shard(self, layout: Layout) -> None:
         """Train a copy of the policy that is shared out over the processes."""
@@ -160,105 +146,72 @@ class Trainer:
         self._trained = self.shards.weights
         self.optimiser = OPTIMISERS[self.settings.optimiser](self._trained, self.settings)
 
-    def go(self, progress: Callable[[Record], None] = lambda record: None) -> list[Record]:
-        """Step until the end."""
-        every = self.settings.checkpoint_every
-        with self._log() as write, _deferred_interrupt() as interrupted:
-            if self.step == 0 and self._measure is not None:
-                write({"step": 0, **self._measured()})
-            while self.step < self.settings.steps:
-                started = time.perf_counter()
-                try:
-                    record = self._one_step()
-                except Diverged as error:
-                    self._keep_what_is_sound(error)
-                    raise
-                record |= {"step": self.step, "seconds": time.perf_counter() - started}
-                if self._measure is not None and self._due(self.settings.measure_every):
-                    record |= self._measured()
-                write(record)
-                progress(record)
-                stopping = self._anywhere(interrupted())
-                if self._due(every) or stopping:
-                    self._check_weights()
-                    self.save()
-                if stopping:
-                    raise KeyboardInterrupt
-        return self.records
+    # -- one step ----------------------------------------------------------------------------------------------------
 
-    def _keep_what_is_sound(self, error: Diverged) -> None:
-        """The weights as they are, if they still give numbers; otherwise a checkpoint of them must go."""
-        if error.weights_are_sound:
-            try:
-                self.save()
-            except OSError as failure:
-                error.add_note(f"the state before that step could not be written ({failure})")
-        elif self.folder is not None and self.accelerator.is_main_process:
-            discard(self.folder / "checkpoints", self.step)
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.step >= self.settings.steps
+
+    def opening(self) -> Record | None:
+        """What is measured before the first step."""
+        return None if self._measure is None else {"step": 0, **self._measured()}
+
+    def advance(self) -> Record:
+        """One step of the method, and what is measured after it."""
+        started = time.perf_counter()
+        record = self._one_step()
+        record |= {"step": self.step, "seconds": time.perf_counter() - started}
+        if self._measure is not None and self._due(self.settings.measure_every):
+            record |= self._measured()
+        return record
 
     def _one_step(self) -> Record:
         """One step of the method; its record."""
-        remembered, settings = self.players.remembered, self.settings
+        settings, self._undone = self.settings, False
         for group in self.optimiser.param_groups:
             group["lr"] = rate(settings, self.step)
-        if "previous" in remembered and self.step % settings.refresh == 0:
-            remembered["previous"] = Weights(self.players.policy)
         with seeded(settings.seed * 1_000_003 + self.step):  # dropout of this step
-            if self.method.form == "extrapolation":
-                remembered["ahead"] = self._ahead()
-            record = self._update("now")
-        if "average" in remembered:
-            remembered["average"].follow(settings.beta)
+            record = self.method.form.step(self)
+        self.players.stepped(settings.beta)
         self.step += 1
         return {**record, "learning_rate": rate(settings, self.step - 1)}
 
-    def _ahead(self) -> Weights:
-        """The weights one step ahead of here, where weights and optimiser then are as they were, bit for bit."""
-        policy = self.players.policy
-        here, state = Weights(policy), _cloned(self.optimiser.state_dict())
-        self.players.remembered["ahead"] = Weights(policy)  # the first half-step plays against the policy itself
-        self._update("ahead")
-        ahead = Weights(policy)
+    @property
+    def refresh(self) -> int:
+        """See :class:`llm_bridge.training.forms.Steps`."""
+        return self.settings.refresh
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """After the block weights and optimiser are as they were before it, bit for bit."""
+        here, state = Weights(self.players.policy), _cloned(self.optimiser.state_dict())
+        yield
         here.restore()
         if self.shards is not None:
             self.shards.scatter()
         self.optimiser.load_state_dict(state)
-        return ahead
+        self._undone = True
 
-    def _update(self, phase: str) -> Record:
+    def update(self, stream: int = NOW) -> Record:
         """Collect, score, descend."""
         started = time.perf_counter()
-        turn = self._turn(phase)
-        trouble: NotFinite | None = None
-        with torch.no_grad(), self._computing():
-            try:
-                samples, tally = self.source.collect(turn)
-            except NotFinite as error:
-                trouble = error
-        # where the step is taken from has played once already where another point is the opponent
-        sound = phase == "now" and self.method.form == "extrapolation"
-        if self._anywhere(trouble is not None):
-            raise self._diverged(str(trouble or "another process has no finite numbers"), sound)
+        parts, tally = self._collected(stream)
         collected = time.perf_counter()
         self.optimiser.zero_grad(set_to_none=True)
-        unit = self.method.objective.unit(turn.temperature)
-        parts = list(_parts(samples, self.settings.micro_batch))
         loss, scored = 0.0, True
-        for i, part in enumerate(parts):
+        for i, (term, part) in enumerate(parts):
             with self._waiting() if i + 1 < len(parts) else nullcontext():
-                with self._computing():
-                    log_prob = self.scorer(part)
-                try:
-                    value = unit * surrogate(self.method.objective, log_prob, part, turn.temperature)
-                except NotFinite:  # the backward pass is still what other processes wait for
+                value, log_prob = self._scored(part)
+                if value is None:  # the backward pass is still what other processes wait for
                     scored, value = False, log_prob.sum() * torch.nan
                 # processes average their gradients, and these are shares of one sum
                 self.accelerator.backward(value * self.accelerator.num_processes)
             loss += float(value.detach())
-            _add(tally, self._divergence(log_prob.detach(), part))
+            _add(tally, self._divergence(log_prob.detach(), part, term))
         norm = float(whole(self.accelerator.clip_grad_norm_(self._trained, self.settings.max_grad_norm)))
         if self._anywhere(not (math.isfinite(loss) and math.isfinite(norm))):
-            sound |= not self._anywhere(not scored)
+            sound = self._undone or not self._anywhere(not scored)
             raise self._diverged(f"the loss is {loss} and its gradient's norm {norm}, must be finite", sound)
         self.optimiser.step()
         if self.shards is not None:
@@ -267,11 +220,42 @@ class Trainer:
         spent = {"collect_seconds": collected - started, "update_seconds": time.perf_counter() - collected}
         return {**means, "grad_norm": norm, **spent}
 
+    def _collected(self, stream: int) -> tuple[list[tuple[Term, Samples]], Tally]:
+        """The samples of every term, in micro-batches, and what they were like."""
+        turn = self._turn(stream)
+        parts: list[tuple[Term, Samples]] = []
+        tally: Tally = {}
+        trouble: NotFinite | None = None
+        with torch.no_grad(), self._computing():
+            try:
+                for term in self.method.terms:
+                    samples, seen = self.source.collect(turn._replace(left=term.left, right=term.right))
+                    weighted = samples._replace(weight=term.weight * samples.weight)
+                    parts += [(term, part) for part in _parts(weighted, self.settings.micro_batch)]
+                    _add(tally, seen)
+            except NotFinite as error:
+                trouble = error
+        if self._anywhere(trouble is not None):
+            raise self._diverged(str(trouble or "another process has no finite numbers"), self._undone)
+        return parts, tally
+
+    def _scored(self, part: Samples) -> tuple[Tensor | None, Tensor]:
+        """The scalar to descend, None where it is no number, and log π of the completions."""
+        method = self.method
+        temperature = method.form.temperature(self.settings)
+        with self._computing():
+            log_prob = self.scorer(part)
+        try:
+            scalar = method.objective.unit(temperature) * surrogate(method.objective, log_prob, part, temperature)
+        except NotFinite:
+            return None, log_prob
+        return scalar, log_prob
+
     def _diverged(self, what: str, weights_are_sound: bool) -> Diverged:
         advice = f"lower learning_rate = {self.settings.learning_rate:g}"
         return Diverged(f"step {self.step + 1}: {what}; {advice}", weights_are_sound)
 
-    def _check_weights(self) -> None:
+    def check_weights(self) -> None:
         """No weight that is not a number is kept, or given back."""
         if self._anywhere(not all(bool(torch.isfinite(w).all()) for w in self.weights.values())):
             raise self._diverged("weights are no longer numbers", False)
@@ -290,25 +274,25 @@ class Trainer:
             return here
         return bool(self.accelerator.reduce(torch.tensor(float(here), device=self.accelerator.device), "sum") > 0)
 
-    def _turn(self, phase: str) -> Turn:
+    def _turn(self, stream: int) -> Turn:
         """This process's share of the step's prompts, and of its random numbers."""
         batch, share = self.settings.batch, self.settings.batch // self.accelerator.num_processes
         first = self.accelerator.process_index * share
-        rng = np.random.default_rng([self.settings.seed, self.step, ("ahead", "now").index(phase)])
+        rng = np.random.default_rng([self.settings.seed, self.step, stream])
 
         def uniforms(columns: int) -> Tensor:
             return torch.from_numpy(rng.random((batch, columns))[first : first + share])
 
         rows = _items(self.settings.seed, self.step * batch, batch, len(self.source))[first : first + share]
-        s = self.settings
-        return Turn(self.method, self.players, rows, batch, uniforms, s.tau, s.beta, s.step_size)
+        s, m = self.settings, self.method
+        return Turn(m, self.players, m.left, m.right, rows, batch, uniforms, s.tau, s.beta, s.step_size)
 
-    def _divergence(self, log_prob: Tensor, samples: Samples) -> Tally:
+    def _divergence(self, log_prob: Tensor, samples: Samples, term: Term) -> Tally:
         """Σ (log π − log μ) of completions that the policy itself has drawn: KL(π‖μ) without bias."""
-        if self.method.left != "policy" or self.method.form == "regression":
+        if term.left != "policy" or term.weight <= 0 or not self.method.form.measures_from_reference:
             return {}
         weighted = torch.zeros_like(log_prob).index_add(0, samples.left, samples.weight.to(log_prob))
-        if self.method.right == "policy":
+        if term.right == "policy":
             weighted = weighted.index_add(0, samples.right, samples.weight.to(log_prob))
         h, total = log_prob - samples.log_anchor.to(log_prob), float(weighted.sum())
         tokens = samples.completion.mask.sum(dim=1).to(weighted)
@@ -329,55 +313,34 @@ class Trainer:
     def _due(self, every: int) -> bool:
         return self.step == self.settings.steps or (every > 0 and self.step % every == 0)
 
-    def save(self) -> None:
-        """A checkpoint of weights, optimiser, remembered weights, and what run they belong to."""
-        if self.folder is None:
-            return
-        first = self.accelerator.is_main_process
-        tensors = {f"weight:{name}": p.data for name, p in self.weights.items()}
-        for kind, weights in self.players.remembered.items():
-            tensors |= {f"{kind}:{name}": v for name, v in zip(self.weights, weights.values, strict=True)}
-        state = self.optimiser.state_dict()["state"]
-        for name, index in zip(self.weights, range(len(self.weights)), strict=True):
-            for key, value in state.get(index, {}).items():
-                if value is not None:
-                    together = whole(torch.as_tensor(value))  # every process takes part, the first one keeps it
-                    if first:
-                        tensors[f"optimiser.{key}:{name}"] = together.cpu()
-        if first:
-            save(self.folder / "checkpoints", Checkpoint(self.step, tensors, {"run": self._identity}))
+    # -- what is kept ------------------------------------------------------------------------------------------------
 
-    def resume(self) -> None:
-        """Take up the last undamaged checkpoint of the folder, if there is one."""
-        found = latest(self.folder / "checkpoints") if self.folder is not None else None
-        if found is None:
-            return
-        if (other := _difference(found.facts["run"], self._identity)) is not None:
-            raise BadInput(f"{self.folder} belongs to another run: {other}")
-        groups: dict[str, dict[str, Tensor]] = {}
-        for key, value in found.tensors.items():
-            kind, _, name = key.partition(":")
-            groups.setdefault(kind, {})[name] = value
-        with torch.no_grad():
-            for name, p in self.weights.items():
-                p.copy_(groups["weight"][name])
+    @property
+    def is_due(self) -> bool:
+        """Whether a checkpoint is."""
+        return self._due(self.settings.checkpoint_every)
+
+    def state(self) -> tuple[Groups, dict[str, Any]]:
+        """Weights, remembered weights, the optimiser."""
+        groups: Groups = {"weight": {name: p.data for name, p in self.weights.items()}}
+        for moment, weights in self.players.remembered.items():
+            groups[moment] = dict(zip(self.weights, weights.values, strict=True))
+        return groups | optimiser_tensors(self.optimiser, list(self.weights)), {}
+
+    def take_up(self, step: int, groups: Groups, facts: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        for name, p in self.weights.items():
+            p.copy_(groups["weight"][name])
         if self.shards is not None:
             self.shards.scatter()
-        for kind in set(groups) & {"average", "previous", "ahead"}:
-            weights = self.players.remembered.setdefault(kind, Weights(self.players.policy))
-            for value, name in zip(weights.values, self.weights, strict=True):
-                value.copy_(groups[kind][name])
-        state = self.optimiser.state_dict()
-        for kind, values in groups.items():
-            if kind.startswith("optimiser."):
-                for i, (name, p) in enumerate(zip(self.weights, self._trained, strict=True)):
-                    if name in values:
-                        state["state"].setdefault(i, {})[kind.removeprefix("optimiser.")] = like(p, values[name])
-        self.optimiser.load_state_dict(state)
-        self.step = found.step
+        for moment in set(groups).intersection(self.method.moments):
+            for value, name in zip(self.players.remembered[moment].values, self.weights, strict=True):
+                value.copy_(groups[moment][name])
+        restore_optimiser(self.optimiser, dict(zip(self.weights, self._trained, strict=True)), groups)
+        self.step = step
 
     @cached_property
-    def _identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """What a checkpoint must agree in with the run that takes it up."""
         free = ("measure_every", "checkpoint_every", "micro_batch")
         settings = {k: v for k, v in asdict(self.settings).items() if k not in free}
@@ -401,35 +364,6 @@ class Trainer:
                 if policy is not self.players.policy or name not in self.weights:
                     found.setdefault(tensor.data_ptr(), (name, tensor))
         return checksum(found.values())
-
-    @contextmanager
-    def _log(self) -> Iterator[Callable[[Record], None]]:
-        """A function that keeps a record: in memory, in metrics.jsonl, and as TensorBoard events."""
-        if self.folder is None or not self.accelerator.is_main_process:
-            yield self.records.append
-            return
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "metrics.jsonl"
-        self.records = _records(path, self.step)
-        with replacing(path) as part:  # steps after the checkpoint are done again
-            part.write_text("".join(json.dumps(r) + "\n" for r in self.records), encoding="utf-8")
-        board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step + 1)
-        with path.open("a", encoding="utf-8") as file:
-
-            def write(record: Record) -> None:
-                self.records.append(record)
-                file.write(json.dumps(plain(record)) + "\n")
-                file.flush()
-                for name, value in record.items():
-                    if name != "step":
-                        board.add_scalar(name, value, record["step"])
-
-            try:
-                yield write
-            finally:
-                board.close()
 
 
 class _Scorer(nn.Module):
@@ -496,30 +430,6 @@ def _cloned(state: Any) -> Any:
     return [_cloned(value) for value in state] if isinstance(state, list) else state
 
 
-def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
-    """The first thing that two runs differ in, in words."""
-    for name in [*ours, *(theirs.keys() - ours.keys())]:
-        there, here = theirs.get(name), ours.get(name)
-        if there != here:
-            both = f"{name} = {there!r} there, {here!r} here"
-            return both if len(both) < 120 else f"its {name} is another"
-    return None
-
-
-def _records(path: Path, step: int) -> list[Record]:
-    """The records up to a step; a line that was cut off by a kill is left out."""
-    if not path.exists() or step == 0:
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
-        try:
-            record = json.loads(line)
-            found += [record] if record["step"] <= step else []
-        except (ValueError, KeyError, TypeError):
-            warnings.warn(f"{path}: a line is no record of a step, and is left out", RuntimeWarning, stacklevel=2)
-    return found
-
-
 def _check_precision(weights: Mapping[str, nn.Parameter]) -> None:
     """A step that is less than a 512th of a bfloat16 is rounded away, and most steps are."""
     for name, weight in weights.items():
@@ -534,25 +444,3 @@ def _leave_group() -> None:
     """Before the interpreter ends: threads of a process group that is still there then abort the process, at times."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
-
-
-@contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """A first Ctrl-C waits for the end of the step; a second one does not.  Only the main thread is asked."""
-    pressed = False
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    try:
-        before = signal.signal(signal.SIGINT, handler)
-    except ValueError:  # not the main thread
-        yield lambda: False
-        return
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)

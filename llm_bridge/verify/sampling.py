@@ -37,7 +37,7 @@ from llm_bridge.training import (
     surrogate,
     train,
 )
-from llm_bridge.training.players import Tally
+from llm_bridge.training.sources import Tally
 from llm_bridge.verify.oracle import own_log_prob, regularised_win, sequence_mixture
 from llm_bridge.verify.tiny_models import (
     LANGUAGE,

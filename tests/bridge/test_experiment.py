@@ -417,14 +417,23 @@ def test_a_cluster_that_cannot_be_is_refused(given: dict[str, Any], message: str
         Cluster(**given)
 
 
-def test_training_that_diverges_is_one_line(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = written(tmp_path / "c.toml", corpus, closed={"temperature": 5.0})
-    settings = ["train.learning_rate=1e30", "train.max_grad_norm=inf"]
+@pytest.mark.parametrize(
+    ("changes", "settings"),
+    [
+        ({"closed": {"temperature": 5.0}}, ["train.learning_rate=1e30", "train.max_grad_norm=inf"]),
+        (SAMPLED, ["preference.training.learning_rate=1e30", "preference.training.batch_size=2"]),
+    ],
+    ids=["a method", "a preference model"],
+)
+def test_training_that_diverges_is_one_line_and_exit_code_1(
+    changes: dict[str, Any], settings: list[str], corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = written(tmp_path / "c.toml", corpus, **changes)
     with pytest.raises(SystemExit) as stopped:
         main(["run", str(config), "--out", str(tmp_path / "out"), "--override", *settings])
     assert stopped.value.code == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert re.match(r"llm-bridge: step \d: .*; lower learning_rate = 1e\+30", last)
+    assert re.match(r"llm-bridge: step \d+: .*; lower learning_rate = 1e\+30", last)
 
 
 @pytest.mark.parametrize(
