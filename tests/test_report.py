@@ -14,7 +14,7 @@ from nashlab.equilibrium import maximal_lottery
 from nashlab.gallery import get
 from nashlab.game import BadInput
 from nashlab.rates import rated_run
-from nashlab.verify.figures import laboratory_figures
+from nashlab.verify import CHECKS, figures
 
 
 def test_the_convergence_figure_draws_the_history_and_the_predicted_slope(tmp_path: Path) -> None:
@@ -95,7 +95,8 @@ def test_the_report_is_one_self_contained_page(tmp_path: Path) -> None:
         Result("L1", "a < b & <script>alert(1)</script>", "pass", 1e-15, 1e-9, 3, 0.1, None),
         Result("N9", "fails", "fail", 2.0, 0.0, 1, 0.1, {"game": "<b>", "margins": [[0.0]]}),
     ]
-    report.write_verify_report(tmp_path, rows, {"samples": 3, "seed": 0, "canary": False}, laboratory_figures(rows))
+    about = {"samples": 3, "seed": 0, "canary": False}
+    report.write_verify_report(tmp_path, rows, about, figures.laboratory_figures(rows))
     page = Page()
     page.feed((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.open == []
@@ -114,6 +115,14 @@ def test_the_report_is_one_self_contained_page(tmp_path: Path) -> None:
         (["E5", "N7"], ["claims", "optimisers", "temperature"]),
     ],
 )
-def test_what_is_drawn_is_what_was_asked_for(claims: list[str], drawn: list[str]) -> None:
+def test_what_is_drawn_is_what_was_asked_for(
+    claims: list[str], drawn: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubs = {name: drawing._replace(draw=lambda: "a figure") for name, drawing in figures.DRAWINGS.items()}
+    monkeypatch.setattr(figures, "DRAWINGS", stubs)
     rows = [Result(id, "holds", "pass", 0.0, 1e-9, 1, 0.1, None) for id in claims]
-    assert sorted(laboratory_figures(rows)) == drawn
+    assert sorted(figures.laboratory_figures(rows)) == drawn
+
+
+def test_every_figure_illustrates_claims_that_there_are() -> None:
+    assert all(set(drawing.claims) <= set(CHECKS) for drawing in figures.DRAWINGS.values())

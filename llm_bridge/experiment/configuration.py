@@ -5,7 +5,7 @@
     [sampling] [comparisons] [preference] [reward] [judge]    or: completions that are sampled, labelled and judged
     [train] [tuned.METHOD] [grid]                 how the methods are trained, and which τ and β are tried beforehand
 
-:mod:`llm_bridge.pipeline` runs it.
+:mod:`llm_bridge.experiment.pipeline` runs it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from llm_bridge.judges import check_judge
 from llm_bridge.preferences import MODELS, Training
 from llm_bridge.training import LABELS, Settings, bridged
 from nashlab.game import BadInput, check_temperature, suggestion
@@ -52,7 +53,7 @@ class Corpus:
     prompts, validation, held_out  how many texts of each split the methods play on, are chosen by, and are judged by.
     template  has {prompt} in it;  chat  whether a tokenizer's chat template goes around it.
     max_prompt_tokens  of a text with its template.
-    raters    "synthetic" (:func:`llm_bridge.raters.summary_raters`, known preferences) or "none".
+    raters    "synthetic" (:func:`llm_bridge.judges.summary_raters`, known preferences) or "none".
     """
 
     source: str = "debian"
@@ -99,12 +100,17 @@ class Model:
 
 @dataclass(frozen=True)
 class ClosedSets:
-    """Nine candidates of each text (:func:`llm_bridge.raters.candidate_sets`) and the temperature T of π^(1/T)."""
+    """Nine candidates of each text (:func:`llm_bridge.judges.candidate_sets`), and who compares them.
+
+    temperature  T of π^(1/T);  judge  a name, or a table with options: see :mod:`llm_bridge.judges.registry`.
+    """
 
     temperature: float = 20.0
+    judge: Any = "raters"
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature, positive=True)
+        check_judge(self.judge)
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ class Comparisons:
 class Learned:
     """A preference or reward model: its kind, its encoder, how it is trained.
 
-    kind     of :data:`llm_bridge.preference.MODELS`;  encoder  "policy" (the fine-tuned policy's own weights), or a
+    kind     of :data:`llm_bridge.preferences.MODELS`;  encoder  "policy" (the fine-tuned policy's own weights), or a
              folder or hub name.
     """
 
@@ -331,9 +337,9 @@ def _check_kinds(experiment: Experiment) -> None:
         raise BadInput("policy: source = 'small' begins with random weights, must be fine-tuned ([sft])")
     if experiment.reward.kind != "bradley-terry":
         raise BadInput(f"reward.kind = {experiment.reward.kind!r}, must be 'bradley-terry': a reward is one number")
-    if experiment.corpus.raters == "none" and (
-        experiment.closed is not None or experiment.comparisons.source == "reference"
-    ):
+    closed = experiment.closed
+    asks_raters = experiment.comparisons.source == "reference" if closed is None else closed.judge == "raters"
+    if experiment.corpus.raters == "none" and asks_raters:
         raise BadInput("corpus.raters = 'none', must be 'synthetic' where candidates or completions are to be labelled")
 
 

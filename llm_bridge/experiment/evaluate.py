@@ -105,16 +105,16 @@ def clopper_pearson(wins: int, total: int, level: float = 0.95) -> tuple[float, 
     >>> tuple(round(v, 4) for v in clopper_pearson(0, 10))
     (0.0, 0.3085)
     """
-    from scipy.stats import beta
+    from scipy.stats import binomtest
 
     if not 0 <= wins <= total:
         raise BadInput(f"wins = {wins} of total = {total}, must be between 0 and total")
     if not 0 < level < 1:
         raise BadInput(f"level = {level}, must be between 0 and 1")
-    tail = (1 - level) / 2
-    low = float(beta.ppf(tail, wins, total - wins + 1)) if wins > 0 else 0.0
-    high = float(beta.ppf(1 - tail, wins + 1, total - wins)) if wins < total else 1.0
-    return low, high
+    if total == 0:
+        return 0.0, 1.0
+    interval = binomtest(wins, total).proportion_ci(level, method="exact")
+    return float(interval.low), float(interval.high)
 
 
 def nash_average(

@@ -13,8 +13,8 @@ import numpy as np
 from llm_bridge.experiment.configuration import Experiment
 from llm_bridge.experiment.evaluate import closed_tables
 from llm_bridge.experiment.stages import read_json
-from llm_bridge.experiment.start import Start, keep, learned, texts_about, texts_of_split
-from llm_bridge.judges import Cached, SummaryFeatures, candidate_sets, intransitivity, matrix, summary_raters
+from llm_bridge.experiment.start import Start, contents, keep, learned, texts_about, texts_of_split
+from llm_bridge.judges import Cached, SummaryFeatures, candidate_sets, intransitivity, judge_named, matrix
 from llm_bridge.policy import Policy, completions_of
 from llm_bridge.training import Closed, Players, Settings, bridged, train
 from nashlab.files import plain
@@ -39,7 +39,8 @@ class ClosedGround:
 
     def about(self, method: str, settings: Settings) -> dict[str, Any]:
         """Base, sets, and how it is trained."""
-        return {"sets": self.folder.name, "base": self.start.name, "closed": asdict(self._closed),
+        return {"sets": self.folder.name, "base": self.start.name,
+                "closed": {"temperature": self._closed.temperature},
                 "policy": asdict(self.experiment.policy), "tau": self.experiment.tau, "method": method,
                 "settings": learned(settings)}  # fmt: skip
 
@@ -94,19 +95,29 @@ class ClosedGround:
 
 def _sets_about(experiment: Experiment) -> dict[str, Any]:
     counts = {count: getattr(experiment.corpus, count) for _, count in SETS.values()}
-    return {"corpus": texts_about(experiment.corpus), **counts}
+    assert experiment.closed is not None
+    judge = experiment.closed.judge
+    asked = {} if judge == "raters" else {"judge": judge, **contents(_source_of(judge))}
+    return {"corpus": texts_about(experiment.corpus), **counts, **asked}
+
+
+def _source_of(judge: Any) -> str:
+    """What a named judge is made from: it counts by its content."""
+    return str(judge if isinstance(judge, str) else judge["name"]).partition(":")[2]
 
 
 def _make_sets(start: Start, part: Path, work: Path) -> None:
-    """Nine candidates of each text and the raters' exact margins between them."""
-    corpus = start.experiment.corpus
+    """Nine candidates of each text and the judge's exact margins between them."""
+    corpus, closed = start.experiment.corpus, start.experiment.closed
+    assert closed is not None
     whole = texts_of_split(corpus, "train")
     for name, (split, count) in SETS.items():
         examples = texts_of_split(corpus, split, getattr(corpus, count))
         features = SummaryFeatures(whole, {e.prompt: e.summary for e in examples})
         candidates = candidate_sets(examples, features)
         texts = [e.prompt for e in examples]
-        p = np.stack(matrix(Cached(summary_raters(whole, examples)), texts, candidates))
+        judge = judge_named(closed.judge, training=whole, evaluation=examples)
+        p = np.stack(matrix(Cached(judge), texts, candidates))
         about = {"texts": texts, "candidates": candidates, "intransitivity": asdict(intransitivity(p))}
         (part / f"{name}.json").write_text(json.dumps(plain(about)), encoding="utf-8")
         np.save(part / f"{name}.npy", p - 0.5)

@@ -7,7 +7,6 @@ checkpoint.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -16,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from nashlab.files import appearing, plain
 from nashlab.game import BadInput
@@ -65,14 +66,17 @@ class Stages:
 @contextmanager
 def _alone(work: Path) -> Iterator[None]:
     """Nobody else works in this folder inside the block; a process that is killed leaves nothing locked."""
-    with (work / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadInput(f"{work} is being made by another process, must be left to it") from None
-        except OSError:  # a file system without locks
-            pass
+    lock = FileLock(work / "lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BadInput(f"{work} is being made by another process, must be left to it") from None
+    except NotImplementedError:  # a file system without locks
+        pass
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def read_json(path: Path) -> Any:

@@ -18,6 +18,7 @@ from llm_bridge.judges.judge import (
     matrix,
 )
 from llm_bridge.judges.raters import SUMMARY_RATERS, Criterion, Lexicographic, Majority, RaterPopulation, summary_raters
+from llm_bridge.judges.registry import JUDGES, Named, check_judge, judge_named
 from llm_bridge.judges.scores import (
     ReconstructionScore,
     RelevanceScore,
@@ -30,6 +31,7 @@ from llm_bridge.judges.scores import (
 __all__ = [
     "CANDIDATE_KINDS",
     "FEATURES",
+    "JUDGES",
     "SUMMARY_RATERS",
     "Cached",
     "Criterion",
@@ -39,6 +41,7 @@ __all__ = [
     "Lexicographic",
     "Majority",
     "NGram",
+    "Named",
     "OneOrder",
     "RaterPopulation",
     "ReconstructionScore",
@@ -51,11 +54,13 @@ __all__ = [
     "ask",
     "candidate_sets",
     "canonical",
+    "check_judge",
     "check_lengths",
     "content_words",
     "fit_scale",
     "games",
     "intransitivity",
+    "judge_named",
     "judged",
     "matrix",
     "pair_score",

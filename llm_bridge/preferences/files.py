@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from llm_bridge.judges import Judge
 from llm_bridge.policy import seeded, tokenizer_at
 from llm_bridge.preferences.encoder import TextEncoder, body_of
 from llm_bridge.preferences.models import MODELS, PreferenceModel
 from nashlab.files import replacing
 from nashlab.game import BadInput, first_line, suggestion
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["judge_in", "load_model", "save_model"]
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "preference.json"
@@ -55,6 +56,11 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> Prefer
         why = first_line(error)
         raise BadInput(f"folder = {str(folder)!r} holds no preference model that can be read ({why})") from error
     return model.to(device).eval()
+
+
+def judge_in(source: str, *, batch_size: int = 32, device: str = "cpu") -> Judge:
+    """The judge of that name (:mod:`llm_bridge.judges.registry`): a preference model in a folder."""
+    return load_model(source, device).judge(batch_size)
 
 
 def _read(folder: Path) -> PreferenceModel:

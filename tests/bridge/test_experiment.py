@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ import pytest
 from llm_bridge.cli import main
 from llm_bridge.data import SPLITS, Comparison, load_comparisons, load_corpus, write_comparisons
 from llm_bridge.experiment import CONFIGS, Cluster, in_parallel, read_experiment, run_experiment, run_grid, stages_of
+from llm_bridge.experiment.on_candidate_sets import _make_sets, _sets_about
 from llm_bridge.experiment.on_completions import SampledGround, _make_comparisons, _pairs_about
 from llm_bridge.experiment.pipeline import check_sources
 from llm_bridge.experiment.report import read_results, write_report
-from llm_bridge.experiment.stages import Stages
+from llm_bridge.experiment.stages import Stages, read_json
 from llm_bridge.experiment.start import Start, contents
 from llm_bridge.judges import annotated
 from llm_bridge.policy import encoded, load_policy
@@ -394,7 +396,7 @@ def test_the_first_failure_is_raised_as_it_was(cluster: Cluster) -> None:
 def test_the_first_failure_on_ray_is_raised_as_it_was() -> None:
     pytest.importorskip("ray")
     code = (
-        "from llm_bridge.parallel import Cluster, in_parallel\n"
+        "from llm_bridge.experiment import Cluster, in_parallel\n"
         "from nashlab.game import BadInput, check_temperature\n"
         "try: in_parallel(check_temperature, [(0.1,), (-1.0,)], Cluster(2, ray='local'))\n"
         "except BadInput as error: print(error)\n"
@@ -415,6 +417,26 @@ def test_the_first_failure_on_ray_is_raised_as_it_was() -> None:
 def test_a_cluster_that_cannot_be_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         Cluster(**given)
+
+
+def test_candidates_may_be_compared_by_any_judge_that_has_a_name(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even without raters; and what the raters made stays where it was."""
+    (tmp_path / "who_is_shorter.py").write_text(
+        "def p(x, y, z):\n"
+        "    return [0.5 + 0.25 * ((len(a) < len(b)) - (len(a) > len(b))) for a, b in zip(y, z)]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    usual = read_experiment(written(tmp_path / "usual.toml", corpus, closed={"temperature": 5.0}))
+    assert "judge" not in _sets_about(usual)
+    config = written(tmp_path / "c.toml", corpus, closed={"temperature": 5.0, "judge": "who_is_shorter:p"})
+    experiment = read_experiment(config, ["corpus.raters=none"])
+    assert _sets_about(experiment)["judge"] == "who_is_shorter:p"
+    _make_sets(Start(replace(experiment, sft=None), Stages(tmp_path)), tmp_path, tmp_path)
+    lengths = [[len(y) for y in each] for each in read_json(tmp_path / "training.json")["candidates"]]
+    for margins, length in zip(np.load(tmp_path / "training.npy"), np.array(lengths), strict=True):
+        np.testing.assert_array_equal(margins, 0.25 * np.sign(length[None, :] - length[:, None]))
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_an_unknown_head_is_noticed_and_the_model_s_own_forward_used() -> None:
     prompt, completion = prompts(), completions()
     # this model has been loaded by nobody: its norms are in float32
     assert error_against_naive(policy, policy.log_prob(prompt, completion), prompt, completion) <= 1e-6
-    policy.chunked = True  # what would have come out without the check
+    policy.forward.chunked = True  # what would have come out without the check
     assert error_against_naive(policy, policy.log_prob(prompt, completion), prompt, completion) > 1e-4
 
 
@@ -318,7 +318,7 @@ def test_other_families_work(what: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert policy.chunked == chunked
     found, truth = (of(prompts(), completions()) for of in (policy.log_prob, partial(naive_log_prob, policy)))
     assert float((found - truth).detach().abs().max()) <= 1e-5  # five terms of size 2, in float32
-    policy.chunked = False
+    policy.forward.chunked = False
     found = policy.log_prob(prompts(), completions())
     assert float((found - truth).detach().abs().max()) <= 1e-5
 
