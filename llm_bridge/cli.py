@@ -168,7 +168,7 @@ def _opened(config: str, override: tuple[str, ...], resume: bool, out: Path | No
     if processes != "1":
         raise BadInput(
             f"WORLD_SIZE = {processes}, must be 1: an experiment starts its own processes (--workers); "
-            "a script that calls llm_bridge.trainer.train may be launched in several"
+            "a script that calls llm_bridge.training.train may be launched in several"
         )
     experiment = read_experiment(config, override)
     quietly(experiment)

@@ -15,7 +15,11 @@ __all__ = ["CORPORA"]
 
 @dataclass(frozen=True)
 class HubCorpus:
-    """A published data set: where it is, and which columns mean what (a dot goes into a nested record)."""
+    """A published data set: where it is, its splits, and functions that read a text or a comparison from a row.
+
+    name, config  of the data set;  splits  its own names for ours, where they differ.
+    example       row -> (text, summary);  comparison  row -> (prompt, left, right, p), None where it has none.
+    """
 
     name: str
     config: str | None = None

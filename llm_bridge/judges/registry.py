@@ -67,7 +67,7 @@ def judge_named(given: Named, *, training: Sequence[Example] = (), evaluation: S
 
 
 def check_judge(given: Named) -> None:
-    """Refuse what cannot be meant, before anything is made: names, options, files that are not there."""
+    """Refuse unknown names and options, and files that are not there, before anything is made."""
     _, source, _ = _resolved(given)
     name = _name(given).partition(":")[0]
     if name in ("reward-model", "table", "preference-model") and not Path(source).exists():

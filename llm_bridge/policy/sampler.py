@@ -111,6 +111,7 @@ class Decoder:
     """log m(· | x, y_<t) of (1−β) log π + β log μ, a token at a time: the distributions that :func:`sample` draws from.
 
     log_probs  of the next token, shape [B, V], float32 (float64 for float64 models).
+    parts      the models that m depends on, each with its exponent and its own stream.
     """
 
     def __init__(
@@ -126,20 +127,20 @@ class Decoder:
     ) -> None:
         check_temperature(temperature, positive=True)
         self._temperature = temperature
-        self._parts: list[tuple[float, Stream]] = [
+        self.parts: list[tuple[float, Stream]] = [
             (weight, opened(model, prompt, captured=captured)) for weight, model in _weighted(policy, reference, beta)
         ]
         self._owner = _policy(policy)
         self._mixed_rows: Tensor | None = None  # which rows the second model is there for; None: all of them
         self._still_barred = min_new_tokens
-        sizes = {stream.logits.shape[-1] for _, stream in self._parts}
+        sizes = {stream.logits.shape[-1] for _, stream in self.parts}
         if len(sizes) > 1:
             raise BadInput(f"policy and reference have vocabularies of {sorted(sizes)} tokens, must be the same")
 
     @property
     def log_probs(self) -> Tensor:
         """log m of the next token of each row."""
-        parts = [(weight, stream.logits) for weight, stream in self._parts]
+        parts = [(weight, stream.logits) for weight, stream in self.parts]
         if self._mixed_rows is None:
             logits = _mixed(parts)
         else:
@@ -151,23 +152,23 @@ class Decoder:
     def push(self, tokens: Tensor) -> None:
         """Append one token [B] to each row."""
         self._still_barred -= 1
-        self._parts[0][1].push(tokens)
-        for _, stream in self._parts[1:]:
+        self.parts[0][1].push(tokens)
+        for _, stream in self.parts[1:]:
             stream.push(tokens if self._mixed_rows is None else tokens[self._mixed_rows])
 
     def keep(self, rows: Tensor) -> None:
         """Go on with the rows of these indices only; an index may come more than once."""
-        self._parts[0][1].keep(rows)
+        self.parts[0][1].keep(rows)
         mixed, self._mixed_rows = self._mixed_rows, None
         if mixed is None:
-            for _, stream in self._parts[1:]:
+            for _, stream in self.parts[1:]:
                 stream.keep(rows)
         else:
             self._keep_mixed((mixed.cumsum(0) - 1)[rows], mixed[rows])
 
     def unmix(self, rows: Tensor) -> None:
         """Rows where this is True, [B], go on with the first model alone; the second one forgets them."""
-        if len(self._parts) > 1:
+        if len(self.parts) > 1:
             mixed = torch.ones_like(rows) if self._mixed_rows is None else self._mixed_rows
             self._mixed_rows = None
             self._keep_mixed(mixed.cumsum(0) - 1, mixed & ~rows)
@@ -175,9 +176,9 @@ class Decoder:
     def _keep_mixed(self, places: Tensor, mixed: Tensor) -> None:
         """The second model goes on with its rows at the places of those that are mixed."""
         if not mixed.any():
-            del self._parts[1:]
+            del self.parts[1:]
             return
-        for _, stream in self._parts[1:]:
+        for _, stream in self.parts[1:]:
             stream.keep(places[mixed])
         self._mixed_rows = None if mixed.all() else mixed
 

@@ -20,7 +20,7 @@ from llm_bridge.data import Comparison
 from llm_bridge.judges import fit_scale
 from llm_bridge.policy import seeded
 from llm_bridge.preferences.models import PreferenceModel, evaluating
-from llm_bridge.training import Diverged, Groups, Run, checksum, optimiser_tensors, restore_optimiser
+from llm_bridge.training import Diverged, Groups, Run, checksum, optimiser_tensors, restore_optimiser, scheduled
 from nashlab.game import BadInput
 
 __all__ = ["Record", "Training", "calibrate", "train_preference_model"]
@@ -58,8 +58,7 @@ class Training:
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a step counted from 0."""
-        rising = max(1, round(self.warmup * steps))
-        return self.learning_rate * min((step + 1) / rising, (steps - step) / max(1, steps - rising))
+        return scheduled(self.learning_rate, "linear", step, steps, max(1, round(self.warmup * steps)))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from llm_bridge.training.methods import BRIDGED, IMITATION, Bridged, bridged
 from llm_bridge.training.objective import Samples, all_pairs, cross_pairs, surrogate
 from llm_bridge.training.players import Players, Weights
 from llm_bridge.training.run import Diverged, Groups, Record, Run, Work, optimiser_tensors, restore_optimiser
-from llm_bridge.training.settings import OPTIMISERS, SCHEDULES, Settings, rate
+from llm_bridge.training.settings import OPTIMISERS, SCHEDULES, Settings, rate, scheduled
 from llm_bridge.training.sources import LABELS, Closed, Examples, Generated, Recorded, Source, Turn
 from llm_bridge.training.trainer import Trainer, train
 
@@ -48,6 +48,7 @@ __all__ = [
     "rate",
     "restore_optimiser",
     "restricted",
+    "scheduled",
     "surrogate",
     "train",
 ]

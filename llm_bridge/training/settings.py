@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from llm_bridge.training.methods import Bridged
+from nashlab import optimiser
 from nashlab.game import BadInput, check_temperature, suggestion
 
-__all__ = ["OPTIMISERS", "SCHEDULES", "Settings", "rate"]
+__all__ = ["OPTIMISERS", "SCHEDULES", "Settings", "rate", "scheduled"]
 
 OPTIMISERS: dict[str, Callable[[list[nn.Parameter], Settings], torch.optim.Optimizer]] = {
     "sgd": lambda weights, s: torch.optim.SGD(
@@ -27,14 +28,17 @@ OPTIMISERS: dict[str, Callable[[list[nn.Parameter], Settings], torch.optim.Optim
 }
 """SGD (β₁ is its momentum), AdamW, and Adafactor with decay .8 and steps relative to a weight's size."""
 
+
+def _endless(at: Callable[[int], float]) -> Callable[[int, int], float]:
+    return lambda step, steps: float(at(step))
+
+
 SCHEDULES: dict[str, Callable[[int, int], float]] = {
-    "constant": lambda step, steps: 1.0,
+    **{name: _endless(at) for name, at in optimiser.SCHEDULES.items()},
     "linear": lambda step, steps: 1 - step / steps,
     "cosine": lambda step, steps: 0.5 * (1 + math.cos(math.pi * step / steps)),
-    "inverse-root": lambda step, steps: (1 + step) ** -0.5,
-    "harmonic": lambda step, steps: 1 / (1 + 0.5 * step),
 }
-"""The step size of a step counted from 0, over the first one."""
+"""The step size of a step counted from 0, over the first one: the laboratory's, and two that know where the end is."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,16 @@ class Settings:
 
 
 def rate(settings: Settings, step: int) -> float:
-    """The learning rate of a step counted from 0: a linear warm-up, then the schedule over what is left."""
-    if step < settings.warmup:
-        return settings.learning_rate * (step + 1) / settings.warmup
-    left = max(1, settings.steps - settings.warmup)
-    return settings.learning_rate * SCHEDULES[settings.schedule](step - settings.warmup, left)
+    """The learning rate of a step counted from 0; see :func:`scheduled`."""
+    return scheduled(settings.learning_rate, settings.schedule, step, settings.steps, settings.warmup)
+
+
+def scheduled(largest: float, schedule: str, step: int, steps: int, warmup: int) -> float:
+    """The learning rate of a step counted from 0: a linear warm-up to the largest, then the schedule over what is left.
+
+    >>> [scheduled(1.0, "linear", step, 10, 2) for step in (0, 1, 2, 6, 9)]
+    [0.5, 1.0, 1.0, 0.5, 0.125]
+    """
+    if step < warmup:
+        return largest * (step + 1) / warmup
+    return largest * SCHEDULES[schedule](step - warmup, max(1, steps - warmup))

@@ -130,7 +130,7 @@ def _shared_cache(play: Play, prompt: Tokens, beta: float, seen: list[tuple[Tens
             log_m = decoder.log_probs
             seen.append((rows, log_m))
             words.append(torch.multinomial(log_m.exp(), 1, generator=generator).squeeze(1))
-            decoder._parts[0][1].push(words[-1])
+            decoder.parts[0][1].push(words[-1])
     ids = torch.stack(words, dim=1)
     return Tokens(ids, torch.ones_like(ids, dtype=torch.bool))
 

@@ -133,7 +133,7 @@ def share_one_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def begin_with_one(decoder: Decoder, *args: Any, **options: Any) -> None:
         begin(decoder, *args, **options)
-        (_, first), (_, second) = decoder._parts
+        (_, first), (_, second) = decoder.parts
         second.cache = first.cache
 
     def keep_once(stream: Stream, rows: Tensor) -> None:
