@@ -13,7 +13,7 @@ from nashlab.files import replacing
 from nashlab.plots.checks import Outcome, claims
 from nashlab.plots.style import save
 
-__all__ = ["Figures", "Row", "claims_figure", "write_verify_report"]
+__all__ = ["CSS", "Figures", "Row", "claims_figure", "write_verify_report"]
 
 
 class Row(Protocol):

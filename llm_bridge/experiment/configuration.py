@@ -13,9 +13,11 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from llm_bridge.judges import check_judge
 from llm_bridge.preferences import MODELS, Training
@@ -41,8 +43,6 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 DTYPES = ("float32", "bfloat16", "float64")
 HEADS = 4
 """Of the "small" policy."""
-
-PLAIN: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 
 
 @dataclass(frozen=True)
@@ -361,23 +361,40 @@ def _by_method(table: Any) -> Any:
 
 
 def _section(kind: type[Any], table: Any, where: str) -> Any:
-    """A dataclass from a table, with every key and every plain type checked."""
+    """A dataclass from a table, with every key and every type checked.
+
+    The values themselves stay as they are written: an experiment's folders are named after them.
+    """
     if not isinstance(table, dict):
         raise BadInput(f"{where} = {table!r}, must be a table")
-    known = {f.name: f for f in fields(kind)}
-    for key, value in table.items():
-        if key not in known:
-            one_of = ", must be one of " + ", ".join(known)
-            raise BadInput(f"{where}: {key!r} is unknown{suggestion(key, known, one_of)}")
-        wanted = PLAIN.get(str(known[key].type))
-        if wanted is not None and (not isinstance(value, wanted) or (isinstance(value, bool) and wanted != (bool,))):
-            raise BadInput(f"{where}: {key} = {value!r}, must be of type {known[key].type}")
     try:
+        _model_of(kind).model_validate(table)
         return kind(**table)
+    except ValidationError as error:
+        raise BadInput(f"{where}: {_in_words(error.errors()[0], kind)}") from None
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from None
-    except TypeError as error:
-        raise BadInput(f"{where}: {str(error).split(') ')[-1]}") from None
+
+
+def _model_of(kind: type[Any]) -> type[BaseModel]:
+    """The fields of a dataclass, for pydantic to check: no other keys, no conversions but that of whole numbers."""
+    hints = get_type_hints(kind)
+    optional = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
+    given: dict[str, Any] = {name: (hint, None if name in optional else ...) for name, hint in hints.items()}
+    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=())
+    return create_model(kind.__name__, __config__=config, **given)
+
+
+def _in_words(error: Any, kind: type[Any]) -> str:
+    """The entry and the rule of what pydantic has found, with the nearest known key."""
+    known = {f.name: f for f in fields(kind)}
+    key = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        return f"{key!r} is unknown{suggestion(key, known, ', must be one of ' + ', '.join(known))}"
+    if error["type"] == "missing":
+        return f"{key} is missing, must be given"
+    inside = "".join(f"[{part!r}]" for part in error["loc"][1:])
+    return f"{key}{inside} = {error['input']!r}, must be of type {known[key].type}"
 
 
 def _put(content: dict[str, Any], override: str) -> None:

@@ -16,14 +16,9 @@ from typing import Any
 from llm_bridge.experiment.plots import curves, tables
 from nashlab.files import replacing
 from nashlab.game import BadInput
+from nashlab.report import CSS
 
 __all__ = ["read_results", "write_report"]
-
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:right}
-td:first-child,th:first-child,.texts td{text-align:left}img{max-width:100%}
-pre{background:#f6f6f6;padding:1rem;overflow:auto}"""
-
 
 def read_results(folder: Path) -> dict[str, Any]:
     """The results.json of an experiment's folder."""
@@ -42,7 +37,7 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 def write_report(path: Path, *results: Mapping[str, Any]) -> None:
     """The page of one or more experiments, whole or not at all."""
-    parts = [f"<!doctype html><meta charset=utf-8><title>Experiments</title><style>{STYLE}</style>"]
+    parts = [f"<!doctype html><meta charset=utf-8><title>Experiments</title><style>{CSS}</style>"]
     for one in results:
         parts += _experiment(one)
     with replacing(path) as part:
@@ -147,7 +142,7 @@ def _cycles(sets: Mapping[str, Mapping[str, float]]) -> str:
 
 def _sample(sample: Mapping[str, str]) -> str:
     rows = [[name, text] for name, text in sample.items() if name != "prompt"]
-    return f"<p>{_text(sample['prompt'])}</p>" + _rows(("", "summary"), rows).replace("<table", '<table class="texts"')
+    return f"<p>{_text(sample['prompt'])}</p>" + _rows(("", "summary"), rows).replace(' class="number"', "")
 
 
 def _grid(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -173,15 +168,20 @@ def _lottery(results: Mapping[str, Any], table: Mapping[str, Any]) -> str:
 
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["".join(f"<th>{_text(c)}</th>" for c in head)]
-    lines += ["".join(f"<td>{_text(c)}</td>" for c in row) for row in rows]
+    lines = [_cells("th", head), *(_cells("td", row) for row in rows)]
     return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+
+def _cells(tag: str, row: Sequence[str]) -> str:
+    """A row's cells: a name, then numbers."""
+    first, *others = (_text(cell) for cell in row)
+    return f"<{tag}>{first}</{tag}>" + "".join(f'<{tag} class="number">{cell}</{tag}>' for cell in others)
 
 
 def _image(figure: Any) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+    return f'<figure><img alt="" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"></figure>'
 
 
 def _number(value: float | None, form: str) -> str:

@@ -127,6 +127,11 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
         ("train.stepz=3", "stepz.*did you mean.*steps"),
         ("corpus.prompts=true", "prompts = True, must be of type int"),
         ("corpus.prompts=0", "prompts = 0, must be at least 1"),
+        ("train.steps=1.5", "train, online-ipo: steps = 1.5, must be of type int"),
+        ("train.tau=true", "train, online-ipo: tau = True, must be of type float"),
+        ("tuned=3", "tuned = 3, must be of type dict"),
+        ("grid.seeds=[0, true]", r"grid: seeds\[1\] = True, must be of type list\[int\]"),
+        ("closed.judge=ratters", "closed: judge = 'ratters' is unknown.*did you mean 'raters'"),
         ('methods=["online-ipoo"]', "online-ipo"),
         ("methods=[]", "at least one"),
         ("seeds=[0.5]", "seeds"),
@@ -170,7 +175,7 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
         ("name=a/b", "name = 'a/b', must be fit for a folder"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_name(override: str, message: str) -> None:
+def test_what_makes_no_sense_is_refused_by_name(override: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         read_experiment("demo", [override])
 
