@@ -20,6 +20,7 @@ from nashlab.report import CSS
 
 __all__ = ["read_results", "write_report"]
 
+
 def read_results(folder: Path) -> dict[str, Any]:
     """The results.json of an experiment's folder."""
     path = folder / "results.json" if folder.is_dir() else folder

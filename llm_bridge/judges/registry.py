@@ -134,15 +134,10 @@ def reward_model(
     """A sequence classifier in a folder, on prompt and answer."""
     from transformers import AutoModelForSequenceClassification
 
-    from llm_bridge.policy import tokenizer_at
+    from llm_bridge.policy import read_weights, tokenizer_at
 
+    model = read_weights(AutoModelForSequenceClassification, source, local=True)
     tokenizer = tokenizer_at(source, local=True)
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            source, local_files_only=True, trust_remote_code=False, use_safetensors=True
-        )
-    except Exception as error:  # every layer below the loader has errors of its own
-        raise BadInput(f"judge = 'reward-model:{source}' cannot be read: {first_line(error)}") from error
     return ScoreJudge(SequenceClassifier(model, tokenizer, template, batch_size, max_length), scale)
 
 

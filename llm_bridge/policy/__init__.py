@@ -1,7 +1,7 @@
 """A transformer as a policy: loaded, scored, sampled from, and held against its reference."""
 
 from llm_bridge.policy.forward import NotFinite
-from llm_bridge.policy.loading import LoraOptions, load_policy, located, smollm2, title_t5, tokenizer_at
+from llm_bridge.policy.loading import LoraOptions, load_policy, located, read_weights, smollm2, title_t5, tokenizer_at
 from llm_bridge.policy.policy import Policy
 from llm_bridge.policy.prompts import Prompts, completions_of, encoded, texts_of
 from llm_bridge.policy.reference import REFERENCE_KINDS, Reference, check_reference, reference_of
@@ -27,6 +27,7 @@ __all__ = [
     "mixture_log_probs",
     "pad_left",
     "pad_right",
+    "read_weights",
     "reference_of",
     "sample",
     "seeded",

@@ -10,14 +10,13 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -31,7 +30,7 @@ from llm_bridge.policy.policy import Policy
 from llm_bridge.policy.switches import seeded
 from nashlab.game import BadInput, first_line
 
-__all__ = ["LoraOptions", "load_policy", "located", "smollm2", "title_t5", "tokenizer_at"]
+__all__ = ["LoraOptions", "load_policy", "located", "read_weights", "smollm2", "title_t5", "tokenizer_at"]
 
 ADAPTERS = "adapter_config.json"
 TOKENIZER_FILES = ("*token*", "vocab*", "spiece*", "*.model")
@@ -181,19 +180,35 @@ def _adapted(folder: Path, dtype: torch.dtype | None) -> tuple[Any, Any]:
 
 
 def _from_pretrained(name: str, dtype: torch.dtype | None, *, local: bool) -> tuple[Any, Any]:
-    options = {"local_files_only": local, "trust_remote_code": False}
+    with _reading(name, local):
+        config = AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
+    model = read_weights(_auto_class(config), name, local=local, config=_without_dropout(config), dtype=dtype or "auto")
+    return model, _own_tokenizer(name, local=local)
+
+
+def read_weights(auto_class: Any, name: str, *, local: bool, beside: Sequence[str] = (), **options: Any) -> Any:
+    """A model of a transformers Auto class from a folder or hub name: safetensors, complete, no code of its own.
+
+    beside  parts of a model that need not be there;  options  what ``from_pretrained`` takes.
+    Raises :class:`BadInput` where it cannot be read, or lacks weights.
+    """
+    safe = {"use_safetensors": True, "local_files_only": local, "trust_remote_code": False}
+    with _reading(name, local), _untied_heads_accepted():
+        model, info = auto_class.from_pretrained(name, output_loading_info=True, **safe, **options)
+    missing = sorted(key for key in info["missing_keys"] if not set(beside).intersection(key.split(".")))
+    if missing:
+        raise BadInput(f"source = {name!r} lacks the weights {missing[:3]}, must have all of them")
+    return model
+
+
+@contextmanager
+def _reading(name: str, local: bool) -> Iterator[None]:
+    """Whatever goes wrong inside the block is the source's fault."""
     try:
-        config = _without_dropout(AutoConfig.from_pretrained(name, **options))
-        with _untied_heads_accepted():
-            model, info = _auto_class(config).from_pretrained(
-                name, config=config, dtype=dtype or "auto", use_safetensors=True, output_loading_info=True, **options
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # the last two: other shapes, damaged files
+        yield
+    except Exception as error:  # every layer below the loaders has errors of its own
         place = "folder" if local else "hub name (is there a network?)"
         raise BadInput(f"source = {name!r} cannot be read as a {place}: {first_line(error)}") from error
-    if info["missing_keys"]:
-        raise BadInput(f"source = {name!r} lacks the weights {sorted(info['missing_keys'])[:3]}, must have all of them")
-    return model, _own_tokenizer(name, local=local)
 
 
 @contextmanager

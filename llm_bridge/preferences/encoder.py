@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from llm_bridge.policy import located, seeded, tokenizer_at
-from nashlab.game import BadInput, first_line
+from llm_bridge.policy import located, read_weights, seeded, tokenizer_at
+from nashlab.game import BadInput
 
 __all__ = ["TextEncoder", "load_encoder"]
 
@@ -141,24 +141,9 @@ def load_encoder(
             model = AutoModel.from_config(source, trust_remote_code=False).to(dtype)
     else:
         name, local = located(source)
-        model = _pretrained(name, dtype, seed, local=local)
+        with seeded(seed):  # a pooler that was not stored is random; nothing reads it, but it counts as a weight
+            model = read_weights(AutoModel, name, local=local, beside=["pooler"], dtype=dtype)
         tokenizer = tokenizer if tokenizer is not None else tokenizer_at(name, local=local)
     if isinstance(tokenizer, str | Path):
         tokenizer = tokenizer_at(str(tokenizer), local=Path(tokenizer).is_dir())
     return TextEncoder(model, tokenizer, max_prompt=max_prompt, max_answer=max_answer, mixed_precision=mixed_precision)
-
-
-def _pretrained(name: str, dtype: torch.dtype, seed: int, *, local: bool) -> Any:
-    from transformers import AutoModel
-
-    options = {"use_safetensors": True, "local_files_only": local, "trust_remote_code": False}
-    try:
-        with seeded(seed):  # a pooler that was not stored is random; nothing reads it, but it counts as a weight
-            model, info = AutoModel.from_pretrained(name, dtype=dtype, output_loading_info=True, **options)
-    except Exception as error:  # every layer below the loader has errors of its own
-        where = "folder" if local else "hub name (is there a network?)"
-        raise BadInput(f"source = {name!r} cannot be read as a {where}: {first_line(error)}") from error
-    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key.split("."))
-    if missing:
-        raise BadInput(f"source = {name!r} lacks the weights {missing[:3]}, must have all of them")
-    return model
