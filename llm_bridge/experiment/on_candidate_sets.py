@@ -85,9 +85,11 @@ class ClosedGround:
             }
             for name in SETS
         }
+        judge = self._closed.judge
         known = {name: read_json(self.folder / f"{name}.json")["intransitivity"] for name in SETS}
         return {
             "kind": "closed",
+            "judge": judge if isinstance(judge, str) else judge["name"],
             "tables": closed_tables(self.experiment.methods, margins, by_set, self.experiment.tau),
             "intransitivity": known,
         }

@@ -46,8 +46,8 @@ def write_report(path: Path, *results: Mapping[str, Any]) -> None:
 
 
 ABOUT = {
-    "closed": "on closed candidate sets, at τ = {tau}. The raters are a synthetic population with known, intransitive "
-    "preferences; every number is an expectation over candidates, not a sample.",
+    "closed": "on closed candidate sets, at τ = {tau}. {judge}; every number is an expectation over candidates, not a "
+    "sample.",
     "sampled": "trained on completions that they write, compared by a preference model (RLHF: a reward model) that was "
     "learned from the same comparisons. Judged on texts that nothing was trained on.",
 }
@@ -63,7 +63,7 @@ COLUMNS = {
 def _experiment(results: Mapping[str, Any]) -> list[str]:
     parts = [
         f"<h1>{_text(results['name'])}</h1>",
-        f"<p>{len(results['methods'])} methods {_text(ABOUT[results['kind']].format(tau=results['tau']))}</p>",
+        f"<p>{len(results['methods'])} methods {_text(_about(results))}</p>",
         _image(curves(results)),
     ]
     for which, table in results["tables"].items():
@@ -75,7 +75,7 @@ def _experiment(results: Mapping[str, Any]) -> list[str]:
             _lottery(results, table),
         ]
     if results.get("intransitivity"):
-        parts += ["<h2>How far the raters are from a ranking</h2>", _cycles(results["intransitivity"])]
+        parts += ["<h2>How far the preferences are from a ranking</h2>", _cycles(results["intransitivity"])]
     if "models" in results:
         parts += ["<h2>Preference and reward model on held-out comparisons</h2>", _models(results)]
     if results.get("samples"):
@@ -83,6 +83,15 @@ def _experiment(results: Mapping[str, Any]) -> list[str]:
     if results.get("grid"):
         parts += ["<h2>What was tried beforehand</h2>", _grid(results["grid"])]
     return [*parts, *_costs(results)]
+
+
+def _about(results: Mapping[str, Any]) -> str:
+    """How the methods played, and who compared their responses."""
+    judge = results.get("judge", "raters")
+    who = f"Responses are compared by {judge}"
+    if judge == "raters":
+        who = "The raters are a synthetic population with known, intransitive preferences"
+    return ABOUT[results["kind"]].format(tau=results["tau"], judge=who)
 
 
 def _costs(results: Mapping[str, Any]) -> list[str]:

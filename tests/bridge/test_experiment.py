@@ -303,6 +303,16 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_the_report_says_who_compared(closed: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    results = closed[2]
+    assert results["judge"] == "raters"
+    for name, words in (("raters", "synthetic population"), ("mine:f", "Responses are compared by mine:f")):
+        write_report(tmp_path / "r.html", results | {"judge": name})
+        text = (tmp_path / "r.html").read_text()
+        assert words in text
+        assert ("synthetic population" in text) == (name == "raters")
+
+
 def test_the_report_is_one_page_from_the_results_alone(
     closed: tuple[Path, Path, dict[str, Any]], sampled: tuple[Path, Path, dict[str, Any]], tmp_path: Path
 ) -> None:
