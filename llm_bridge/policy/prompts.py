@@ -75,7 +75,7 @@ def texts_of(policy: Policy, completion: Tokens) -> list[str]:
     """Completions as judges read them; without a tokenizer, the ids of the tokens before the end, with blanks between.
 
     >>> from transformers import GPT2Config
-    >>> from llm_bridge.policy import load_policy
+    >>> from llm_bridge.policy import load_policy, pad_right
     >>> tiny = load_policy(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=5, eos_token_id=0, pad_token_id=0))
     >>> texts_of(tiny, pad_right([[3, 4, 0], [0]], 0))
     ['3 4', '']
