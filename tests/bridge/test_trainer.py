@@ -238,7 +238,7 @@ def test_resuming_without_the_optimiser_s_state_is_seen(tmp_path: Path) -> None:
     fresh = Trainer(policy, bridged("egpo"), generated(), Settings(**SETTINGS), reference=trainer.players.reference)
     kept.restore()
     fresh.step = 4
-    fresh.go()
+    fresh.run.go()
     assert largest(weights(policy), whole) > 1e-6
 
 
