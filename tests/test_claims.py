@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from nashlab.claims import Check, Observation
 from nashlab.game import BadInput
 from nashlab.verify import CHECKS, Cases, evaluate, run, select
-from nashlab.verify.claim import Check, Observation
 
 THEORY = (
     [f"E{k}" for k in range(1, 8)]
