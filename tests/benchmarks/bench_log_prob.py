@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig
 
-from llm_bridge.policy import Policy, Tokens, load_policy
+from llm_bridge.models import load_policy
+from llm_bridge.policy import Policy, Tokens
 
 WAYS = ("naive", "chunked")
 

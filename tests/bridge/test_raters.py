@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from llm_bridge.data import Example, load_corpus
-from llm_bridge.judges import (
+from llm_bridge.judges import matrix
+from llm_bridge.raters import (
     CANDIDATE_KINDS,
     FEATURES,
     Criterion,
@@ -23,14 +24,13 @@ from llm_bridge.judges import (
     Majority,
     NGram,
     RaterPopulation,
+    Rule,
     SummaryFeatures,
     candidate_sets,
     content_words,
     intransitivity,
-    matrix,
     summary_raters,
 )
-from llm_bridge.judges.raters import Rule
 from nashlab.game import BadInput
 
 Array = NDArray[np.float64]
