@@ -253,7 +253,7 @@ def test_equal_names_are_told_apart() -> None:
 def test_references_are_read_in_any_order(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mu.txt"
     path.write_text(text, encoding="utf-8")
-    assert np.array_equal(read_reference(str(path), NAMES), [0.2, 0.3, 0.5])
+    assert read_reference(str(path), NAMES) == (Fraction(1, 5), Fraction(3, 10), Fraction(1, 2))
 
 
 def test_the_uniform_reference_needs_no_file() -> None:
