@@ -45,9 +45,8 @@ def verify_command(
     import torch
 
     from llm_bridge.verify import CHECKS
+    from nashlab.claims import environment_of, recorded, select
     from nashlab.report import claims_figure, write_verify_report
-    from nashlab.verify import environment_of, recorded
-    from nashlab.verify.claim import select
 
     torch.set_num_threads(1)  # models of two layers: a second thread costs more than it brings
     checks = select(claims, CHECKS)
@@ -73,10 +72,10 @@ def methods_command(*, json_output: Json = False) -> int:
 
     Example: llm-bridge methods
     """
-    from llm_bridge.objective import BRIDGED
+    from llm_bridge.training import BRIDGED
 
     rows = [
-        {"name": m.spec.name, "left": m.left, "right": m.right, "form": m.form, "claim": m.spec.claim}
+        {"name": m.spec.name, "left": m.left, "right": m.right, "form": m.form.name, "claim": m.spec.claim}
         for m in BRIDGED.values()
     ]
     if json_output:
@@ -113,9 +112,8 @@ def run_command(
     Example: llm-bridge run demo --override train.steps=50 seeds=[0] --out quick
              llm-bridge run mine.toml --resume
     """
-    from llm_bridge.parallel import Cluster
-    from llm_bridge.pipeline import run_experiment
-    from llm_bridge.report import write_report
+    from llm_bridge.experiment import Cluster, run_experiment
+    from llm_bridge.experiment.report import write_report
 
     experiment, folder, stages = _opened(config, override, resume, out)
     with Progress(stages) as advance:
@@ -146,8 +144,7 @@ def sweep_command(
     Example: llm-bridge sweep demo --override 'grid.tau=[0.05, 0.1, 0.2]' --out demo --workers 2
              llm-bridge run demo --resume --override 'grid.tau=[0.05, 0.1, 0.2]' --out demo
     """
-    from llm_bridge.parallel import Cluster
-    from llm_bridge.pipeline import run_grid
+    from llm_bridge.experiment import Cluster, run_grid
 
     experiment, folder, stages = _opened(config, override, resume, out)
     if not experiment.trials():
@@ -166,15 +163,13 @@ def sweep_command(
 
 def _opened(config: str, override: tuple[str, ...], resume: bool, out: Path | None) -> tuple[Any, Path, int]:
     """The experiment, its folder, and how many stages there are to wait for."""
-    from llm_bridge.experiment import read_experiment
-    from llm_bridge.pipeline import stages_of
-    from llm_bridge.stages import quietly
+    from llm_bridge.experiment import quietly, read_experiment, stages_of
 
     processes = os.environ.get("WORLD_SIZE", "1")
     if processes != "1":
         raise BadInput(
             f"WORLD_SIZE = {processes}, must be 1: an experiment starts its own processes (--workers); "
-            "a script that calls llm_bridge.trainer.train may be launched in several"
+            "a script that calls llm_bridge.training.train may be launched in several"
         )
     experiment = read_experiment(config, override)
     quietly(experiment)
@@ -214,7 +209,7 @@ def compare_command(
 
     Example: llm-bridge compare demo quick
     """
-    from llm_bridge.report import read_results, write_report
+    from llm_bridge.experiment.report import read_results, write_report
 
     if not runs:
         raise BadInput("runs is empty, must name at least one folder of an experiment")

@@ -24,6 +24,8 @@ from nashlab.optimiser import SGD, Optimiser
 from nashlab.reward import bradley_terry_reward
 
 __all__ = [
+    "FIXED",
+    "SAMPLERS",
     "AlgorithmSpec",
     "Environment",
     "Guarantee",
@@ -31,6 +33,7 @@ __all__ = [
     "Pairwise",
     "Pointwise",
     "Problem",
+    "Sampler",
     "Setting",
     "State",
     "gradient_step",
@@ -120,17 +123,44 @@ class Environment(Protocol):
 
 # -- who samples -----------------------------------------------------------------------------------------------------
 
-Sampler = Literal["policy", "mixture", "reference", "behaviour", "behaviour-mixture", "average"]
+FIXED = ("reference", "behaviour")
+"""Players that stay what they are: log-policies of a :class:`Setting`, where the others are a state's."""
 
-SAMPLERS: dict[str, Callable[[State, Setting], Array]] = {
-    "policy": lambda state, s: state["log_policy"],
-    "mixture": lambda state, s: geometric_mixture(state["log_policy"], s.log_reference, s.beta),
-    "reference": lambda state, s: s.log_reference,
-    "behaviour": lambda state, s: s.log_behaviour,
-    "behaviour-mixture": lambda state, s: geometric_mixture(state["log_policy"], s.log_behaviour, s.beta),
-    "average": lambda state, s: state["log_average"],
+
+@dataclass(frozen=True)
+class Sampler:
+    """Who draws a response: a player, or its geometric mixture at β with the one that it is pulled to.
+
+    player, pull  "policy", "reference" (μ), "behaviour" (μ_b), or what a state remembers, such as "average".
+    """
+
+    player: str
+    pull: str | None = None
+
+    def __call__(self, state: State, setting: Setting) -> Array:
+        """log ν, always used under a stop-gradient."""
+        own = _log_policy(self.player, state, setting)
+        if self.pull is None:
+            return own
+        return geometric_mixture(own, _log_policy(self.pull, state, setting), setting.beta)
+
+
+def _log_policy(player: str, state: State, setting: Setting) -> Array:
+    found: Array = getattr(setting, f"log_{player}") if player in FIXED else state[f"log_{player}"]
+    return found
+
+
+SamplerName = Literal["policy", "mixture", "reference", "behaviour", "behaviour-mixture", "average"]
+
+SAMPLERS: dict[str, Sampler] = {
+    "policy": Sampler("policy"),
+    "mixture": Sampler("policy", "reference"),
+    "reference": Sampler("reference"),
+    "behaviour": Sampler("behaviour"),
+    "behaviour-mixture": Sampler("policy", "behaviour"),
+    "average": Sampler("average"),
 }
-"""Sampling behaviours by name: (state, setting) -> log ν, always used under a stop-gradient."""
+"""Sampling behaviours by name, for a game's log-policies and for transformers alike."""
 
 
 # -- what is known of a method ---------------------------------------------------------------------------------------
@@ -188,8 +218,8 @@ class AlgorithmSpec:
     title: str
     citation: str
     claim: str
-    left: Sampler = "policy"
-    right: Sampler = "policy"
+    left: SamplerName = "policy"
+    right: SamplerName = "policy"
     judge: Literal["preference", "reward"] = "preference"
     objective: Objective | None = None
     geometry: Literal["plain", "entropic"] = "plain"
@@ -212,12 +242,12 @@ class AlgorithmSpec:
     @property
     def online(self) -> bool:
         """Table 1, second column: the sampling moves with the policy."""
-        return not {self.left, self.right} <= {"reference", "behaviour"}
+        return not {self.left, self.right} <= set(FIXED)
 
     @property
     def regularised_sampling(self) -> bool:
         """Table 1, third column: some response is drawn from a mixture that is pulled to a fixed policy."""
-        return bool({self.left, self.right} & {"mixture", "behaviour-mixture"})
+        return any(SAMPLERS[side].pull is not None for side in (self.left, self.right))
 
     def step(self, state: State, setting: Setting, environment: Environment) -> State:
         """One step of the method with exact feedback."""

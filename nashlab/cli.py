@@ -526,6 +526,7 @@ def verify_command(
     from nashlab.game import BadInput
     from nashlab.report import write_verify_report
     from nashlab.verify import environment_of, recorded, select
+    from nashlab.verify.figures import laboratory_figures
     from nashlab.verify.proofs import proof_results
 
     if samples < 1:
@@ -546,7 +547,7 @@ def verify_command(
     except KeyboardInterrupt:
         print(f"interrupted: the claims that ended are in {folder / 'verify.json'}", file=sys.stderr)
         raise
-    write_verify_report(folder, rows, environment)
+    write_verify_report(folder, rows, environment, laboratory_figures(rows))
     if json_output:
         print_json({"claims": [asdict(r) for r in rows], "environment": environment})
     else:

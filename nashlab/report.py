@@ -9,17 +9,15 @@ from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
-from nashlab import plots
-from nashlab.equilibrium import maximal_lottery
 from nashlab.files import replacing
-from nashlab.gallery import get
-from nashlab.rates import Run, rated_run
+from nashlab.plots.checks import Outcome, claims
+from nashlab.plots.style import save
 
-__all__ = ["claims_figure", "laboratory_figures", "write_verify_report"]
+__all__ = ["CSS", "Figures", "Row", "claims_figure", "write_verify_report"]
 
 
 class Row(Protocol):
-    """What the report needs of a result; see :class:`nashlab.verify.claim.Result`."""
+    """What the report needs of a result; see :class:`nashlab.claims.Result`."""
 
     @property
     def id(self) -> str: ...
@@ -67,16 +65,15 @@ def write_verify_report(
     folder: Path,
     rows: Sequence[Row],
     environment: Mapping[str, Any],
-    figures: Figures | None = None,
+    figures: Figures,
     where: str = "on named games, on human judgments and on random games",
 ) -> None:
-    """Draw figures (name -> caption, figure; default: the laboratory's) into a folder and write ``report.html`` beside
+    """Draw figures (name -> caption, figure) into a folder and write ``report.html`` beside
     them; every file appears whole or not at all."""
-    figures = laboratory_figures(rows) if figures is None else figures
     images = []
     for name, (caption, figure) in figures.items():
         path = folder / f"{name}.png"
-        plots.save(figure, path)
+        save(figure, path)
         images.append(_image(path, caption))
     with replacing(folder / "report.html") as part:
         part.write_text(_page(rows, environment, images, where), encoding="utf-8")
@@ -85,55 +82,8 @@ def write_verify_report(
 def claims_figure(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
     """The claims at a glance; a machine-checked proof ("E1 coq") has no error to draw."""
     drawn = [r for r in rows if " " not in r.id]
-    outcomes = [plots.Outcome(r.id, r.worst_error, r.tolerance, r.status == "pass") for r in drawn]
-    return {"claims": ("Worst error of every claim, relative to its stated tolerance.", plots.claims(outcomes))}
-
-
-def laboratory_figures(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
-    """name -> (caption, figure); everything is computed here and now."""
-    cycle, sound = get("figure-6"), get("soundquality")
-    seen = {r.id: r.counterexample or {} for r in rows}
-    drawn = claims_figure(rows) | {
-        "figure-6": (
-            "Figure 6 of the paper: a three-response cycle, τ = 0.1, uniform μ. ★ the equilibrium π*, ○ the point that "
-            "a method goes to where it is another one.",
-            plots.figure_6(cycle),
-        ),
-        "convergence": (
-            "Rock, paper, scissors with μ = (.5, .3, .2), τ = 0.1, η = 0.3. Dotted: the predicted local rate. Dashed: "
-            "the distance to the method's own limit, where that is not π*.",
-            plots.convergence(_runs()),
-        ),
-        "optimisers": (
-            "Online IPO by several optimisers, τ = 0.05: SGD settles, momentum beyond its critical value and Adam at a "
-            "constant step orbit (N5, N7), and a falling step settles Adam.",
-            plots.convergence(_optimised()),
-        ),
-        "soundquality": (
-            "21,924 human judgments of eight ways to reproduce music: the exact maximal lottery and its data.",
-            plots.lottery(maximal_lottery(sound)),
-        ),
-        "temperature": ("The same game's equilibrium at every temperature (E5).", plots.temperature_path(sound)),
-    }
-    if "shares" in seen.get("L10", {}) and "simulated" in seen.get("N17", {}):
-        pairs = seen["N17"]
-        drawn["estimators"] = (
-            "Sampled gradients: where the contrast halves the variance (L10), and how many completions to draw (N17).",
-            plots.estimators(seen["L10"]["shares"], pairs["k"], pairs["simulated"], pairs["formula"]),
-        )
-    return drawn
-
-
-def _runs() -> list[Run]:
-    names = ("omd", "nash-md", "egpo", "online-ipo", "ipo-md")
-    return [rated_run(name, get("rps-weighted"), 0.1, step_size=0.3, steps=3000) for name in names]
-
-
-def _optimised() -> list[Run]:
-    game, tau = get("rps-weighted"), 0.05
-    sizes = {"online-ipo": 0.3, "online-ipo+momentum:0.9": 0.3, "online-ipo+adam:0.9": 0.01, "online-ipo+adam:0": 0.01}
-    runs = [rated_run(name, game, tau, step_size=size, steps=6000) for name, size in sizes.items()]
-    return [*runs, rated_run("online-ipo+adam:0", game, tau, step_size=0.1, steps=6000, schedule="harmonic")]
+    outcomes = [Outcome(r.id, r.worst_error, r.tolerance, r.status == "pass") for r in drawn]
+    return {"claims": ("Worst error of every claim, relative to its stated tolerance.", claims(outcomes))}
 
 
 def _image(path: Path, caption: str) -> str:

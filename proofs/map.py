@@ -1,7 +1,7 @@
 """The map of the proofs and the verification matrix, read from the sources:  python proofs/map.py [--write] [--check]
 
 An identifier of the theory is a prefix of theorem names in coq/*.v and the first argument of @derivation in sympy/*.py,
-@claim in nashlab/verify/*.py and @bridge_claim in llm_bridge/verify.py; `L2.iv` belongs to the row L2.  Without options
+@claim in nashlab/verify/*.py and @bridge_claim in llm_bridge/verify/*.py; `L2.iv` belongs to L2.  Without options
 both tables are printed.  --write puts the map between `<!-- map -->` and `<!-- /map -->` of proofs/README.md and the
 matrix between `<!-- matrix -->` and `<!-- /matrix -->` of README.md; --check exits 1 if that would change a file.
 --results takes the verify.json of `nashlab verify --proofs` and of `llm-bridge verify`: a cell of the matrix is then a
@@ -83,8 +83,8 @@ def evidence() -> tuple[Item, ...]:
         for id, text in registered(path, "claim"):
             sampled = path.stem in MODULES and id not in ON_EXACT_GRADIENTS
             items.append(Item(MODULES[path.stem] if sampled else "property tests", id, id, text))
-    bridge = ROOT / "llm_bridge" / "verify.py"
-    items += [Item("transformer enumeration", id, id, text) for id, text in registered(bridge, "bridge_claim")]
+    for path in sorted((ROOT / "llm_bridge" / "verify").glob("*.py")):
+        items += [Item("transformer enumeration", id, id, text) for id, text in registered(path, "bridge_claim")]
     # theorems in the order of their file, which is that of the argument; all else by identifier
     return tuple(sorted(items, key=lambda item: "" if item.column == "Coq" else item.key))
 

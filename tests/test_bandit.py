@@ -9,12 +9,12 @@ import pytest
 
 from nashlab.algorithm import SAMPLERS, AlgorithmSpec, Setting
 from nashlab.algorithms import REGISTRY
+from nashlab.claims import Case, random_policy
 from nashlab.cli import main
 from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback
 from nashlab.gallery import get, random_game
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.solve import solve
-from nashlab.verify.claim import Case, random_policy
 from nashlab.verify.estimators import bias
 
 GAME = get("figure-6").with_reference([0.5, 0.3, 0.2])

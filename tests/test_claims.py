@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from nashlab import report
+from nashlab.claims import Check, Observation
 from nashlab.display import show_claims
 from nashlab.game import BadInput
 from nashlab.verify import CHECKS, Cases, evaluate, run, select
-from nashlab.verify.claim import Check, Observation
 
 THEORY = (
     [f"E{k}" for k in range(1, 8)]

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from nashlab import plots, report
+from nashlab.claims import Result
 from nashlab.equilibrium import maximal_lottery
 from nashlab.gallery import get
 from nashlab.game import BadInput
 from nashlab.rates import rated_run
-from nashlab.verify.claim import Result
+from nashlab.verify import CHECKS, figures
 
 
 def test_the_convergence_figure_draws_the_history_and_the_predicted_slope(tmp_path: Path) -> None:
@@ -94,12 +95,34 @@ def test_the_report_is_one_self_contained_page(tmp_path: Path) -> None:
         Result("L1", "a < b & <script>alert(1)</script>", "pass", 1e-15, 1e-9, 3, 0.1, None),
         Result("N9", "fails", "fail", 2.0, 0.0, 1, 0.1, {"game": "<b>", "margins": [[0.0]]}),
     ]
-    report.write_verify_report(tmp_path, rows, {"samples": 3, "seed": 0, "canary": False})
+    about = {"samples": 3, "seed": 0, "canary": False}
+    report.write_verify_report(tmp_path, rows, about, figures.laboratory_figures(rows))
     page = Page()
     page.feed((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.open == []
     assert "<script>alert(1)</script>" in page.text
     assert "1 of 2 claims hold" in page.text
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
-    assert len(page.references) == 6
+    assert len(page.references) == 1
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))
+
+
+@pytest.mark.parametrize(
+    ("claims", "drawn"),
+    [
+        (["E2"], ["claims"]),
+        (["E4"], ["claims", "soundquality"]),
+        (["E5", "N7"], ["claims", "optimisers", "temperature"]),
+    ],
+)
+def test_what_is_drawn_is_what_was_asked_for(
+    claims: list[str], drawn: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubs = {name: drawing._replace(draw=lambda: "a figure") for name, drawing in figures.DRAWINGS.items()}
+    monkeypatch.setattr(figures, "DRAWINGS", stubs)
+    rows = [Result(id, "holds", "pass", 0.0, 1e-9, 1, 0.1, None) for id in claims]
+    assert sorted(figures.laboratory_figures(rows)) == drawn
+
+
+def test_every_figure_illustrates_claims_that_there_are() -> None:
+    assert all(set(drawing.claims) <= set(CHECKS) for drawing in figures.DRAWINGS.values())

@@ -18,6 +18,7 @@ from nashlab.algorithms.offline_ipo import offline_ipo
 from nashlab.algorithms.omd import omd
 from nashlab.algorithms.omwu import omwu
 from nashlab.algorithms.online_ipo import online_ipo, online_ipo_entropic
+from nashlab.algorithms.optimistic_mmd import optimistic_mmd
 from nashlab.algorithms.regret_matching import predictive_regret_matching, regret_matching
 from nashlab.algorithms.rlhf_pg import rlhf_pg
 from nashlab.algorithms.self_play_pg import self_play_pg
@@ -36,6 +37,7 @@ REGISTRY: dict[str, AlgorithmSpec] = {
         nash_md,
         nash_md_debiased,
         mmd,
+        optimistic_mmd,
         egpo,
         omwu,
         online_ipo,

@@ -17,13 +17,13 @@ from nashlab.algorithm import AlgorithmSpec, Problem, Setting, State
 from nashlab.algorithms import REGISTRY
 from nashlab.algorithms import get as algorithm
 from nashlab.arrays import geometric_mixture, kl, log_softmax
+from nashlab.claims import Case, Cases, Observation, claim, random_policy
 from nashlab.environment import ExactEnvironment
 from nashlab.equilibrium import regularised_nash
 from nashlab.gallery import circulant_tournament, get
 from nashlab.game import PreferenceGame
 from nashlab.rates import game_frequency, local_rate, trajectory_rate
 from nashlab.solve import solve
-from nashlab.verify.claim import Case, Cases, Observation, claim, random_policy
 
 Array = NDArray[np.float64]
 

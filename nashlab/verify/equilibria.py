@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from nashlab.arrays import kl, log_softmax
 from nashlab.certificate import best_response, certify, check_lottery, exploitability, residual
+from nashlab.claims import Case, Cases, Observation, claim, random_policy
 from nashlab.equilibrium import maximal_lottery, regularised_nash, sensitivity
 from nashlab.gallery import GALLERY, circulant_tournament, compose, get
 from nashlab.game import PreferenceGame
 from nashlab.rates import game_frequency
 from nashlab.reward import bradley_terry_reward
-from nashlab.verify.claim import Case, Cases, Observation, claim, random_policy
 
 Array = NDArray[np.float64]
 

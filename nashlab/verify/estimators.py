@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from nashlab.algorithm import SAMPLERS, AlgorithmSpec, Objective, Pairwise, Pointwise, Setting
 from nashlab.algorithms import REGISTRY, get
 from nashlab.arrays import log_softmax
+from nashlab.claims import Case, Cases, Observation, claim, random_policy
 from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback, estimate, rater_labels
 from nashlab.gallery import FAMILIES, random_game
 from nashlab.gallery import get as gallery_game
 from nashlab.losses import ipo
 from nashlab.solve import solve
-from nashlab.verify.claim import Case, Cases, Observation, claim, random_policy
 
 Array = NDArray[np.float64]
 

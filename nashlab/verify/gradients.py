@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from nashlab.algorithm import Pairwise, Pointwise, Problem, Setting
 from nashlab.algorithms import REGISTRY
 from nashlab.arrays import geometric_mixture, log_softmax
+from nashlab.claims import Case, Cases, Observation, claim, random_policy
 from nashlab.environment import ExactEnvironment
 from nashlab.equilibrium import regularised_nash
 from nashlab.gallery import get
 from nashlab.game import PreferenceGame
 from nashlab.losses import dpo, ipo, self_play_advantage
-from nashlab.verify.claim import Case, Cases, Observation, claim, random_policy
 
 Array = NDArray[np.float64]
 Complex = NDArray[Any]

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from nashlab.verify.claim import Result, place
+from nashlab.claims import Result, place
 
 __all__ = ["find_proofs", "proof_results"]
 

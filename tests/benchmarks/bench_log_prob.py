@@ -25,8 +25,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig
 
-from llm_bridge.models import load_policy
-from llm_bridge.policy import Policy, Tokens
+from llm_bridge.policy import Policy, Tokens, load_policy
 
 WAYS = ("naive", "chunked")
 

@@ -7,7 +7,7 @@ All sample the same number of tokens after the same prompts, end-of-sequence exc
 or with a model of ``--source``.  Times are processor time of one thread, or what passes until a GPU is done; the best
 of ``--repeats`` in turns.  Prompts are as long as a post to summarise.
 
-On a GPU plain sampling is also timed kernel by kernel, without what :mod:`llm_bridge.recorded` does.  The limit is the
+On a GPU plain sampling is also timed kernel by kernel, without :mod:`llm_bridge.policy.cuda_graphs`.  The limit is the
 memory's: each token takes all weights and the keys and values so far, once, at the speed at which a copy of a large
 tensor was seen to move in the same run; its share is taken of what the tokens after the first cost.
 
@@ -31,12 +31,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from transformers import GenerationConfig, LlamaConfig
 
-from llm_bridge.models import LoraOptions, load_policy
-from llm_bridge.policy import Policy, Reference, Tokens
-from llm_bridge.sampler import sample
-from llm_bridge.stages import device_name
+from llm_bridge.experiment.start import device_name
+from llm_bridge.policy import LoraOptions, Policy, Reference, Tokens, load_policy, sample
+from nashlab.claims import environment_of
 from nashlab.files import replacing
-from nashlab.verify import environment_of
 
 BETA = 0.125
 
@@ -95,7 +93,7 @@ def bandwidth(device: torch.device) -> float:
 def traffic(policy: Policy, rows: int, held: int) -> int:
     """Bytes that a token must read: the weights, tied ones once, and keys and values of that many tokens a row."""
     stream = policy.stream(Tokens(*(torch.full((1, 1), v, device=policy.device) for v in (2, True))))
-    own = getattr(stream._cache, "self_attention_cache", stream._cache).layers
+    own = getattr(stream.cache, "self_attention_cache", stream.cache).layers
     return sum(w.nbytes for w in policy.model.parameters()) + rows * held * sum(
         layer.keys.nbytes + layer.values.nbytes for layer in own
     )
@@ -118,9 +116,9 @@ def compare(
         "first token": lambda: sample(policy, prompt, max_new_tokens=1, min_new_tokens=1),
     }
     if device.type != "cpu":
-        ways["kernel by kernel"] = lambda: sample(policy, prompt, recorded=False, **ours)
+        ways["kernel by kernel"] = lambda: sample(policy, prompt, captured=False, **ours)
         for way in ways.values():
-            way()  # what is compiled or recorded once
+            way()  # what is compiled or captured once
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(options.repeats):
         for name, way in ways.items():

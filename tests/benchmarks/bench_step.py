@@ -36,16 +36,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import LlamaConfig, PreTrainedTokenizerFast, PrinterCallback, TrainerCallback
 
-from llm_bridge import rollout
+from llm_bridge.experiment.start import device_name
 from llm_bridge.judges import OneOrder
-from llm_bridge.models import load_policy
-from llm_bridge.objective import bridged
-from llm_bridge.policy import Policy
-from llm_bridge.rollout import Generated, Prompts, encoded
-from llm_bridge.stages import device_name
-from llm_bridge.trainer import Settings, Trainer
+from llm_bridge.policy import Policy, Prompts, encoded, load_policy
+from llm_bridge.training import Generated, Settings, Trainer, bridged, sources
+from nashlab.claims import environment_of
 from nashlab.files import replacing
-from nashlab.verify import environment_of
 
 BETA, TAU, RATE = 0.125, 0.1, 1e-6
 Step = Callable[[], float]
@@ -115,16 +111,16 @@ def ours(method: str, base: Policy, length: int, options: argparse.Namespace) ->
     trainer.accelerator.backward = watch.timed("backward", trainer.accelerator.backward)
     trainer.accelerator.clip_grad_norm_ = watch.timed("optimiser", trainer.accelerator.clip_grad_norm_)
     trainer.optimiser.step = watch.timed("optimiser", trainer.optimiser.step)
-    sampling = rollout.sample
+    sampling = sources.sample
     full = functools.partial(sampling, min_new_tokens=length)
 
     def step() -> float:
         start = clock(options)
-        rollout.sample = watch.timed("generation", full)
+        sources.sample = watch.timed("generation", full)
         try:
             record = trainer._one_step()
         finally:
-            rollout.sample = sampling
+            sources.sample = sampling
         if record["length"] != length:
             raise RuntimeError(f"completions of {record['length']} tokens, must be {length}")
         return clock(options) - start

@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from llm_bridge.judges import OneOrder
-from llm_bridge.objective import bridged
-from llm_bridge.policy import Policy
-from llm_bridge.rollout import Closed, Generated, Prompts
-from llm_bridge.trainer import Settings, train
+from llm_bridge.policy import Policy, Prompts
+from llm_bridge.training import Closed, Generated, Settings, bridged, train
 from llm_bridge.verify import LANGUAGE, PROMPT, tiny
 from nashlab.gallery import random_game
 

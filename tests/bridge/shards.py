@@ -16,9 +16,8 @@ import torch
 from arena import SETTINGS, closed, generated, weights
 from torch.distributed.tensor import DTensor
 
-from llm_bridge.objective import bridged
 from llm_bridge.policy import Policy
-from llm_bridge.trainer import Settings, Trainer
+from llm_bridge.training import Settings, Trainer, bridged
 from llm_bridge.verify import tiny
 from nashlab.game import BadInput
 
@@ -44,7 +43,7 @@ def main(out: Path) -> None:
     facts: dict[str, Any] = {}
     for case in CASES:
         policy, one = trainer(case)
-        one.go()
+        one.run.go()
         state = [v for values in one.optimiser.state_dict()["state"].values() for v in values.values() if v.ndim]
         held = [*one._trained, *(p.grad for p in one._trained if p.grad is not None), *state]
         facts[case] = {
@@ -54,7 +53,7 @@ def main(out: Path) -> None:
         write(out, case, policy, one)
     case = "gpt2, EGPO, micro-batches"
     policy, one = trainer(case, out / "whole", steps=6)
-    one.go()
+    one.run.go()
     write(out, "whole", policy, one)
     policy, one = trainer(case, out / "interrupted", steps=6)
     rank = one.accelerator.process_index
@@ -64,16 +63,16 @@ def main(out: Path) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     try:
-        one.go(press)
+        one.run.go(press)
     except KeyboardInterrupt:
         facts["stopped after"] = one.step
     one.accelerator.wait_for_everyone()
     if rank == 0:
         shutil.copytree(out / "interrupted", out / "taken up by one process")
     policy, one = trainer(case, out / "interrupted", steps=6)
-    one.resume()
+    one.run.resume()
     facts["taken up at"] = one.step
-    one.go()
+    one.run.go()
     write(out, "resumed", policy, one)
     try:
         trainer(case, optimiser="adafactor")

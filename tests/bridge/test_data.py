@@ -21,10 +21,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from llm_bridge import data
-from llm_bridge.corpora import build
 from llm_bridge.data import (
-    DEBIAN,
     SPLITS,
     Comparison,
     Example,
@@ -34,6 +31,9 @@ from llm_bridge.data import (
     words,
     write_comparisons,
 )
+from llm_bridge.data import texts as data
+from llm_bridge.data.corpora import build
+from llm_bridge.data.texts import DEBIAN
 from nashlab.game import BadInput
 
 SOFT = [
@@ -483,7 +483,7 @@ def test_the_real_client_fails_in_one_line_where_it_may_not_use_the_network(tmp_
 
 def test_reading_needs_neither_torch_nor_the_hub_client() -> None:
     program = (
-        "import sys, llm_bridge.data, llm_bridge.judges, llm_bridge.raters, llm_bridge.corpora.build\n"
+        "import sys, llm_bridge.data, llm_bridge.judges, llm_bridge.data.corpora.build\n"
         "llm_bridge.data.load_corpus('debian', 'test')\n"
         "print(sorted({'torch', 'transformers', 'datasets', 'pyarrow', 'jax'} & set(sys.modules)))"
     )

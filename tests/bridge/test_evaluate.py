@@ -9,11 +9,10 @@ import pytest
 from scipy.optimize import linprog
 from scipy.stats import binomtest
 
-from llm_bridge import evaluate
-from llm_bridge.evaluate import (
+from llm_bridge.experiment import agreement, evaluate
+from llm_bridge.experiment.evaluate import (
     PAPER,
     Answers,
-    agreement,
     clopper_pearson,
     closed_tables,
     judged_tables,

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,16 @@ import pytest
 
 from llm_bridge.cli import main
 from llm_bridge.data import SPLITS, Comparison, load_comparisons, load_corpus, write_comparisons
-from llm_bridge.experiment import CONFIGS, read_experiment
+from llm_bridge.experiment import CONFIGS, Cluster, in_parallel, read_experiment, run_experiment, run_grid, stages_of
+from llm_bridge.experiment.on_candidate_sets import _make_sets, _sets_about
+from llm_bridge.experiment.on_completions import SampledGround, _make_comparisons, _pairs_about
+from llm_bridge.experiment.pipeline import check_sources
+from llm_bridge.experiment.report import read_results, write_report
+from llm_bridge.experiment.stages import Stages, read_json
+from llm_bridge.experiment.start import Start, contents
 from llm_bridge.judges import annotated
-from llm_bridge.models import load_policy
-from llm_bridge.objective import bridged
-from llm_bridge.parallel import Cluster, in_parallel
-from llm_bridge.pipeline import check_sources, run_experiment, run_grid, stages_of
-from llm_bridge.report import read_results, write_report
-from llm_bridge.rollout import encoded
-from llm_bridge.sampled import SampledGround, _make_comparisons, _pairs_about
-from llm_bridge.stages import Stages, Start, contents
+from llm_bridge.policy import encoded, load_policy
+from llm_bridge.training import bridged
 from nashlab.files import plain
 from nashlab.game import BadInput, check_temperature
 
@@ -126,6 +127,11 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
         ("train.stepz=3", "stepz.*did you mean.*steps"),
         ("corpus.prompts=true", "prompts = True, must be of type int"),
         ("corpus.prompts=0", "prompts = 0, must be at least 1"),
+        ("train.steps=1.5", "train, online-ipo: steps = 1.5, must be of type int"),
+        ("train.tau=true", "train, online-ipo: tau = True, must be of type float"),
+        ("tuned=3", "tuned = 3, must be of type dict"),
+        ("grid.seeds=[0, true]", r"grid: seeds\[1\] = True, must be of type list\[int\]"),
+        ("closed.judge=ratters", "closed: judge = 'ratters' is unknown.*did you mean 'raters'"),
         ('methods=["online-ipoo"]', "online-ipo"),
         ("methods=[]", "at least one"),
         ("seeds=[0.5]", "seeds"),
@@ -169,7 +175,7 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
         ("name=a/b", "name = 'a/b', must be fit for a folder"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_name(override: str, message: str) -> None:
+def test_what_makes_no_sense_is_refused_by_name(override: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         read_experiment("demo", [override])
 
@@ -297,6 +303,16 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_the_report_says_who_compared(closed: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    results = closed[2]
+    assert results["judge"] == "raters"
+    for name, words in (("raters", "synthetic population"), ("mine:f", "Responses are compared by mine:f")):
+        write_report(tmp_path / "r.html", results | {"judge": name})
+        text = (tmp_path / "r.html").read_text()
+        assert words in text
+        assert ("synthetic population" in text) == (name == "raters")
+
+
 def test_the_report_is_one_page_from_the_results_alone(
     closed: tuple[Path, Path, dict[str, Any]], sampled: tuple[Path, Path, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -395,7 +411,7 @@ def test_the_first_failure_is_raised_as_it_was(cluster: Cluster) -> None:
 def test_the_first_failure_on_ray_is_raised_as_it_was() -> None:
     pytest.importorskip("ray")
     code = (
-        "from llm_bridge.parallel import Cluster, in_parallel\n"
+        "from llm_bridge.experiment import Cluster, in_parallel\n"
         "from nashlab.game import BadInput, check_temperature\n"
         "try: in_parallel(check_temperature, [(0.1,), (-1.0,)], Cluster(2, ray='local'))\n"
         "except BadInput as error: print(error)\n"
@@ -418,14 +434,43 @@ def test_a_cluster_that_cannot_be_is_refused(given: dict[str, Any], message: str
         Cluster(**given)
 
 
-def test_training_that_diverges_is_one_line(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = written(tmp_path / "c.toml", corpus, closed={"temperature": 5.0})
-    settings = ["train.learning_rate=1e30", "train.max_grad_norm=inf"]
+def test_candidates_may_be_compared_by_any_judge_that_has_a_name(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even without raters; and what the raters made stays where it was."""
+    (tmp_path / "who_is_shorter.py").write_text(
+        "def p(x, y, z):\n"
+        "    return [0.5 + 0.25 * ((len(a) < len(b)) - (len(a) > len(b))) for a, b in zip(y, z)]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    usual = read_experiment(written(tmp_path / "usual.toml", corpus, closed={"temperature": 5.0}))
+    assert "judge" not in _sets_about(usual)
+    config = written(tmp_path / "c.toml", corpus, closed={"temperature": 5.0, "judge": "who_is_shorter:p"})
+    experiment = read_experiment(config, ["corpus.raters=none"])
+    assert _sets_about(experiment)["judge"] == "who_is_shorter:p"
+    _make_sets(Start(replace(experiment, sft=None), Stages(tmp_path)), tmp_path, tmp_path)
+    lengths = [[len(y) for y in each] for each in read_json(tmp_path / "training.json")["candidates"]]
+    for margins, length in zip(np.load(tmp_path / "training.npy"), np.array(lengths), strict=True):
+        np.testing.assert_array_equal(margins, 0.25 * np.sign(length[None, :] - length[:, None]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings"),
+    [
+        ({"closed": {"temperature": 5.0}}, ["train.learning_rate=1e30", "train.max_grad_norm=inf"]),
+        (SAMPLED, ["preference.training.learning_rate=1e30", "preference.training.batch_size=2"]),
+    ],
+    ids=["a method", "a preference model"],
+)
+def test_training_that_diverges_is_one_line_and_exit_code_1(
+    changes: dict[str, Any], settings: list[str], corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = written(tmp_path / "c.toml", corpus, **changes)
     with pytest.raises(SystemExit) as stopped:
         main(["run", str(config), "--out", str(tmp_path / "out"), "--override", *settings])
     assert stopped.value.code == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert re.match(r"llm-bridge: step \d: .*; lower learning_rate = 1e\+30", last)
+    assert re.match(r"llm-bridge: step \d+: .*; lower learning_rate = 1e\+30", last)
 
 
 @pytest.mark.parametrize(
@@ -493,7 +538,7 @@ def test_a_stage_has_one_maker_and_leaves_nothing_behind(tmp_path: Path) -> None
     stages = Stages(tmp_path)
 
     def make(part: Path, work: Path) -> None:
-        with pytest.raises(BadInput, match="is being made by another process"):
+        with pytest.raises(BlockingIOError, match="is being written by another process"):
             Stages(tmp_path).made("a", {}, lambda part, work: None)
 
     place = stages.made("a", {}, make)
@@ -565,7 +610,7 @@ def test_the_papers_configuration_runs_on_local_files(corpus: Path, tmp_path: Pa
     """A tiny T5, a file of texts, a file of human comparisons: everything else as published."""
     from transformers import T5Config, T5ForConditionalGeneration
 
-    from llm_bridge.stages import _tokenizer
+    from llm_bridge.experiment.start import _tokenizer
 
     examples = load_corpus(corpus)
     tokenizer = _tokenizer(300, [t for e in examples for t in (e.prompt, e.summary)])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from shards import CASES, trainer, weights
 
-from llm_bridge.sharding import Layout, Shards
+from llm_bridge.training.sharding import Layout, Shards
 from llm_bridge.verify import tiny
 from nashlab.game import BadInput
 
@@ -59,7 +59,7 @@ def largest(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
 
 def alone(case: str, **changes: Any) -> list[np.ndarray]:
     policy, one = trainer(case, **changes)
-    one.go()
+    one.run.go()
     return weights(policy)
 
 
@@ -91,9 +91,9 @@ def test_an_interrupt_of_one_process_stops_both_after_the_same_step_and_they_res
 def test_a_checkpoint_is_whole_and_one_process_can_take_it_up(out: Path) -> None:
     case = "gpt2, EGPO, micro-batches"
     policy, one = trainer(case, out / "taken up by one process", steps=6)
-    one.resume()
+    one.run.resume()
     assert one.step == 3
-    one.go()
+    one.run.go()
     assert largest(weights(policy), read(out, "whole")) <= NEAR[case]
 
 

@@ -1,4 +1,4 @@
-"""On a GPU: decoding is recorded for real and exact, log-probabilities and trained weights are those of a CPU."""
+"""On a GPU: decoding is captured for real and exact, log-probabilities and trained weights are those of a CPU."""
 
 from __future__ import annotations
 
@@ -14,12 +14,8 @@ from bridge.naive import naive_mixture, row
 from bridge.test_sampler import BETAS, LENGTH, Recorder, distance, pair
 from bridge.tiny import FAMILIES, prompts, tiny_policy
 
-from llm_bridge import recorded
-from llm_bridge.objective import BRIDGED, bridged
-from llm_bridge.policy import Policy, Reference, Tokens, seeded
-from llm_bridge.rollout import Weights
-from llm_bridge.sampler import sample
-from llm_bridge.trainer import Settings, train
+from llm_bridge.policy import Policy, Reference, Tokens, cuda_graphs, sample, seeded
+from llm_bridge.training import BRIDGED, Settings, Weights, bridged, train
 from llm_bridge.verify import tiny
 
 pytestmark = [
@@ -53,20 +49,21 @@ def error(
     return worst
 
 
-def are_recorded(*policies: Policy) -> bool:
-    """Whether steps of these have been recorded as CUDA graphs."""
-    return all(any(step.replay is not None for step in recorded._idle.get(policy, [])) for policy in policies)
+def are_captured(*policies: Policy) -> bool:
+    """Whether steps of these have been captured as CUDA graphs."""
+    steps = [cuda_graphs._idle.get(policy.forward, []) for policy in policies]
+    return all(any(step.replay is not None for step in each) for each in steps)
 
 
 @EACH
 @ADAPTERS
 @pytest.mark.parametrize(("places", "shrink"), [(128, 4), (8, 2)], ids=["roomy", "moving"])
-def test_recorded_distributions_equal_recomputed_ones(
+def test_captured_distributions_equal_recomputed_ones(
     family: str, lora: bool, places: int, shrink: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other prompts, rows, mixtures and values of the weights after the first recording."""
-    monkeypatch.setattr(recorded, "PLACES", places)
-    monkeypatch.setattr(recorded, "SHRINK", shrink)
+    monkeypatch.setattr(cuda_graphs, "PLACES", places)
+    monkeypatch.setattr(cuda_graphs, "SHRINK", shrink)
     policy, reference, frozen = pair_there(family, lora)
     for padded, beta, k in itertools.product((False, True), BETAS, (1, 3)):
         assert error(policy, reference, frozen, prompts(padded=padded, rows=5), beta, k) <= 1e-12
@@ -74,7 +71,7 @@ def test_recorded_distributions_equal_recomputed_ones(
             for weight in policy.model.parameters():
                 if weight.requires_grad:
                     weight.mul_(1.05)
-    assert are_recorded(policy, reference.policy)
+    assert are_captured(policy, reference.policy)
 
 
 @EACH
@@ -89,7 +86,7 @@ def test_weights_that_are_put_on_have_recordings_of_their_own(family: str) -> No
         assert error(policy, None, policy, prompt, 0.0) <= 1e-12
         with earlier.worn():
             assert error(policy, None, policy, prompt, 0.0) <= 1e-12
-    assert are_recorded(policy)
+    assert are_captured(policy)
 
 
 @EACH
@@ -102,7 +99,7 @@ def test_lower_precision_differs_by_its_rounding(family: str) -> None:
     policy, reference, frozen = pair_there(family, False, dtype=torch.float32)
     with torch.autocast("cuda", torch.bfloat16):
         assert error(policy, reference, frozen, prompt, 0.5) <= 0.05
-    assert are_recorded(policy, reference.policy)
+    assert are_captured(policy, reference.policy)
 
 
 def trained(device: str, method: str, folder: Path | None = None, progress: Any = lambda record: None, **changes: Any):

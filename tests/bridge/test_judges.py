@@ -30,7 +30,6 @@ from llm_bridge.judges import (
     Cached,
     FunctionJudge,
     Judge,
-    LikelihoodScore,
     OneOrder,
     ReconstructionScore,
     RelevanceScore,
@@ -43,6 +42,7 @@ from llm_bridge.judges import (
     judged,
     matrix,
 )
+from llm_bridge.judges.scores import LikelihoodScore
 from llm_bridge.policy import Policy
 from nashlab.game import BadInput
 

@@ -17,18 +17,21 @@ from bridge.words import word_tokenizer
 from transformers import LlamaForCausalLM, T5ForConditionalGeneration
 
 from llm_bridge.data import load_corpus
-from llm_bridge.judges import LikelihoodScore, RelevanceScore
-from llm_bridge.models import LoraOptions, load_policy, smollm2
-from llm_bridge.packaged import (
-    PACKAGED,
-    Packaged,
-    _dequantised,
-    _rotary_halves,
-    llama_from_gguf,
-    t5_from_onnx,
+from llm_bridge.judges import RelevanceScore
+from llm_bridge.judges.scores import LikelihoodScore
+from llm_bridge.policy import (
+    LoraOptions,
+    Policy,
+    Tokens,
+    check_reference,
+    completions_of,
+    encoded,
+    load_policy,
+    pad_left,
+    pad_right,
+    smollm2,
 )
-from llm_bridge.policy import Policy, Tokens, check_reference, pad_left, pad_right
-from llm_bridge.rollout import completions_of, encoded
+from llm_bridge.policy.packaged import PACKAGED, Packaged, _dequantised, _rotary_halves, llama_from_gguf, t5_from_onnx
 from nashlab.game import BadInput
 
 torch.set_num_threads(1)
@@ -113,7 +116,7 @@ def test_a_gguf_file_gives_the_model_and_the_tokenizer_that_it_was_made_of(
         # one rounding of float32 for the rotary frequencies and sums
         assert float((model(ids).logits - expected).abs().max()) <= 1e-4
         assert all(p.requires_grad for p in model.parameters())
-        monkeypatch.setattr("llm_bridge.packaged._rotary_halves", lambda values, heads: values.copy())
+        monkeypatch.setattr("llm_bridge.policy.packaged._rotary_halves", lambda values, heads: values.copy())
         unordered, _ = llama_from_gguf(tmp_path / "tiny.gguf")
         assert float((unordered(ids).logits - expected).abs().max()) > 1e-2
     words = tokenizer("he 42<end>")["input_ids"]

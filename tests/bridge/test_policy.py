@@ -40,11 +40,20 @@ from transformers import (
     XLNetConfig,
 )
 
-import llm_bridge.policy as policy_module
-from llm_bridge.models import LoraOptions, _without_dropout, load_policy
-from llm_bridge.policy import Policy, Reference, Tokens, check_reference, pad_left, pad_right, seeded
-from llm_bridge.rollout import encoded
-from llm_bridge.sampler import sample
+from llm_bridge.policy import (
+    LoraOptions,
+    Policy,
+    Reference,
+    Tokens,
+    check_reference,
+    encoded,
+    load_policy,
+    pad_left,
+    pad_right,
+    sample,
+    seeded,
+)
+from llm_bridge.policy.loading import _without_dropout
 from nashlab.game import BadInput
 
 torch.set_num_threads(1)
@@ -84,7 +93,7 @@ def error_against_naive(policy: Policy, values: Tensor, prompt: Tokens, completi
 def test_log_prob_and_its_gradient_equal_the_naive_ones(
     family: str, lora: bool, checkpointing: bool, padded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy_module, "CHUNK_ELEMENTS", 14)  # two positions a chunk
+    monkeypatch.setattr("llm_bridge.policy.policy.CHUNK_ELEMENTS", 14)  # two positions a chunk
     policy = tiny_policy(family, lora=lora, gradient_checkpointing=checkpointing)
     policy.model.train()
     assert policy.chunked
@@ -96,7 +105,7 @@ def test_log_prob_and_its_gradient_equal_the_naive_ones(
 
 @EACH
 def test_the_head_sees_counted_positions_only_a_chunk_at_a_time(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy_module, "CHUNK_ELEMENTS", 14)
+    monkeypatch.setattr("llm_bridge.policy.policy.CHUNK_ELEMENTS", 14)
     policy, sizes = tiny_policy(family), []
     head = policy.model.get_output_embeddings()
     head.register_forward_pre_hook(lambda module, inputs: sizes.append(inputs[0].shape[:-1].numel()))
@@ -200,13 +209,13 @@ def test_float64_is_float64_all_the_way_down(family: str, monkeypatch: pytest.Mo
     # central differences at 1e-6: truncation 1e-12 times a third derivative of 1e4, rounding 1e-15 x 30 / 1e-6
     assert finite_difference_error(tiny_policy(family)) <= 1e-7
     if family != "gpt2":  # whose norms need no widening
-        monkeypatch.setattr("llm_bridge.models._widen_norms", lambda model: None)
+        monkeypatch.setattr("llm_bridge.policy.loading._widen_norms", lambda model: None)
         assert finite_difference_error(tiny_policy(family)) > 1e-3
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2"])
 def test_canary_a_padding_token_that_is_never_trained_is_noticed(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llm_bridge.models._train_every_embedding", lambda model: None)
+    monkeypatch.setattr("llm_bridge.policy.loading._train_every_embedding", lambda model: None)
     assert finite_difference_error(tiny_policy(family)) > 1e-2
 
 
@@ -227,7 +236,7 @@ def test_an_unknown_head_is_noticed_and_the_model_s_own_forward_used() -> None:
     prompt, completion = prompts(), completions()
     # this model has been loaded by nobody: its norms are in float32
     assert error_against_naive(policy, policy.log_prob(prompt, completion), prompt, completion) <= 1e-6
-    policy.chunked = True  # what would have come out without the check
+    policy.forward.chunked = True  # what would have come out without the check
     assert error_against_naive(policy, policy.log_prob(prompt, completion), prompt, completion) > 1e-4
 
 
@@ -267,7 +276,7 @@ def test_a_model_that_is_hardly_not_causal_is_refused_in_half_precision_too(dtyp
 
 
 def test_canary_without_the_check_such_models_are_other_distributions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Policy, "_check_its_distribution", lambda self: None)
+    monkeypatch.setattr("llm_bridge.policy.policy.check_distribution", lambda policy: None)
     prompt, completion = prompts(), completions()
     for why in ("so is its generator", "RWKV reads padding"):
         policy = load_policy(NO_POLICIES[why][0])
@@ -309,7 +318,7 @@ def test_other_families_work(what: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert policy.chunked == chunked
     found, truth = (of(prompts(), completions()) for of in (policy.log_prob, partial(naive_log_prob, policy)))
     assert float((found - truth).detach().abs().max()) <= 1e-5  # five terms of size 2, in float32
-    policy.chunked = False
+    policy.forward.chunked = False
     found = policy.log_prob(prompts(), completions())
     assert float((found - truth).detach().abs().max()) <= 1e-5
 
@@ -506,7 +515,7 @@ def test_noise_is_switched_off_wherever_a_configuration_has_it(monkeypatch: pyte
         return float((values[0] - values[1]).detach().abs().max())
 
     assert spread() == 0
-    monkeypatch.setattr("llm_bridge.models._without_dropout", lambda config: config)
+    monkeypatch.setattr("llm_bridge.policy.loading._without_dropout", lambda config: config)
     assert spread() > 1e-6
 
 

@@ -39,8 +39,8 @@ from transformers import (
 
 from llm_bridge.data import Comparison
 from llm_bridge.judges import Judge, OneOrder, annotated, judged, matrix
-from llm_bridge.models import LoraOptions, load_policy
-from llm_bridge.preference import (
+from llm_bridge.policy import LoraOptions, load_policy
+from llm_bridge.preferences import (
     MODELS,
     BradleyTerry,
     CrossEncoder,
@@ -55,6 +55,7 @@ from llm_bridge.preference import (
     save_model,
     train_preference_model,
 )
+from llm_bridge.training import Diverged
 from nashlab.game import BadInput
 
 torch.set_num_threads(1)
@@ -388,12 +389,47 @@ def test_a_run_broken_off_anywhere_ends_with_the_same_weights(tmp_path: Path) ->
     assert same_weights(short_run(folder=tmp_path), whole)
     # a finished run is taken up as finished
     assert same_weights(short_run(folder=tmp_path), whole)
-    with pytest.raises(BadInput, match="belongs to a run with other data, settings or model"):
+    with pytest.raises(BadInput, match="belongs to another run: seed = 0 there, 1 here"):
         short_run(Training(**{**vars(SHORT), "seed": 1}), folder=tmp_path)
-    state = tmp_path / "training.safetensors"
-    state.write_bytes(state.read_bytes()[:-100])
-    with pytest.raises(BadInput, match="is damaged"):
-        short_run(folder=tmp_path)
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(tmp_path: Path) -> None:
+    whole = short_run(folder=tmp_path)
+    *_, before, last = sorted((tmp_path / "checkpoints").iterdir())
+    tensors = last / "tensors.safetensors"
+    spoilt = bytearray(tensors.read_bytes())
+    spoilt[-1] ^= 1
+    tensors.write_bytes(spoilt)
+    with pytest.warns(RuntimeWarning, match="does not agree with its checksum; the checkpoint before it is used"):
+        assert same_weights(short_run(folder=tmp_path), whole)
+    assert before.exists()
+
+
+def test_ctrl_c_ends_the_step_and_saves_it(tmp_path: Path) -> None:
+    """Between two looks: the losses since the last one go on as well."""
+    settings = Training(**{**vars(SHORT), "evaluate_every": 4})
+    whole_folder, folder = tmp_path / "whole", tmp_path / "interrupted"
+    whole = short_run(settings, folder=whole_folder)
+    step = torch.optim.AdamW.step
+    taken: list[int] = []
+
+    def press(optimiser: torch.optim.AdamW, *arguments: Any) -> Any:
+        taken.append(1)
+        if len(taken) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(optimiser, *arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.optim.AdamW, "step", press)
+        with pytest.raises(KeyboardInterrupt):
+            short_run(settings, folder=folder)
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["step-00000004", "step-00000006"]
+    assert same_weights(short_run(settings, folder=folder), whole)
+    ours, theirs = (
+        [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in path.read_text().splitlines()]
+        for path in (folder / "metrics.jsonl", whole_folder / "metrics.jsonl")
+    )
+    assert ours == theirs
 
 
 def test_a_run_is_not_taken_up_by_another_model(tmp_path: Path) -> None:
@@ -417,7 +453,7 @@ def test_a_run_is_not_taken_up_by_another_model(tmp_path: Path) -> None:
         {"mixed_precision": True},
     ]  # fmt: skip
     for other in others:
-        with pytest.raises(BadInput, match="belongs to a run with other data, settings or model"):
+        with pytest.raises(BadInput, match="belongs to another run: "):
             run(tmp_path, **other)
     run(tmp_path)  # the canary: the same model goes on
 
@@ -437,7 +473,7 @@ def test_a_killed_process_leaves_a_state_to_go_on_from(tmp_path: Path) -> None:
         [sys.executable, "-c", program, str(tmp_path)], env=os.environ | {"PYTHONPATH": places}, check=False
     )
     assert result.returncode == -signal.SIGKILL
-    assert [path.name for path in tmp_path.iterdir()] == ["training.safetensors"]
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000003"]
     assert same_weights(short_run(folder=tmp_path), short_run())
 
 
@@ -457,13 +493,14 @@ def test_the_best_held_out_weights_are_kept_and_training_stops_early() -> None:
     assert all(a.seconds < b.seconds for a, b in itertools.pairwise(history))
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_best_weights() -> None:
+def test_a_loss_that_is_not_finite_stops_with_the_best_weights(tmp_path: Path) -> None:
     found = model("bradley-terry")
     start = copy.deepcopy(found)
     with torch.no_grad():
         next(iter(found.encoder.parameters())).fill_(math.nan)
-    with pytest.raises(BadInput, match=r"at step 1, must be finite; lower learning_rate"):
-        train_preference_model(found, comparisons(CYCLIC, 8, 1), comparisons(CYCLIC, 8, 2))
+    with pytest.raises(Diverged, match=r"step 1: the loss is nan .*, must be finite; lower learning_rate"):
+        train_preference_model(found, comparisons(CYCLIC, 8, 1), comparisons(CYCLIC, 8, 2), folder=tmp_path)
+    assert not (tmp_path / "checkpoints").exists()  # weights that give no numbers are not kept
     assert torch.equal(found.head.weight, start.head.weight)
 
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from llm_bridge.data import Example, load_corpus
-from llm_bridge.judges import matrix
-from llm_bridge.raters import (
+from llm_bridge.judges import (
     CANDIDATE_KINDS,
     FEATURES,
     Criterion,
@@ -24,13 +23,14 @@ from llm_bridge.raters import (
     Majority,
     NGram,
     RaterPopulation,
-    Rule,
     SummaryFeatures,
     candidate_sets,
     content_words,
     intransitivity,
+    matrix,
     summary_raters,
 )
+from llm_bridge.judges.raters import Rule
 from nashlab.game import BadInput
 
 Array = NDArray[np.float64]

@@ -13,8 +13,9 @@ from bridge.tiny import EOS, FAMILIES, PAD, prompts, tiny_policy
 from scipy import stats
 from torch import Tensor
 
-from llm_bridge.policy import NotFinite, Policy, Reference, Stream, Tokens, pad_right
-from llm_bridge.sampler import Decoder, draw, mixture_log_probs, sample
+from llm_bridge.policy import Decoder, NotFinite, Policy, Reference, Tokens, draw, mixture_log_probs, pad_right, sample
+from llm_bridge.policy.forward import Forward
+from llm_bridge.policy.stream import Stream
 from nashlab.game import BadInput
 
 torch.set_num_threads(1)
@@ -48,7 +49,7 @@ class Recorder:
             self.steps[i].append(distribution)
 
 
-def recorded(
+def observed(
     policy: Policy, reference: Reference | None, prompt: Tokens, beta: float, **options: Any
 ) -> tuple[Tokens, Recorder]:
     recorder = Recorder(len(prompt.ids))
@@ -83,7 +84,7 @@ def test_cached_distributions_equal_recomputed_ones(family: str, lora: bool, che
     policy, reference, frozen = pair(family, lora, gradient_checkpointing=checkpointing)
     for padded, beta in itertools.product((False, True), BETAS):
         prompt = prompts(padded=padded, rows=5)
-        drawn, recorder = recorded(policy, reference, prompt, beta)
+        drawn, recorder = observed(policy, reference, prompt, beta)
         assert distance_to_truth(drawn, recorder, policy, frozen, prompt, beta) <= 1e-12
         full = mixture_log_probs(policy, reference, prompt, drawn, beta)
         for i, steps in enumerate(recorder.steps):
@@ -98,7 +99,7 @@ def test_lower_precision_differs_by_its_rounding(family: str, lora: bool, dtype:
     policy, reference, frozen = pair(family, lora, dtype=dtype)
     for beta in BETAS:
         prompt = prompts(rows=5)
-        drawn, recorder = recorded(policy, reference, prompt, beta)
+        drawn, recorder = observed(policy, reference, prompt, beta)
         assert recorder.steps[0][0].dtype == torch.float32
         assert distance_to_truth(drawn, recorder, policy, frozen, prompt, beta) <= near
 
@@ -132,17 +133,17 @@ def share_one_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def begin_with_one(decoder: Decoder, *args: Any, **options: Any) -> None:
         begin(decoder, *args, **options)
-        (_, first), (_, second) = decoder._parts
-        second._cache = first._cache
+        (_, first), (_, second) = decoder.parts
+        second.cache = first.cache
 
     def keep_once(stream: Stream, rows: Tensor) -> None:
-        cache = stream._cache
+        cache = stream.cache
         keys = getattr(cache, "self_attention_cache", cache).layers[0].keys
         if len(keys) == len(stream.logits):  # the second stream's turn comes when the rows are gone
             cache.batch_select_indices(rows)
         stream.logits = stream.logits[rows]
-        stream._mask = None if stream._mask is None else stream._mask[rows]
-        stream._encoded = None if stream._encoded is None else stream._encoded.rows(rows)
+        stream.mask = None if stream.mask is None else stream.mask[rows]
+        stream.encoded = None if stream.encoded is None else stream.encoded.rows(rows)
 
     monkeypatch.setattr(Decoder, "__init__", begin_with_one)
     monkeypatch.setattr(Stream, "keep", keep_once)
@@ -151,26 +152,27 @@ def share_one_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 def leave_adapters_on(monkeypatch: pytest.MonkeyPatch) -> None:
     from contextlib import nullcontext
 
-    monkeypatch.setattr("llm_bridge.policy._adapters_off", lambda layers: nullcontext())
+    for module in ("reference", "stream"):
+        monkeypatch.setattr(f"llm_bridge.policy.{module}.adapters_off", lambda layers: nullcontext())
 
 
 def count_padding(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Policy._decode
+    original = Forward.decode
 
-    def decode(policy: Policy, ids: Tensor, mask: Tensor | None, **options: Any) -> tuple[Tensor, Any]:
-        return original(policy, ids, None if mask is None else torch.ones_like(mask), **options)
+    def decode(forward: Forward, ids: Tensor, mask: Tensor | None, **options: Any) -> tuple[Tensor, Any]:
+        return original(forward, ids, None if mask is None else torch.ones_like(mask), **options)
 
-    monkeypatch.setattr(Policy, "_decode", decode)
+    monkeypatch.setattr(Forward, "decode", decode)
 
 
 def count_encoder_padding(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Policy._encode
-    monkeypatch.setattr(Policy, "_encode", lambda policy, prompt: original(
-        policy, Tokens(prompt.ids, torch.ones_like(prompt.mask))))  # fmt: skip
+    original = Forward.encode
+    monkeypatch.setattr(Forward, "encode", lambda forward, prompt: original(
+        forward, Tokens(prompt.ids, torch.ones_like(prompt.mask))))  # fmt: skip
 
 
 def swap_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    from llm_bridge import sampler
+    from llm_bridge.policy import sampler
 
     original = sampler._mixed
     monkeypatch.setattr(sampler, "_mixed", lambda parts: original([(1 - weight, logits) for weight, logits in parts]))
@@ -196,14 +198,14 @@ def test_canaries_the_check_catches_the_field_s_faults(
     breaking(monkeypatch)
     for policy, reference, frozen in pairs:
         prompt = prompts(rows=5)
-        drawn, recorder = recorded(policy, reference, prompt, 0.3)
+        drawn, recorder = observed(policy, reference, prompt, 0.3)
         assert distance_to_truth(drawn, recorder, policy, frozen, prompt, 0.3) > 0.1
 
 
 @EACH
 def test_canaries_temperature_mismatch_and_dropout(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     policy, prompt = tiny_policy(family), prompts(rows=5)
-    drawn, recorder = recorded(policy, None, prompt, 0.0, temperature=0.9)
+    drawn, recorder = observed(policy, None, prompt, 0.0, temperature=0.9)
     assert distance_to_truth(drawn, recorder, policy, policy, prompt, 0.0) > 1e-3
     full = mixture_log_probs(policy, None, prompt, drawn, 0.0, temperature=0.9)
     chosen = full.gather(2, drawn.ids.unsqueeze(2)).squeeze(2).masked_fill(~drawn.mask, 0).sum(1)
@@ -228,7 +230,7 @@ def test_beta_zero_never_touches_the_reference_and_beta_one_never_the_policy() -
     def refuse(*args: Any, **options: Any) -> Any:
         raise AssertionError("the policy was asked")
 
-    policy.model.forward = policy._base.transformer.forward = refuse
+    policy.model.forward = policy.forward.base.transformer.forward = refuse
     sample(policy, prompt, max_new_tokens=4, beta=1.0, reference=reference)
     with pytest.raises(AssertionError, match="was asked"):
         sample(policy, prompt, max_new_tokens=4, beta=0.5, reference=reference)
@@ -317,7 +319,7 @@ def test_rare_tokens_of_large_vocabularies_keep_their_probability() -> None:
 def test_ended_rows_leave_the_batch_and_change_nobody_s_sample(family: str) -> None:
     policy, reference, _ = pair(family, True)
     prompt = prompts(rows=24)
-    drawn, recorder = recorded(policy, reference, prompt, 0.5)
+    drawn, recorder = observed(policy, reference, prompt, 0.5)
     lengths = drawn.mask.sum(1)
     assert recorder.batch_sizes == [int((lengths > t).sum()) for t in range(drawn.ids.shape[1])]
     assert recorder.batch_sizes[-1] < recorder.batch_sizes[0]
@@ -339,7 +341,7 @@ def test_ended_rows_leave_the_batch_and_change_nobody_s_sample(family: str) -> N
 
 def test_min_new_tokens_excludes_the_end_and_renormalises() -> None:
     policy, prompt = tiny_policy("llama"), prompts(rows=40)
-    drawn, recorder = recorded(policy, None, prompt, 0.0, min_new_tokens=2)
+    drawn, recorder = observed(policy, None, prompt, 0.0, min_new_tokens=2)
     assert int(drawn.mask.sum(1).min()) >= 2
     assert not bool((drawn.ids[:, :2] == EOS).any())
     full = mixture_log_probs(policy, None, prompt, drawn, 0.0, min_new_tokens=2)
@@ -358,7 +360,7 @@ def test_sampling_leaves_modes_gradients_and_the_random_state_as_they_were(lora:
     modes = [module.training for module in policy.model.modules()]
     trained = [p.requires_grad for p in policy.model.parameters()]
     state = torch.get_rng_state()
-    one, two = (recorded(policy, reference, prompts(), 0.5)[0] for _ in range(2))
+    one, two = (observed(policy, reference, prompts(), 0.5)[0] for _ in range(2))
     assert torch.equal(one.ids, two.ids)
     assert torch.equal(state, torch.get_rng_state())
     assert modes == [module.training for module in policy.model.modules()]

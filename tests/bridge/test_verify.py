@@ -9,12 +9,11 @@ import pytest
 import torch
 
 from llm_bridge.cli import main
-from llm_bridge.enumerable import Language, restricted
-from llm_bridge.objective import BRIDGED, all_pairs, bridged, cross_pairs
+from llm_bridge.training import BRIDGED, Language, all_pairs, bridged, cross_pairs, restricted
 from llm_bridge.verify import CHECKS, LANGUAGE, PROMPT, tiny
 from nashlab.algorithms import REGISTRY
+from nashlab.claims import Cases, evaluate
 from nashlab.game import BadInput
-from nashlab.verify.claim import Cases, evaluate
 
 
 @pytest.fixture(autouse=True)

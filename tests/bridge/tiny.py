@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from transformers import GPT2Config, LlamaConfig, PretrainedConfig, Qwen2Config, T5Config
 
-from llm_bridge.models import LoraOptions, load_policy
-from llm_bridge.policy import Policy, Tokens, pad_left
+from llm_bridge.policy import LoraOptions, Policy, Tokens, load_policy, pad_left
 
 __all__ = ["EOS", "FAMILIES", "PAD", "prompts", "tiny_config", "tiny_policy"]
 

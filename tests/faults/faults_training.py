@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from llm_bridge.judges import OneOrder
-from llm_bridge.rollout import Generated, Prompts
-from llm_bridge.trainer import Settings, train
+from llm_bridge.policy import Prompts
+from llm_bridge.training import Generated, Settings, train
 from llm_bridge.verify import tiny
 from nashlab.ending import ending
 from nashlab.files import replacing

@@ -97,8 +97,8 @@ def training(count: int) -> Iterator[None]:
     import torch
 
     from llm_bridge.judges import OneOrder
-    from llm_bridge.rollout import Generated, Prompts
-    from llm_bridge.trainer import Settings, Trainer
+    from llm_bridge.policy import Prompts
+    from llm_bridge.training import Generated, Settings, Trainer
     from llm_bridge.verify import tiny
 
     torch.set_num_threads(1)
@@ -108,9 +108,9 @@ def training(count: int) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(tiny("gpt2", seed=1), "online-ipo", source, settings, folder=Path(folder))
         for _ in range(count):
-            trainer._one_step()
+            trainer.advance()
             if trainer.step % 10 == 0:
-                trainer.save()
+                trainer.run.save()
             yield
 
 

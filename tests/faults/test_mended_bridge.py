@@ -17,17 +17,14 @@ import torch
 from safetensors import SafetensorError
 from scenes import CLOSED, SCENES
 
-from llm_bridge import checkpoint, stages
 from llm_bridge.cli import main
-from llm_bridge.experiment import read_experiment
+from llm_bridge.experiment import read_experiment, run_experiment, stages, stages_of
+from llm_bridge.experiment.stages import Stages
 from llm_bridge.judges import OneOrder
-from llm_bridge.pipeline import run_experiment, stages_of
-from llm_bridge.rollout import Generated, Prompts
-from llm_bridge.stages import Stages
-from llm_bridge.trainer import Settings, train
+from llm_bridge.policy import Prompts
+from llm_bridge.training import Generated, Settings, checkpoint, train
 from llm_bridge.verify import tiny
 from nashlab.files import replacing
-from nashlab.game import BadInput
 
 
 def flip(path: Path, place: int, bit: int = 0) -> None:
@@ -110,17 +107,17 @@ def test_what_a_kill_has_left_half_copied_goes_away(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_another_process_has_just_made_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = stages._alone
+    real = stages.alone
 
     @contextmanager
     def late(work: Path) -> Iterator[None]:
-        monkeypatch.setattr(stages, "_alone", real)
+        monkeypatch.setattr(stages, "alone", real)
         Stages(tmp_path).made("a", {}, make)  # while we waited for the lock
         work.mkdir(exist_ok=True)
         with real(work):
             yield
 
-    monkeypatch.setattr(stages, "_alone", late)
+    monkeypatch.setattr(stages, "alone", late)
 
     def never(part: Path, work: Path) -> None:
         raise AssertionError("made twice")
@@ -235,20 +232,3 @@ def test_records_of_steps_before_a_checkpoint_are_as_safe_as_it_is(tmp_path: Pat
     assert again[1] == whole[1]
     assert all(torch.equal(a, b) for a, b in zip(again[0], whole[0], strict=True))
     assert [timeless(json.loads(line)) for line in path.read_text().splitlines()] == whole[1]
-
-
-def test_a_bit_of_a_preference_model_s_state_is_seen(tmp_path: Path) -> None:
-    from bridge.test_preference import short_run
-
-    class Killed(Exception):
-        pass
-
-    def stop(record: Any) -> None:
-        raise Killed
-
-    with pytest.raises(Killed):
-        short_run(folder=tmp_path, progress=stop)
-    state = tmp_path / "training.safetensors"
-    flip(state, state.stat().st_size - 9, 6)
-    with pytest.raises(BadInput, match="is damaged"):
-        short_run(folder=tmp_path)

@@ -1,0 +1,40 @@
+"""Experiments from a configuration to tables: texts, start, methods, evaluation; each stage is a folder."""
+
+from llm_bridge.experiment.configuration import (
+    CONFIGS,
+    ClosedSets,
+    Comparisons,
+    Corpus,
+    Experiment,
+    Grid,
+    Learned,
+    Likelihood,
+    Model,
+    Sampling,
+    read_experiment,
+)
+from llm_bridge.experiment.evaluate import agreement
+from llm_bridge.experiment.parallel import Cluster, in_parallel
+from llm_bridge.experiment.pipeline import run_experiment, run_grid, stages_of
+from llm_bridge.experiment.start import quietly
+
+__all__ = [
+    "CONFIGS",
+    "ClosedSets",
+    "Cluster",
+    "Comparisons",
+    "Corpus",
+    "Experiment",
+    "Grid",
+    "Learned",
+    "Likelihood",
+    "Model",
+    "Sampling",
+    "agreement",
+    "in_parallel",
+    "quietly",
+    "read_experiment",
+    "run_experiment",
+    "run_grid",
+    "stages_of",
+]

@@ -1,0 +1,436 @@
+"""What an experiment is: one TOML file, checked key by key.
+
+    [corpus] [policy] [sft]                       texts, model, supervised fine-tuning: the reference μ
+    [closed]                                      either: fixed candidates of each text, every number an expectation
+    [sampling] [comparisons] [preference] [reward] [judge]    or: completions that are sampled, labelled and judged
+    [train] [tuned.METHOD] [grid]                 how the methods are trained, and which τ and β are tried beforehand
+
+:mod:`llm_bridge.experiment.pipeline` runs it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from llm_bridge.judges import check_judge
+from llm_bridge.preferences import MODELS, Training
+from llm_bridge.training import LABELS, Settings, bridged
+from nashlab.game import BadInput, check_temperature, suggestion
+from nashlab.settings import read_settings
+
+__all__ = [
+    "CONFIGS",
+    "ClosedSets",
+    "Comparisons",
+    "Corpus",
+    "Experiment",
+    "Grid",
+    "Learned",
+    "Likelihood",
+    "Model",
+    "Sampling",
+    "read_experiment",
+]
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+DTYPES = ("float32", "bfloat16", "float64")
+HEADS = 4
+"""Of the "small" policy."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Texts and their human summaries.
+
+    source    see :func:`llm_bridge.data.load_corpus`;  prompt, summary, group  the columns of a file.
+    prompts, validation, held_out  how many texts of each split the methods play on, are chosen by, and are judged by.
+    template  has {prompt} in it;  chat  whether a tokenizer's chat template goes around it.
+    max_prompt_tokens  of a text with its template.
+    raters    "synthetic" (:func:`llm_bridge.judges.summary_raters`, known preferences) or "none".
+    """
+
+    source: str = "debian"
+    prompt: str = "prompt"
+    summary: str = "summary"
+    group: str = ""
+    prompts: int = 32
+    validation: int = 32
+    held_out: int = 32
+    template: str = "{prompt}\nSummary: "
+    chat: bool = False
+    max_prompt_tokens: int = 256
+    raters: str = "synthetic"
+
+    def __post_init__(self) -> None:
+        _one_of("raters", self.raters, ("synthetic", "none"))
+        _needs(self, "template", "{prompt}")
+        _at_least_one(self, "prompts", "validation", "held_out", "max_prompt_tokens")
+
+
+@dataclass(frozen=True)
+class Model:
+    """The policy: "small" (a random Llama, a tokenizer of the corpus) or what ``load_policy`` takes; LoRA by rank."""
+
+    source: str = "small"
+    vocabulary: int = 4000
+    width: int = 128
+    layers: int = 3
+    lora_rank: int = 0
+    dtype: str = "float32"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _one_of("dtype", self.dtype, DTYPES)
+        _at_least_one(self, "vocabulary", "width", "layers")
+        if self.width % HEADS:
+            raise BadInput(f"width = {self.width}, must be a multiple of the {HEADS} heads")
+        if self.lora_rank < 0:
+            raise BadInput(f"lora_rank = {self.lora_rank}, must be at least 0: without adapters")
+        if self.dtype == "bfloat16" and not self.lora_rank:
+            raise BadInput("dtype = 'bfloat16', must be 'float32' where no adapters are trained (lora_rank = 0): steps "
+                           "are too small for it; train.precision = \"bf16\" computes in bfloat16")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ClosedSets:
+    """Nine candidates of each text (:func:`llm_bridge.judges.candidate_sets`), and who compares them.
+
+    temperature  T of π^(1/T);  judge  a name, or a table with options: see :mod:`llm_bridge.judges.registry`.
+    """
+
+    temperature: float = 20.0
+    judge: Any = "raters"
+
+    def __post_init__(self) -> None:
+        check_temperature(self.temperature, positive=True)
+        check_judge(self.judge)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How completions are drawn: k of each prompt, at most so many tokens; temperature of sampling and scoring alike.
+
+    labels  what the methods see of the learned preferences: "soft" p, or "hard", one Bernoulli draw from it.
+    """
+
+    completions: int = 2
+    max_new_tokens: int = 32
+    temperature: float = 1.0
+    labels: str = "soft"
+
+    def __post_init__(self) -> None:
+        if self.completions < 2:
+            raise BadInput(f"completions = {self.completions}, must be at least 2: they are compared")
+        _at_least_one(self, "max_new_tokens")
+        check_temperature(self.temperature, positive=True)
+        _one_of("labels", self.labels, LABELS)
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What preference and reward model learn from.
+
+    source  "reference": completions of π_ref, k of each of ``texts`` texts, all pairs labelled by ``raters`` drawn from
+            the population, p being the share who prefer the left one; or a file or data set of human comparisons
+            (:func:`llm_bridge.data.load_comparisons`), ``texts`` of them at most, none of a text that is judged on.
+    held_out  the share of texts whose comparisons judge the models and are not learned from.
+    """
+
+    source: str = "reference"
+    texts: int = 500
+    completions: int = 2
+    raters: int = 1
+    held_out: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.held_out < 1:
+            raise BadInput(f"held_out = {self.held_out}, must be between 0 and 1")
+        if self.completions < 2:
+            raise BadInput(f"completions = {self.completions}, must be at least 2: they are compared")
+        _at_least_one(self, "texts", "raters")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A preference or reward model: its kind, its encoder, how it is trained.
+
+    kind     of :data:`llm_bridge.preferences.MODELS`;  encoder  "policy" (the fine-tuned policy's own weights), or a
+             folder or hub name.
+    """
+
+    kind: str = "skew-embedding"
+    encoder: str = "policy"
+    max_prompt: int = 256
+    max_answer: int = 64
+    mixed_precision: bool = False
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        _one_of("kind", self.kind, tuple(MODELS))
+        _at_least_one(self, "max_prompt", "max_answer")
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The independent judge: how much a text tells another language model about its summary; "none" for none.
+
+    source  what ``load_policy`` takes, of another family than the policy;  dtype, device  of its weights.
+    template, without  the context with {prompt}, and the one that knows nothing of it.
+    """
+
+    source: str = "smollm2"
+    template: str = "{prompt}\n\nSummary in one line: "
+    without: str = "Summary in one line: "
+    max_length: int = 256
+    dtype: str = "bfloat16"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _one_of("dtype", self.dtype, DTYPES)
+        _needs(self, "template", "{prompt}")
+        _at_least_one(self, "max_length")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is tried beforehand, every τ with every β, from one or more seeds; what wins most becomes the setting.
+
+    tau, beta   a list for all methods, or lists by method;  beta  only for methods whose players are mixtures.
+    steps       of each trial; 0: as many as the experiment's own.
+    """
+
+    tau: Any = field(default_factory=list)
+    beta: Any = field(default_factory=list)
+    seeds: list[int] = field(default_factory=lambda: [0])
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        _distinct("seeds", self.seeds, int)
+        if self.steps < 0:
+            raise BadInput(f"steps = {self.steps}, must be at least 0: as many as the experiment's own")
+
+    def values(self, key: str, method: str) -> list[float]:
+        """The numbers of ``key`` that are tried for a method; none where it is not varied."""
+        given = getattr(self, key)
+        found = given.get(method, []) if isinstance(given, Mapping) else given
+        if not isinstance(found, list) or not all(isinstance(v, (int, float)) and v >= 0 for v in found):
+            raise BadInput(f"grid.{key} = {found!r}, must be a list of numbers of at least 0, or one by method")
+        return found
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a configuration says; ``train`` holds for every method, ``tuned`` for the one it names.
+
+    tau  the temperature at which exploitability is measured on closed sets (default: ``train``'s).
+    """
+
+    name: str
+    methods: list[str]
+    corpus: Corpus
+    policy: Model
+    train: dict[str, Any]
+    sft: Settings | None = None
+    closed: ClosedSets | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    comparisons: Comparisons = field(default_factory=Comparisons)
+    preference: Learned = field(default_factory=Learned)
+    reward: Learned = field(default_factory=lambda: Learned(kind="bradley-terry"))
+    judge: Likelihood = field(default_factory=Likelihood)
+    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    grid: Grid | None = None
+    seeds: list[int] = field(default_factory=lambda: [0])
+
+    @property
+    def tau(self) -> float:
+        """The temperature of the game that every method's exploitability is measured in."""
+        return float(self.train.get("tau", Settings(steps=1).tau))
+
+    def settings(self, method: str, seed: int) -> Settings:
+        """How this method is trained."""
+        given = {**self.train, **self.tuned.get(method, {}), "seed": seed}
+        found: Settings = _section(Settings, given, f"train, {method}")
+        found.check_method(bridged(method))
+        return found
+
+    def with_tuned(self, chosen: Mapping[str, Mapping[str, Any]]) -> Experiment:
+        """The experiment with chosen settings put over a method's own."""
+        return replace(self, tuned={m: {**self.tuned.get(m, {}), **chosen.get(m, {})} for m in self.methods})
+
+    def trials(self) -> list[tuple[str, Settings]]:
+        """The grid's runs: (method, settings)."""
+        if self.grid is None:
+            return []
+        found = []
+        for method in self.methods:
+            mixed = bridged(method).mixes
+            varied = {"tau": self.grid.values("tau", method), "beta": self.grid.values("beta", method) if mixed else []}
+            axes = {key: values for key, values in varied.items() if values}
+            for numbers in itertools.product(*axes.values()) if axes else ():
+                for seed in self.grid.seeds:
+                    own = self.settings(method, seed)
+                    steps = self.grid.steps or own.steps
+                    changes: dict[str, Any] = dict(zip(axes, numbers, strict=True))
+                    found.append((method, replace(own, steps=steps, **changes)))
+        return found
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "corpus": Corpus,
+    "policy": Model,
+    "sft": Settings,
+    "closed": ClosedSets,
+    "sampling": Sampling,
+    "comparisons": Comparisons,
+    "preference": Learned,
+    "reward": Learned,
+    "judge": Likelihood,
+    "grid": Grid,
+}
+OPTIONAL = ("sft", "closed", "grid")
+
+
+def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """A configuration from a TOML file or by the name of one that is shipped, with "a.b=value" put over it.
+
+    Raises :class:`BadInput` for unknown or missing keys and impossible values, by name.
+
+    >>> read_experiment("demo", ["train.steps=5"]).settings("online-ipo", 0).steps
+    5
+    """
+    content = read_settings(source, CONFIGS)
+    for override in overrides:
+        _put(content, override)
+    for key, kind in SECTIONS.items():
+        if key in content or key not in OPTIONAL:
+            content[key] = _section(kind, _with_training(key, content.get(key, {})), key)
+    found: Experiment = _named(_section(Experiment, content, str(source)))
+    _check_kinds(found)
+    if not found.name or found.name in (".", "..") or "/" in found.name:
+        raise BadInput(f"name = {found.name!r}, must be fit for a folder")
+    if "seed" in found.train:
+        raise BadInput(f"train: seed = {found.train['seed']}, must be left to seeds = {found.seeds}")
+    for method in dict.fromkeys([*found.methods, *found.tuned]):
+        found.settings(method, 0)
+    found.trials()
+    return found
+
+
+def _with_training(key: str, table: Any) -> Any:
+    """A model's table with its [training] read; a reward is Bradley-Terry."""
+    if key not in ("preference", "reward") or not isinstance(table, dict):
+        return table
+    default = {"kind": "bradley-terry"} if key == "reward" else {}
+    training = _section(Training, table.get("training", {}), f"{key}.training")
+    return default | table | {"training": training}
+
+
+def _check_kinds(experiment: Experiment) -> None:
+    if experiment.policy.source == "small" and experiment.sft is None:
+        raise BadInput("policy: source = 'small' begins with random weights, must be fine-tuned ([sft])")
+    if experiment.reward.kind != "bradley-terry":
+        raise BadInput(f"reward.kind = {experiment.reward.kind!r}, must be 'bradley-terry': a reward is one number")
+    closed = experiment.closed
+    asks_raters = experiment.comparisons.source == "reference" if closed is None else closed.judge == "raters"
+    if experiment.corpus.raters == "none" and asks_raters:
+        raise BadInput("corpus.raters = 'none', must be 'synthetic' where candidates or completions are to be labelled")
+
+
+def _named(experiment: Experiment) -> Experiment:
+    """Methods and seeds checked, and methods by their registered names."""
+    _distinct("seeds", experiment.seeds, int)
+    _distinct("methods", experiment.methods, str)
+    names = [bridged(name).spec.name for name in experiment.methods]
+    _distinct("methods", names, str)
+    grid = experiment.grid and replace(
+        experiment.grid, tau=_by_method(experiment.grid.tau), beta=_by_method(experiment.grid.beta)
+    )
+    return replace(experiment, methods=names, tuned=_by_method(experiment.tuned), grid=grid)
+
+
+def _by_method(table: Any) -> Any:
+    """A table whose keys are methods, by their registered names; anything else as it is."""
+    return {bridged(name).spec.name: value for name, value in table.items()} if isinstance(table, dict) else table
+
+
+def _section(kind: type[Any], table: Any, where: str) -> Any:
+    """A dataclass from a table, with every key and every type checked.
+
+    The values themselves stay as they are written: an experiment's folders are named after them.
+    """
+    if not isinstance(table, dict):
+        raise BadInput(f"{where} = {table!r}, must be a table")
+    try:
+        _model_of(kind).model_validate(table)
+        return kind(**table)
+    except ValidationError as error:
+        raise BadInput(f"{where}: {_in_words(error.errors()[0], kind)}") from None
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
+
+
+def _model_of(kind: type[Any]) -> type[BaseModel]:
+    """The fields of a dataclass, for pydantic to check: no other keys, no conversions but that of whole numbers."""
+    hints = get_type_hints(kind)
+    optional = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
+    given: dict[str, Any] = {name: (hint, None if name in optional else ...) for name, hint in hints.items()}
+    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=())
+    return create_model(kind.__name__, __config__=config, **given)
+
+
+def _in_words(error: Any, kind: type[Any]) -> str:
+    """The entry and the rule of what pydantic has found, with the nearest known key."""
+    known = {f.name: f for f in fields(kind)}
+    key = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        return f"{key!r} is unknown{suggestion(key, known, ', must be one of ' + ', '.join(known))}"
+    if error["type"] == "missing":
+        return f"{key} is missing, must be given"
+    inside = "".join(f"[{part!r}]" for part in error["loc"][1:])
+    return f"{key}{inside} = {error['input']!r}, must be of type {known[key].type}"
+
+
+def _put(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    *path, last = key.split(".")
+    if not equals or not last:
+        raise BadInput(f"override = {override!r}, must be key=value, e.g. train.steps=50")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a word without quotes is a string
+    for part in path:
+        content = content.setdefault(part, {})
+        if not isinstance(content, dict):
+            raise BadInput(f"override = {override!r}: {part} is no table")
+    content[last] = value
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise BadInput(f"{name} = {value!r}, must be one of {', '.join(known)}{suggestion(value, known)}")
+
+
+def _at_least_one(section: Any, *keys: str) -> None:
+    for key in keys:
+        if getattr(section, key) < 1:
+            raise BadInput(f"{key} = {getattr(section, key)}, must be at least 1")
+
+
+def _needs(section: Any, key: str, place: str) -> None:
+    if place not in getattr(section, key):
+        raise BadInput(f"{key} = {getattr(section, key)!r}, must contain {place}")
+
+
+def _distinct(name: str, values: Any, kind: type) -> None:
+    """A list of at least one, none twice."""
+    right = isinstance(values, list) and values and all(type(v) is kind for v in values)
+    if not right or len(set(values)) < len(values):
+        raise BadInput(f"{name} = {values!r}, must be a list of {kind.__name__}, at least one and none twice")

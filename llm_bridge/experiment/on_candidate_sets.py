@@ -1,0 +1,125 @@
+"""Closed experiments: methods play the raters' exact game on nine candidates of each text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llm_bridge.experiment.configuration import Experiment
+from llm_bridge.experiment.evaluate import closed_tables
+from llm_bridge.experiment.stages import read_json
+from llm_bridge.experiment.start import Start, contents, keep, learned, texts_about, texts_of_split
+from llm_bridge.judges import Cached, SummaryFeatures, candidate_sets, intransitivity, judge_named, matrix
+from llm_bridge.policy import Policy, completions_of
+from llm_bridge.training import Closed, Players, Settings, bridged, train
+from nashlab.files import plain
+
+__all__ = ["ClosedGround"]
+
+SETS = {"training": ("train", "prompts"), "held out": ("test", "held_out")}
+
+
+@dataclass(frozen=True)
+class ClosedGround:
+    """Methods play the raters' exact game on nine candidates of each text."""
+
+    experiment: Experiment
+    start: Start
+    folder: Path
+
+    @classmethod
+    def prepared(cls, experiment: Experiment, start: Start) -> ClosedGround:
+        """With its candidate sets made."""
+        return cls(experiment, start, start.made("sets", _sets_about(experiment), _make_sets))
+
+    def about(self, method: str, settings: Settings) -> dict[str, Any]:
+        """Base, sets, and how it is trained."""
+        return {"sets": self.folder.name, "base": self.start.name,
+                "closed": {"temperature": self._closed.temperature},
+                "policy": asdict(self.experiment.policy), "tau": self.experiment.tau, "method": method,
+                "settings": learned(settings)}  # fmt: skip
+
+    @property
+    def _closed(self) -> Any:
+        return self.experiment.closed
+
+    def set(self, name: str, policy: Policy) -> Closed:
+        """One of the two sets, for the tokenizer of this policy."""
+        about = read_json(self.folder / f"{name}.json")
+        prompts = self.start.prompts(policy, about["texts"])
+        rows = [completions_of(policy, each) for each in about["candidates"]]
+        return Closed(prompts, rows, np.load(self.folder / f"{name}.npy"), self._closed.temperature)
+
+    def make(self, method: str, settings: Settings, part: Path, work: Path) -> None:
+        """What is kept is the distribution on every candidate set, the reference's too, and the weights."""
+        policy, reference = self.start.players(settings.seed)
+        sets = {name: self.set(name, policy) for name in SETS}
+        source, tau = sets["training"], self.experiment.tau
+
+        def measure(players: Players) -> dict[str, float]:
+            return source.measure(players, tau)
+
+        train(policy, bridged(method), source, settings, reference=reference, folder=work, measure=measure)
+        kept: dict[str, Any] = {name: closed.log_policies(policy) for name, closed in sets.items()}
+        kept |= {f"{name}, reference": closed.log_policies(reference) for name, closed in sets.items()}
+        np.savez(part / "log-policies.npz", **kept)
+        keep(policy, part / "policy")
+
+    def merit(self, record: Mapping[str, float]) -> float:
+        """Minus what is left to exploit."""
+        return -record["exploitability"]
+
+    def results(self, places: Mapping[tuple[str, int], Path]) -> dict[str, Any]:
+        """Tables by set of prompts."""
+        logs = {key: dict(np.load(place / "log-policies.npz")) for key, place in places.items()}
+        margins = {f"{name} prompts": np.load(self.folder / f"{name}.npy") for name in SETS}
+        by_set = {
+            f"{name} prompts": {
+                "reference": next(iter(logs.values()))[f"{name}, reference"],
+                "policies": {key: log[name] for key, log in logs.items()},
+            }
+            for name in SETS
+        }
+        judge = self._closed.judge
+        known = {name: read_json(self.folder / f"{name}.json")["intransitivity"] for name in SETS}
+        return {
+            "kind": "closed",
+            "judge": judge if isinstance(judge, str) else judge["name"],
+            "tables": closed_tables(self.experiment.methods, margins, by_set, self.experiment.tau),
+            "intransitivity": known,
+        }
+
+
+def _sets_about(experiment: Experiment) -> dict[str, Any]:
+    counts = {count: getattr(experiment.corpus, count) for _, count in SETS.values()}
+    assert experiment.closed is not None
+    judge = experiment.closed.judge
+    asked = {} if judge == "raters" else {"judge": judge, **contents(_source_of(judge))}
+    return {"corpus": texts_about(experiment.corpus), **counts, **asked}
+
+
+def _source_of(judge: Any) -> str:
+    """What a named judge is made from: it counts by its content."""
+    return str(judge if isinstance(judge, str) else judge["name"]).partition(":")[2]
+
+
+def _make_sets(start: Start, part: Path, work: Path) -> None:
+    """Nine candidates of each text and the judge's exact margins between them."""
+    corpus, closed = start.experiment.corpus, start.experiment.closed
+    assert closed is not None
+    whole = texts_of_split(corpus, "train")
+    for name, (split, count) in SETS.items():
+        examples = texts_of_split(corpus, split, getattr(corpus, count))
+        features = SummaryFeatures(whole, {e.prompt: e.summary for e in examples})
+        candidates = candidate_sets(examples, features)
+        texts = [e.prompt for e in examples]
+        judge = judge_named(closed.judge, training=whole, evaluation=examples)
+        p = np.stack(matrix(Cached(judge), texts, candidates))
+        about = {"texts": texts, "candidates": candidates, "intransitivity": asdict(intransitivity(p))}
+        (part / f"{name}.json").write_text(json.dumps(plain(about)), encoding="utf-8")
+        np.save(part / f"{name}.npy", p - 0.5)

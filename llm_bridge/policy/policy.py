@@ -1,0 +1,262 @@
+"""A transformer as a policy: log π(y | x) = Σ_t log π(y_t | x, y_<t), summed over the completion's tokens.
+
+The end-of-sequence token is one of them, padding is not, and nothing is divided by a length: an average is another
+objective (theory §6, L2.iv).  Only the hidden states of counted tokens reach the head, a chunk at a time, and each
+chunk is computed again in the backward pass, so float32 logits of all positions never exist together.
+
+A reference μ is a frozen copy of the policy, or the same weights with the LoRA adapters off; `check_reference` moves
+the policy, looks whether the reference stays, and puts the policy back.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers.cache_utils import DynamicLayer
+
+from llm_bridge.policy.forward import Forward
+from llm_bridge.policy.reference import Reference, reference_of
+from llm_bridge.policy.soundness import check_distribution, reproduces_own_logits
+from llm_bridge.policy.stream import Stream, is_plain
+from llm_bridge.policy.switches import adapter_layers
+from llm_bridge.policy.tokens import Tokens, is_left_padded
+from nashlab.game import BadInput, check_temperature
+
+__all__ = ["Policy"]
+
+# float32 logits that are alive at once: 64 MiB, and about three times that in the backward pass of a chunk
+CHUNK_ELEMENTS = 2**24
+
+
+class Policy:
+    """A Hugging Face causal or encoder-decoder model, with or without LoRA adapters, as a conditional distribution.
+
+    model, tokenizer    as given; the tokenizer may be None.
+    eos_id, pad_id      from the arguments, the tokenizer or the model's configuration, in this order.
+    is_encoder_decoder  whether prompts feed an encoder.
+    forward             the parts of the model's forward pass; where it does something to its logits that is not known
+                        here its own forward is used, with a warning, and logits of all positions are materialised.
+
+    Raises :class:`BadInput` for a model of which a few tokens show that π would be none, or another one: logits depend
+    on the tokens behind them or on a prompt's padding, or are not those of the model's own forward.
+
+    Dropout is the model's own affair: :meth:`log_prob` runs in the mode the model is in (`load_policy`
+    switches dropout off, so that sampled and scored distributions are the same); references and sampling always run
+    in evaluation mode and put the training flags back.
+
+    Source: theory §6.
+    """
+
+    def __init__(
+        self, model: nn.Module, tokenizer: Any = None, *, eos_id: int | None = None, pad_id: int | None = None
+    ) -> None:
+        self.model: Any = model
+        self.tokenizer = tokenizer
+        self.forward = Forward(model)
+        base = self.forward.base
+        self.is_encoder_decoder = self.forward.is_encoder_decoder
+        self.eos_id = _token_id("eos", eos_id, tokenizer, base, otherwise=None)
+        self.pad_id = _token_id("pad", pad_id, tokenizer, base, otherwise=self.eos_id)
+        known = len(base.get_input_embeddings().weight)
+        for name, token in (("eos_id", self.eos_id), ("pad_id", self.pad_id)):
+            if not 0 <= token < known:
+                raise BadInput(f"{name} = {token}, must be one of the model's {known} tokens")
+        self.forward.chunked = reproduces_own_logits(self)
+        if not self.forward.chunked:
+            warnings.warn(
+                f"{self.forward.name} treats its logits in a way that is not known here: "
+                "its own forward is used, which holds the logits of all positions in memory",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        check_distribution(self)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.forward.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return self.forward.dtype
+
+    @property
+    def chunked(self) -> bool:
+        """Whether what the model does to its logits is known here, so that they need not all be held in memory."""
+        return self.forward.chunked
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether LoRA adapters sit on the model."""
+        return bool(adapter_layers(self.model))
+
+    def log_prob(self, prompt: Tokens, completion: Tokens, *, temperature: float = 1.0) -> Tensor:
+        """log π(y | x) = Σ_t log π(y_t | x, y_<t), shape [B], differentiable; float32, or float64 for float64 models.
+
+        There may be k completions of each prompt, those of a prompt in a block: prompts [B/k, P] are read once.
+        ``temperature`` divides the logits: it must be the one that the completions were sampled at.
+        Raises :class:`BadInput` for prompts not padded on the left or completions not padded on the right.
+        """
+        return self.token_log_probs(prompt, completion, temperature=temperature).sum(dim=1)
+
+    def token_log_probs(self, prompt: Tokens, completion: Tokens, *, temperature: float = 1.0) -> Tensor:
+        """log π(y_t | x, y_<t), shape [B, T], 0 where the completion is padding; see :meth:`log_prob`."""
+        check_temperature(temperature, positive=True)
+        states = self.states(prompt, completion)
+        mask = completion.mask.to(states.device)
+        counted, targets = states[mask], completion.ids.to(states.device)[mask]
+        values = self._chosen(counted, targets, temperature)
+        return torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
+
+    def logits(self, prompt: Tokens, completion: Tokens) -> Tensor:
+        """Logits of the token at each completion position, shape [B, T, V], in memory all at once: for short texts."""
+        return self.forward.to_logits(self.states(prompt, completion))
+
+    def stream(self, prompt: Tokens) -> Stream:
+        """Start decoding after ``prompt`` with a cache of its own; see :class:`Stream`."""
+        return Stream(self.forward, self.checked(prompt)[0])
+
+    def reference(self, kind: str | None = None) -> Reference:
+        """μ = this policy, frozen here and now; see :func:`reference_of`."""
+        return reference_of(self, kind)
+
+    def copied(self) -> Policy:
+        """The same policy with weights of its own."""
+        twin = copy.copy(self)
+        twin.model = copy.deepcopy(self.model)
+        twin.forward = self.forward.around(twin.model)
+        return twin
+
+    def frozen_copy(self) -> Policy:
+        """The same distribution with weights of its own that no gradient reaches."""
+        twin = self.copied()
+        twin.model.eval()
+        for parameter in twin.model.parameters():
+            parameter.requires_grad_(False)
+            parameter.grad = None
+        return twin
+
+    def states(self, prompt: Tokens, completion: Tokens) -> Tensor:
+        """The decoder's states that predict the completion's tokens, shape [B, T, d]."""
+        prompt, completion = self.checked(prompt, completion)
+        length = completion.ids.shape[1]
+        each = torch.arange(len(prompt.ids), device=self.device).repeat_interleave(
+            len(completion.ids) // max(1, len(prompt.ids))
+        )
+        counted = torch.cat([prompt.mask[each], completion.mask], dim=1).long()
+        # padding behind a row stays at its last position: a table of positions may be no longer than the row needs
+        positions = (counted.cumsum(1)[:, :-1] - 1).clamp(min=0, max=self.forward.last_position)
+        if self.is_encoder_decoder:
+            encoded = self.forward.encode(prompt)
+            encoded = encoded if len(each) == len(prompt.ids) else encoded.rows(each)
+            ids = torch.cat([self.forward.start(completion), completion.ids], dim=1)[:, :-1]
+            return self.forward.decode(ids, None, encoded=encoded)[0][:, :length]
+        if len(each) > len(prompt.ids):
+            shared = self._states_after_shared(prompt, completion, each, positions)
+            if shared is not None:
+                return shared
+            prompt = prompt.rows(each)
+        # what is fed after the prompt may be padding: it is behind every counted token, so no mask is needed there
+        ids = torch.cat([prompt.ids, completion.ids], dim=1)[:, :-1]
+        mask = torch.cat([prompt.mask, torch.ones_like(completion.mask)], dim=1)[:, :-1]
+        return self.forward.decode(ids, mask, positions=positions)[0][:, prompt.ids.shape[1] - 1 :][:, :length]
+
+    def _states_after_shared(
+        self, prompt: Tokens, completion: Tokens, each: Tensor, positions: Tensor
+    ) -> Tensor | None:
+        """The same states of a causal model that reads each prompt once; None where it has no plain cache to share."""
+        if self.forward.recomputes or not self.chunked:
+            return None
+        states, cache = self.forward.decode(prompt.ids, prompt.mask, caching=True)
+        layers = cache.layers if is_plain(cache) else []
+        if not layers or any(type(layer) is not DynamicLayer for layer in layers):
+            return None
+        for layer in layers:
+            layer.keys, layer.values = layer.keys[each], layer.values[each]
+        first = states[:, -1:][each]
+        if completion.ids.shape[1] <= 1:
+            return first[:, : completion.ids.shape[1]]
+        mask = torch.cat([prompt.mask[each], torch.ones_like(completion.mask)], dim=1)[:, :-1]
+        positions = positions[:, prompt.ids.shape[1] :]
+        rest, _ = self.forward.decode(completion.ids[:, :-1], mask, positions=positions, cache=cache, caching=True)
+        return torch.cat([first, rest], dim=1)
+
+    def checked(self, prompt: Tokens, completion: Tokens | None = None) -> tuple[Tokens, Tokens]:
+        """Both on the device, ids under the mask only; or a :class:`BadInput` that says what is wrong."""
+        empty = Tokens(prompt.ids[:, :0], prompt.mask[:, :0])
+        prompt, completion = prompt.to(self.device), (completion or empty).to(self.device)
+        for name, (ids, mask) in {"prompt": prompt, "completion": completion}.items():
+            if ids.ndim != 2 or ids.shape != mask.shape or mask.dtype != torch.bool:
+                raise BadInput(f"{name} has ids {tuple(ids.shape)} and a {mask.dtype} mask {tuple(mask.shape)}; "
+                               "both must be [B, L], the mask boolean")  # fmt: skip
+        if len(prompt.ids) != len(completion.ids) and (
+            len(prompt.ids) == 0 or len(completion.ids) % len(prompt.ids) or not len(completion.ids)
+        ):
+            raise BadInput(
+                f"{len(prompt.ids)} prompts and {len(completion.ids)} completions, must be as many, or k of each prompt"
+            )
+        if prompt.ids.shape[1] == 0 or not is_left_padded(prompt.mask):
+            raise BadInput("prompt: each row must hold a token and be padded on the left (mask False ... True)")
+        if not is_left_padded(completion.mask.flip(1), may_be_empty=True):
+            raise BadInput("completion: each row must be padded on the right (mask True ... False)")
+        if self.forward.padding_makes_nan and not prompt.mask.all():
+            raise BadInput(
+                "prompt: padding with eager attention in float64 makes NaN (transformers masks with float64's lowest "
+                "number and takes the softmax in float32); prompts must have one length, or the model be in float32"
+            )
+        self._check_lengths(prompt.mask.sum(1), completion.mask.sum(1))
+        filler = self.pad_id
+        return (
+            Tokens(prompt.ids.masked_fill(~prompt.mask, filler), prompt.mask),
+            Tokens(completion.ids.masked_fill(~completion.mask, filler), completion.mask),
+        )
+
+    def _check_lengths(self, prompt: Tensor, completion: Tensor) -> None:
+        """A :class:`BadInput` where a row has more tokens than the model has a table of positions for."""
+        if self.forward.last_position is None or not len(prompt):
+            return
+        places = self.forward.last_position + 1
+        fed = completion if self.is_encoder_decoder else (completion - 1).clamp(min=0)
+        if not self.is_encoder_decoder and len(completion):
+            fed = fed + prompt.repeat_interleave(len(completion) // len(prompt))
+        longest = int(torch.cat([prompt, fed]).max())
+        if longest > places:
+            raise BadInput(f"a row has {longest} tokens to read, must have at most the model's {places} positions")
+
+    def check_room(self, prompt: Tokens, new_tokens: int) -> None:
+        """A :class:`BadInput` where so many tokens after a prompt would be more than the model has positions for."""
+        last = torch.ones(len(prompt.ids), dtype=torch.long, device=prompt.mask.device) * new_tokens
+        self._check_lengths(prompt.mask.sum(1), last)
+
+    def _chosen(self, states: Tensor, targets: Tensor, temperature: float) -> Tensor:
+        """log softmax(logits / temperature)[target] of N states [N, d], shape [N], without all logits at once."""
+
+        def of_chunk(states: Tensor, targets: Tensor) -> Tensor:
+            logits = self.forward.to_logits(states)
+            logits = logits if temperature == 1 else logits / temperature
+            return logits.gather(1, targets.unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=1)
+
+        rows = max(1, CHUNK_ELEMENTS // self.forward.vocabulary)
+        if len(states) <= rows:
+            return of_chunk(states, targets)
+        pairs = zip(states.split(rows), targets.split(rows), strict=True)
+        # nothing in the head is random, so no random state need be kept
+        again = [checkpoint(of_chunk, *pair, use_reentrant=False, preserve_rng_state=False) for pair in pairs]
+        return torch.cat(again)
+
+
+def _token_id(name: str, given: int | None, tokenizer: Any, base: Any, otherwise: int | None) -> int:
+    """The id of a special token; models that name several ends of a sequence are taken at the first."""
+    attribute = f"{name}_token_id"
+    known = [given, getattr(tokenizer, attribute, None)]
+    known += [getattr(c, attribute, None) for c in (base.config, getattr(base, "generation_config", None))]
+    found = next((value for value in [*known, otherwise] if value is not None), None)
+    if found is None:
+        raise BadInput(f"{name}_id is neither given nor known to tokenizer or configuration, must be a token's id")
+    return int(found[0] if isinstance(found, list | tuple) else found)

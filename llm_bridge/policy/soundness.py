@@ -1,0 +1,143 @@
+"""Is this model the policy that we take it for?  A few tokens show it.
+
+Decoder, head and what follows it must be the model's own (else its own forward pass is used), logits must not depend on
+the tokens behind them, nor on padding before a prompt, nor on how positions are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from llm_bridge.policy.switches import evaluating
+from llm_bridge.policy.tokens import Tokens, pad_left, pad_right
+from nashlab.game import BadInput
+
+if TYPE_CHECKING:
+    from llm_bridge.policy.policy import Policy
+
+__all__ = ["check_distribution", "close", "reproduces_own_logits"]
+
+
+def check_distribution(policy: Policy) -> None:
+    """A :class:`BadInput` where a few tokens show that log π would be another model's, or that of no policy.
+
+    What a causal model masks has the weight 0, in any precision: a slope that is not 0 betrays what is looked at,
+    however little.  Positions that shift with the padding show in the logits alone.
+    """
+    forward = policy.forward
+    name = f"model = {forward.name}"
+    a, b, c, d = _ordinary_tokens(policy, 4)
+    near = (8 * max(_rounding_of_products(forward.dtype, forward.device), torch.finfo(torch.float32).eps)) ** 0.75
+    other = [c, d] if forward.padding_makes_nan else [d, c, a, b]
+    prompt, completion = (tokens.to(forward.device) for tokens in (pad_left([[a, b]]), pad_right([[c, d, a]])))
+    with evaluating(policy.model):
+        with torch.no_grad():
+            alone, changed = policy.logits(prompt, completion), policy.logits(prompt, pad_right([[c, c, a]]))
+            theirs = alone if forward.chunked else forward.own_logits(prompt, completion)
+            padding = getattr(forward.base.config, "pad_token_id", None)
+            if forward.takes_positions and padding is not None and not close(alone, theirs, near):
+                forward.first_position = padding + 1  # from which Roberta and its relatives count
+                alone, changed = policy.logits(prompt, completion), policy.logits(prompt, pad_right([[c, c, a]]))
+        beside, read = _looked_at(policy, pad_left([[a, b], other]), pad_right([[c, d, a]] * 2))
+    behind = any(columns[-1] for columns in read[-1:])
+    before = any((columns[2:] if forward.is_encoder_decoder else columns[:-4]).any() for columns in read[:1])
+    if behind or not close(changed[:, :2], alone[:, :2], near):
+        raise BadInput(f"{name}, must be causal: its logits depend on tokens behind them (see its is_decoder)")
+    if not close(alone, theirs, near):
+        raise BadInput(f"{name}, must compute the same logits from position_ids as it does without them")
+    if before or not close(beside, alone, near):
+        raise BadInput(f"{name}, must heed attention_mask: padding before a prompt changes its logits")
+
+
+def reproduces_own_logits(policy: Policy) -> bool:
+    """Whether decoder, head and what follows it are this model's: compared at the head's input and output.
+
+    What follows the head is tried on a wide range of logits, since a random model's own are too small to show a soft
+    cap.
+    """
+    forward = policy.forward
+    head = forward.base.get_output_embeddings()
+    if head is None:
+        return False
+    sweep = torch.linspace(-100, 100, forward.vocabulary, dtype=forward.dtype, device=forward.device)
+    seen: list[Tensor] = []
+
+    def replace(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        seen.append(inputs[0])
+        return sweep.expand_as(output)
+
+    a, b, c = _ordinary_tokens(policy, 3)
+    prompt, completion = (pad([ids]).to(forward.device) for pad, ids in ((pad_left, [a, b]), (pad_right, [c])))
+    with torch.no_grad(), evaluating(policy.model):
+        handle = head.register_forward_hook(replace)
+        try:
+            theirs = forward.own_logits(prompt, completion)
+        finally:
+            handle.remove()
+        try:
+            states = forward.before_head(policy.states(prompt, completion))
+        except (AttributeError, TypeError):  # a decoder with another signature
+            return False
+        near = 8 * torch.finfo(forward.dtype).eps
+        return (
+            len(seen) == 1
+            and close(states, seen[0][:, -1:], near**0.75)
+            and close(forward.after_head(sweep).expand_as(theirs), theirs, near)
+        )
+
+
+def _looked_at(policy: Policy, prompt: Tokens, completion: Tokens) -> tuple[Tensor, list[Tensor]]:
+    """The first row's logits [1, T, V] and the columns that those of its first two tokens depend on [L], bool.
+
+    Columns are those of the encoder, where there is one, and those of the decoder.
+    """
+    with torch.enable_grad(), _embeddings_kept(policy.forward.base, policy.is_encoder_decoder) as kept:
+        logits = policy.logits(prompt, completion)[:1]
+        value = (logits[:, :2] * torch.linspace(1, 2, logits.shape[2]).to(logits)).sum()
+        slopes = torch.autograd.grad(value, kept, allow_unused=True)
+    # nothing is told by a slope of 0 / 0, or by rows that a model has turned into columns
+    told = [slope[0].nan_to_num(0.0) for slope in slopes if slope is not None and len(slope) == len(prompt.ids)]
+    return logits.detach(), [slope.any(dim=-1) for slope in told]
+
+
+@contextmanager
+def _embeddings_kept(base: Any, is_encoder_decoder: bool) -> Iterator[list[Tensor]]:
+    """The embedded tokens, in the order in which the parts of the model ask for them, with what is made of them."""
+    parts = [base.get_encoder(), base.get_decoder()] if is_encoder_decoder else [base]
+    kept: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        kept.append(output.detach().requires_grad_())
+        return kept[-1].clone()  # which may be changed in place
+
+    handles = [m.register_forward_hook(keep) for m in {part.get_input_embeddings() for part in parts}]
+    try:
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _ordinary_tokens(policy: Policy, count: int) -> list[int]:
+    """The first ids that are neither padding nor an end of sequence, again and again where there are too few."""
+    special = {policy.eos_id, policy.pad_id}
+    found = [i for i in range(min(policy.forward.vocabulary, count + 2)) if i not in special] or [policy.eos_id]
+    return (found * count)[:count]
+
+
+def _rounding_of_products(dtype: torch.dtype, device: torch.device) -> float:
+    """Relative rounding of a matrix product: TensorFloat-32, where it is switched on, keeps ten bits of a factor."""
+    factor = torch.full((64, 64), 1 + 2**-12, dtype=dtype, device=device)
+    return max(torch.finfo(dtype).eps, float((factor @ factor / 64 - factor**2).abs().max()))
+
+
+def close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
+    """Whether tensors of one shape differ by ``tolerance`` at most, relative to the largest entry of the second."""
+    ours, theirs = ours.double(), theirs.double()
+    scale = theirs.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
+    return ours.shape == theirs.shape and bool((ours - theirs).abs().max() <= tolerance * scale)

@@ -1,0 +1,122 @@
+"""Decoding with one model, a token at a time, with a cache that has room for coming tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicCache, DynamicLayer, EncoderDecoderCache
+
+from llm_bridge.policy.forward import Forward
+from llm_bridge.policy.switches import adapter_layers, adapters_off, flags
+from llm_bridge.policy.tokens import Tokens
+from nashlab.game import BadInput
+
+__all__ = ["Stream"]
+
+
+class Stream:
+    """Decoding with one model, one token at a time, with a key-value cache that no other stream shares.
+
+    forward  of the model;  prompt  as :meth:`Policy.checked` gives it;  adapters_off  whether its adapters are.
+    logits   of the next token given prompt and pushed tokens, shape [B, V], float32 (float64 for float64 models).
+
+    The training flags and the adapters are set for each forward pass and put back after it, so streams of one set of
+    weights, with and without adapters, may take turns.
+    """
+
+    def __init__(self, forward: Forward, prompt: Tokens, *, adapters_off: bool = False) -> None:
+        self.forward = forward
+        self._modules = list(forward.model.modules())
+        self.silent = adapter_layers(forward.model) if adapters_off else []
+        self.logits: Tensor
+        self.cache: Any = None
+        self.encoded: Tokens | None = None
+        self.mask: Tensor | None = None
+        with self._at_work():
+            if forward.is_encoder_decoder:
+                self.encoded = forward.encode(prompt)
+                self._feed(forward.start(prompt))
+            else:
+                self.mask = prompt.mask
+                self._feed(prompt.ids)
+
+    def push(self, tokens: Tensor) -> None:
+        """Append one token [B] to each row; :attr:`logits` then belong to the next."""
+        if self.mask is not None:
+            self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
+        with self._at_work():
+            self._feed(tokens.unsqueeze(1))
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with the rows of these indices only."""
+        self.cache.batch_select_indices(rows)
+        self.logits = self.logits[rows]
+        self.mask = None if self.mask is None else self.mask[rows]
+        self.encoded = None if self.encoded is None else self.encoded.rows(rows)
+
+    def _feed(self, ids: Tensor) -> None:
+        first = self.cache is None
+        states, self.cache = self.forward.decode(ids, self.mask, encoded=self.encoded, cache=self.cache, caching=True)
+        if first:
+            layers = getattr(getattr(self.cache, "self_attention_cache", self.cache), "layers", [])
+            if not all(hasattr(part, "batch_select_indices") for part in (self.cache, *layers)):
+                raise BadInput(
+                    f"model = {self.forward.name}, must have a cache of which rows can be chosen, to be decoded"
+                )
+            give_room(self.cache)
+        self.logits = self.forward.to_logits(states[:, -1])
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        with torch.no_grad(), flags(self._modules, "training", False), adapters_off(self.silent):
+            yield
+
+
+class _RoomyLayer(DynamicLayer):
+    """A layer's keys and values [B, H, L, d] with free places behind them, doubled when full.
+
+    The layer that it replaces copies all of them at each token.
+    """
+
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, layer: DynamicLayer) -> None:
+        super().__init__()
+        vars(self).update(vars(layer))
+        self._buffers: tuple[Tensor, Tensor] | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
+        """Append states of new tokens; all keys and values come back."""
+        held, end = self.keys.shape[-2], self.keys.shape[-2] + key_states.shape[-2]
+        if self._buffers is None or end > self._buffers[0].shape[-2]:
+            shapes = ((*t.shape[:2], 2 * end, t.shape[3]) for t in (self.keys, self.values))
+            keys, values = (key_states.new_empty(shape) for shape in shapes)
+            keys[:, :, :held], values[:, :, :held] = self.keys, self.values
+            self._buffers = keys, values
+        keys, values = self._buffers
+        keys[:, :, held:end], values[:, :, held:end] = key_states, value_states
+        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep the rows of these indices."""
+        self._buffers = None
+        super().batch_select_indices(indices)
+
+
+def is_plain(cache: Any) -> bool:
+    """Whether the cache is nothing but its layers: one that holds more would share it with a copy of the layers."""
+    return type(cache) in (DynamicCache, EncoderDecoderCache)
+
+
+def give_room(cache: Any) -> None:
+    """Room for coming tokens in every plain layer of the self-attention's cache; other kinds stay as they are."""
+    layers = getattr(getattr(cache, "self_attention_cache", cache), "layers", [])
+    for i, layer in enumerate(layers):
+        if type(layer) is DynamicLayer:
+            layers[i] = _RoomyLayer(layer)

@@ -1,0 +1,47 @@
+"""What is switched while a model computes, and put back after it: random state, training mode, adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import torch
+from torch import nn
+
+__all__ = ["seeded"]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Random numbers from this seed inside the block; the global state is left as it was, on every device."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
+def adapter_layers(model: nn.Module) -> list[nn.Module]:
+    """The layers that PEFT has put adapters, or trained copies, into."""
+    return [module for module in model.modules() if hasattr(module, "_disable_adapters")]
+
+
+def adapters_off(layers: Iterable[nn.Module]) -> AbstractContextManager[None]:
+    """Adapters off inside the block.  PEFT's own switch also flips requires_grad, and walks the model each time."""
+    return flags(layers, "_disable_adapters", True)
+
+
+def evaluating(model: nn.Module) -> AbstractContextManager[None]:
+    """Evaluation mode inside the block, each module's own training flag after it."""
+    return flags(model.modules(), "training", False)
+
+
+@contextmanager
+def flags(modules: Iterable[nn.Module], name: str, value: bool) -> Iterator[None]:
+    """A boolean attribute set on modules inside the block, and put back as it was."""
+    changed = [module for module in modules if getattr(module, name) is not value]
+    for module in changed:
+        vars(module)[name] = value  # a module's own setattr looks for parameters first: too slow for every token
+    try:
+        yield
+    finally:
+        for module in changed:
+            vars(module)[name] = not value

@@ -1,0 +1,54 @@
+"""The algorithms of nashlab on transformers: objectives, players, sources, and one loop for all."""
+
+from llm_bridge.training.checkpoint import checksum
+from llm_bridge.training.enumerable import Language, expected_samples, restricted
+from llm_bridge.training.forms import Direct, Extrapolation, Optimistic, Regression
+from llm_bridge.training.methods import BRIDGED, IMITATION, Bridged, bridged
+from llm_bridge.training.objective import Samples, all_pairs, cross_pairs, surrogate
+from llm_bridge.training.players import Players, Weights
+from llm_bridge.training.run import Diverged, Groups, Record, Run, Work, optimiser_tensors, restore_optimiser
+from llm_bridge.training.settings import OPTIMISERS, SCHEDULES, Settings, rate, scheduled
+from llm_bridge.training.sources import LABELS, Closed, Examples, Generated, Recorded, Source, Turn
+from llm_bridge.training.trainer import Trainer, train
+
+__all__ = [
+    "BRIDGED",
+    "IMITATION",
+    "LABELS",
+    "OPTIMISERS",
+    "SCHEDULES",
+    "Bridged",
+    "Closed",
+    "Direct",
+    "Diverged",
+    "Examples",
+    "Extrapolation",
+    "Generated",
+    "Groups",
+    "Language",
+    "Optimistic",
+    "Players",
+    "Record",
+    "Recorded",
+    "Regression",
+    "Run",
+    "Samples",
+    "Settings",
+    "Source",
+    "Trainer",
+    "Turn",
+    "Weights",
+    "Work",
+    "all_pairs",
+    "bridged",
+    "checksum",
+    "cross_pairs",
+    "expected_samples",
+    "optimiser_tensors",
+    "rate",
+    "restore_optimiser",
+    "restricted",
+    "scheduled",
+    "surrogate",
+    "train",
+]

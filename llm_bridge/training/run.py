@@ -1,0 +1,257 @@
+"""A run that is kept: what it belongs to, its checkpoints and its records, for every kind of training.
+
+    folder/checkpoints/step-*    weights, optimiser, whatever else the work needs to go on, its identity, its records
+    folder/metrics.jsonl         one record a line, also as TensorBoard events
+
+A run that was killed goes on from its last undamaged checkpoint, and one folder never holds two runs.  A first Ctrl-C,
+like SIGTERM, ends the step and saves it.  Where numbers are no longer finite the last state that gave finite ones is on
+disk.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from llm_bridge.training.checkpoint import Checkpoint, discard, latest, save
+from llm_bridge.training.sharding import like, whole
+from nashlab.files import plain, replacing
+from nashlab.game import BadInput
+
+__all__ = ["Diverged", "Groups", "Record", "Run", "Work", "optimiser_tensors", "restore_optimiser"]
+
+Record = dict[str, Any]
+Groups = dict[str, dict[str, Tensor]]
+"""The tensors of a checkpoint, group -> name -> value: stored as "group:name"."""
+
+
+class Diverged(FloatingPointError):
+    """Numbers are no longer finite; the last state that gave finite ones is on disk, if the run has a folder.
+
+    weights_are_sound  whether the weights gave finite probabilities, and only the step away from them was no number.
+    """
+
+    def __init__(self, message: str, weights_are_sound: bool = False) -> None:
+        super().__init__(message)
+        self.weights_are_sound = weights_are_sound
+
+
+class Work(Protocol):
+    """What is trained, a step at a time."""
+
+    step: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """All that a checkpoint must agree in with the run that takes it up, as JSON has it."""
+        ...
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a checkpoint is, after this step."""
+        ...
+
+    def opening(self) -> Record | None:
+        """What is recorded before the first step."""
+        ...
+
+    def advance(self) -> Record | None:
+        """One step; what is recorded of it.  Raises :class:`Diverged`."""
+        ...
+
+    def check_weights(self) -> None:
+        """Raise :class:`Diverged` where a weight is not a number."""
+        ...
+
+    def state(self) -> tuple[Groups, dict[str, Any]]:
+        """What has to be saved, and facts about it that JSON can hold."""
+        ...
+
+    def take_up(self, step: int, groups: Groups, facts: Mapping[str, Any]) -> None:
+        """Go on from what was saved."""
+        ...
+
+
+class Run:
+    """Work in a folder, or without one.
+
+    first     whether this process is the one that writes.
+    anywhere  whether something is so in some process: all of them must stop after the same step.
+    records   of all steps so far.
+
+    Raises :class:`BadInput` for a folder that is a file.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        folder: str | Path | None,
+        *,
+        first: bool = True,
+        anywhere: Callable[[bool], bool] = lambda here: here,
+    ) -> None:
+        self.work, self.folder = work, None if folder is None else Path(folder)
+        if self.folder is not None and self.folder.exists() and not self.folder.is_dir():
+            raise BadInput(f"folder = {str(folder)!r} is a file, must be a folder or not there yet")
+        self._first, self._anywhere = first, anywhere
+        self.records: list[Record] = []
+
+    def go(self, progress: Callable[[Record], None] = lambda record: None) -> list[Record]:
+        """Step until the end; the records of all steps come back.
+
+        Raises :class:`Diverged`, and KeyboardInterrupt after Ctrl-C, once the step is complete and saved.
+        """
+        work = self.work
+        with self._log() as write, _deferred_interrupt() as interrupted:
+            if work.step == 0 and not self.records and (opening := work.opening()) is not None:
+                write(opening)
+            while not work.finished:
+                try:
+                    record = work.advance()
+                except Diverged as error:
+                    self._keep_what_is_sound(error)
+                    raise
+                if record is not None:
+                    write(record)
+                    progress(record)
+                stopping = self._anywhere(interrupted())
+                if work.is_due or stopping:
+                    work.check_weights()
+                    self.save()
+                if stopping:
+                    raise KeyboardInterrupt
+        return self.records
+
+    def save(self) -> None:
+        """A checkpoint of the work, and what run it belongs to."""
+        if self.folder is None:
+            return
+        groups, facts = self.work.state()  # of which every process makes its part
+        if self._first:
+            tensors = {f"{group}:{name}": value for group, values in groups.items() for name, value in values.items()}
+            # with the records of its steps, which cannot be measured again
+            about = {**facts, "run": dict(self.work.identity), "records": plain(self.records)}
+            save(self.folder / "checkpoints", Checkpoint(self.work.step, tensors, about))
+
+    def resume(self) -> None:
+        """Take up the last undamaged checkpoint of the folder, if there is one."""
+        found = latest(self.folder / "checkpoints") if self.folder is not None else None
+        if found is None:
+            return
+        if (other := _difference(found.facts["run"], self.work.identity)) is not None:
+            raise BadInput(f"{self.folder} belongs to another run: {other}")
+        groups: Groups = {}
+        for key, value in found.tensors.items():
+            group, _, name = key.partition(":")
+            groups.setdefault(group, {})[name] = value
+        with torch.no_grad():
+            self.work.take_up(found.step, groups, found.facts)
+        self.records = found.facts["records"]
+
+    def _keep_what_is_sound(self, error: Diverged) -> None:
+        """The weights as they are, if they still give numbers; otherwise a checkpoint of them must go."""
+        if error.weights_are_sound:
+            try:
+                self.save()
+            except OSError as failure:
+                error.add_note(f"the state before that step could not be written ({failure})")
+        elif self.folder is not None and self._first:
+            discard(self.folder / "checkpoints", self.work.step)
+
+    @contextmanager
+    def _log(self) -> Iterator[Callable[[Record], None]]:
+        """A function that keeps a record: in memory, in metrics.jsonl, and as TensorBoard events."""
+        if self.folder is None or not self._first:
+            yield self.records.append
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        step = self.work.step
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "metrics.jsonl"
+        with replacing(path) as part:  # steps after the checkpoint are done again
+            part.write_text("".join(json.dumps(plain(r)) + "\n" for r in self.records), encoding="utf-8")
+        board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+        with path.open("a", encoding="utf-8") as file:
+
+            def write(record: Record) -> None:
+                self.records.append(record)
+                file.write(json.dumps(plain(record)) + "\n")
+                file.flush()
+                for name, value in record.items():
+                    if name != "step":
+                        board.add_scalar(name, value, record["step"])
+
+            try:
+                yield write
+            finally:
+                board.close()
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer, names: Sequence[str]) -> Groups:
+    """The optimiser's state as "optimiser.KEY" groups; ``names`` of its weights, in order."""
+    state = optimiser.state_dict()["state"]
+    groups: Groups = {}
+    for index, name in enumerate(names):
+        for key, value in state.get(index, {}).items():
+            if value is not None:
+                groups.setdefault(f"optimiser.{key}", {})[name] = whole(torch.as_tensor(value)).cpu()
+    return groups
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, weights: Mapping[str, Tensor], groups: Groups) -> None:
+    """Put back what :func:`optimiser_tensors` gave; ``weights`` those that it works on, in order."""
+    state = optimiser.state_dict()
+    for kind, values in groups.items():
+        if kind.startswith("optimiser."):
+            for i, (name, p) in enumerate(weights.items()):
+                if name in values:
+                    state["state"].setdefault(i, {})[kind.removeprefix("optimiser.")] = like(p, values[name])
+    optimiser.load_state_dict(state)
+
+
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
+    """The first thing that two runs differ in, in words."""
+    for name in [*ours, *(theirs.keys() - ours.keys())]:
+        there, here = theirs.get(name), ours.get(name)
+        if there != here:
+            both = f"{name} = {there!r} there, {here!r} here"
+            return both if len(both) < 120 else f"its {name} is another"
+    return None
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """A first Ctrl-C waits for the end of the step; a second one does not; SIGTERM always waits.  Only the main thread
+    is asked."""
+    pressed = False
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        pressed = True
+
+    try:
+        before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread
+        yield lambda: False
+        return
+    try:
+        yield lambda: pressed
+    finally:
+        for number, its in before.items():
+            signal.signal(number, its)

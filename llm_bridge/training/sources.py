@@ -1,0 +1,429 @@
+"""What a training step learns from: prompts, completions that the method's players draw, and how they compare.
+
+    Generated   k completions a prompt are sampled and judged; all their pairs count (a U-statistic)
+    Closed      each prompt has K fixed candidates and an exact game; all K² pairs count, with their probabilities
+    Recorded    comparisons from a file or a behaviour policy: offline methods
+    Examples    texts to imitate: supervised fine-tuning, which is a policy gradient whose every score is 1
+
+A source turns a :class:`Turn` (who plays, on which prompts, with which random numbers) into :class:`Samples`.  Random
+numbers belong to step and prompt, so a step gives the same samples however it is shared out or cut up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from llm_bridge.judges import Judge, ask
+from llm_bridge.policy import Policy, Prompts, Reference, Tokens, pad_right, sample, texts_of
+from llm_bridge.training.enumerable import expected_samples, restricted
+from llm_bridge.training.methods import IMITATION, Bridged, sampler_of
+from llm_bridge.training.objective import Samples, all_pairs, cross_pairs
+from llm_bridge.training.players import Players
+from nashlab.algorithm import Sampler
+from nashlab.certificate import exploitability
+from nashlab.equilibrium import regularised_nash
+from nashlab.game import BadInput, PreferenceGame, check_temperature
+
+__all__ = ["LABELS", "Closed", "Examples", "Generated", "Recorded", "Source", "Tally", "Turn", "described"]
+
+LABELS = ("soft", "hard")
+
+Tally = dict[str, tuple[float, float]]
+"""Means in the making: name -> (sum, count)."""
+
+
+class Turn(NamedTuple):
+    """What a step asks of its source.
+
+    method, players   whose turn it is;  left, right  who samples y and y' this time.
+    rows      the items of this process's share of the step;  total  how many items all shares have together.
+    uniforms  columns -> numbers in [0, 1) for this share, [len(rows), columns] float64.
+    tau, beta, step_size  the method's numbers.
+    """
+
+    method: Bridged
+    players: Players
+    left: str
+    right: str
+    rows: Sequence[int]
+    total: int
+    uniforms: Callable[[int], Tensor]
+    tau: float
+    beta: float
+    step_size: float
+
+    @property
+    def temperature(self) -> float:
+        """The objective's own."""
+        return self.method.form.temperature(self)
+
+    def anchored(self, log_prob: Callable[[Policy | Reference], Tensor]) -> Tensor:
+        """log of what log-ratios are measured from."""
+        return self.method.form.anchor(self.players, self, log_prob)
+
+
+class Source(Protocol):
+    """Items to learn from."""
+
+    def __len__(self) -> int: ...
+
+    def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        """The samples of a turn, and what they were like."""
+        ...
+
+    def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        """log π of the samples' completions with its gradient, [N]."""
+        ...
+
+
+def described(source: Source) -> dict[str, Any]:
+    """What a source learns from, short enough to be compared with another's: its numbers, and checksums of its data.
+
+    Judges have no description: what they say belongs to whoever gives them.
+    """
+    found: dict[str, Any] = {"kind": type(source).__name__, "items": len(source)}
+    for name, value in vars(source).items():
+        if isinstance(value, (str, int, float)):
+            found[name] = value
+        elif isinstance(value, np.ndarray):
+            found[name] = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        elif isinstance(value, Sequence):
+            found[name] = hashlib.sha256(repr(list(value)).encode()).hexdigest()
+    return found
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Completions that the players write, and a judge's preferences between them.
+
+    completions  k of each prompt: all pairs where one player draws both sides, else k/2 by k/2 of them.
+    labels       "soft": p itself;  "hard": one Bernoulli draw from it.
+    temperature  of sampling and of scoring alike.
+    judge        p(y ≻ y' | x) on texts, or ½ + r(x, y) − r(x, y') for methods that maximise a reward.
+
+    Source: theory §3, §6; the U-statistic over all pairs.
+    """
+
+    prompts: Prompts
+    judge: Judge
+    completions: int = 2
+    max_new_tokens: int = 64
+    temperature: float = 1.0
+    labels: str = "soft"
+
+    def __post_init__(self) -> None:
+        for name, least in (("completions", 2), ("max_new_tokens", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise BadInput(f"{name} = {value!r}, must be an integer of at least {least}")
+        check_temperature(self.temperature, positive=True)
+        self.prompts.check()
+        if self.labels not in LABELS:
+            raise BadInput(f"labels = {self.labels!r}, must be one of {', '.join(LABELS)}")
+
+    def __len__(self) -> int:
+        return len(self.prompts.rows)
+
+    def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        policy, k = turn.players.policy, self.completions
+        prompt = self.prompts.tokens(policy, turn.rows)
+        counts = [k] if turn.left == turn.right else [k // 2, k - k // 2]
+        completion = self._completions(turn, prompt, counts)
+        left, right = _pairs(len(turn.rows), counts, symmetric=turn.method.objective.symmetric)
+        p, tally = self._judged(turn, completion, left, right)
+        weight = torch.full((len(left),), len(turn.rows) / (len(left) * turn.total))
+        tally |= _lengths(completion, policy.eos_id)
+        if len(counts) == 2 and not turn.method.reads_right:  # only y is scored: y' has done its work
+            rows, left = left.unique(return_inverse=True)
+            completion, right = completion.rows(rows.to(completion.ids.device)), left
+        log_anchor = turn.anchored(
+            lambda model: model.log_prob(prompt, completion, temperature=self.temperature).detach()
+        )
+        return _on(policy, Samples(prompt, completion, log_anchor, left, right, p, weight)), tally
+
+    def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
+
+    def _completions(self, turn: Turn, prompt: Tokens, counts: Sequence[int]) -> Tokens:
+        """Completions of one side or both, those of a prompt in a block."""
+        left, right = sampler_of(turn.left), sampler_of(turn.right)
+        if len(counts) == 1:
+            return self._drawn(turn, prompt, left, counts[0])
+        if left == Sampler(right.player) and 0 < turn.beta < 1:  # the same weights: one batch
+            return self._drawn(turn, prompt, right, sum(counts), plain=counts[0])
+        drawn = [self._drawn(turn, prompt, side, n) for side, n in zip((left, right), counts, strict=True)]
+        return _side_by_side(drawn, counts, turn.players.policy.pad_id)
+
+    def _drawn(self, turn: Turn, prompt: Tokens, side: Sampler, count: int, plain: int = 0) -> Tokens:
+        uniforms = turn.uniforms(count * self.max_new_tokens).reshape(-1, self.max_new_tokens)
+        with turn.players.playing(side.player) as model:
+            return sample(
+                model,
+                prompt,
+                completions=count,
+                plain=plain,
+                max_new_tokens=self.max_new_tokens,
+                beta=turn.beta if side.pull else 0.0,
+                reference=getattr(turn.players, side.pull) if side.pull else None,
+                temperature=self.temperature,
+                uniforms=uniforms,
+            )
+
+    def _judged(self, turn: Turn, completion: Tokens, left: Tensor, right: Tensor) -> tuple[Tensor, Tally]:
+        texts = texts_of(turn.players.policy, completion)
+        asked = [self.prompts.texts[turn.rows[i // self.completions]] for i in left.tolist()]
+        bounded = turn.method.spec.judge == "preference"
+        p = torch.from_numpy(
+            ask(self.judge, asked, [texts[i] for i in left], [texts[j] for j in right], bounded=bounded)
+        )
+        tally = {"preference": (float(p.sum()), float(len(p))), "spread": (float((p - 0.5).abs().sum()), float(len(p)))}
+        if self.labels == "hard":
+            # the symmetric half of a pointwise method's pairs is the same annotation read backwards
+            half = len(p) if turn.method.objective.symmetric or turn.left != turn.right else len(p) // 2
+            noise = turn.uniforms(half // max(1, len(turn.rows))).reshape(-1)
+            wins = (noise[: len(p[:half])] < p[:half]).double()
+            p = torch.cat([wins, 1 - wins])[: len(p)]
+        return p, tally
+
+
+@dataclass(frozen=True, eq=False)
+class Closed:
+    """K candidates of each prompt and their exact game: every expectation is exact.
+
+    The policy on a closed set is π_x(y) ∝ π(y | x)^(1/T): a softmax of summed log-probabilities over ``temperature`` T,
+    one number for all candidates whatever their length (dividing by lengths would be another objective, L2.iv).
+
+    candidates  token ids of each prompt's K completions, [X][K].
+    margins     P − ½ of each prompt, [X, K, K].
+
+    Source: theory §6; E2 and E3 hold for each prompt.
+    """
+
+    prompts: Prompts
+    candidates: Sequence[Sequence[Sequence[int]]]
+    margins: NDArray[np.float64]
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        sizes = {len(rows) for rows in self.candidates}
+        if len(sizes) != 1 or self.margins.shape != (len(self.prompts.rows), *sizes, *sizes):
+            raise BadInput(
+                f"candidates of sizes {sorted(sizes)} and margins of shape {self.margins.shape} for "
+                f"{len(self.prompts.rows)} prompts, must be one size K and [X, K, K]"
+            )
+        self.prompts.check(candidates=self.candidates)
+        check_temperature(self.temperature, positive=True)
+        PreferenceGame.from_preferences(self.margins + 0.5)  # skew, and within ½
+
+    def __len__(self) -> int:
+        return len(self.prompts.rows)
+
+    def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        players = turn.players
+        prompt, completion = self._tokens(players.policy, turn.rows)
+        log_mu = self.log_reference(players, turn.rows)
+
+        def log_policy(model: Policy | Reference) -> Tensor:
+            if isinstance(model, Reference) and model is players.reference:
+                return log_mu
+            with torch.no_grad():
+                return self._restricted(model, prompt, completion)
+
+        def log_side(side: Sampler) -> Tensor:
+            with players.playing(side.player) as model:
+                own = log_policy(model)
+            other = log_policy(getattr(players, side.pull)) if side.pull else own
+            return restricted((1 - turn.beta) * own + turn.beta * other)
+
+        log_left = log_side(sampler_of(turn.left))
+        log_right = log_left if turn.right == turn.left else log_side(sampler_of(turn.right))
+        anchor = turn.anchored(log_policy).reshape(-1)
+        p = torch.as_tensor(self._judged(turn)[list(turn.rows)] + 0.5).to(anchor.device)
+        samples = expected_samples(prompt, completion, anchor, p, log_left, log_right)
+        return samples._replace(weight=samples.weight / turn.total), {}
+
+    def _judged(self, turn: Turn) -> NDArray[np.float64]:
+        """The margins that the method's judge sees: A, or r(y) − r(y') of the reward fitted to μ_b's responses."""
+        spec, players = turn.method.spec, turn.players
+        if spec.judge == "preference":
+            return self.margins
+        rewards = players.known.setdefault((self, "rewards"), {})
+        if spec.name not in rewards:
+            game = self.game(self.log_policies(players.reference))
+            rewards[spec.name] = spec.judged(game, self.log_policies(players.behaviour))
+        found: NDArray[np.float64] = rewards[spec.name]
+        return found
+
+    def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        return self._restricted(policy, samples.prompt, samples.completion).reshape(-1)
+
+    def _restricted(self, model: Policy | Reference, prompt: Tokens, completion: Tokens) -> Tensor:
+        k = len(self.candidates[0])
+        return restricted(model.log_prob(prompt, completion).view(-1, k) / self.temperature)
+
+    def log_reference(self, players: Players, rows: Sequence[int]) -> Tensor:
+        """log μ on the candidates, [X, K]: computed once for each prompt."""
+        known = players.known.setdefault((self, "log_mu"), {})
+        for i in rows:
+            if i not in known:  # alone, so that its last bits do not depend on which others were there
+                known[i] = self._restricted(players.reference, *self._tokens(players.policy, [i]))[0]
+        return torch.stack([known[i] for i in rows])
+
+    def log_policies(self, model: Policy | Reference, batch: int = 16) -> NDArray[np.float64]:
+        """log π of every prompt's candidates, [X, K]."""
+        policy = model.policy if isinstance(model, Reference) else model
+        parts = []
+        for start in range(0, len(self), batch):
+            prompt, completion = self._tokens(policy, range(start, min(start + batch, len(self))))
+            with torch.no_grad():
+                parts.append(self._restricted(model, prompt, completion).double().cpu())
+        return torch.cat(parts).numpy()
+
+    def game(self, log_reference: NDArray[np.float64]) -> PreferenceGame:
+        """The exact games of all prompts, a batch [X, K, K]."""
+        mu = np.exp(log_reference)
+        return PreferenceGame.from_margins(self.margins, reference=mu / mu.sum(axis=1, keepdims=True))
+
+    def measure(self, players: Players, tau: float) -> dict[str, float]:
+        """Where the policy stands, averaged over prompts: exploitability (E2) at τ, ‖π − π*_τ‖₁, KL(π‖μ), win rate."""
+        log_mu, log_pi = self.log_policies(players.reference), self.log_policies(players.policy)
+        game = self.game(log_mu)
+        pi, mu = np.exp(log_pi), np.exp(log_mu)
+        wins = 0.5 + np.einsum("xi,xij,xj->x", pi, self.margins, mu)
+        return {
+            "exploitability": float(exploitability(game, log_pi, tau).mean()),
+            "distance": float(np.abs(pi - regularised_nash(game, tau).policy).sum(axis=1).mean()),
+            "exact_kl": float((pi * (log_pi - log_mu)).sum(axis=1).mean()),
+            "win_rate": float(wins.mean()),
+        }
+
+    def _tokens(self, policy: Policy, rows: Sequence[int]) -> tuple[Tokens, Tokens]:
+        completions = [candidate for i in rows for candidate in self.candidates[i]]
+        return self.prompts.tokens(policy, rows), pad_right(completions, policy.pad_id).to(policy.device)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Comparisons that were made before: two completions of each prompt, and the label p of the left one.
+
+    temperature  of the policy that plays, as of one that samples: π^(1/T) token by token.
+    """
+
+    prompts: Prompts
+    left: Sequence[Sequence[int]]
+    right: Sequence[Sequence[int]]
+    p: Sequence[float]
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.prompts.check(left=self.left, right=self.right, p=self.p)
+        for i, p in enumerate(self.p):
+            if not 0 <= p <= 1:
+                raise BadInput(f"p[{i}] = {p}, must be in [0, 1]")
+        check_temperature(self.temperature, positive=True)
+
+    def __len__(self) -> int:
+        return len(self.prompts.rows)
+
+    def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        if not turn.method.offline:
+            name = turn.method.spec.name
+            raise BadInput(f"{name} draws its own responses; recorded comparisons are for offline methods")
+        policy = turn.players.policy
+        prompt = self.prompts.tokens(policy, turn.rows)
+        both = [row for i in turn.rows for row in (self.left[i], self.right[i])]
+        completion = pad_right(both, policy.pad_id).to(policy.device)
+        log_anchor = turn.anchored(
+            lambda model: model.log_prob(prompt, completion, temperature=self.temperature).detach()
+        )
+        left, right = _pairs(len(turn.rows), [1, 1], symmetric=True)
+        p = torch.tensor([self.p[i] for i in turn.rows], dtype=torch.float64)
+        weight = torch.full((len(left),), 1 / turn.total)
+        samples = Samples(prompt, completion, log_anchor, left, right, p, weight)
+        return _on(policy, samples), _lengths(completion, policy.eos_id)
+
+    def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts to imitate, end of sequence included."""
+
+    prompts: Prompts
+    completions: Sequence[Sequence[int]]
+
+    def __post_init__(self) -> None:
+        self.prompts.check(completions=self.completions)
+
+    def __len__(self) -> int:
+        return len(self.prompts.rows)
+
+    def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        if turn.method is not IMITATION:
+            raise BadInput(f"{turn.method.spec.name} compares responses; examples are for supervised fine-tuning")
+        policy = turn.players.policy
+        prompt = self.prompts.tokens(policy, turn.rows)
+        completion = pad_right([self.completions[i] for i in turn.rows], policy.pad_id).to(policy.device)
+        rows = torch.arange(len(turn.rows))
+        none = torch.zeros(len(rows), dtype=torch.float64)
+        weight = torch.full((len(rows),), 1 / turn.total)
+        return _on(policy, Samples(prompt, completion, none, rows, rows, none + 0.5, weight)), {}
+
+    def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        return policy.log_prob(samples.prompt, samples.completion)
+
+    def measure(self, players: Players, batch: int = 16) -> dict[str, float]:
+        """Mean −log π of a token of these texts."""
+        total, count = 0.0, 0.0
+        for start in range(0, len(self), batch):
+            rows = range(start, min(start + batch, len(self)))
+            prompt = self.prompts.tokens(players.policy, rows)
+            completion = pad_right([self.completions[i] for i in rows], players.policy.pad_id).to(players.policy.device)
+            with torch.no_grad():
+                total -= float(players.policy.log_prob(prompt, completion).sum())
+            count += float(completion.mask.sum())
+        return {"nats_per_token": total / count}
+
+
+def _pairs(prompts: int, counts: Sequence[int], *, symmetric: bool) -> tuple[Tensor, Tensor]:
+    """Rows of all pairs of one prompt's completions, which stand in blocks; of both sides where there are two."""
+    k = sum(counts)
+    groups, place = torch.arange(prompts).repeat_interleave(k), torch.arange(k).repeat(prompts)
+    if len(counts) == 1:
+        left, right = all_pairs(groups)
+        return (left, right) if symmetric else (torch.cat([left, right]), torch.cat([right, left]))
+    ours, theirs = (place < counts[0]).nonzero().squeeze(1), (place >= counts[0]).nonzero().squeeze(1)
+    left, right = cross_pairs(groups[ours], groups[theirs])
+    return ours[left], theirs[right]
+
+
+def _side_by_side(parts: Sequence[Tokens], counts: Sequence[int], pad_id: int) -> Tokens:
+    """Completions of both sides in one batch, those of a prompt in a block."""
+    length = max(part.ids.shape[1] for part in parts)
+    ids, masks = [], []
+    for part, count in zip(parts, counts, strict=True):
+        missing = length - part.ids.shape[1]
+        ids.append(torch.nn.functional.pad(part.ids, (0, missing), value=pad_id).view(-1, count, length))
+        masks.append(torch.nn.functional.pad(part.mask, (0, missing), value=False).view(-1, count, length))
+    return Tokens(torch.cat(ids, 1).view(-1, length), torch.cat(masks, 1).view(-1, length))
+
+
+def _lengths(completion: Tokens, eos_id: int) -> Tally:
+    rows = float(len(completion.ids))
+    ends = float(((completion.ids == eos_id) & completion.mask).any(dim=1).sum())
+    return {"length": (float(completion.mask.sum()), rows), "ended": (ends, rows)}
+
+
+def _on(policy: Policy, samples: Samples) -> Samples:
+    """Every tensor where the policy is."""
+    prompt, completion, *tensors = samples
+    return Samples(prompt, completion, *(t.to(policy.device) for t in tensors))
