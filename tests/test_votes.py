@@ -305,7 +305,7 @@ REFUSED = [
     (b" \n\n", ".json", "x: is empty"),
     (b",,\n,,", ".csv", "x: holds no numbers"),
     (b"\xff0,1", ".csv", "x: is not UTF-8 text (byte 0)"),
-    (b"\xff\xfe0,1", ".csv", "x: is not UTF-16-LE text (byte 4)"),
+    (b"\xff\xfe0,1", ".csv", "x: is not UTF-16 text (byte 4)"),
     (b"0,1\n1,\0", ".csv", "x: is not text (byte 6 is 0)"),
     (b"0,1\n1", ".csv", "x: row 2 has 1 cells, must have 2 like the first"),
     (b"0,1,2\n1,0,2\n1,0,2\n1,2,3\n1,2,3", ".csv", "x: has 5 rows and 3 columns, must be square"),
