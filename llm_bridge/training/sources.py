@@ -12,6 +12,7 @@ numbers belong to step and prompt, so a step gives the same samples however it i
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -75,6 +76,10 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
+    def check(self, policy: Policy) -> None:
+        """Refuse, before the first step, what this policy cannot read."""
+        ...
+
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
         """The samples of a turn, and what they were like."""
         ...
@@ -108,6 +113,9 @@ class Generated:
     labels       "soft": p itself;  "hard": one Bernoulli draw from it.
     temperature  of sampling and of scoring alike.
     judge        p(y ≻ y' | x) on texts, or ½ + r(x, y) − r(x, y') for methods that maximise a reward.
+    cut_mark     what judges read behind a completion that the limit of tokens has cut off, such as " [cut off]".
+    unended_penalty  what such a completion loses: p becomes p − penalty where only y was cut off, p + penalty where
+                 only y' was, within [0, 1] (a reward loses it as it is); two of one kind stay as they are.
 
     Source: theory §3, §6; the U-statistic over all pairs.
     """
@@ -118,6 +126,8 @@ class Generated:
     max_new_tokens: int = 64
     temperature: float = 1.0
     labels: str = "soft"
+    cut_mark: str = ""
+    unended_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("completions", 2), ("max_new_tokens", 1)):
@@ -128,6 +138,12 @@ class Generated:
         self.prompts.check()
         if self.labels not in LABELS:
             raise BadInput(f"labels = {self.labels!r}, must be one of {', '.join(LABELS)}")
+        if not 0 <= self.unended_penalty < math.inf:
+            raise BadInput(f"unended_penalty = {self.unended_penalty}, must be finite and at least 0")
+
+    def check(self, policy: Policy) -> None:
+        """Every prompt holds a token, and leaves room for ``max_new_tokens``."""
+        self.prompts.check_room(policy, self.max_new_tokens)
 
     def __len__(self) -> int:
         return len(self.prompts.rows)
@@ -140,7 +156,7 @@ class Generated:
         left, right = _pairs(len(turn.rows), counts, symmetric=turn.method.objective.symmetric)
         p, tally = self._judged(turn, completion, left, right)
         weight = torch.full((len(left),), len(turn.rows) / (len(left) * turn.total))
-        tally |= _lengths(completion, policy.eos_id)
+        tally |= _lengths(completion, policy)
         if len(counts) == 2 and not turn.method.reads_right:  # only y is scored: y' has done its work
             rows, left = left.unique(return_inverse=True)
             completion, right = completion.rows(rows.to(completion.ids.device)), left
@@ -178,12 +194,16 @@ class Generated:
             )
 
     def _judged(self, turn: Turn, completion: Tokens, left: Tensor, right: Tensor) -> tuple[Tensor, Tally]:
+        ended = turn.players.policy.ended(completion).cpu()
         texts = texts_of(turn.players.policy, completion)
+        texts = [text if whole else text + self.cut_mark for text, whole in zip(texts, ended.tolist(), strict=True)]
         asked = [self.prompts.texts[turn.rows[i // self.completions]] for i in left.tolist()]
         bounded = turn.method.spec.judge == "preference"
         p = torch.from_numpy(
             ask(self.judge, asked, [texts[i] for i in left], [texts[j] for j in right], bounded=bounded)
         )
+        p += self.unended_penalty * (ended[left].double() - ended[right].double())
+        p = p.clamp(0, 1) if bounded else p
         tally = {"preference": (float(p.sum()), float(len(p))), "spread": (float((p - 0.5).abs().sum()), float(len(p)))}
         if self.labels == "hard":
             # the symmetric half of a pointwise method's pairs is the same annotation read backwards
@@ -222,6 +242,12 @@ class Closed:
         self.prompts.check(candidates=self.candidates)
         check_temperature(self.temperature, positive=True)
         PreferenceGame.from_preferences(self.margins + 0.5)  # skew, and within ½
+
+    def check(self, policy: Policy) -> None:
+        """Every prompt holds a token, and leaves room for its candidates, none of which goes on after its end."""
+        self.prompts.check_room(policy, max(len(ids) for rows in self.candidates for ids in rows))
+        for i, rows in enumerate(self.candidates):
+            _check_ends(policy, rows, f"candidates[{i}]")
 
     def __len__(self) -> int:
         return len(self.prompts.rows)
@@ -330,6 +356,12 @@ class Recorded:
                 raise BadInput(f"p[{i}] = {p}, must be in [0, 1]")
         check_temperature(self.temperature, positive=True)
 
+    def check(self, policy: Policy) -> None:
+        """Every prompt holds a token, and leaves room for its completions, none of which goes on after its end."""
+        self.prompts.check_room(policy, max(len(ids) for ids in (*self.left, *self.right)))
+        _check_ends(policy, self.left, "left")
+        _check_ends(policy, self.right, "right")
+
     def __len__(self) -> int:
         return len(self.prompts.rows)
 
@@ -348,7 +380,7 @@ class Recorded:
         p = torch.tensor([self.p[i] for i in turn.rows], dtype=torch.float64)
         weight = torch.full((len(left),), 1 / turn.total)
         samples = Samples(prompt, completion, log_anchor, left, right, p, weight)
-        return _on(policy, samples), _lengths(completion, policy.eos_id)
+        return _on(policy, samples), _lengths(completion, policy)
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
         return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
@@ -363,6 +395,11 @@ class Examples:
 
     def __post_init__(self) -> None:
         self.prompts.check(completions=self.completions)
+
+    def check(self, policy: Policy) -> None:
+        """Every prompt holds a token, and leaves room for its completion, which does not go on after its end."""
+        self.prompts.check_room(policy, max(map(len, self.completions)))
+        _check_ends(policy, self.completions, "completions")
 
     def __len__(self) -> int:
         return len(self.prompts.rows)
@@ -417,10 +454,18 @@ def _side_by_side(parts: Sequence[Tokens], counts: Sequence[int], pad_id: int) -
     return Tokens(torch.cat(ids, 1).view(-1, length), torch.cat(masks, 1).view(-1, length))
 
 
-def _lengths(completion: Tokens, eos_id: int) -> Tally:
+def _lengths(completion: Tokens, policy: Policy) -> Tally:
     rows = float(len(completion.ids))
-    ends = float(((completion.ids == eos_id) & completion.mask).any(dim=1).sum())
-    return {"length": (float(completion.mask.sum()), rows), "ended": (ends, rows)}
+    return {"length": (float(completion.mask.sum()), rows), "ended": (float(policy.ended(completion).sum()), rows)}
+
+
+def _check_ends(policy: Policy, rows: Sequence[Sequence[int]], name: str) -> None:
+    """Behind an end of sequence nothing is ever drawn, so nothing there has a probability to learn."""
+    for i, row in enumerate(rows):
+        for place, token in enumerate(row[:-1]):
+            if token in policy.ends:
+                raise BadInput(f"{name}[{i}] goes on behind token {token} at place {place}, must end there: "
+                               "it is an end of sequence")  # fmt: skip
 
 
 def _on(policy: Policy, samples: Samples) -> Samples:
