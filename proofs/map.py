@@ -32,7 +32,6 @@ MAP, MATRIX = HERE / "README.md", ROOT / "README.md"
 
 COLUMNS = ("SymPy", "Coq", "property tests", "bandit enumeration", "transformer enumeration")
 MODULES = {"estimators": "bandit enumeration"}  # of nashlab.verify; every other module holds property tests
-ON_EXACT_GRADIENTS = {"N7"}  # beside the estimators because it is about an optimiser, but nothing is sampled
 
 TICK, CROSS = "✓", "✗"
 
@@ -81,8 +80,7 @@ def evidence() -> tuple[Item, ...]:
         items += [Item("SymPy", f"{id} sympy", path.name, text) for id, text in registered(path, "derivation")]
     for path in sorted((ROOT / "nashlab" / "verify").glob("*.py")):
         for id, text in registered(path, "claim"):
-            sampled = path.stem in MODULES and id not in ON_EXACT_GRADIENTS
-            items.append(Item(MODULES[path.stem] if sampled else "property tests", id, id, text))
+            items.append(Item(MODULES.get(path.stem, "property tests"), id, id, text))
     for path in sorted((ROOT / "llm_bridge" / "verify").glob("*.py")):
         items += [Item("transformer enumeration", id, id, text) for id, text in registered(path, "bridge_claim")]
     # theorems in the order of their file, which is that of the argument; all else by identifier
