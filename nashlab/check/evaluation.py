@@ -60,19 +60,27 @@ class Loss:
     framework: str
     reduction: str = "elementwise"
 
-    def __call__(self, pairs: Pairs, tau: float) -> Evaluated:
-        """The loss of each pair; Fault where the function fails."""
+    def __call__(self, pairs: Pairs, tau: float, *, tails: bool = False) -> Evaluated:
+        """The loss of each pair; Fault where the function fails, or answers with NaN or infinity.
+
+        With ``tails`` those are let through: far out a loss may overflow, and the caller knows that it is far out.
+        """
         columns = self.form.columns(pairs)
         value, slopes = _DIFFERENTIATED[self.framework](self, columns, tau)
         if value is None:
             value = self.values(columns, tau)
-        return Evaluated(value, *self._both(slopes))
+        if not tails:
+            _require_finite("value", value, columns, tau)
+        return Evaluated(value, *self._both(slopes, columns, tau, tails))
 
     def slopes(self, pairs: Pairs, tau: float) -> tuple[Array, Array]:
         """The two derivatives alone, which a mean over the batch gives without a call for each pair."""
-        return self._both(_DIFFERENTIATED[self.framework](self, self.form.columns(pairs), tau)[1])
+        columns = self.form.columns(pairs)
+        return self._both(_DIFFERENTIATED[self.framework](self, columns, tau)[1], columns, tau, tails=False)
 
-    def _both(self, slopes: Sequence[Array]) -> tuple[Array, Array]:
+    def _both(self, slopes: Sequence[Array], columns: Columns, tau: float, tails: bool) -> tuple[Array, Array]:
+        for slope in () if tails else slopes:
+            _require_finite("derivative", slope, columns, tau)
         return slopes[0], -slopes[0] if self.form.soft else slopes[1]
 
     def raw(self, columns: Columns, tau: float) -> Any:
@@ -92,6 +100,12 @@ class Loss:
             one = {k: x[i : i + 1] for k, x in columns.items()}
             out[i] = _numbers(self.raw({k: convert(x) for k, x in one.items()}, tau), 1, one, tau)[0]
         return out
+
+
+def _require_finite(what: str, x: Array, columns: Columns, tau: float) -> None:
+    bad = np.flatnonzero(~np.isfinite(x))
+    if bad.size:
+        raise Fault(f"has the {what} {x[bad[0]]}", {k: column[bad[0]] for k, column in columns.items()}, tau)
 
 
 def frameworks_of(function: Callable[..., Any]) -> list[str]:

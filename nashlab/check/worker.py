@@ -24,9 +24,8 @@ __all__ = ["read_frame", "write_frame"]
 def write_frame(stream: BinaryIO, header: Mapping[str, Any], columns: Mapping[str, NDArray[np.float64]]) -> None:
     """One frame: the header with the columns' names and length, a line break, the columns."""
     length = len(next(iter(columns.values()))) if columns else 0
-    stream.write(json.dumps({**header, "columns": list(columns), "length": length}).encode() + b"\n")
-    for column in columns.values():
-        stream.write(np.ascontiguousarray(column, dtype="<f8").tobytes())
+    line = json.dumps({**header, "columns": list(columns), "length": length}).encode() + b"\n"
+    stream.write(b"".join([line, *(np.asarray(column, dtype="<f8").tobytes() for column in columns.values())]))
     stream.flush()
 
 
@@ -79,7 +78,7 @@ def main(path: str, name: str, tau: str, memory: str) -> None:
         header, columns = frame
         try:
             if header["values"]:
-                found = vars(loss(columns, header["tau"]))
+                found = vars(loss(columns, header["tau"], tails=header["tails"]))
             else:
                 found = dict(zip(("chosen", "rejected"), loss.slopes(columns, header["tau"]), strict=True))
             write_frame(answers, {}, found)
