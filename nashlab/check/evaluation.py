@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nashlab.check.forms import SUMS, Form, Pairs
 
-__all__ = ["Evaluated", "Fault", "Loss", "frameworks_of", "loss_of", "told"]
+__all__ = ["Evaluated", "Fault", "Loss", "frameworks_of", "loss_of", "probe", "told"]
 
 Array = NDArray[np.float64]
 Columns = Mapping[str, Array]
@@ -157,7 +157,7 @@ def _with_reduction(loss: Loss, tau: float) -> Loss:
         whole = np.asarray(_plain(loss.raw({k: _CONVERT[loss.framework](x) for k, x in columns.items()}, tau)))
     except Fault:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Fault(told(error, loss.function), columns, tau) from error
     if whole.shape == (n,):
         reduction = "elementwise" if _near(whole, single) else "coupled"
@@ -301,12 +301,14 @@ _DIFFERENTIATED: dict[str, Callable[[Loss, Columns, float], tuple[Array | None, 
 }
 
 
-def told(error: Exception, function: Callable[..., Any]) -> str:
+def told(error: BaseException, function: Callable[..., Any]) -> str:
     """An exception in the function as one line: its kind, its message, the line of the user's file."""
     import traceback
 
     where = getattr(getattr(function, "__code__", None), "co_filename", None)
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == where]
     place = f" (line {lines[-1]})" if lines else ""
+    if isinstance(error, SystemExit):
+        return f"called exit{place}"
     message = " ".join(str(error).split())[:300]
     return f"raised {type(error).__name__}: {message}{place}"

@@ -111,7 +111,9 @@ class Curve:
         sides = ((one, two), (two, one), (one, one), (two, two))
         q = (p, 1 - p, np.full_like(p, 0.5), np.full_like(p, 0.5)) if form.soft else (1.0,) * 4
         blocks = [pairs_of(side, (half, half), p=q[k]) for k, side in enumerate(sides)]
-        found = self.loss({name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}, tau or self.tau, tails=tails)
+        found = self.loss(
+            {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}, tau or self.tau, tails=tails
+        )
         moves = {0: sigmoid(-gaps), 1: -sigmoid(gaps)}  # dlog π/dd of either response
         risk, slope = np.zeros(len(d)), np.zeros(len(d))
         members = ((0, 1), (1, 0), (0, 0), (1, 1))

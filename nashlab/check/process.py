@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.check.evaluation import Evaluated, Fault
+from nashlab.check.evaluation import Evaluated, Fault, probe
 from nashlab.check.forms import Form, Pairs, Spec
 from nashlab.check.loading import Source
 from nashlab.check.worker import read_frame, write_frame
@@ -28,6 +28,8 @@ __all__ = ["Limits", "Subject"]
 
 Array = NDArray[np.float64]
 
+ARRAYS = 20.0  # seconds in which a library may make its first array, on a busy machine
+PIECES = 16  # into which pairs are divided to find the one that fails: one that hangs costs its time every time
 PIPE = 2**15  # bytes that the system takes at once, whether or not anybody reads
 
 
@@ -68,14 +70,19 @@ class Subject:
             [sys.executable, "-m", "nashlab.check.worker", *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=os.environ | quiet,
         )  # fmt: skip
-        self._answer({}, self.limits.start, "when its file was loaded")
-        about = self._answer({}, self.limits.start, "at its first call")[0]
-        self.name: str = about["name"]
-        self.tau: float = about["tau"]
-        self.form = Form(tuple(about["arguments"]), tuple(about["optional"]), None, Spec(**about["spec"]))
-        self.framework: str = about["framework"]
-        self.reduction: str = about["reduction"]
-        self.summary: str = about["summary"]
+        try:
+            about = self._answer({}, self.limits.start, "when its file was loaded")[0]
+            self.name: str = about["name"]
+            self.tau: float = about["tau"]
+            self.summary: str = about["summary"]
+            self.form = Form(tuple(about["arguments"]), tuple(about["optional"]), None, Spec(**about["spec"]))
+            first = {k: x[0] for k, x in probe(self.form).items()} | {"tau": np.array(self.tau)}
+            about = self._answer(first, self.limits.call + ARRAYS, "at its first call")[0]
+            self.framework: str = about["framework"]
+            self.reduction: str = about["reduction"]
+        except BaseException:
+            self.close()
+            raise
 
     def __call__(self, pairs: Pairs, tau: float, *, tails: bool = False) -> Evaluated:
         """The loss of each pair with its two derivatives, as :meth:`nashlab.check.evaluation.Loss.__call__`."""
@@ -112,10 +119,12 @@ class Subject:
             return fault
         limit = max(0.5, self.limits.call / 5)
         while (n := len(columns["p"])) > 1:
-            for half in (slice(0, n // 2), slice(n // 2, n)):
-                part = {k: x[half] for k, x in columns.items()}
+            size = max(1, n // PIECES)
+            for start in range(0, n, size):
+                part = {k: x[start : start + size] for k, x in columns.items()}
                 try:
                     if self._process.poll() is not None:
+                        self.close()
                         self._begin()
                     self._exchange(part, how, limit)
                 except Fault:

@@ -35,7 +35,7 @@ from nashlab.check.process import Limits, Subject
 from nashlab.gallery import PAPER_TABLE_1
 from nashlab.game import BadInput, check_temperature
 
-__all__ = ["judge", "verdict_on"]
+__all__ = ["judge", "length_of", "needs_reference", "verdict_on"]
 
 Array = NDArray[np.float64]
 
@@ -76,8 +76,8 @@ def verdict_on(loss: Judged, tau: float) -> dict[str, Any]:
     return {
         "offline": offline(curve) | {"closed_form": closed_form(curve)} | _offline_games(loss, tau, bool(lengths)),
         "online": online,
-        "length": _length(loss, tau),
-        "reference": _needs_reference(loss, tau),
+        "length": length_of(loss, tau),
+        "reference": needs_reference(loss, tau),
         "table1": _table1(loss, spec, tau),
         "counterexample": miss,
         "looks_like": like.equal,
@@ -149,7 +149,7 @@ def _slopes(loss: Judged, tau: float, policy: Any, anchor: Any, length: Any) -> 
     return np.stack(loss.slopes(pairs_of(policy, anchor, p=1.0, previous=ANCHOR, length=length), tau))
 
 
-def _length(loss: Judged, tau: float) -> str:
+def length_of(loss: Judged, tau: float) -> str:
     """What the lengths of the sequences do: nothing (sums), all is averaged over tokens, or something else."""
     if not set(LENGTHS) & set(loss.form.optional):
         return "unknown" if loss.form.arguments in (GAP, PAIR) else "summed"
@@ -161,7 +161,7 @@ def _length(loss: Judged, tau: float) -> str:
     return "averaged" if _same(before, 2 * _slopes(loss, tau, *twice)) else "other"
 
 
-def _needs_reference(loss: Judged, tau: float) -> bool:
+def needs_reference(loss: Judged, tau: float) -> bool:
     """Whether the gradient changes with the reference's log-probabilities."""
     moved = tuple(x + shift for x, shift in zip(ANCHOR, (0.3, -0.4), strict=True))
     ones = (np.ones(4), np.ones(4))

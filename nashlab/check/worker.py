@@ -60,14 +60,13 @@ def main(path: str, name: str, tau: str, memory: str) -> None:
     try:
         title, function, form = load((Path(path), name or None))
         temperature = float(tau) if tau else form.tau if form.tau is not None else DEFAULT_TAU
-        write_frame(answers, {"loaded": title}, {})
-        loss = loss_of(function, form, temperature)
         about = {
             "name": title, "tau": temperature, "arguments": form.arguments, "optional": form.optional,
-            "spec": vars(form.spec), "framework": loss.framework, "reduction": loss.reduction,
-            "summary": (function.__doc__ or "").strip().split("\n")[0],
+            "spec": vars(form.spec), "summary": (function.__doc__ or "").strip().split("\n")[0],
         }  # fmt: skip
         write_frame(answers, about, {})
+        loss = loss_of(function, form, temperature)
+        write_frame(answers, {"framework": loss.framework, "reduction": loss.reduction}, {})
     except BadInput as error:
         return write_frame(answers, {"bad_input": str(error)}, {})
     except Fault as fault:
@@ -85,8 +84,7 @@ def main(path: str, name: str, tau: str, memory: str) -> None:
         except Fault as fault:
             write_frame(answers, {"fault": fault.what, "input": fault.input}, {})
         except (Exception, SystemExit) as error:
-            what = "called exit" if isinstance(error, SystemExit) else told(error, function)
-            write_frame(answers, {"fault": what, "input": "whole"}, {})
+            write_frame(answers, {"fault": told(error, function), "input": "whole"}, {})
 
 
 DEFAULT_TAU = 0.5
