@@ -49,8 +49,8 @@ def judge(target: str, tau: float | None = None, limits: Limits | None = None) -
 
     Errors: BadInput where there is no such loss; :class:`nashlab.check.evaluation.Fault` where its code fails.
 
-    >>> judge("ipo")["online"]["constant"] * 0.5 / 4  # 4/τ at τ = ½: L1
-    1.0
+    >>> round(judge("ipo", 0.25)["online"]["constant"], 9)  # 4/τ: L1
+    16.0
     """
     temperature = None if tau is None else check_temperature(tau, positive=True, name="tau")
     with Subject(located(target), temperature, limits) as loss:
