@@ -151,7 +151,7 @@ class SampledGround:
     def _recorded(self, policy: Policy) -> Recorded:
         found = load_comparisons(self.pairs / "train.jsonl")
         prompts = self.start.prompts(policy, [c.prompt for c in found])
-        left, right = (completions_of(policy, [getattr(c, side) for c in found]) for side in ("left", "right"))
+        left, right = (completions_of(policy, [getattr(c, side) for c in found], prompts) for side in ("left", "right"))
         return Recorded(prompts, left, right, [c.p for c in found], self.experiment.sampling.temperature)
 
     def _measure(self, policy: Policy) -> Callable[[Players], dict[str, float]]:
@@ -232,7 +232,7 @@ class SampledGround:
             texts += texts_of(policy, completion)
             ratios += (both[0] - both[1]).double().tolist()
             lengths += completion.mask.sum(dim=1).tolist()
-            ended += ((completion.ids == policy.eos_id) & completion.mask).any(dim=1).tolist()
+            ended += policy.ended(completion).tolist()
         return Answers.of(texts, humans, ratios, lengths, ended)
 
     def _scores(self, name: str, answers: Answers) -> list[float]:

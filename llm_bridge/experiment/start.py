@@ -107,7 +107,7 @@ def _examples(policy: Policy, corpus: Corpus, examples: Sequence[Example]) -> Ex
     prompts = encoded(
         policy, [e.prompt for e in examples], template=corpus.template, max_tokens=corpus.max_prompt_tokens
     )
-    return Examples(prompts, completions_of(policy, [e.summary for e in examples]))
+    return Examples(prompts, completions_of(policy, [e.summary for e in examples], prompts))
 
 
 def _fresh(model: Model, examples: Sequence[Example]) -> Policy:

@@ -67,6 +67,7 @@ def load_policy(
     device: torch.device | str = "cpu",
     gradient_checkpointing: bool = False,
     seed: int = 0,
+    eos_id: int | Sequence[int] | None = None,
 ) -> Policy:
     """A trainable policy from ``source``, without dropout, in training mode.
 
@@ -79,6 +80,7 @@ def load_policy(
     tokenizer  a tokenizer or the folder of one; by default the source's own, or none.
     dtype      of the weights; by default as stored, float32 for a configuration.
     seed       of random weights and adapters; the global random state is left alone.
+    eos_id     the tokens that end a sequence, in the place of all that model and tokenizer declare.
 
     Raises :class:`BadInput` where the source cannot be found or read, or lacks weights.
     Source: theory §6.
@@ -95,7 +97,7 @@ def load_policy(
             raise BadInput(f"lora = {lora}, must be left out: source = {str(source)!r} has adapters already")
         with seeded(seed + 1):
             model = _with_adapters(model, lora)
-    return Policy(model.to(device).train(), chosen)
+    return Policy(model.to(device).train(), chosen, eos_id=eos_id)
 
 
 def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:
@@ -112,8 +114,7 @@ def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:
 def title_t5() -> tuple[Any, Any]:
     """flan-t5-small distilled into a writer of titles, in float32, and its tokenizer, from ``traceforge-title-model``.
 
-    Its prompts began with "summarize agent step:" in training.  In a template no blank stands before ``{prompt}``:
-    parts of a prompt are tokenised one by one, and this tokenizer puts a blank before each.
+    Its prompts began with "summarize agent step: " in training.
 
     Nothing is downloaded; see :mod:`llm_bridge.policy.packaged`.
     Raises :class:`BadInput` where a file is missing or another one.

@@ -104,7 +104,7 @@ def check_reference(
     if not trainable:
         raise BadInput("policy: no weight has requires_grad, so no update could move it")
     # ordinary tokens: the embedding of a padding token may be 0, and then no adapter sees anything
-    special = {policy.eos_id, policy.pad_id}
+    special = {*policy.ends, policy.pad_id}
     first, second = ([i for i in range(policy.forward.vocabulary) if i not in special] * 2 or [policy.eos_id] * 2)[:2]
     prompt = prompt or pad_left([[first, second]])
     completion = completion or pad_right([[second, policy.eos_id]] * len(prompt.ids))

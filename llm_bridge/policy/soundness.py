@@ -125,8 +125,9 @@ def _embeddings_kept(base: Any, is_encoder_decoder: bool) -> Iterator[list[Tenso
 
 def _ordinary_tokens(policy: Policy, count: int) -> list[int]:
     """The first ids that are neither padding nor an end of sequence, again and again where there are too few."""
-    special = {policy.eos_id, policy.pad_id}
-    found = [i for i in range(min(policy.forward.vocabulary, count + 2)) if i not in special] or [policy.eos_id]
+    special = {*policy.ends, policy.pad_id}
+    known = range(min(policy.forward.vocabulary, count + len(special)))
+    found = [i for i in known if i not in special] or [policy.eos_id]
     return (found * count)[:count]
 
 

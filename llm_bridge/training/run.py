@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,7 +192,22 @@ class Run:
             groups.setdefault(group, {})[name] = value
         with torch.no_grad():
             self.work.take_up(found.step, groups, found.facts)
-        self.records = found.facts["records"]
+        # checkpoints of before version 0.2 leave their records to the log
+        self.records = found.facts["records"] if "records" in found.facts else self._logged(found.step)
+
+    def _logged(self, last: int) -> list[Record]:
+        """What metrics.jsonl says of the steps up to the last one; a damaged line is left out, and that is said."""
+        path = None if self.folder is None else self.folder / "metrics.jsonl"
+        if path is None or not path.is_file():
+            return []
+        records = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = json.loads(line)
+                records += [record] if record["step"] <= last else []
+            except (ValueError, KeyError, TypeError):
+                warnings.warn(f"{path}: a line is no record of a step, and is left out", RuntimeWarning, stacklevel=2)
+        return records
 
     def _keep_the_steps_before(self, error: Stopped) -> None:
         """What is finished, although the step that was begun is not; the error says how to go on."""

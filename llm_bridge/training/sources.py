@@ -12,6 +12,7 @@ numbers belong to step and prompt, so a step gives the same samples however it i
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,6 +77,10 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
+    def check(self, policy: Policy) -> None:
+        """Refuse, before the first step, what this policy cannot read."""
+        ...
+
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
         """The samples of a turn, and what they were like."""
         ...
@@ -110,6 +115,9 @@ class Generated:
     temperature  of sampling and of scoring alike.
     judge        p(y ≻ y' | x) on texts, or ½ + r(x, y) − r(x, y') for methods that maximise a reward.
     columns      what else is known of each prompt, for judges that ask for it by name.
+    cut_mark     what judges read behind a completion that the limit of tokens has cut off, such as " [cut off]".
+    unended_penalty  what such a completion loses: p becomes p − penalty where only y was cut off, p + penalty where
+                 only y' was, within [0, 1] (a reward loses it as it is); two of one kind stay as they are.
 
     Where the judge leaves a pair out the others of its prompt share its weight; a prompt without any teaches nothing.
 
@@ -123,6 +131,8 @@ class Generated:
     temperature: float = 1.0
     labels: str = "soft"
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    cut_mark: str = ""
+    unended_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("completions", 2), ("max_new_tokens", 1)):
@@ -134,6 +144,12 @@ class Generated:
         wanted_columns(self.judge, self.columns)
         if self.labels not in LABELS:
             raise BadInput(f"labels = {self.labels!r}, must be one of {', '.join(LABELS)}")
+        if not 0 <= self.unended_penalty < math.inf:
+            raise BadInput(f"unended_penalty = {self.unended_penalty}, must be finite and at least 0")
+
+    def check(self, policy: Policy) -> None:
+        """Every prompt holds a token, and leaves room for ``max_new_tokens``."""
+        self.prompts.check_room(policy, self.max_new_tokens)
 
     def __len__(self) -> int:
         return len(self.prompts.rows)
@@ -148,7 +164,7 @@ class Generated:
         weight = torch.full((len(left),), len(turn.rows) / (len(left) * turn.total))
         drawn_left = left
         left, right, p, weight = _judged_pairs(left, right, p, weight, left // self.completions)
-        tally |= _lengths(completion, policy.eos_id)
+        tally |= _lengths(completion, policy)
         if len(counts) == 2 and not turn.method.reads_right:  # only y is scored: y' has done its work
             rows = drawn_left.unique()
             left = torch.searchsorted(rows, left)
@@ -187,13 +203,17 @@ class Generated:
             )
 
     def _judged(self, turn: Turn, completion: Tokens, left: Tensor, right: Tensor) -> tuple[Tensor, Tally]:
+        ended = turn.players.policy.ended(completion).cpu()
         texts = texts_of(turn.players.policy, completion)
+        texts = [text if whole else text + self.cut_mark for text, whole in zip(texts, ended.tolist(), strict=True)]
         rows = [turn.rows[i // self.completions] for i in left.tolist()]
         asked = [self.prompts.texts[row] for row in rows]
         columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
         bounded = turn.method.spec.judge == "preference"
         sides = ([texts[i] for i in left], [texts[j] for j in right])
         p = torch.from_numpy(ask(self.judge, asked, *sides, bounded=bounded, columns=columns))
+        p += self.unended_penalty * (ended[left].double() - ended[right].double())
+        p = p.clamp(0, 1) if bounded else p
         tally = _agreement(p)
         if self.labels == "hard":
             # the symmetric half of a pointwise method's pairs is the same annotation read backwards
@@ -258,6 +278,12 @@ class Closed:
         self.prompts.check(candidates=self.candidates)
         check_temperature(self.temperature, positive=True)
         PreferenceGame.from_preferences(self.margins + 0.5)  # skew, and within ½
+
+    def check(self, policy: Policy) -> None:
+        """Every prompt holds a token, and leaves room for its candidates, none of which goes on after its end."""
+        self.prompts.check_room(policy, max(len(ids) for rows in self.candidates for ids in rows))
+        for i, rows in enumerate(self.candidates):
+            _check_ends(policy, rows, f"candidates[{i}]")
 
     def __len__(self) -> int:
         return len(self.prompts.rows)
@@ -366,6 +392,12 @@ class Recorded:
                 raise BadInput(f"p[{i}] = {p}, must be in [0, 1]")
         check_temperature(self.temperature, positive=True)
 
+    def check(self, policy: Policy) -> None:
+        """Every prompt holds a token, and leaves room for its completions, none of which goes on after its end."""
+        self.prompts.check_room(policy, max(len(ids) for ids in (*self.left, *self.right)))
+        _check_ends(policy, self.left, "left")
+        _check_ends(policy, self.right, "right")
+
     def __len__(self) -> int:
         return len(self.prompts.rows)
 
@@ -384,7 +416,7 @@ class Recorded:
         p = torch.tensor([self.p[i] for i in turn.rows], dtype=torch.float64)
         weight = torch.full((len(left),), 1 / turn.total)
         samples = Samples(prompt, completion, log_anchor, left, right, p, weight)
-        return _on(policy, samples), _lengths(completion, policy.eos_id)
+        return _on(policy, samples), _lengths(completion, policy)
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
         return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
@@ -399,6 +431,11 @@ class Examples:
 
     def __post_init__(self) -> None:
         self.prompts.check(completions=self.completions)
+
+    def check(self, policy: Policy) -> None:
+        """Every prompt holds a token, and leaves room for its completion, which does not go on after its end."""
+        self.prompts.check_room(policy, max(map(len, self.completions)))
+        _check_ends(policy, self.completions, "completions")
 
     def __len__(self) -> int:
         return len(self.prompts.rows)
@@ -453,10 +490,18 @@ def _side_by_side(parts: Sequence[Tokens], counts: Sequence[int], pad_id: int) -
     return Tokens(torch.cat(ids, 1).view(-1, length), torch.cat(masks, 1).view(-1, length))
 
 
-def _lengths(completion: Tokens, eos_id: int) -> Tally:
+def _lengths(completion: Tokens, policy: Policy) -> Tally:
     rows = float(len(completion.ids))
-    ends = float(((completion.ids == eos_id) & completion.mask).any(dim=1).sum())
-    return {"length": (float(completion.mask.sum()), rows), "ended": (ends, rows)}
+    return {"length": (float(completion.mask.sum()), rows), "ended": (float(policy.ended(completion).sum()), rows)}
+
+
+def _check_ends(policy: Policy, rows: Sequence[Sequence[int]], name: str) -> None:
+    """Behind an end of sequence nothing is ever drawn, so nothing there has a probability to learn."""
+    for i, row in enumerate(rows):
+        for place, token in enumerate(row[:-1]):
+            if token in policy.ends:
+                raise BadInput(f"{name}[{i}] goes on behind token {token} at place {place}, must end there: "
+                               "it is an end of sequence")  # fmt: skip
 
 
 def _on(policy: Policy, samples: Samples) -> Samples:

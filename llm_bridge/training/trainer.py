@@ -126,6 +126,7 @@ class Trainer:
             raise BadInput(
                 f"batch = {settings.batch}, must be a multiple of the {self.accelerator.num_processes} processes"
             )
+        source.check(policy)
         policy.model.to(self.accelerator.device)
         reference = reference or reference_of(policy)
         check_reference(policy, reference)
