@@ -1,4 +1,4 @@
-"""The command line: ``nashlab verify | solve | certify | rank | run | rates | sweep | gallery | algorithms``.
+"""The command line: ``nashlab verify | solve | certify | rank | check | run | rates | sweep | gallery | algorithms``.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed, 2 bad input, 130
 interrupted.  Each command imports only what it uses, so that `nashlab solve` starts in a fraction of a second.
@@ -262,6 +262,58 @@ def rank_command(
                 f"error bound {told['error_now']:.3f} now, {told['error_planned']:.3f} after these {plan}, "
                 f"{told['error_evenly']:.3f} if spread evenly"
             )
+    return 0
+
+
+@app.command(name="check")
+def check_command(
+    target: tyro.conf.Positional[str],
+    /,
+    *,
+    tau: Annotated[float | None, tyro.conf.arg(help="temperature τ (default: the function's own, or 0.5)")] = None,
+    seconds: Annotated[float, tyro.conf.arg(help="how long one call of the function may take")] = 10.0,
+    memory: Annotated[int, tyro.conf.arg(help="MiB that its process may allocate")] = 4096,
+    html: Annotated[Path | None, tyro.conf.arg(help="write one self-contained page")] = None,
+    json_output: Json = False,
+) -> int:
+    """Judge a preference loss: its optimum offline, where it rests online, what lengths do, what it looks like.
+
+    The function is loss(h_gap, p, *, tau), or loss(h_chosen, h_rejected, *, tau), or loss(policy_chosen,
+    policy_rejected, reference_chosen, reference_rejected, *, tau) on summed log-probabilities, in numpy, jax or torch.
+    It runs in a process of its own. Exit code 0 whatever the verdict, 1 if the function itself fails.
+
+    Example: nashlab check mine.py
+             nashlab check mine.py:my_loss --tau 0.1 --html verdict.html
+             nashlab check simpo
+
+    Args:
+        target: PATH.py or PATH.py:NAME (default: the function called loss, or the only one), or a named loss.
+    """
+    from nashlab.check.evaluation import Fault
+    from nashlab.check.process import Limits
+    from nashlab.check.verdict import judge
+    from nashlab.check.words import headline, sentences
+    from nashlab.game import BadInput
+
+    if not seconds > 0 or not memory > 0:
+        raise BadInput(f"seconds = {seconds:g} and memory = {memory} must be positive")
+    try:
+        verdict = judge(target, tau, Limits(call=seconds, memory=memory * 2**20))
+    except Fault as fault:
+        if json_output:
+            print_json({"name": target, "fault": fault.what, "input": fault.input})
+        at = "" if fault.input is None else " for " + ", ".join(f"{k} = {v}" for k, v in fault.input.items())
+        print(f"nashlab: {one_line(f'{target}: the function {fault.what}{at}')}", file=sys.stderr)
+        return 1
+    if html is not None:
+        from nashlab.verdict_page import write_verdict
+
+        write_verdict(html, verdict)
+    if json_output:
+        print_json(verdict)
+    else:
+        print(headline(verdict))
+        show_table(("", ""), sentences(verdict))
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["Comparison", "Example", "words"]
+__all__ = ["Comparison", "Conversation", "Example", "Message", "words"]
 
 WORD = re.compile(r"[^\W_]+(?:['’+#.-][^\W_]+)*")
 
@@ -18,10 +18,23 @@ class Example(NamedTuple):
     group: str = ""
 
 
-class Comparison(NamedTuple):
-    """p(left ≻ right | prompt) in [0, 1]: 1 or 0 for a choice, between them for a share of raters."""
+class Message(NamedTuple):
+    """A turn of a conversation."""
 
-    prompt: str
+    role: str
+    content: str
+
+
+Conversation = tuple[Message, ...]
+
+
+class Comparison(NamedTuple):
+    """p(left ≻ right | prompt) in [0, 1]: 1 or 0 for a choice, ½ for a tie, between them for a share of raters.
+
+    prompt  a text; a conversation where there is more to it than one message.
+    """
+
+    prompt: str | Conversation
     left: str
     right: str
     p: float = 1.0

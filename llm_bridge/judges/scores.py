@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from llm_bridge.judges.judge import Array, Texts, canonical
+from llm_bridge.judges.answers import Array, called
+from llm_bridge.judges.judge import Texts, canonical
 from nashlab.arrays import sigmoid
 from nashlab.game import BadInput
 
@@ -56,14 +57,24 @@ def pair_score(score: Score, prompts: Texts, left: Texts, right: Texts) -> Array
     places = {pair: i for i, pair in enumerate(dict.fromkeys(asked))}
     if not places:
         return np.zeros(0)
-    values = np.asarray(score(*map(list, zip(*places, strict=True))), dtype=np.float64)
-    if values.shape != (len(places),):
-        raise BadInput(f"the score returned an array of shape {values.shape} for {len(places)} answers")
-    if not np.isfinite(values).all():
-        prompt, answer = list(places)[int((~np.isfinite(values)).argmax())]
-        raise BadInput(f"the score of answer {answer[:40]!r} to prompt {prompt[:40]!r} is not a finite number")
+    values = answered_scores(called(score, *map(list, zip(*places, strict=True))), list(places))
     first, second = np.split(values[[places[pair] for pair in asked]], 2)
     return first - second
+
+
+def answered_scores(answer: Any, pairs: Sequence[tuple[str, str]]) -> Array:
+    """One finite number for each (prompt, answer), [B]: a list, an array or a tensor of any type."""
+    answer = answer.detach().double().cpu().numpy() if hasattr(answer, "detach") else answer
+    try:
+        values = np.asarray(answer, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"the score returned {repr(answer)[:60]}, must be {len(pairs)} numbers") from error
+    if values.shape != (len(pairs),):
+        raise BadInput(f"the score returned an array of shape {values.shape} for {len(pairs)} answers")
+    if not np.isfinite(values).all():
+        prompt, text = pairs[int((~np.isfinite(values)).argmax())]
+        raise BadInput(f"the score of answer {text[:40]!r} to prompt {prompt[:40]!r} is not a finite number")
+    return values
 
 
 def fit_scale(differences: ArrayLike, p: ArrayLike, *, limits: tuple[float, float] = (1e-3, 1e3)) -> float:

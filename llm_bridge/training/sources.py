@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -22,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from llm_bridge.judges import Judge, ask
+from llm_bridge.judges import Judge, ask, wanted_columns
 from llm_bridge.policy import Policy, Prompts, Reference, Tokens, pad_right, sample, texts_of
 from llm_bridge.training.enumerable import expected_samples, restricted
 from llm_bridge.training.methods import IMITATION, Bridged, sampler_of
@@ -113,9 +114,12 @@ class Generated:
     labels       "soft": p itself;  "hard": one Bernoulli draw from it.
     temperature  of sampling and of scoring alike.
     judge        p(y ≻ y' | x) on texts, or ½ + r(x, y) − r(x, y') for methods that maximise a reward.
+    columns      what else is known of each prompt, for judges that ask for it by name.
     cut_mark     what judges read behind a completion that the limit of tokens has cut off, such as " [cut off]".
     unended_penalty  what such a completion loses: p becomes p − penalty where only y was cut off, p + penalty where
                  only y' was, within [0, 1] (a reward loses it as it is); two of one kind stay as they are.
+
+    Where the judge leaves a pair out the others of its prompt share its weight; a prompt without any teaches nothing.
 
     Source: theory §3, §6; the U-statistic over all pairs.
     """
@@ -126,6 +130,7 @@ class Generated:
     max_new_tokens: int = 64
     temperature: float = 1.0
     labels: str = "soft"
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     cut_mark: str = ""
     unended_penalty: float = 0.0
 
@@ -135,7 +140,8 @@ class Generated:
             if not isinstance(value, int) or value < least:
                 raise BadInput(f"{name} = {value!r}, must be an integer of at least {least}")
         check_temperature(self.temperature, positive=True)
-        self.prompts.check()
+        self.prompts.check(**{f"columns[{name!r}]": values for name, values in self.columns.items()})
+        wanted_columns(self.judge, self.columns)
         if self.labels not in LABELS:
             raise BadInput(f"labels = {self.labels!r}, must be one of {', '.join(LABELS)}")
         if not 0 <= self.unended_penalty < math.inf:
@@ -156,9 +162,12 @@ class Generated:
         left, right = _pairs(len(turn.rows), counts, symmetric=turn.method.objective.symmetric)
         p, tally = self._judged(turn, completion, left, right)
         weight = torch.full((len(left),), len(turn.rows) / (len(left) * turn.total))
+        drawn_left = left
+        left, right, p, weight = _judged_pairs(left, right, p, weight, left // self.completions)
         tally |= _lengths(completion, policy)
         if len(counts) == 2 and not turn.method.reads_right:  # only y is scored: y' has done its work
-            rows, left = left.unique(return_inverse=True)
+            rows = drawn_left.unique()
+            left = torch.searchsorted(rows, left)
             completion, right = completion.rows(rows.to(completion.ids.device)), left
         log_anchor = turn.anchored(
             lambda model: model.log_prob(prompt, completion, temperature=self.temperature).detach()
@@ -197,21 +206,48 @@ class Generated:
         ended = turn.players.policy.ended(completion).cpu()
         texts = texts_of(turn.players.policy, completion)
         texts = [text if whole else text + self.cut_mark for text, whole in zip(texts, ended.tolist(), strict=True)]
-        asked = [self.prompts.texts[turn.rows[i // self.completions]] for i in left.tolist()]
+        rows = [turn.rows[i // self.completions] for i in left.tolist()]
+        asked = [self.prompts.texts[row] for row in rows]
+        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
         bounded = turn.method.spec.judge == "preference"
-        p = torch.from_numpy(
-            ask(self.judge, asked, [texts[i] for i in left], [texts[j] for j in right], bounded=bounded)
-        )
+        sides = ([texts[i] for i in left], [texts[j] for j in right])
+        p = torch.from_numpy(ask(self.judge, asked, *sides, bounded=bounded, columns=columns))
         p += self.unended_penalty * (ended[left].double() - ended[right].double())
         p = p.clamp(0, 1) if bounded else p
-        tally = {"preference": (float(p.sum()), float(len(p))), "spread": (float((p - 0.5).abs().sum()), float(len(p)))}
+        tally = _agreement(p)
         if self.labels == "hard":
             # the symmetric half of a pointwise method's pairs is the same annotation read backwards
             half = len(p) if turn.method.objective.symmetric or turn.left != turn.right else len(p) // 2
             noise = turn.uniforms(half // max(1, len(turn.rows))).reshape(-1)
-            wins = (noise[: len(p[:half])] < p[:half]).double()
+            wins = (noise[: len(p[:half])] < p[:half]).double().where(~p[:half].isnan(), torch.nan)
             p = torch.cat([wins, 1 - wins])[: len(p)]
         return p, tally
+
+
+def _agreement(p: Tensor) -> Tally:
+    """What the judge said on average, how clearly, and how many pairs it left out."""
+    judged = p[~p.isnan()]
+    count, left_out = float(len(judged)), float(len(p) - len(judged))
+    if len(p) and not count:
+        warnings.warn(f"the judge left out all {len(p)} pairs of a step: nothing is learned from it", stacklevel=2)
+    return {
+        "preference": (float(judged.sum()), count),
+        "spread": (float((judged - 0.5).abs().sum()), count),
+        "left_out": (left_out, float(len(p))),
+    }
+
+
+def _judged_pairs(
+    left: Tensor, right: Tensor, p: Tensor, weight: Tensor, prompts: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The pairs that were judged; those of a prompt share the weight of the ones that were left out."""
+    judged = ~p.isnan()
+    if bool(judged.all()):
+        return left, right, p, weight
+    count = int(prompts.max()) + 1
+    whole, kept = (torch.bincount(each, minlength=count).to(weight) for each in (prompts, prompts[judged]))
+    share = whole[prompts[judged]] / kept[prompts[judged]]
+    return left[judged], right[judged], p[judged], weight[judged] * share
 
 
 @dataclass(frozen=True, eq=False)
