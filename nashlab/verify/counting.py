@@ -221,7 +221,11 @@ def n27(cases: Cases, twin: bool) -> Iterator[Observation]:
             solution = maximal_lottery(game)
             lottery = np.exp(solution.log_policy)
             outside = max(float(np.max(ranges[:, 0] - lottery)), float(np.max(lottery - ranges[:, 1])))
-            wide = float(np.max(np.ptp(ranges, axis=1))) if spread is not width and solution.unique and _steep(game) else 0.0
+            wide = (
+                float(np.max(np.ptp(ranges, axis=1)))
+                if spread is not width and solution.unique and _steep(game)
+                else 0.0
+            )
             yield Observation(max(0.0, outside, wide), case.describe)
 
 

@@ -35,10 +35,15 @@ def n26(cases: Cases, twin: bool) -> Iterator[Observation]:
             log_next = moved(log_half)
             before, after = oracle.kl(log_q, log_pi), oracle.kl(log_q, log_next)
             game_term = (np.exp(log_next) - np.exp(log_half)) @ game.margins @ (np.exp(log_half) - np.exp(log_pi))
-            written = before - step * tau * oracle.kl(log_half, log_q) - (1 + step * tau) * oracle.kl(log_next, log_half)
+            written = (
+                before - step * tau * oracle.kl(log_half, log_q) - (1 + step * tau) * oracle.kl(log_next, log_half)
+            )
             written += step * float(game_term) - (0.999 if twin else 1.0) * oracle.kl(log_half, log_pi)
             scale = max(before, abs(written), 1.0 / tau * 1e-2)
             off = abs((1 + step * tau) * after - written) / (1 + step * tau) / scale
             rate = (after - np.exp(-2 * np.arcsinh(tau)) * before) / max(before, 1e-6)
-            apart = oracle.size(subject.last(egpo, case._replace(log_policy=log_pi), step / (1 + step * tau)) - log_next) * tau
+            apart = (
+                oracle.size(subject.last(egpo, case._replace(log_policy=log_pi), step / (1 + step * tau)) - log_next)
+                * tau
+            )
             yield Observation(max(0.0, off, rate, apart), case._replace(log_policy=log_pi).describe)

@@ -89,7 +89,9 @@ def n22(cases: Cases, twin: bool) -> Iterator[Observation]:
             elif not off:
                 w, v = float(pi[list(worst)].sum()), excess[worst]
                 least = tau * oracle.log_sum(np.log([w, 1 - w]) + np.array([-(1 - w) * v, w * v]))
-                gaps = [float(exploitability(g.with_reference(np.exp(log_mu)), log_pi, tau)) for g in _rivals(case, h, rng)]
+                gaps = [
+                    float(exploitability(g.with_reference(np.exp(log_mu)), log_pi, tau)) for g in _rivals(case, h, rng)
+                ]
                 off = max(0.0, least - min(gaps))
             at = Case(case.game, tau, log_pi)
             yield Observation(off, at.describe)

@@ -66,7 +66,9 @@ def n18(cases: Cases, twin: bool) -> Iterator[Observation]:
             plain = most**2 / 8 + np.sqrt(square + most**4 / 64)
             worst = max(low, high, *(away / bound - 1.0 for bound in (b, c, plain)), identity, 0.0)
             yield Observation(worst, case._replace(log_policy=log_pi).describe)
-    yield Observation(_attained(), lambda: {"attainment": "the circulant tournament of 51 responses, uniform equilibrium"})
+    yield Observation(
+        _attained(), lambda: {"attainment": "the circulant tournament of 51 responses, uniform equilibrium"}
+    )
 
 
 def _attained(n: int = 51, tau: float = 0.3) -> float:
@@ -148,4 +150,3 @@ def n29(cases: Cases, twin: bool) -> Iterator[Observation]:
             scale = max(tau * divergence, gap, 1e-7)
             off = max(abs(written - gap), gap - (tau + 16.0 / (9.0 * np.pi**2 * tau)) * divergence) / scale
             yield Observation(max(off, 0.0), case._replace(log_policy=log_pi).describe)
-

@@ -45,7 +45,7 @@ def _fixed(margins: Array, log_mu: Array, tau: float, beta: float, depth: int) -
     """(log π, log ν, S) with π = BR_τ(ν) for the token-level mixture ν, by damped iteration; None: it does not settle."""
     log_pi = log_mu
     for _ in range(4000):
-        log_nu, total = _mixed(log_pi, log_mu, beta, depth)
+        log_nu = _mixed(log_pi, log_mu, beta, depth)[0]
         reply = oracle.log_softmax(log_mu + margins @ np.exp(log_nu) / tau)
         moved = oracle.log_softmax(0.8 * log_pi + 0.2 * reply)
         if oracle.size(moved - log_pi) < 1e-15 / min(tau, 1.0):

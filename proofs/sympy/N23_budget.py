@@ -25,7 +25,7 @@ from notation import (
 )
 
 
-@derivation("N23", "P(π≻q) = ½ + τ[KL(π‖μ) − KL(q‖μ) − KL(π‖q)]: at equal divergence every policy loses to q by τKL(π‖q)")
+@derivation("N23", "P(π≻q) = ½ + τ[KL(π‖μ) − KL(q‖μ) − KL(π‖q)]: at equal divergence all lose to q, by τKL(π‖q)")
 def budget() -> Iterator[Identity]:
     for n in (2, 3, 4):
         P, q, pi = preferences(n), interior("q", n), interior("π", n)
