@@ -1,4 +1,4 @@
-"""Claims about equilibria from counts and from bandit feedback, by enumeration of every outcome (N20, N21, N24, N27)."""
+"""Claims about equilibria from counts and from drawn feedback, by enumeration of outcomes (N20, N21, N24, N27)."""
 
 from __future__ import annotations
 
@@ -107,10 +107,10 @@ def n20_test(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 @claim(
     "N21",
-    "V = Σ q_iq_j(q_i+q_j)/m_ij is least at m_ij ∝ √(q_iq_j(q_i+q_j)), (Σ√c)²/M; self-play's pairs give (n−1)/(2M); "
+    "V = Σ q_iq_j(q_i+q_j)/m_ij is least at m_ij ∝ √(q_iq_j(q_i+q_j)); self-play's pairs give (n−1)/(2M); "
     "no estimator has a risk below ½ tanh(√(n/(64M+8n))/2τ)",
     tolerance=1e-11,
-    because="relative; sums of n² terms. The least risk of two responses is computed from every outcome of M comparisons",
+    because="relative; sums of n² terms, and the least risk of two responses from every outcome of M comparisons",
     twin="the power .55 of q_iq_j(q_i+q_j) in place of its root",
 )
 def n21(cases: Cases, twin: bool) -> Iterator[Observation]:
@@ -149,7 +149,7 @@ def _least_risk(count: int, tau: float) -> float:
 
 @claim(
     "N24",
-    "one step on drawn opponents: E KL₊ ≤ (1−ητ)(KL − KL(m,π)) + η²/8 for Nash-MD, (1−ητ)KL − ητKL(π,q) + η²/2 for OMD, "
+    "on drawn opponents E KL₊ ≤ (1−ητ)(KL − KL(m,π)) + η²/8 for Nash-MD, (1−ητ)KL − ητKL(π,q) + η²/2 for OMD, "
     "and Nash-MD's with .1358 nη² for one comparison; τh between 0 and 1, as in a run from μ",
     tolerance=1e-10,
     because="every outcome is enumerated: sums of 2ⁿn terms with q known to 1e-12",
@@ -201,9 +201,9 @@ def _after_one(game: PreferenceGame, log_q: Array, log_m: Array, step: float) ->
 
 @claim(
     "N27",
-    "every maximal lottery of a P in the box L ≤ P ≤ U solves Lπ ≤ ½: the ranges hold it, and shrink to it with the box",
+    "every maximal lottery of a P in the box L ≤ P ≤ U solves Lπ ≤ ½: the ranges hold it, and shrink with the box",
     tolerance=1e-6,
-    because="ranges are linear programmes in floats, 1e-8 and better; the last box is 1e-9 wide around a unique lottery",
+    because="ranges are linear programmes in floats, good to 1e-8; the last box is 1e-9 wide around a unique lottery",
     twin="a box that was moved by a hundredth",
 )
 def n27(cases: Cases, twin: bool) -> Iterator[Observation]:

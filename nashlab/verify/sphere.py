@@ -36,7 +36,7 @@ def _between(log_pi: Array, log_q: Array) -> tuple[Array, Array]:
 
 @claim(
     "N18",
-    "√SymKL ≤ ‖r‖_L ≤ √(1 + 1/(πτ)²) √SymKL in the logarithmic mean L of π and q, and ‖π − q‖₁ ≤ x for the x of (b), (c)",
+    "√SymKL ≤ ‖r‖_L ≤ √(1 + 1/(πτ)²) √SymKL in the logarithmic mean L of π and q; (b), (c) bound ‖π − q‖₁",
     tolerance=1e-8,
     because="relative; π is 1e-2 or more from q, which is known to 1e-12; the upper end is attained to 1e-3",
     twin="a sphere whose radius is a millionth smaller",
@@ -85,7 +85,7 @@ def _attained(n: int = 51, tau: float = 0.3) -> float:
 
 @claim(
     "N19",
-    "‖q_P − q_Q‖₁ ≤ C_n ‖P − Q‖_max/τ, C_n = ½(½ + √((1 − 1/n²)/3)), attained for even n; one pair changed by e: ≤ e/(2τ)",
+    "‖q_P − q_Q‖₁ ≤ C_n ‖P − Q‖_max/τ, C_n = ½(½ + √((1 − 1/n²)/3)), attained for even n; of one pair: ≤ e/(2τ)",
     tolerance=1e-5,
     because="relative; two solves to 1e-12 are divided by a change of 1e-4, and the attaining family is a derivative",
     twin="a constant a thousandth smaller",

@@ -10,7 +10,6 @@ import numpy as np
 from nashlab.claims import Cases, Observation, claim, random_policy
 from nashlab.equilibrium import regularised_nash
 from nashlab.gallery import random_game
-from nashlab.game import PreferenceGame
 from nashlab.verify import oracle
 from nashlab.verify.oracle import Array
 
@@ -42,7 +41,7 @@ def _mixed(log_pi: Array, log_mu: Array, beta: float, depth: int) -> tuple[Array
 
 
 def _fixed(margins: Array, log_mu: Array, tau: float, beta: float, depth: int) -> tuple[Array, Array, Array] | None:
-    """(log π, log ν, S) with π = BR_τ(ν) for the token-level mixture ν, by damped iteration; None: it does not settle."""
+    """(log π, log ν, S) with π = BR_τ(ν) for the token-level mixture ν, by damped iteration; None: not settled."""
     log_pi = log_mu
     for _ in range(4000):
         log_nu = _mixed(log_pi, log_mu, beta, depth)[0]

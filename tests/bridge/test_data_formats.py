@@ -41,8 +41,8 @@ PROMPTS: dict[str, tuple[dict[str, Any], Any]] = {
         "\n\nHuman: Hi\n\nAssistant:",
     ),
     "UltraFeedback": (
-        {"prompt": "Hi", "prompt_id": "7", "chosen": [user("Hi"), assistant("a")], "rejected": [user("Hi"), assistant("b")],
-         "messages": [user("Hi"), assistant("a")], "score_chosen": 8.0, "score_rejected": 5.0},
+        {"prompt": "Hi", "prompt_id": "7", "chosen": [user("Hi"), assistant("a")],
+         "rejected": [user("Hi"), assistant("b")], "messages": [user("Hi"), assistant("a")], "score_chosen": 8.0, "score_rejected": 5.0},
         "Hi",
     ),
 }  # fmt: skip
