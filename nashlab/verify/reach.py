@@ -18,7 +18,7 @@ from nashlab.verify.oracle import Array
 
 
 def _flow(pi: Array, h: Array, tau: float) -> Array | None:
-    """Margins in [−½, ½] with the equilibrium π at μ and τ, by a linear programme over the pairs; None: there are none."""
+    """Margins in [−½, ½] with the equilibrium π at μ and τ, by a linear programme over pairs; None: there are none."""
     n = len(pi)
     pairs = list(itertools.combinations(range(n), 2))
     balance = np.zeros((n, len(pairs)))

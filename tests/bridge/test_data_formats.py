@@ -42,7 +42,8 @@ PROMPTS: dict[str, tuple[dict[str, Any], Any]] = {
     ),
     "UltraFeedback": (
         {"prompt": "Hi", "prompt_id": "7", "chosen": [user("Hi"), assistant("a")],
-         "rejected": [user("Hi"), assistant("b")], "messages": [user("Hi"), assistant("a")], "score_chosen": 8.0, "score_rejected": 5.0},
+         "rejected": [user("Hi"), assistant("b")],
+         "messages": [user("Hi"), assistant("a")], "score_chosen": 8.0, "score_rejected": 5.0},
         "Hi",
     ),
 }  # fmt: skip
