@@ -135,13 +135,7 @@ def solve_command(
     labels = votes.game.labels
     claimed = None if claim is None else read_reference(claim, labels) or [1] * len(labels)
     solution = nash(votes.game, temperature, exact=True if exact else None)
-    doubt = {
-        "temperature": temperature,
-        "bootstrap": bootstrap,
-        "confidence": confidence,
-        "claim": claimed,
-        "seed": seed,
-    }
+    doubt: dict[str, Any] = {"bootstrap": bootstrap, "confidence": confidence, "claim": claimed, "seed": seed}
     sure = how_sure(votes, solution.policy, temperature=temperature, **doubt)
     if json_output:
         print_json(answer_of(solution) | {"reading": votes.game.reading, "uncertainty": sure})
