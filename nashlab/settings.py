@@ -54,7 +54,7 @@ def checked(kind: type[T], table: Any, where: str) -> T:
     Walk(steps=3)
     >>> checked(Walk, {"step": 3}, "walk.toml")
     Traceback (most recent call last):
-    nashlab.game.BadInput: walk.toml: 'step' is unknown (did you mean 'steps'?)
+    nashlab.game.BadInput: walk.toml: 'step' is unknown; did you mean 'steps'?
     """
     if not isinstance(table, dict):
         raise BadInput(f"{where} = {table!r}, must be a table")

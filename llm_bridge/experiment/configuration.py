@@ -135,9 +135,11 @@ class Sampling:
 class Comparisons:
     """What preference and reward model learn from.
 
-    source  "reference": completions of π_ref, k of each of ``texts`` texts, all pairs labelled by ``raters`` drawn from
-            the population, p being the share who prefer the left one; or a file or data set of human comparisons
+    source  "reference": completions of π_ref, k of each of ``texts`` texts, all pairs labelled by ``raters`` draws from
+            the judge, p being the share that prefers the left one; or a file or data set of human comparisons
             (:func:`llm_bridge.data.load_comparisons`), ``texts`` of them at most, none of a text that is judged on.
+    judge   of the completions of π_ref, and in the end of every method's: a name, or a table with options: see
+            :mod:`llm_bridge.judges.registry`.
     held_out  the share of texts whose comparisons judge the models and are not learned from.
     """
 
@@ -146,6 +148,7 @@ class Comparisons:
     completions: int = 2
     raters: int = 1
     held_out: float = 0.1
+    judge: Any = "raters"
 
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1:
@@ -153,6 +156,9 @@ class Comparisons:
         if self.completions < 2:
             raise BadInput(f"completions = {self.completions}, must be at least 2: they are compared")
         _at_least_one(self, "texts", "raters")
+        check_judge(self.judge)
+        if self.judge != "raters" and self.source != "reference":
+            raise BadInput(f"judge = {self.judge!r} labels completions, must be left out with source = {self.source!r}")
 
 
 @dataclass(frozen=True)
@@ -336,8 +342,9 @@ def _check_kinds(experiment: Experiment) -> None:
     if experiment.reward.kind != "bradley-terry":
         raise BadInput(f"reward.kind = {experiment.reward.kind!r}, must be 'bradley-terry': a reward is one number")
     closed = experiment.closed
-    asks_raters = experiment.comparisons.source == "reference" if closed is None else closed.judge == "raters"
-    if experiment.corpus.raters == "none" and asks_raters:
+    compared = experiment.comparisons
+    asked = compared.judge if closed is None and compared.source == "reference" else closed and closed.judge
+    if experiment.corpus.raters == "none" and asked == "raters":
         raise BadInput("corpus.raters = 'none', must be 'synthetic' where candidates or completions are to be labelled")
 
 

@@ -102,7 +102,7 @@ def verify_page(
 ) -> str:
     """The table of claims, or of wrong twins, with figures (source, caption), counterexamples and the environment."""
     good, skipped = (sum(r.status == status for r in rows) for status in ("pass", "skipped"))
-    about = {"environment": environment, "where": where, "canary": bool(environment.get("canary"))}
+    about: dict[str, Any] = {"environment": environment, "where": where, "canary": bool(environment.get("canary"))}
     title = f"Verified: {good} of {len(rows) - skipped}"
     return page("verify.html", title=title, rows=rows, images=images, good=good, skipped=skipped, **about)
 
