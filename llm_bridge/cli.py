@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,7 +59,7 @@ def verify_command(
     where = "on transformers whose languages, or sets of candidates, can be listed"
     write_verify_report(folder, rows, environment, claims_figure(rows), where)
     if json_output:
-        print_json({"claims": [asdict(r) for r in rows], "environment": environment})
+        print_json({"claims": [r.row() for r in rows], "environment": environment})
     else:
         show_claims(rows, canary)
         print(f"report: {folder / 'report.html'}", file=sys.stderr)

@@ -33,6 +33,7 @@ class Forward:
     is_encoder_decoder  whether prompts feed an encoder.
     chunked             False where the model does something to its logits that is not known here: states are then the
                         logits of its own forward pass.
+    caches              False where its cache gives other logits than reading all tokens again.
     takes_positions     whether positions are given to it;  first_position  of the first token (Roberta: padding + 1).
     """
 
@@ -46,6 +47,7 @@ class Forward:
         self.first_position = 0
         self._places = places_of(self.base)
         self.chunked = True
+        self.caches = True
 
     def around(self, model: nn.Module) -> Forward:
         """The same for a copy of the model."""
@@ -181,7 +183,7 @@ class Forward:
         inputs = {"input_ids": torch.cat([prompt.ids, fed], dim=1)}
         if self.is_encoder_decoder:
             inputs = {"input_ids": prompt.ids, "decoder_input_ids": torch.cat([self.start(prompt), fed], dim=1)}
-        output = self.base(attention_mask=torch.ones_like(inputs["input_ids"]), **inputs)
+        output = self.base(attention_mask=torch.ones_like(inputs["input_ids"]), use_cache=False, **inputs)
         return widened(output.logits)[:, -completion.ids.shape[1] :]
 
 
