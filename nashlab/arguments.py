@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nashlab.game import PreferenceGame
     from nashlab.votes import Votes
 
-__all__ = ["AS_WRITTEN", "HowToRead", "Json", "Reading", "Reference", "Tau", "floats", "loaded"]
+__all__ = ["AS_WRITTEN", "HowToRead", "Json", "Reading", "Reference", "Tau", "floats", "loaded", "loaded_votes"]
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
 Reference = Annotated[str, tyro.conf.arg(help="'uniform', or a file: one number a line, or label,number")]

@@ -91,7 +91,7 @@ class HeldOut:
             ratios += self._log_ratios(policy, reference, tokens, rows)
             lengths += tokens.mask.sum(dim=1).tolist()
             ended += policy.ended(tokens).tolist()
-        means = {"held_out_kl": ratios, "held_out_length": lengths, "held_out_ended": ended}
+        means: dict[str, Sequence[float]] = {"held_out_kl": ratios, "held_out_length": lengths, "held_out_ended": ended}
         return self._win_rate() | {name: float(np.mean(values)) for name, values in means.items()}
 
     def examples(self, count: int = 3) -> list[dict[str, str]]:

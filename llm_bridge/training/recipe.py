@@ -21,16 +21,17 @@ from typing import Any
 
 import torch
 
-from llm_bridge.data import Question, held_out, load_pairs, load_prompts, mixed
+from llm_bridge.data import Conversation, Question, held_out, load_pairs, load_prompts, mixed
 from llm_bridge.judges import Judge, Named, ScoreJudge, check_judge, judge_named
 from llm_bridge.policy import Chat, LoraOptions, Policy, Prompts, Reference, completions_of, encoded, load_policy
 from llm_bridge.training.card import model_card
+from llm_bridge.training.generated import Generated
 from llm_bridge.training.methods import Bridged, bridged
 from llm_bridge.training.metrics import HeldOut
 from llm_bridge.training.players import Players
 from llm_bridge.training.run import Record
 from llm_bridge.training.settings import Settings
-from llm_bridge.training.sources import Generated, Recorded, Source
+from llm_bridge.training.sources import Recorded, Source
 from llm_bridge.training.trackers import Tracker, check_trackers
 from llm_bridge.training.trainer import train
 from nashlab.files import plain, replacing
@@ -213,8 +214,9 @@ class Project:
         prompts, kept = self._encoded(texts.training)
         if recipe.bridged.offline:
             pairs = [texts.pairs[i] for i in kept]
-            sides = [completions_of(self.policy, [pair[i] for pair in pairs], prompts) for i in (0, 1)]
-            return Recorded(prompts, *sides, [pair[2] for pair in pairs], recipe.temperature)
+            left, right, p = map(list, zip(*pairs, strict=True))
+            sides = (completions_of(self.policy, texts, prompts) for texts in (left, right))
+            return Recorded(prompts, next(sides), next(sides), p, recipe.temperature)
         assert self.judge is not None
         return Generated(
             prompts,
@@ -293,8 +295,10 @@ def _recorded_texts(recipe: Recipe, sources: Sequence[tuple[Any, float]]) -> _Te
     if len(sources) > 1:
         raise BadInput(f"prompts names {len(sources)} sources, must be one for {recipe.bridged.spec.name}")
     found = load_pairs(sources[0][0])
-    asked = [c.prompt if isinstance(c.prompt, str) else [m._asdict() for m in c.prompt] for c in found]
-    questions = [Question(prompt) for prompt in asked]
+    questions = [
+        Question([m._asdict() for m in c.prompt.messages] if isinstance(c.prompt, Conversation) else c.prompt)
+        for c in found
+    ]
     training, aside = held_out(questions, recipe.held_out)
     hidden = {q.key for q in aside}
     pairs = [(c.left, c.right, c.p) for c, q in zip(found, questions, strict=True) if q.key not in hidden]

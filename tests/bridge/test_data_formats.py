@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 
-from llm_bridge.data import Comparison, Message, Question, held_out, load_comparisons, load_pairs, load_prompts, mixed
+from llm_bridge.data import (
+    Comparison,
+    Conversation,
+    Message,
+    Question,
+    held_out,
+    load_comparisons,
+    load_pairs,
+    load_prompts,
+    mixed,
+)
 from nashlab.game import BadInput
 
 
@@ -42,8 +54,8 @@ PROMPTS: dict[str, tuple[dict[str, Any], Any]] = {
     ),
     "UltraFeedback": (
         {"prompt": "Hi", "prompt_id": "7", "chosen": [user("Hi"), assistant("a")],
-         "rejected": [user("Hi"), assistant("b")],
-         "messages": [user("Hi"), assistant("a")], "score_chosen": 8.0, "score_rejected": 5.0},
+         "rejected": [user("Hi"), assistant("b")], "messages": [user("Hi"), assistant("a")],
+         "score_chosen": 8.0, "score_rejected": 5.0},
         "Hi",
     ),
 }  # fmt: skip
@@ -74,7 +86,7 @@ PAIRS: dict[str, tuple[dict[str, Any], Comparison]] = {
     "UltraFeedback": (PROMPTS["UltraFeedback"][0], Comparison("Hi", "a", "b", 1.0)),
     "implicit, several turns": (
         {"chosen": [*TURNS, assistant("a")], "rejected": [*TURNS, assistant("b")]},
-        Comparison(tuple(Message(m["role"], m["content"]) for m in TURNS), "a", "b", 1.0),
+        Comparison("User: Hi\n\nAssistant: Ho\n\nUser: And?", "a", "b", 1.0),
     ),
     "HH": (PROMPTS["implicit, as HH"][0], Comparison("\n\nHuman: Hi\n\nAssistant:", "Ho", "Hm", 1.0)),
     "arena, won by b": (
@@ -96,7 +108,13 @@ PAIRS: dict[str, tuple[dict[str, Any], Comparison]] = {
 def test_a_comparison_is_found_in_its_layout(kind: str) -> None:
     row, expected = PAIRS[kind]
     assert load_pairs([row]) == [expected]
-    assert hash(load_pairs([row])[0].prompt) == hash(expected.prompt)  # comparisons are counted by prompt
+
+
+def test_a_conversation_keeps_its_messages() -> None:
+    prompt = load_pairs([PAIRS["implicit, several turns"][0]])[0].prompt
+    for same in (prompt, pickle.loads(pickle.dumps(prompt)), copy.deepcopy(prompt)):
+        assert isinstance(same, Conversation)
+        assert same.messages == tuple(Message(m["role"], m["content"]) for m in TURNS)
 
 
 @pytest.mark.parametrize(
