@@ -2116,6 +2116,29 @@ def test_proofs_readme_has_the_map_of_the_sources() -> None:
     assert not table.stale(table.MAP)
 
 
+def test_the_readme_has_a_cell_of_the_matrix_for_all_that_is_proved_or_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = script("map")
+    assert not table.stale(table.MATRIX)
+    text = table.MATRIX.read_text(encoding="utf-8")
+    monkeypatch.setattr(table, "MATRIX", tmp_path / "README.md")
+    table.MATRIX.write_text(text.replace("| L1 | ✓ |", "| L1 |  |"), encoding="utf-8")
+    assert table.stale(table.MATRIX)
+
+
+def test_writing_without_results_ticks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = script("map")
+    for name in ("MAP", "MATRIX"):
+        copy = tmp_path / f"{name}.md"
+        copy.write_text(getattr(table, name).read_text(encoding="utf-8").replace("✓", "✗"), encoding="utf-8")
+        monkeypatch.setattr(table, name, copy)
+    assert table.main(["--write"]) == 0
+    assert "✓" not in table.MATRIX.read_text(encoding="utf-8")
+    assert table.main(["--write", "--results", str(results(tmp_path, ["numpy"], L1="pass"))]) == 0
+    assert table.MATRIX.read_text(encoding="utf-8").count("✓") == 1
+
+
 def test_the_map_finds_every_theorem_derivation_and_claim() -> None:
     items = script("map").evidence()
     found = {column: {item.key for item in items if item.column == column} for column in script("map").COLUMNS}
@@ -2153,7 +2176,9 @@ def test_the_matrix_takes_its_ticks_from_results(tmp_path: Path) -> None:
     }  # fmt: skip
     unknown = [i for i in table.by_row(items)["E1"] if i.column == "property tests"]
     assert table.cell(unknown, seen) == "not run"
-    assert table.cell(unknown, None) == "✓"
+    assert table.cell(unknown, None) == "not run"
+    with pytest.raises(SystemExit, match="needs --results"):
+        table.wanted(table.MATRIX)
     with pytest.raises(SystemExit, match="wrong twins"):
         table.read_results([results(tmp_path, ["numpy"], canary=True)])
 

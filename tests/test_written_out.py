@@ -114,6 +114,21 @@ def pointwise(name: str) -> Iterator[Array]:
         yield pi
 
 
+def xpo() -> Iterator[Array]:
+    """E[ℓ(h(y) − h(y')) + α log π(y')], y ~ π, y' ~ μ, one score at a time; the unit is 1/(2τ)."""
+    pi = FIRST
+    while True:
+        h, pull = np.log(pi / MU), np.zeros(4)
+        for i in range(4):
+            for j in range(4):
+                weight = pi[i] * MU[j] * PULLS["dpo"](h[i] - h[j], P[i, j])
+                pull += weight * ((np.arange(4) == i) * 1.0 - (np.arange(4) == j))
+        for j in range(4):  # ∇ log π(y') = e − π in the logits
+            pull -= MU[j] * 1e-5 / (2 * TAU) * ((np.arange(4) == j) - pi)
+        pi = scaled(pi * np.exp(ETA * pull))
+        yield pi
+
+
 # -- methods with a memory, and updates of the simplex ---------------------------------------------------------------
 
 
@@ -230,6 +245,7 @@ OTHERS: dict[str, Callable[[], Iterator[Array]]] = {
     "regret-matching-plus": lambda: regret_matching(False),
     "predictive-regret-matching-plus": lambda: regret_matching(True),
     "comal": comal,
+    "xpo": xpo,
 }
 
 

@@ -13,17 +13,15 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_type_hints
-
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from typing import Any
 
 from llm_bridge.judges import check_judge
 from llm_bridge.preferences import MODELS, Training
 from llm_bridge.training import LABELS, Settings, bridged
 from nashlab.game import BadInput, check_temperature, suggestion
-from nashlab.settings import read_settings
+from nashlab.settings import checked, read_settings
 
 __all__ = [
     "CONFIGS",
@@ -256,7 +254,7 @@ class Experiment:
     def settings(self, method: str, seed: int) -> Settings:
         """How this method is trained."""
         given = {**self.train, **self.tuned.get(method, {}), "seed": seed}
-        found: Settings = _section(Settings, given, f"train, {method}")
+        found: Settings = checked(Settings, given, f"train, {method}")
         found.check_method(bridged(method))
         return found
 
@@ -310,8 +308,8 @@ def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experi
         _put(content, override)
     for key, kind in SECTIONS.items():
         if key in content or key not in OPTIONAL:
-            content[key] = _section(kind, _with_training(key, content.get(key, {})), key)
-    found: Experiment = _named(_section(Experiment, content, str(source)))
+            content[key] = checked(kind, _with_training(key, content.get(key, {})), key)
+    found: Experiment = _named(checked(Experiment, content, str(source)))
     _check_kinds(found)
     if not found.name or found.name in (".", "..") or "/" in found.name:
         raise BadInput(f"name = {found.name!r}, must be fit for a folder")
@@ -328,7 +326,7 @@ def _with_training(key: str, table: Any) -> Any:
     if key not in ("preference", "reward") or not isinstance(table, dict):
         return table
     default = {"kind": "bradley-terry"} if key == "reward" else {}
-    training = _section(Training, table.get("training", {}), f"{key}.training")
+    training = checked(Training, table.get("training", {}), f"{key}.training")
     return default | table | {"training": training}
 
 
@@ -358,43 +356,6 @@ def _named(experiment: Experiment) -> Experiment:
 def _by_method(table: Any) -> Any:
     """A table whose keys are methods, by their registered names; anything else as it is."""
     return {bridged(name).spec.name: value for name, value in table.items()} if isinstance(table, dict) else table
-
-
-def _section(kind: type[Any], table: Any, where: str) -> Any:
-    """A dataclass from a table, with every key and every type checked.
-
-    The values themselves stay as they are written: an experiment's folders are named after them.
-    """
-    if not isinstance(table, dict):
-        raise BadInput(f"{where} = {table!r}, must be a table")
-    try:
-        _model_of(kind).model_validate(table)
-        return kind(**table)
-    except ValidationError as error:
-        raise BadInput(f"{where}: {_in_words(error.errors()[0], kind)}") from None
-    except BadInput as error:
-        raise BadInput(f"{where}: {error}") from None
-
-
-def _model_of(kind: type[Any]) -> type[BaseModel]:
-    """The fields of a dataclass, for pydantic to check: no other keys, no conversions but that of whole numbers."""
-    hints = get_type_hints(kind)
-    optional = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
-    given: dict[str, Any] = {name: (hint, None if name in optional else ...) for name, hint in hints.items()}
-    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=())
-    return create_model(kind.__name__, __config__=config, **given)
-
-
-def _in_words(error: Any, kind: type[Any]) -> str:
-    """The entry and the rule of what pydantic has found, with the nearest known key."""
-    known = {f.name: f for f in fields(kind)}
-    key = str(error["loc"][0])
-    if error["type"] == "extra_forbidden":
-        return f"{key!r} is unknown{suggestion(key, known, ', must be one of ' + ', '.join(known))}"
-    if error["type"] == "missing":
-        return f"{key} is missing, must be given"
-    inside = "".join(f"[{part!r}]" for part in error["loc"][1:])
-    return f"{key}{inside} = {error['input']!r}, must be of type {known[key].type}"
 
 
 def _put(content: dict[str, Any], override: str) -> None:

@@ -24,6 +24,7 @@ from nashlab.algorithms.rlhf_pg import rlhf_pg
 from nashlab.algorithms.self_play_pg import self_play_pg
 from nashlab.algorithms.slic import offline_slic, online_slic
 from nashlab.algorithms.sppo import spo, sppo
+from nashlab.algorithms.xpo import xpo
 from nashlab.game import BadInput, suggestion
 from nashlab.optimiser import get_optimiser
 
@@ -59,6 +60,7 @@ REGISTRY: dict[str, AlgorithmSpec] = {
         online_slic,
         offline_slic,
         online_gpo,
+        xpo,
         offline_ipo,
         rlhf_pg,
     )

@@ -46,8 +46,3 @@ def test_there_are_few_rooms_and_few_arrows_between_them() -> None:
     assert top - {"__init__", "__main__"} == {*ROOMS, "moved"}
     assert len(arrows()) <= 21
     assert not {(b, a) for a, b in arrows()} & arrows()
-
-
-def test_no_file_is_longer_than_five_hundred_lines() -> None:
-    lengths = {str(p.relative_to(ROOT)): len(p.read_text(encoding="utf-8").splitlines()) for p in ROOT.rglob("*.py")}
-    assert {name: n for name, n in lengths.items() if n > 500} == {}
