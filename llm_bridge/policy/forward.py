@@ -67,8 +67,8 @@ class Forward:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the weights."""
-        return next(self.model.parameters()).dtype
+        """The type of the weights, of those that are not quantised."""
+        return next(p.dtype for p in self.model.parameters() if p.is_floating_point())
 
     @property
     def vocabulary(self) -> int:
@@ -165,7 +165,7 @@ class Forward:
 
     def after_head(self, logits: Tensor) -> Tensor:
         """Scale, bias and soft cap of the families that have them."""
-        logits, config = widened(logits), self.base.config
+        logits, config = widened(logits), self.base.config.get_text_config()
         above, below = ([getattr(config, name, None) for name in names] for names in (MULTIPLIERS, DIVISORS))
         scale = math.prod(1.0 if factor is None else factor for factor in above)
         scale /= math.prod(1.0 if factor is None else factor for factor in below)
@@ -200,9 +200,11 @@ def without_wrapper(model: Any) -> Any:
 
 def places_of(base: Any) -> int | None:
     """How many positions a model has, if they are a table; others can be computed."""
-    tables = (name for name, module in base.named_modules() if isinstance(module, nn.Embedding))
+    config = base.config.get_text_config()
+    text = base if config is base.config or base.config.is_encoder_decoder else base.get_decoder()
+    tables = (name for name, module in text.named_modules() if isinstance(module, nn.Embedding))
     hard = any("wpe" in name or "position" in name for name in tables)
-    return getattr(base.config, "max_position_embeddings", None) if hard else None
+    return getattr(config, "max_position_embeddings", None) if hard else None
 
 
 def widened(logits: Tensor) -> Tensor:

@@ -138,8 +138,11 @@ class Policy:
         return twin
 
     def frozen_copy(self) -> Policy:
-        """The same distribution with weights of its own that no gradient reaches."""
-        twin = self.copied()
+        """The same distribution, that no gradient reaches: what is trained is copied, what is frozen is shared."""
+        frozen = {id(p): p for p in self.model.parameters() if not p.requires_grad}
+        twin = copy.copy(self)
+        twin.model = copy.deepcopy(self.model, frozen)
+        twin.forward = self.forward.around(twin.model)
         twin.model.eval()
         for parameter in twin.model.parameters():
             parameter.requires_grad_(False)
