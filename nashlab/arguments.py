@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nashlab.game import PreferenceGame
+    from nashlab.votes import Votes
 
-__all__ = ["AS_WRITTEN", "HowToRead", "Json", "Reading", "Reference", "Tau", "floats", "loaded"]
+__all__ = ["AS_WRITTEN", "HowToRead", "Json", "Reading", "Reference", "Tau", "floats", "loaded", "loaded_votes"]
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
 Reference = Annotated[str, tyro.conf.arg(help="'uniform', or a file: one number a line, or label,number")]
@@ -72,12 +73,17 @@ AS_WRITTEN = Reading()
 
 
 def loaded(game: str, reference: str | None, reading: Reading) -> PreferenceGame:
+    return loaded_votes(game, reference, reading).game
+
+
+def loaded_votes(game: str, reference: str | None, reading: Reading) -> Votes:
+    """A game and, where its file has them, the counts behind it; what was understood is said on stderr."""
     from nashlab.gallery import load_votes
 
     votes = load_votes(game, reference=reference, **reading.options())
     if votes.game.reading is not None:
         print(votes.reading, file=sys.stderr)
-    return votes.game
+    return votes
 
 
 def floats(policy: Sequence[Fraction] | None) -> NDArray[np.float64] | None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from nashlab.arguments import AS_WRITTEN, HowToRead, Json, Reading, Reference, Tau, loaded
+from nashlab.arguments import AS_WRITTEN, HowToRead, Json, Reading, Reference, Tau, loaded, loaded_votes
 from nashlab.display import Progress, one_line, print_json, show_claims, show_solution, show_table
 from nashlab.ending import ending
 from nashlab.running import algorithms_command, rates_command, run_command, sweep_command
@@ -38,26 +38,48 @@ def solve_command(
     exact: Annotated[
         bool, tyro.conf.arg(help="rational arithmetic, or fail (default: where the input allows it)")
     ] = False,
+    bootstrap: Annotated[
+        int, tyro.conf.arg(help="where votes are counted: tables drawn again, for intervals and support frequencies")
+    ] = 0,
+    confidence: Annotated[
+        float | None, tyro.conf.arg(help="τ = 0: ranges over all tables of this confidence region of the win rates")
+    ] = None,
+    claim: Annotated[
+        str | None, tyro.conf.arg(help="test the claim that this policy is the equilibrium behind the votes: a file")
+    ] = None,
+    seed: int = 0,
     json_output: Json = False,
 ) -> int:
     """Find the equilibrium of a game, with a proof: the maximal lottery (τ = 0) or the regularised one (τ > 0).
 
+    What is proved is proved of the table; where it counts votes, the answer also says how sure it is of the voters.
+
     Example: nashlab solve soundquality
              nashlab solve comparisons.csv --tau 0.1 --json > answer.json
+             nashlab solve comparisons.csv --bootstrap 1000 --confidence 0.95 --claim policy.csv
 
     Args:
         game: a name from `nashlab gallery`, a file (CSV, JSON, NPY, PrefLib, comparison log), or - for standard input.
     """
     from nashlab.answer import answer_of
     from nashlab.equilibrium import nash
-    from nashlab.game import check_temperature
+    from nashlab.game import BadInput, check_temperature
+    from nashlab.votes import read_reference
+    from nashlab.votes.sure import how_sure
 
     temperature = check_temperature(tau)
-    solution = nash(loaded(game, reference, reading), temperature, exact=True if exact else None)
+    if bootstrap < 0 or (bootstrap and temperature > 0):
+        raise BadInput(f"bootstrap = {bootstrap}, must be at least 0, and 0 at τ > 0: there the delta method is used")
+    votes = loaded_votes(game, reference, reading)
+    labels = votes.game.labels
+    claimed = None if claim is None else read_reference(claim, labels) or [1] * len(labels)
+    solution = nash(votes.game, temperature, exact=True if exact else None)
+    doubt: dict[str, Any] = {"bootstrap": bootstrap, "confidence": confidence, "claim": claimed, "seed": seed}
+    sure = how_sure(votes, solution.policy, temperature=temperature, **doubt)
     if json_output:
-        print_json(answer_of(solution))
+        print_json(answer_of(solution) | {"reading": votes.game.reading, "uncertainty": sure})
     else:
-        show_solution(solution)
+        show_solution(solution, sure)
     return 0 if solution.status.ok else 1
 
 

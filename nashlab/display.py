@@ -96,8 +96,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: M
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False).print(table)
 
 
-def show_solution(solution: Solution) -> None:
-    """An equilibrium: probabilities, support, certificate, uniqueness, face."""
+def show_solution(solution: Solution, sure: Mapping[str, Any] | None = None) -> None:
+    """An equilibrium: probabilities, support, certificate, uniqueness, face; and how sure it is, of counted votes."""
     game, certificate = solution.game, solution.certificate
     what = "maximal lottery" if solution.temperature == 0 else f"regularised equilibrium, τ = {solution.temperature:g}"
     print(f"{game.name}: {what} of {game.n} responses" + (f"  ({game.source})" if game.source else ""))
@@ -113,11 +113,38 @@ def show_solution(solution: Solution) -> None:
     gap = float(np.max(certificate.exploitability))
     print(f"exploitability: {gap:.3g};  ‖π − equilibrium‖₁: {distance}  ({PROOFS[certificate.kind]})")
     if solution.temperature == 0 and solution.unique is not None:
-        print(("the only equilibrium" if solution.unique else "not the only equilibrium") + " (proved)")
+        of = "" if sure is None else f" {sure['proved']}"
+        print(("the only equilibrium" if solution.unique else "not the only equilibrium") + f" (proved{of})")
     elif solution.temperature == 0:
         print("whether it is the only equilibrium is not known")
     if solution.face is not None:
         _show_face(solution)
+    if sure is not None:
+        _show_doubt(solution, sure)
+
+
+def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
+    """What the votes leave in doubt: a row for each response that is not out of question."""
+    n = sure["judgments"]
+    unmet = f"; {n['unmet_pairs']} pairs never met" if n["unmet_pairs"] else ""
+    print(f"judgments a pair: {n['least']:g} to {n['most']:g}, median {n['median']:g}{unmet}")
+    spans = {"95 %": sure.get("interval"), f"range at {100 * (sure.get('confidence') or 0):g} %": sure.get("range")}
+    shown = {name: values for name, values in spans.items() if values is not None}
+    often = sure.get("support_frequency")
+    rows = []
+    for i in np.argsort(-solution.policy, kind="stable"):
+        row = [solution.game.labels[i], *(f"{values[i][0]:.4f}-{values[i][1]:.4f}" for values in shown.values())]
+        row += [] if often is None else [f"{100 * often[i]:.1f} %"]
+        if any(values[i][1] > 0 for values in shown.values()):
+            rows.append(row)
+    if shown:
+        show_table(("response", *shown, *(() if often is None else ("in the support",))), rows)
+        left = solution.game.n - len(rows)
+        print((f"the other {left} have no mass anywhere; " if left else "") + f"intervals: {sure['method'] or 'none'}")
+    else:
+        print("how sure that is: --bootstrap 1000 draws the votes again, --confidence 0.95 ranges over their region")
+    if "claim" in sure:
+        print(f"the claimed policy: p = {sure['claim']['p_value']:.3g} ({sure['claim']['test']})")
 
 
 def _show_policy(solution: Solution) -> None:
@@ -207,8 +234,16 @@ def show_runs(runs: Sequence[Run]) -> None:
 def show_claims(rows: Sequence[Result], canary: bool) -> None:
     """The table of claims, or of wrong twins with their errors over the tolerances: how near the truth they are."""
     show_table(
-        ("id", "statement", "status", "worst error", "tolerance", *(["error/tolerance"] if canary else []), "cases",
-         "seconds"),
+        (
+            "id",
+            "statement",
+            "status",
+            "worst error",
+            "tolerance",
+            *(["error/tolerance"] if canary else []),
+            "cases",
+            "seconds",
+        ),
         [
             (
                 r.id,

@@ -198,7 +198,7 @@ def _winner(row: Row, where: str) -> float:
     return WINNERS[name]
 
 
-def _hashable(prompt: Prompt, where: str) -> str | Conversation:
+def _hashable(prompt: Prompt, where: str) -> str:
     """A prompt as comparisons keep it: one user's message is its text."""
     if isinstance(prompt, str):
         return prompt
@@ -207,7 +207,7 @@ def _hashable(prompt: Prompt, where: str) -> str | Conversation:
     for i, message in enumerate(prompt):
         if set(message) != {"role", "content"} or not isinstance(message["content"], str):
             raise BadInput(f"{where}, message {i}: has {', '.join(message)}, must have role and content alone")
-    return tuple(Message(str(m["role"]), str(m["content"])) for m in prompt)
+    return Conversation.of([Message(str(m["role"]), str(m["content"])) for m in prompt])
 
 
 def _cell_of(row: Row, column: str, where: str) -> Any:

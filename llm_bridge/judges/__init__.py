@@ -23,14 +23,8 @@ from llm_bridge.judges.judge import (
 )
 from llm_bridge.judges.raters import SUMMARY_RATERS, Criterion, Lexicographic, Majority, RaterPopulation, summary_raters
 from llm_bridge.judges.registry import JUDGES, Named, check_judge, judge_named
-from llm_bridge.judges.scores import (
-    ReconstructionScore,
-    RelevanceScore,
-    ScoreJudge,
-    SequenceClassifier,
-    fit_scale,
-    pair_score,
-)
+from llm_bridge.judges.reward_models import SequenceClassifier
+from llm_bridge.judges.scores import ReconstructionScore, RelevanceScore, ScoreJudge, fit_scale, pair_score
 from llm_bridge.judges.server import Server
 
 __all__ = [

@@ -31,7 +31,8 @@ from llm_bridge.data import Example
 from llm_bridge.judges.http import QUESTION, ServedModel
 from llm_bridge.judges.judge import FunctionJudge, Judge, TableJudge
 from llm_bridge.judges.raters import summary_raters
-from llm_bridge.judges.scores import ReconstructionScore, RelevanceScore, ScoreJudge, SequenceClassifier
+from llm_bridge.judges.reward_models import SequenceClassifier
+from llm_bridge.judges.scores import ReconstructionScore, RelevanceScore, ScoreJudge
 from nashlab.game import BadInput, first_line, suggestion
 
 __all__ = ["JUDGES", "Named", "check_judge", "judge_named"]
@@ -158,15 +159,16 @@ def raters(source: str, *, training: Sequence[Example] = (), evaluation: Sequenc
 
 
 def reward_model(
-    source: str, *, scale: float = 1.0, template: str | None = None, batch_size: int = 16, max_length: int = 512
+    source: str, *, scale: float = 1.0, template: str | None = None, batch_size: int = 16, max_length: int = 2048
 ) -> Judge:
-    """A sequence classifier in a folder, on prompt and answer."""
+    """A sequence classifier in a folder or of the hub, on prompt and answer."""
     from transformers import AutoModelForSequenceClassification
 
-    from llm_bridge.policy import read_weights, tokenizer_at
+    from llm_bridge.policy import located, read_weights, tokenizer_at
 
-    model = read_weights(AutoModelForSequenceClassification, source, local=True)
-    tokenizer = tokenizer_at(source, local=True)
+    name, local = located(source)
+    model = read_weights(AutoModelForSequenceClassification, name, local=local)
+    tokenizer = tokenizer_at(name, local=local)
     return ScoreJudge(SequenceClassifier(model, tokenizer, template, batch_size, max_length), scale)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from llm_bridge.judges.answers import JudgeFailed
+from nashlab.display import one_line
 from nashlab.game import BadInput, first_line
 
 __all__ = ["Server"]
@@ -22,7 +23,8 @@ __all__ = ["Server"]
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """What a server says when it may answer later."""
 LONGEST_WAIT = 60.0
-Question, Answer = TypeVar("Question"), TypeVar("Answer")
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -87,13 +89,13 @@ class Server:
                 return read(json.loads(self._sent(path, body)))
             except urllib.error.HTTPError as error:
                 said = error.read(500).decode("utf-8", "replace") or error.reason
-                trouble = f"it said {error.code} {first_line(said)}"
+                trouble = f"it said {error.code} {one_line(said)}"
                 if error.code not in AGAIN:
                     hint = f"; is {self.key} set?" if error.code in (401, 403) else ""
                     raise JudgeFailed(f"{self._address(path)}: {trouble}{hint}") from error
                 wait = _asked_wait(error, wait)
             except (OSError, http.client.HTTPException) as error:
-                trouble = f"it cannot be reached ({first_line(getattr(error, 'reason', None) or error)})"
+                trouble = f"it cannot be reached ({one_line(getattr(error, 'reason', None) or error)})"
             except (LookupError, TypeError, ValueError) as error:
                 trouble = f"its answer makes no sense ({type(error).__name__}: {first_line(error)})"
             if attempt < self.retries:

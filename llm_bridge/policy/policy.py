@@ -11,7 +11,6 @@ the policy, looks whether the reference stays, and puts the policy back.
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from transformers.cache_utils import DynamicLayer
 from llm_bridge.policy.chats import ends_of
 from llm_bridge.policy.forward import Forward
 from llm_bridge.policy.reference import Reference, reference_of
-from llm_bridge.policy.soundness import check_distribution, reproduces_own_logits
+from llm_bridge.policy.soundness import settle
 from llm_bridge.policy.stream import Stream, is_plain
 from llm_bridge.policy.switches import adapter_layers
 from llm_bridge.policy.tokens import Tokens, is_left_padded
@@ -79,15 +78,7 @@ class Policy:
         for name, token in (*(("eos_id", end) for end in self.ends), ("pad_id", self.pad_id)):
             if not 0 <= token < known:
                 raise BadInput(f"{name} = {token}, must be one of the model's {known} tokens")
-        self.forward.chunked = reproduces_own_logits(self)
-        if not self.forward.chunked:
-            warnings.warn(
-                f"{self.forward.name} treats its logits in a way that is not known here: "
-                "its own forward is used, which holds the logits of all positions in memory",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        check_distribution(self)
+        settle(self)
 
     @property
     def device(self) -> torch.device:
@@ -147,8 +138,11 @@ class Policy:
         return twin
 
     def frozen_copy(self) -> Policy:
-        """The same distribution with weights of its own that no gradient reaches."""
-        twin = self.copied()
+        """The same distribution, that no gradient reaches: what is trained is copied, what is frozen is shared."""
+        frozen = {id(p): p for p in self.model.parameters() if not p.requires_grad}
+        twin = copy.copy(self)
+        twin.model = copy.deepcopy(self.model, frozen)
+        twin.forward = self.forward.around(twin.model)
         twin.model.eval()
         for parameter in twin.model.parameters():
             parameter.requires_grad_(False)
@@ -184,7 +178,7 @@ class Policy:
         self, prompt: Tokens, completion: Tokens, each: Tensor, positions: Tensor
     ) -> Tensor | None:
         """The same states of a causal model that reads each prompt once; None where it has no plain cache to share."""
-        if self.forward.recomputes or not self.chunked:
+        if self.forward.recomputes or not self.chunked or not self.forward.caches:
             return None
         states, cache = self.forward.decode(prompt.ids, prompt.mask, caching=True)
         layers = cache.layers if is_plain(cache) else []

@@ -53,7 +53,7 @@ def share_interval(wins: float, total: int, level: float = 0.95) -> tuple[float,
 class HeldOut:
     """What ``train(..., measure=)`` calls: see the module.
 
-    prompts   that are not trained on;  judge  whom training asks as well.
+    prompts   that are not trained on;  judge  whom training asks as well;  columns, cut_mark  what it is told.
     start     what the policy says before the first step: :meth:`begin` with it, before a run is taken up.
     answers   of the last measurement, two of every prompt.
     """
@@ -63,6 +63,7 @@ class HeldOut:
     max_new_tokens: int
     temperature: float = 1.0
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    cut_mark: str = ""
     batch: int = 16
     seed: int = 2
     start: list[str] = field(default_factory=list, init=False)
@@ -74,7 +75,7 @@ class HeldOut:
 
     def begin(self, policy: Policy) -> None:
         """Keep what this policy says as the start."""
-        self.start = [text for tokens, _ in self._drawn(policy, policy) for text in texts_of(policy, tokens)]
+        self.start = [text for tokens, _ in self._drawn(policy, policy) for text in self._texts(policy, tokens)]
 
     def __call__(self, players: Players) -> dict[str, float]:
         """The numbers at this moment."""
@@ -86,11 +87,11 @@ class HeldOut:
         ended: list[bool] = []
         self.answers = []
         for tokens, rows in self._drawn(policy, policy):
-            self.answers += texts_of(policy, tokens)
+            self.answers += self._texts(policy, tokens)
             ratios += self._log_ratios(policy, reference, tokens, rows)
             lengths += tokens.mask.sum(dim=1).tolist()
-            ended += ((tokens.ids == policy.eos_id) & tokens.mask).any(dim=1).tolist()
-        means = {"held_out_kl": ratios, "held_out_length": lengths, "held_out_ended": ended}
+            ended += policy.ended(tokens).tolist()
+        means: dict[str, Sequence[float]] = {"held_out_kl": ratios, "held_out_length": lengths, "held_out_ended": ended}
         return self._win_rate() | {name: float(np.mean(values)) for name, values in means.items()}
 
     def examples(self, count: int = 3) -> list[dict[str, str]]:
@@ -130,6 +131,11 @@ class HeldOut:
                 )
             found.append((tokens, rows))
         return found
+
+    def _texts(self, policy: Policy, tokens: Tokens) -> list[str]:
+        """Completions as the judge reads them."""
+        both = zip(texts_of(policy, tokens), policy.ended(tokens).tolist(), strict=True)
+        return [text if ended else text + self.cut_mark for text, ended in both]
 
     def _log_ratios(self, policy: Policy, reference: Reference, tokens: Tokens, rows: range) -> list[float]:
         """log π − log μ of what the policy said."""

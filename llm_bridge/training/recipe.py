@@ -21,16 +21,17 @@ from typing import Any
 
 import torch
 
-from llm_bridge.data import Question, held_out, load_pairs, load_prompts, mixed
+from llm_bridge.data import Conversation, Question, held_out, load_pairs, load_prompts, mixed
 from llm_bridge.judges import Judge, Named, ScoreJudge, check_judge, judge_named
-from llm_bridge.policy import LoraOptions, Policy, Prompts, Reference, completions_of, encoded, load_policy
+from llm_bridge.policy import Chat, LoraOptions, Policy, Prompts, Reference, completions_of, encoded, load_policy
 from llm_bridge.training.card import model_card
+from llm_bridge.training.generated import Generated
 from llm_bridge.training.methods import Bridged, bridged
 from llm_bridge.training.metrics import HeldOut
 from llm_bridge.training.players import Players
 from llm_bridge.training.run import Record
 from llm_bridge.training.settings import Settings
-from llm_bridge.training.sources import Generated, Recorded, Source
+from llm_bridge.training.sources import Recorded, Source
 from llm_bridge.training.trackers import Tracker, check_trackers
 from llm_bridge.training.trainer import train
 from nashlab.files import plain, replacing
@@ -54,7 +55,8 @@ class Recipe:
     settings   of training;  method  by name or alias.
     completions, max_new_tokens, temperature, labels   see :class:`llm_bridge.training.Generated`.
     held_out   prompts to measure on, which are not trained on.
-    template, column, max_prompt_tokens   how prompts are read.
+    template, column, max_prompt_tokens, cut, unfit   how prompts are read, see :func:`llm_bridge.policy.encoded`.
+    unended_penalty, cut_mark   of completions that the limit cuts off, see :class:`llm_bridge.training.Generated`.
     lora       rank of adapters, 0: all weights;  dtype  of the weights: float32 by default, under adapters as stored.
     device     "auto": an accelerator where there is one.
     """
@@ -72,6 +74,10 @@ class Recipe:
     template: str = "{prompt}"
     column: str | None = None
     max_prompt_tokens: int | None = None
+    cut: str = "end"
+    unfit: str = "refuse"
+    unended_penalty: float = 0.0
+    cut_mark: str = ""
     lora: int = 0
     dtype: str | None = None
     device: str = "auto"
@@ -205,10 +211,12 @@ class Project:
     def source(self) -> Source:
         """What is learned from."""
         recipe, texts = self.recipe, self.texts
-        prompts = self._encoded([q.prompt for q in texts.training])
+        prompts, kept = self._encoded(texts.training)
         if recipe.bridged.offline:
-            sides = [completions_of(self.policy, [pair[i] for pair in texts.pairs]) for i in (0, 1)]
-            return Recorded(prompts, *sides, [pair[2] for pair in texts.pairs], recipe.temperature)
+            pairs = [texts.pairs[i] for i in kept]
+            left, right, p = map(list, zip(*pairs, strict=True))
+            sides = (completions_of(self.policy, texts, prompts) for texts in (left, right))
+            return Recorded(prompts, next(sides), next(sides), p, recipe.temperature)
         assert self.judge is not None
         return Generated(
             prompts,
@@ -217,7 +225,9 @@ class Project:
             recipe.max_new_tokens,
             recipe.temperature,
             recipe.labels,
-            _columns(texts.training),
+            _columns([texts.training[i] for i in kept]),
+            cut_mark=recipe.cut_mark,
+            unended_penalty=recipe.unended_penalty,
         )
 
     @cached_property
@@ -225,12 +235,24 @@ class Project:
         """What is measured on; nothing without a judge."""
         if self.judge is None:
             return None
-        prompts = self._encoded([q.prompt for q in self.texts.held_out])
-        recipe = self.recipe
-        return HeldOut(prompts, self.judge, recipe.max_new_tokens, recipe.temperature, _columns(self.texts.held_out))
+        prompts, kept = self._encoded(self.texts.held_out)
+        recipe, columns = self.recipe, _columns([self.texts.held_out[i] for i in kept])
+        numbers = (recipe.max_new_tokens, recipe.temperature)
+        return HeldOut(prompts, self.judge, *numbers, columns, cut_mark=recipe.cut_mark)
 
-    def _encoded(self, prompts: Sequence[Any]) -> Prompts:
-        return encoded(self.policy, prompts, template=self.recipe.template, max_tokens=self.recipe.max_prompt_tokens)
+    def _encoded(self, questions: Sequence[Question]) -> tuple[Prompts, Sequence[int]]:
+        """The prompts as the policy reads them, and which of the questions they are."""
+        recipe = self.recipe
+        prompts = encoded(
+            self.policy,
+            [_prompt(q) for q in questions],
+            template=recipe.template,
+            max_tokens=recipe.max_prompt_tokens,
+            cut=recipe.cut,
+            new_tokens=recipe.max_new_tokens,
+            unfit=recipe.unfit,
+        )
+        return prompts, prompts.kept or range(len(prompts.rows))
 
     def _keep_examples(self, step: int) -> None:
         """Held-out prompts with their answers, a line a measurement; what a stopped run had measured later goes."""
@@ -273,8 +295,10 @@ def _recorded_texts(recipe: Recipe, sources: Sequence[tuple[Any, float]]) -> _Te
     if len(sources) > 1:
         raise BadInput(f"prompts names {len(sources)} sources, must be one for {recipe.bridged.spec.name}")
     found = load_pairs(sources[0][0])
-    asked = [c.prompt if isinstance(c.prompt, str) else [m._asdict() for m in c.prompt] for c in found]
-    questions = [Question(prompt) for prompt in asked]
+    questions = [
+        Question([m._asdict() for m in c.prompt.messages] if isinstance(c.prompt, Conversation) else c.prompt)
+        for c in found
+    ]
     training, aside = held_out(questions, recipe.held_out)
     hidden = {q.key for q in aside}
     pairs = [(c.left, c.right, c.p) for c, q in zip(found, questions, strict=True) if q.key not in hidden]
@@ -292,10 +316,25 @@ def _weighted(source: Any) -> tuple[Any, float]:
         raise BadInput(f"prompts = {source!r}: {weight!r} is no weight, must be NAME=NUMBER") from None
 
 
+def _prompt(question: Question) -> Any:
+    """A prompt as the policy reads it: messages with the tools and template options that their row names."""
+    if isinstance(question.prompt, str):
+        return question.prompt
+    tools, options = (question.columns.get(name) for name in ("tools", "chat_template_kwargs"))
+    if [*question.prompt[0]] == ["role", "content"] and not tools and not options:
+        only = question.prompt[0] if len(question.prompt) == 1 else {}
+        if only.get("role") == "user" and isinstance(only["content"], str):
+            return only["content"]  # which also a tokenizer without a chat template can read
+    return Chat(question.prompt, tools, options or {})
+
+
 def _columns(questions: Sequence[Question]) -> dict[str, list[Any]]:
-    """Columns by name, None where a row has none."""
+    """Columns by name, None where a row has none; prompts that are messages are a column of theirs."""
     names = {name: None for q in questions for name in q.columns if name.isidentifier()}
-    return {name: [q.columns.get(name) for q in questions] for name in names}
+    found = {name: [q.columns.get(name) for q in questions] for name in names}
+    if any(not isinstance(q.prompt, str) for q in questions):
+        found["messages"] = [None if isinstance(q.prompt, str) else q.prompt for q in questions]
+    return found
 
 
 def _reward(judge: Judge) -> Judge:

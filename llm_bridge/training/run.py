@@ -65,7 +65,11 @@ class Work(Protocol):
     """
 
     step: int
-    extensible: Sequence[str]
+
+    @property
+    def extensible(self) -> Sequence[str]:
+        """See above."""
+        ...
 
     @property
     def finished(self) -> bool:

@@ -1,6 +1,6 @@
 """What a training step learns from: prompts, completions that the method's players draw, and how they compare.
 
-    Generated   k completions a prompt are sampled and judged; all their pairs count (a U-statistic)
+    Generated   k completions a prompt are sampled and judged, see :mod:`llm_bridge.training.generated`
     Closed      each prompt has K fixed candidates and an exact game; all K² pairs count, with their probabilities
     Recorded    comparisons from a file or a behaviour policy: offline methods
     Examples    texts to imitate: supervised fine-tuning, which is a policy gradient whose every score is 1
@@ -12,10 +12,8 @@ numbers belong to step and prompt, so a step gives the same samples however it i
 from __future__ import annotations
 
 import hashlib
-import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -23,8 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from llm_bridge.judges import Judge, ask, wanted_columns
-from llm_bridge.policy import Policy, Prompts, Reference, Tokens, pad_right, sample, texts_of
+from llm_bridge.policy import Policy, Prompts, Reference, Tokens, pad_right
 from llm_bridge.training.enumerable import expected_samples, restricted
 from llm_bridge.training.methods import IMITATION, Bridged, sampler_of
 from llm_bridge.training.objective import Samples, all_pairs, cross_pairs
@@ -35,9 +32,18 @@ from nashlab.certificate import exploitability
 from nashlab.equilibrium import regularised_nash
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 
-__all__ = ["LABELS", "Closed", "Examples", "Generated", "Recorded", "Source", "Tally", "Turn", "described"]
-
-LABELS = ("soft", "hard")
+__all__ = [
+    "Closed",
+    "Examples",
+    "Recorded",
+    "Source",
+    "Tally",
+    "Turn",
+    "described",
+    "lengths",
+    "on_device",
+    "pairs_within",
+]
 
 Tally = dict[str, tuple[float, float]]
 """Means in the making: name -> (sum, count)."""
@@ -105,150 +111,6 @@ def described(source: Source) -> dict[str, Any]:
         elif isinstance(value, Sequence):
             found[name] = hashlib.sha256(repr(list(value)).encode()).hexdigest()
     return found
-
-
-@dataclass(frozen=True)
-class Generated:
-    """Completions that the players write, and a judge's preferences between them.
-
-    completions  k of each prompt: all pairs where one player draws both sides, else k/2 by k/2 of them.
-    labels       "soft": p itself;  "hard": one Bernoulli draw from it.
-    temperature  of sampling and of scoring alike.
-    judge        p(y ≻ y' | x) on texts, or ½ + r(x, y) − r(x, y') for methods that maximise a reward.
-    columns      what else is known of each prompt, for judges that ask for it by name.
-    cut_mark     what judges read behind a completion that the limit of tokens has cut off, such as " [cut off]".
-    unended_penalty  what such a completion loses: p becomes p − penalty where only y was cut off, p + penalty where
-                 only y' was, within [0, 1] (a reward loses it as it is); two of one kind stay as they are.
-
-    Where the judge leaves a pair out the others of its prompt share its weight; a prompt without any teaches nothing.
-
-    Source: theory §3, §6; the U-statistic over all pairs.
-    """
-
-    prompts: Prompts
-    judge: Judge
-    completions: int = 2
-    max_new_tokens: int = 64
-    temperature: float = 1.0
-    labels: str = "soft"
-    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    cut_mark: str = ""
-    unended_penalty: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, least in (("completions", 2), ("max_new_tokens", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise BadInput(f"{name} = {value!r}, must be an integer of at least {least}")
-        check_temperature(self.temperature, positive=True)
-        self.prompts.check(**{f"columns[{name!r}]": values for name, values in self.columns.items()})
-        wanted_columns(self.judge, self.columns)
-        if self.labels not in LABELS:
-            raise BadInput(f"labels = {self.labels!r}, must be one of {', '.join(LABELS)}")
-        if not 0 <= self.unended_penalty < math.inf:
-            raise BadInput(f"unended_penalty = {self.unended_penalty}, must be finite and at least 0")
-
-    def check(self, policy: Policy) -> None:
-        """Every prompt holds a token, and leaves room for ``max_new_tokens``."""
-        self.prompts.check_room(policy, self.max_new_tokens)
-
-    def __len__(self) -> int:
-        return len(self.prompts.rows)
-
-    def collect(self, turn: Turn) -> tuple[Samples, Tally]:
-        policy, k = turn.players.policy, self.completions
-        prompt = self.prompts.tokens(policy, turn.rows)
-        counts = [k] if turn.left == turn.right else [k // 2, k - k // 2]
-        completion = self._completions(turn, prompt, counts)
-        left, right = _pairs(len(turn.rows), counts, symmetric=turn.method.objective.symmetric)
-        p, tally = self._judged(turn, completion, left, right)
-        weight = torch.full((len(left),), len(turn.rows) / (len(left) * turn.total))
-        drawn_left = left
-        left, right, p, weight = _judged_pairs(left, right, p, weight, left // self.completions)
-        tally |= _lengths(completion, policy)
-        if len(counts) == 2 and not turn.method.reads_right:  # only y is scored: y' has done its work
-            rows = drawn_left.unique()
-            left = torch.searchsorted(rows, left)
-            completion, right = completion.rows(rows.to(completion.ids.device)), left
-        log_anchor = turn.anchored(
-            lambda model: model.log_prob(prompt, completion, temperature=self.temperature).detach()
-        )
-        return _on(policy, Samples(prompt, completion, log_anchor, left, right, p, weight)), tally
-
-    def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
-        return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
-
-    def _completions(self, turn: Turn, prompt: Tokens, counts: Sequence[int]) -> Tokens:
-        """Completions of one side or both, those of a prompt in a block."""
-        left, right = sampler_of(turn.left), sampler_of(turn.right)
-        if len(counts) == 1:
-            return self._drawn(turn, prompt, left, counts[0])
-        if left == Sampler(right.player) and 0 < turn.beta < 1:  # the same weights: one batch
-            return self._drawn(turn, prompt, right, sum(counts), plain=counts[0])
-        drawn = [self._drawn(turn, prompt, side, n) for side, n in zip((left, right), counts, strict=True)]
-        return _side_by_side(drawn, counts, turn.players.policy.pad_id)
-
-    def _drawn(self, turn: Turn, prompt: Tokens, side: Sampler, count: int, plain: int = 0) -> Tokens:
-        uniforms = turn.uniforms(count * self.max_new_tokens).reshape(-1, self.max_new_tokens)
-        with turn.players.playing(side.player) as model:
-            return sample(
-                model,
-                prompt,
-                completions=count,
-                plain=plain,
-                max_new_tokens=self.max_new_tokens,
-                beta=turn.beta if side.pull else 0.0,
-                reference=getattr(turn.players, side.pull) if side.pull else None,
-                temperature=self.temperature,
-                uniforms=uniforms,
-            )
-
-    def _judged(self, turn: Turn, completion: Tokens, left: Tensor, right: Tensor) -> tuple[Tensor, Tally]:
-        ended = turn.players.policy.ended(completion).cpu()
-        texts = texts_of(turn.players.policy, completion)
-        texts = [text if whole else text + self.cut_mark for text, whole in zip(texts, ended.tolist(), strict=True)]
-        rows = [turn.rows[i // self.completions] for i in left.tolist()]
-        asked = [self.prompts.texts[row] for row in rows]
-        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
-        bounded = turn.method.spec.judge == "preference"
-        sides = ([texts[i] for i in left], [texts[j] for j in right])
-        p = torch.from_numpy(ask(self.judge, asked, *sides, bounded=bounded, columns=columns))
-        p += self.unended_penalty * (ended[left].double() - ended[right].double())
-        p = p.clamp(0, 1) if bounded else p
-        tally = _agreement(p)
-        if self.labels == "hard":
-            # the symmetric half of a pointwise method's pairs is the same annotation read backwards
-            half = len(p) if turn.method.objective.symmetric or turn.left != turn.right else len(p) // 2
-            noise = turn.uniforms(half // max(1, len(turn.rows))).reshape(-1)
-            wins = (noise[: len(p[:half])] < p[:half]).double().where(~p[:half].isnan(), torch.nan)
-            p = torch.cat([wins, 1 - wins])[: len(p)]
-        return p, tally
-
-
-def _agreement(p: Tensor) -> Tally:
-    """What the judge said on average, how clearly, and how many pairs it left out."""
-    judged = p[~p.isnan()]
-    count, left_out = float(len(judged)), float(len(p) - len(judged))
-    if len(p) and not count:
-        warnings.warn(f"the judge left out all {len(p)} pairs of a step: nothing is learned from it", stacklevel=2)
-    return {
-        "preference": (float(judged.sum()), count),
-        "spread": (float((judged - 0.5).abs().sum()), count),
-        "left_out": (left_out, float(len(p))),
-    }
-
-
-def _judged_pairs(
-    left: Tensor, right: Tensor, p: Tensor, weight: Tensor, prompts: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The pairs that were judged; those of a prompt share the weight of the ones that were left out."""
-    judged = ~p.isnan()
-    if bool(judged.all()):
-        return left, right, p, weight
-    count = int(prompts.max()) + 1
-    whole, kept = (torch.bincount(each, minlength=count).to(weight) for each in (prompts, prompts[judged]))
-    share = whole[prompts[judged]] / kept[prompts[judged]]
-    return left[judged], right[judged], p[judged], weight[judged] * share
 
 
 @dataclass(frozen=True, eq=False)
@@ -413,11 +275,11 @@ class Recorded:
         log_anchor = turn.anchored(
             lambda model: model.log_prob(prompt, completion, temperature=self.temperature).detach()
         )
-        left, right = _pairs(len(turn.rows), [1, 1], symmetric=True)
+        left, right = pairs_within(len(turn.rows), [1, 1], symmetric=True)
         p = torch.tensor([self.p[i] for i in turn.rows], dtype=torch.float64)
         weight = torch.full((len(left),), 1 / turn.total)
         samples = Samples(prompt, completion, log_anchor, left, right, p, weight)
-        return _on(policy, samples), _lengths(completion, policy)
+        return on_device(policy, samples), lengths(completion, policy)
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
         return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
@@ -450,7 +312,7 @@ class Examples:
         rows = torch.arange(len(turn.rows))
         none = torch.zeros(len(rows), dtype=torch.float64)
         weight = torch.full((len(rows),), 1 / turn.total)
-        return _on(policy, Samples(prompt, completion, none, rows, rows, none + 0.5, weight)), {}
+        return on_device(policy, Samples(prompt, completion, none, rows, rows, none + 0.5, weight)), {}
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
         return policy.log_prob(samples.prompt, samples.completion)
@@ -468,7 +330,7 @@ class Examples:
         return {"nats_per_token": total / count}
 
 
-def _pairs(prompts: int, counts: Sequence[int], *, symmetric: bool) -> tuple[Tensor, Tensor]:
+def pairs_within(prompts: int, counts: Sequence[int], *, symmetric: bool) -> tuple[Tensor, Tensor]:
     """Rows of all pairs of one prompt's completions, which stand in blocks; of both sides where there are two."""
     k = sum(counts)
     groups, place = torch.arange(prompts).repeat_interleave(k), torch.arange(k).repeat(prompts)
@@ -480,18 +342,7 @@ def _pairs(prompts: int, counts: Sequence[int], *, symmetric: bool) -> tuple[Ten
     return ours[left], theirs[right]
 
 
-def _side_by_side(parts: Sequence[Tokens], counts: Sequence[int], pad_id: int) -> Tokens:
-    """Completions of both sides in one batch, those of a prompt in a block."""
-    length = max(part.ids.shape[1] for part in parts)
-    ids, masks = [], []
-    for part, count in zip(parts, counts, strict=True):
-        missing = length - part.ids.shape[1]
-        ids.append(torch.nn.functional.pad(part.ids, (0, missing), value=pad_id).view(-1, count, length))
-        masks.append(torch.nn.functional.pad(part.mask, (0, missing), value=False).view(-1, count, length))
-    return Tokens(torch.cat(ids, 1).view(-1, length), torch.cat(masks, 1).view(-1, length))
-
-
-def _lengths(completion: Tokens, policy: Policy) -> Tally:
+def lengths(completion: Tokens, policy: Policy) -> Tally:
     rows = float(len(completion.ids))
     return {"length": (float(completion.mask.sum()), rows), "ended": (float(policy.ended(completion).sum()), rows)}
 
@@ -505,7 +356,7 @@ def _check_ends(policy: Policy, rows: Sequence[Sequence[int]], name: str) -> Non
                                "it is an end of sequence")  # fmt: skip
 
 
-def _on(policy: Policy, samples: Samples) -> Samples:
+def on_device(policy: Policy, samples: Samples) -> Samples:
     """Every tensor where the policy is."""
     prompt, completion, *tensors = samples
     return Samples(prompt, completion, *(t.to(policy.device) for t in tensors))

@@ -67,7 +67,8 @@ def train(
 
     method     by name or alias, or :func:`llm_bridge.training.bridged`;  source  what it learns from: completions that
                it writes and a judge compares (:class:`llm_bridge.training.Generated`), or what was given beforehand.
-    reference  μ (default: :func:`reference_of` the policy as it is);  behaviour  μ_b (default μ).
+    reference  μ (default: the policy as it is now, loaded adapters included, see :func:`reference_of`);
+    behaviour  μ_b (default μ).
     folder     of checkpoints, metrics.jsonl and TensorBoard events; a run that was killed goes on from there and ends
                with bitwise the same weights (on CPU).  With more ``steps`` than it has done, a run that was finished
                goes on too; a schedule that knows its end is then that of the longer run.
@@ -127,7 +128,8 @@ class Trainer:
                 f"batch = {settings.batch}, must be a multiple of the {self.accelerator.num_processes} processes"
             )
         source.check(policy)
-        policy.model.to(self.accelerator.device)
+        if policy.device != self.accelerator.device:
+            policy.model.to(self.accelerator.device)
         reference = reference or reference_of(policy)
         check_reference(policy, reference)
         self.players = Players(policy, reference, behaviour or reference)

@@ -91,7 +91,7 @@ def number(c: float) -> str:
         return str(near)
     found = []
     for factor in (Fraction(1), Fraction(2), Fraction(1, 2)):
-        inside = Fraction(float(np.exp(min(abs(c) / float(factor), 50.0)))).limit_denominator(1000)
+        inside = Fraction(float(np.exp(min(abs(c) / float(factor), 50.0)))).limit_denominator(20)
         if inside > 1 and abs(float(factor) * float(np.log(float(inside))) - abs(c)) <= 2e-6 * abs(c):
             front = "" if factor == 1 else f"{factor}*"
             found.append((inside.numerator + inside.denominator, f"{'-' if c < 0 else ''}{front}log({inside})"))

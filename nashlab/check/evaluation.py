@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nashlab.check.forms import SUMS, Form, Pairs
 
-__all__ = ["Evaluated", "Fault", "Loss", "frameworks_of", "loss_of", "told"]
+__all__ = ["Evaluated", "Fault", "Loss", "frameworks_of", "loss_of", "probe", "told"]
 
 Array = NDArray[np.float64]
 Columns = Mapping[str, Array]
@@ -60,19 +60,27 @@ class Loss:
     framework: str
     reduction: str = "elementwise"
 
-    def __call__(self, pairs: Pairs, tau: float) -> Evaluated:
-        """The loss of each pair; Fault where the function fails."""
+    def __call__(self, pairs: Pairs, tau: float, *, tails: bool = False) -> Evaluated:
+        """The loss of each pair; Fault where the function fails, or answers with NaN or infinity.
+
+        With ``tails`` those are let through: far out a loss may overflow, and the caller knows that it is far out.
+        """
         columns = self.form.columns(pairs)
         value, slopes = _DIFFERENTIATED[self.framework](self, columns, tau)
         if value is None:
             value = self.values(columns, tau)
-        return Evaluated(value, *self._both(slopes))
+        if not tails:
+            _require_finite("value", value, columns, tau)
+        return Evaluated(value, *self._both(slopes, columns, tau, tails))
 
     def slopes(self, pairs: Pairs, tau: float) -> tuple[Array, Array]:
         """The two derivatives alone, which a mean over the batch gives without a call for each pair."""
-        return self._both(_DIFFERENTIATED[self.framework](self, self.form.columns(pairs), tau)[1])
+        columns = self.form.columns(pairs)
+        return self._both(_DIFFERENTIATED[self.framework](self, columns, tau)[1], columns, tau, tails=False)
 
-    def _both(self, slopes: Sequence[Array]) -> tuple[Array, Array]:
+    def _both(self, slopes: Sequence[Array], columns: Columns, tau: float, tails: bool) -> tuple[Array, Array]:
+        for slope in () if tails else slopes:
+            _require_finite("derivative", slope, columns, tau)
         return slopes[0], -slopes[0] if self.form.soft else slopes[1]
 
     def raw(self, columns: Columns, tau: float) -> Any:
@@ -92,6 +100,12 @@ class Loss:
             one = {k: x[i : i + 1] for k, x in columns.items()}
             out[i] = _numbers(self.raw({k: convert(x) for k, x in one.items()}, tau), 1, one, tau)[0]
         return out
+
+
+def _require_finite(what: str, x: Array, columns: Columns, tau: float) -> None:
+    bad = np.flatnonzero(~np.isfinite(x))
+    if bad.size:
+        raise Fault(f"has the {what} {x[bad[0]]}", {k: column[bad[0]] for k, column in columns.items()}, tau)
 
 
 def frameworks_of(function: Callable[..., Any]) -> list[str]:
@@ -143,7 +157,7 @@ def _with_reduction(loss: Loss, tau: float) -> Loss:
         whole = np.asarray(_plain(loss.raw({k: _CONVERT[loss.framework](x) for k, x in columns.items()}, tau)))
     except Fault:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Fault(told(error, loss.function), columns, tau) from error
     if whole.shape == (n,):
         reduction = "elementwise" if _near(whole, single) else "coupled"
@@ -287,12 +301,14 @@ _DIFFERENTIATED: dict[str, Callable[[Loss, Columns, float], tuple[Array | None, 
 }
 
 
-def told(error: Exception, function: Callable[..., Any]) -> str:
+def told(error: BaseException, function: Callable[..., Any]) -> str:
     """An exception in the function as one line: its kind, its message, the line of the user's file."""
     import traceback
 
     where = getattr(getattr(function, "__code__", None), "co_filename", None)
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == where]
     place = f" (line {lines[-1]})" if lines else ""
+    if isinstance(error, SystemExit):
+        return f"called exit{place}"
     message = " ".join(str(error).split())[:300]
     return f"raised {type(error).__name__}: {message}{place}"

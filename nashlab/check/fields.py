@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -37,7 +38,7 @@ class Judged(Protocol):
 
     @property
     def form(self) -> Form: ...
-    def __call__(self, pairs: Pairs, tau: float) -> Evaluated: ...
+    def __call__(self, pairs: Pairs, tau: float, *, tails: bool = False) -> Evaluated: ...
     def slopes(self, pairs: Pairs, tau: float) -> tuple[Array, Array]: ...
 
 
@@ -91,28 +92,31 @@ class Bundle:
 
     def gradients(self, log_policies: Sequence[Array], tau: float) -> list[Field]:
         """The expected gradient of every game at its policy."""
-        columns, log_samples = [], []
-        for table, log_policy in zip(self.tables, log_policies, strict=True):
-            log_samples.append(self.behaviour(log_policy, table.log_reference))
-            columns.append(_pairs(table, log_policy))
-        stacked = {name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
-        slopes = self.loss.slopes(stacked, tau)
+        first, second, standing = self._pairs
+        flat = np.concatenate(log_policies)
+        policy = {"policy_chosen": flat[first], "policy_rejected": flat[second]}
+        previous = {"previous_chosen": flat[first], "previous_rejected": flat[second]}
+        slopes = self.loss.slopes(standing | policy | previous, tau)
         fields, at = [], 0
-        for table, log_policy, log_nu in zip(self.tables, log_policies, log_samples, strict=True):
-            n = table.n
+        for table, log_policy in zip(self.tables, log_policies, strict=True):
+            log_nu, n = self.behaviour(log_policy, table.log_reference), table.n
             chosen, rejected = (x[at : at + n * n].reshape(n, n) for x in slopes)
             at += n * n
             fields.append(_field(table, self.loss.form.soft, np.exp(log_nu), log_nu - log_policy, chosen, rejected))
         return fields
 
-
-def _pairs(table: Table, log_policy: Array) -> dict[str, Array]:
-    """All n² ordered pairs, the first index chosen."""
-    i, j = (k.ravel() for k in np.indices((table.n, table.n)))
-    mu, length = table.log_reference, table.lengths
-    return pairs_of(
-        (log_policy[i], log_policy[j]), (mu[i], mu[j]), p=table.preferences[i, j], length=(length[i], length[j])
-    )
+    @cached_property
+    def _pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp], dict[str, Array]]:
+        """All n² ordered pairs of every game: who is chosen, who rejected (as places among all responses of all games),
+        and the columns that no policy changes."""
+        starts = np.cumsum([0, *(t.n for t in self.tables)])
+        chosen = [start + np.repeat(np.arange(t.n), t.n) for start, t in zip(starts, self.tables, strict=False)]
+        rejected = [start + np.tile(np.arange(t.n), t.n) for start, t in zip(starts, self.tables, strict=False)]
+        i, j = np.concatenate(chosen), np.concatenate(rejected)
+        mu = np.concatenate([t.log_reference for t in self.tables])
+        length = np.concatenate([t.lengths for t in self.tables])
+        p = np.concatenate([t.preferences.ravel() for t in self.tables])
+        return i, j, pairs_of((mu[i], mu[j]), (mu[i], mu[j]), p=p, length=(length[i], length[j]))
 
 
 def _field(table: Table, soft: bool, nu: Array, log_weight: Array, chosen: Array, rejected: Array) -> Field:

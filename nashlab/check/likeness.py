@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nashlab.check.deviations import miss
 from nashlab.check.evaluation import Loss, loss_of
 from nashlab.check.fields import Judged
-from nashlab.check.forms import Spec, form_of, pairs_of
+from nashlab.check.forms import Pairs, Spec, form_of, pairs_of
 
-__all__ = ["Likeness", "fingerprint", "likeness", "named"]
+__all__ = ["Likeness", "fingerprint", "likeness", "named", "probes"]
 
 Array = NDArray[np.float64]
 
@@ -36,17 +37,18 @@ def named(name: str) -> Loss | None:
 
 
 @cache
-def _probes() -> dict[str, Array]:
+def probes(tau: float) -> dict[str, Array]:
+    """The pairs on which losses are compared: the first preferred, lengths of one to five tokens, τd mostly in ±3."""
     rng = np.random.default_rng(5)
-    draws = rng.normal(-2.5, 0.8, (6, PROBES))
+    draws = max(1.0, 0.75 / tau) * rng.normal(-2.5, 0.8, (6, PROBES))
     length = rng.integers(1, 6, (2, PROBES)).astype(float)
     policy, reference, previous = (tuple(np.minimum(draws[k : k + 2], -0.05)) for k in (0, 2, 4))
     return pairs_of(policy, reference, p=1.0, previous=previous, length=tuple(length))
 
 
-def fingerprint(loss: Judged, tau: float) -> Array:
-    """Both derivatives of the loss on the probes, [2 · probes]."""
-    return np.concatenate(loss.slopes(_probes(), tau))
+def fingerprint(loss: Judged, tau: float, pairs: Pairs) -> Array:
+    """Both derivatives of the loss on pairs, [2 · pairs]."""
+    return np.concatenate(loss.slopes(pairs, tau))
 
 
 class Likeness(NamedTuple):
@@ -61,18 +63,18 @@ def likeness(loss: Judged, tau: float, spec: Spec) -> Likeness:
     """The named losses that this one equals at its own or at another temperature, and the nearest if it equals none."""
     from nashlab.check.losses import NAMED
 
-    own = fingerprint(loss, tau)
+    pairs = probes(tau)
+    own = fingerprint(loss, tau, pairs)
     equal, elsewhere, misses = [], {}, {}
     for name in NAMED:
         other = named(name)
         if other is None or other.form.spec.behaviour not in (None, spec.behaviour):
             continue
-        miss = _miss(own, fingerprint(other, tau))
-        misses[name] = miss
-        if miss <= EQUAL:
+        misses[name] = miss(own, fingerprint(other, tau, pairs))
+        if misses[name] <= EQUAL:
             equal.append(name)
         else:
-            factor, there = _other_temperature(own, other, tau)
+            factor, there = _other_temperature(own, other, tau, pairs)
             if there <= EQUAL:
                 elsewhere[name] = factor
     closest = min(misses, key=lambda name: misses[name])
@@ -80,27 +82,18 @@ def likeness(loss: Judged, tau: float, spec: Spec) -> Likeness:
     return Likeness(equal, elsewhere, near)
 
 
-def _miss(x: Array, y: Array) -> float:
-    """The part of x that is not a positive multiple of y, relative to x."""
-    size, other = float(np.linalg.norm(x)), float(np.linalg.norm(y))
-    if size == 0 or other == 0:
-        return 0.0 if size == other else 1.0
-    factor = max(0.0, float(x @ y) / other**2)
-    return float(np.linalg.norm(x - factor * y)) / size
-
-
-def _other_temperature(own: Array, other: Loss, tau: float) -> tuple[float, float]:
+def _other_temperature(own: Array, other: Loss, tau: float, pairs: Pairs) -> tuple[float, float]:
     """The multiple of τ at which the named loss is nearest, and how far off it is there."""
     from scipy.optimize import minimize_scalar
 
-    def miss(log_factor: float) -> float:
-        return _miss(own, fingerprint(other, tau * float(np.exp(log_factor))))
+    def off(log_factor: float) -> float:
+        return miss(own, fingerprint(other, tau * float(np.exp(log_factor)), pairs))
 
     grid = np.log(WIDEST) * np.linspace(-1, 1, 13)
-    coarse = [miss(x) for x in grid]
+    coarse = [off(x) for x in grid]
     k = int(np.argmin(coarse))
     if coarse[k] > 0.3:  # not the same shape at any of them
         return float(np.exp(grid[k])), coarse[k]
     low, high = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
-    best = minimize_scalar(miss, bounds=(low, high), method="bounded", options={"xatol": 1e-10})
+    best = minimize_scalar(off, bounds=(low, high), method="bounded", options={"xatol": 1e-10})
     return float(np.exp(best.x)), float(best.fun)

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nashlab.arrays import sigmoid, softplus
+from nashlab.check.fields import Judged
 from nashlab.check.forms import Form, pairs_of
-from nashlab.check.process import Subject
 
-__all__ = ["GRID", "Curve", "Minima", "curve", "offline"]
+__all__ = ["GRID", "Curve", "Minima", "offline"]
 
 Array = NDArray[np.float64]
 
@@ -61,7 +61,7 @@ class Minima:
 class Curve:
     """d*(p) for the preferences of the grid and for 0 and 1."""
 
-    def __init__(self, loss: Subject, tau: float):
+    def __init__(self, loss: Judged, tau: float):
         self.loss, self.tau = loss, tau
         t = np.linspace(0.0, 1.0, POINTS + 1)[1:]
         side = np.sinh(t * np.arcsinh(REACH * 40)) / 40 / tau  # dense near 0, wide outside
@@ -111,7 +111,9 @@ class Curve:
         sides = ((one, two), (two, one), (one, one), (two, two))
         q = (p, 1 - p, np.full_like(p, 0.5), np.full_like(p, 0.5)) if form.soft else (1.0,) * 4
         blocks = [pairs_of(side, (half, half), p=q[k]) for k, side in enumerate(sides)]
-        found = self.loss({name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}, tau, tails=tails)
+        found = self.loss(
+            {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}, tau or self.tau, tails=tails
+        )
         moves = {0: sigmoid(-gaps), 1: -sigmoid(gaps)}  # dlog π/dd of either response
         risk, slope = np.zeros(len(d)), np.zeros(len(d))
         members = ((0, 1), (1, 0), (0, 0), (1, 1))
@@ -156,13 +158,14 @@ class Curve:
 
     def _scale(self, k: int) -> float:
         """How much the risk varies where preferences are usual."""
-        return float(np.ptp(self.risks[k][np.abs(self.scan) * self.tau <= 2.0])) or 1.0
+        spread = np.ptp(self.risks[:, np.abs(self.scan) * self.tau <= 2.0], axis=1)
+        return max(float(spread[k]), 1e-6 * float(np.max(spread))) or 1.0
 
     def _basins(self, k: int) -> list[tuple[int, int]]:
         """Brackets of the scan, by index, around each local minimum that may be the lowest."""
         risk, n = self.risks[k], len(self.scan)
-        level = float(np.min(risk)) + 1e-3 * self._scale(k)
-        padded = np.concatenate([[np.inf], risk, [np.inf]])
+        level, rounding = float(np.min(risk)) + 1e-3 * self._scale(k), 1e-12 * self._scale(k)
+        padded = np.concatenate([[np.inf], risk, [np.inf]]) + rounding
         lowest = (risk <= level) & (risk <= padded[:-2]) & (risk <= padded[2:])
         groups: list[list[int]] = []
         for i in np.flatnonzero(lowest):
@@ -178,7 +181,7 @@ class Curve:
             return []
         k, i, j = (np.array(x) for x in zip(*brackets, strict=True))
         middle = np.abs(self.scan) * self.tau <= 2.0
-        level = STEEP * np.max(np.abs(self.slopes[k][:, middle]), axis=1)
+        level = np.full(len(k), STEEP * float(np.max(np.abs(self.slopes[:, middle]))))
         p = self.preferences[k]
         low, high = (self._crossing(p, self.scan[i], self.scan[j], sign * level) for sign in (-1.0, 1.0))
         low, high = np.minimum(low, high), np.maximum(low, high)
@@ -203,11 +206,6 @@ class Curve:
         kept = [(low, high) for low, high, risk in polished if risk <= best + AS_LOW * self._scale(k)]
         low, high = min(kept, key=lambda ends: (abs(min(max(0.0, ends[0]), ends[1])), -ends[0]))
         return Minima(low, high, high > low or len(kept) > 1, falls=False)
-
-
-def curve(loss: Subject, tau: float) -> Curve:
-    """d*(p) of a loss."""
-    return Curve(loss, tau)
 
 
 def offline(found: Curve) -> dict[str, Any]:

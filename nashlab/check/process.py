@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.check.evaluation import Evaluated, Fault
+from nashlab.check.evaluation import Evaluated, Fault, probe
 from nashlab.check.forms import Form, Pairs, Spec
 from nashlab.check.loading import Source
 from nashlab.check.worker import read_frame, write_frame
@@ -28,6 +28,8 @@ __all__ = ["Limits", "Subject"]
 
 Array = NDArray[np.float64]
 
+ARRAYS = 20.0  # seconds in which a library may make its first array, on a busy machine
+PIECES = 16  # into which pairs are divided to find the one that fails: one that hangs costs its time every time
 PIPE = 2**15  # bytes that the system takes at once, whether or not anybody reads
 
 
@@ -68,72 +70,69 @@ class Subject:
             [sys.executable, "-m", "nashlab.check.worker", *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=os.environ | quiet,
         )  # fmt: skip
-        self._answer({}, self.limits.start, "when its file was loaded")
-        about = self._answer({}, self.limits.start, "at its first call")[0]
-        self.name: str = about["name"]
-        self.tau: float = about["tau"]
-        self.form = Form(tuple(about["arguments"]), tuple(about["optional"]), None, Spec(**about["spec"]))
-        self.framework: str = about["framework"]
-        self.reduction: str = about["reduction"]
-        self.summary: str = about["summary"]
+        try:
+            about = self._answer({}, self.limits.start, "when its file was loaded")[0]
+            self.name: str = about["name"]
+            self.tau: float = about["tau"]
+            self.summary: str = about["summary"]
+            self.form = Form(tuple(about["arguments"]), tuple(about["optional"]), None, Spec(**about["spec"]))
+            first = {k: x[0] for k, x in probe(self.form).items()} | {"tau": np.array(self.tau)}
+            about = self._answer(first, self.limits.call + ARRAYS, "at its first call")[0]
+            self.framework: str = about["framework"]
+            self.reduction: str = about["reduction"]
+        except BaseException:
+            self.close()
+            raise
 
-    def __call__(self, pairs: Pairs, tau: float | None = None, *, tails: bool = False) -> Evaluated:
-        """The loss of each pair with its two derivatives; NaN and infinity are the function's fault.
+    def __call__(self, pairs: Pairs, tau: float, *, tails: bool = False) -> Evaluated:
+        """The loss of each pair with its two derivatives, as :meth:`nashlab.check.evaluation.Loss.__call__`."""
+        return Evaluated(**self._ask(pairs, {"tau": tau, "values": True, "tails": tails}))
 
-        With ``tails`` they are let through: far out, losses overflow, and the caller knows that it is far out.
-        """
-        return Evaluated(**self._ask(pairs, tau, values=True, finite=not tails))
-
-    def slopes(self, pairs: Pairs, tau: float | None = None) -> tuple[Array, Array]:
+    def slopes(self, pairs: Pairs, tau: float) -> tuple[Array, Array]:
         """The two derivatives alone."""
-        found = self._ask(pairs, tau, values=False, finite=True)
+        found = self._ask(pairs, {"tau": tau, "values": False, "tails": False})
         return found["chosen"], found["rejected"]
 
-    def _ask(self, pairs: Pairs, tau: float | None, *, values: bool, finite: bool) -> dict[str, Array]:
-        tau = self.tau if tau is None else tau
+    def _ask(self, pairs: Pairs, how: Mapping[str, Any]) -> dict[str, Array]:
         columns = {k: np.asarray(x, dtype=np.float64) for k, x in pairs.items()}
         try:
-            _, found = self._exchange(columns, tau, self.limits.call, values)
+            return dict(self._exchange(columns, how, self.limits.call)[1])
         except Fault as fault:
-            raise self._narrowed(fault, columns, tau, values) from None
-        for what, x in found.items() if finite else ():
-            bad = np.flatnonzero(~np.isfinite(x))
-            if bad.size:
-                kind = "value" if what == "value" else "derivative"
-                one = {k: column[bad[0]] for k, column in self.form.columns(columns).items()}
-                raise Fault(f"has the {kind} {x[bad[0]]}", one, tau)
-        return dict(found)
+            raise self._narrowed(fault, columns, how) from None
 
     def _exchange(
-        self, columns: Mapping[str, Array], tau: float, limit: float, values: bool
+        self, columns: Mapping[str, Array], how: Mapping[str, Any], limit: float
     ) -> tuple[dict[str, Any], Any]:
-        assert self._process.stdin is not None
         if sum(x.nbytes for x in columns.values()) < PIPE:
-            self._send(columns, tau, values)
+            self._send(columns, how)
         else:  # a deaf process must not block us
-            threading.Thread(target=self._send, args=(columns, tau, values), daemon=True).start()
-        return self._answer(self.form.columns(columns) | {"tau": np.array(tau)}, limit, "")
+            threading.Thread(target=self._send, args=(columns, how), daemon=True).start()
+        return self._answer(self.form.columns(columns) | {"tau": np.array(how["tau"])}, limit, "")
 
-    def _send(self, columns: Mapping[str, Array], tau: float, values: bool) -> None:
+    def _send(self, columns: Mapping[str, Array], how: Mapping[str, Any]) -> None:
         with suppress(OSError, ValueError):  # it has ended: reading its answer says how
-            write_frame(self._process.stdin, {"tau": tau, "values": values}, columns)  # type: ignore[arg-type]
+            write_frame(self._process.stdin, how, columns)  # type: ignore[arg-type]
 
-    def _narrowed(self, fault: Fault, columns: dict[str, Array], tau: float, values: bool) -> Fault:
+    def _narrowed(self, fault: Fault, columns: dict[str, Array], how: Mapping[str, Any]) -> Fault:
         """The same failure with as few pairs as still bring it about."""
+        if all(np.ndim(x) == 0 for x in (fault.input or {}).values()):  # it names one pair
+            return fault
         limit = max(0.5, self.limits.call / 5)
         while (n := len(columns["p"])) > 1:
-            for half in (slice(0, n // 2), slice(n // 2, n)):
-                part = {k: x[half] for k, x in columns.items()}
+            size = max(1, n // PIECES)
+            for start in range(0, n, size):
+                part = {k: x[start : start + size] for k, x in columns.items()}
                 try:
                     if self._process.poll() is not None:
+                        self.close()
                         self._begin()
-                    self._exchange(part, tau, limit, values)
+                    self._exchange(part, how, limit)
                 except Fault:
                     columns = part
                     break
             else:
                 return fault
-        return Fault(fault.what, {k: x[0] for k, x in self.form.columns(columns).items()}, tau)
+        return Fault(fault.what, {k: x[0] for k, x in self.form.columns(columns).items()}, how["tau"])
 
     def _answer(self, columns: Mapping[str, Any], limit: float, when: str) -> tuple[dict[str, Any], Any]:
         """The next frame within the limit; what has gone wrong with the process otherwise."""

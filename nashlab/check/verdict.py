@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nashlab.check.closed_form import closed_form
 from nashlab.check.counterexample import bradley_terry_optimum, counterexample
-from nashlab.check.fields import Behaviour, behaviour_of
+from nashlab.check.fields import Behaviour, Judged, behaviour_of
 from nashlab.check.forms import GAP, LENGTHS, PAIR, Spec, pairs_of
 from nashlab.check.likeness import likeness
 from nashlab.check.loading import located
@@ -35,7 +35,7 @@ from nashlab.check.process import Limits, Subject
 from nashlab.gallery import PAPER_TABLE_1
 from nashlab.game import BadInput, check_temperature
 
-__all__ = ["judge"]
+__all__ = ["judge", "length_of", "needs_reference", "verdict_on"]
 
 Array = NDArray[np.float64]
 
@@ -49,8 +49,8 @@ def judge(target: str, tau: float | None = None, limits: Limits | None = None) -
 
     Errors: BadInput where there is no such loss; :class:`nashlab.check.evaluation.Fault` where its code fails.
 
-    >>> judge("ipo")["online"]["constant"] * 0.5 / 4  # 4/τ at τ = ½: L1
-    1.0
+    >>> round(judge("ipo", 0.25)["online"]["constant"], 9)  # 4/τ: L1
+    16.0
     """
     temperature = None if tau is None else check_temperature(tau, positive=True, name="tau")
     with Subject(located(target), temperature, limits) as loss:
@@ -60,11 +60,12 @@ def judge(target: str, tau: float | None = None, limits: Limits | None = None) -
             "name": loss.name, "summary": loss.summary, "tau": loss.tau, "arguments": list(loss.form.arguments),
             "library": loss.framework, "reduction": loss.reduction, "spec": vars(loss.form.spec),
         }  # fmt: skip
-        return head | (_nothing(loss) if loss.reduction == "coupled" else _everything(loss))
+        return head | (_nothing() if loss.reduction == "coupled" else verdict_on(loss, loss.tau))
 
 
-def _everything(loss: Subject) -> dict[str, Any]:
-    tau, spec = loss.tau, loss.form.spec
+def verdict_on(loss: Judged, tau: float) -> dict[str, Any]:
+    """All that is found of a loss of pairs, wherever it runs."""
+    spec = loss.form.spec
     behaviour, lengths = behaviour_of(spec), set(LENGTHS) & set(loss.form.optional)
     curve = Curve(loss, tau)
     like = likeness(loss, tau, spec)
@@ -75,9 +76,9 @@ def _everything(loss: Subject) -> dict[str, Any]:
     return {
         "offline": offline(curve) | {"closed_form": closed_form(curve)} | _offline_games(loss, tau, bool(lengths)),
         "online": online,
-        "length": _length(loss),
-        "reference": _needs_reference(loss),
-        "table1": _table1(loss, spec),
+        "length": length_of(loss, tau),
+        "reference": needs_reference(loss, tau),
+        "table1": _table1(loss, spec, tau),
         "counterexample": miss,
         "looks_like": like.equal,
         "looks_like_at_another_temperature": like.elsewhere,
@@ -85,7 +86,7 @@ def _everything(loss: Subject) -> dict[str, Any]:
     }
 
 
-def _nothing(loss: Subject) -> dict[str, Any]:
+def _nothing() -> dict[str, Any]:
     """A loss of whole batches has no pairwise population optimum; two batches with a pair in common show why."""
     return {
         "offline": None, "online": None, "length": None, "reference": None, "table1": None,
@@ -98,7 +99,7 @@ def _vanishes(sizes: Array) -> bool:
     return bool(np.max(sizes) <= ZERO)
 
 
-def _online(loss: Subject, behaviour: Behaviour, tau: float, lengths: bool) -> dict[str, Any]:
+def _online(loss: Judged, behaviour: Behaviour, tau: float, lengths: bool) -> dict[str, Any]:
     along = parallel(loss, behaviour, tau, lengths=lengths)
     at_nash = _vanishes(sizes_at(loss, behaviour, tau, "general", equilibria("general", tau), lengths=lengths))
     at_rlhf = _vanishes(sizes_at(loss, behaviour, tau, "bradley-terry", rlhf_optima(tau), lengths=lengths))
@@ -132,7 +133,7 @@ def _online(loss: Subject, behaviour: Behaviour, tau: float, lengths: bool) -> d
     return report
 
 
-def _offline_games(loss: Subject, tau: float, lengths: bool) -> dict[str, bool]:
+def _offline_games(loss: Judged, tau: float, lengths: bool) -> dict[str, bool]:
     """Whether the gradient on data from μ vanishes at offline IPO's optimum (L4), and at the RLHF optimum (E7)."""
     from nashlab.arrays import log_softmax
 
@@ -144,36 +145,36 @@ def _offline_games(loss: Subject, tau: float, lengths: bool) -> dict[str, bool]:
     }
 
 
-def _slopes(loss: Subject, policy: Any, anchor: Any, length: Any) -> Array:
-    return np.stack(loss.slopes(pairs_of(policy, anchor, p=1.0, previous=ANCHOR, length=length)))
+def _slopes(loss: Judged, tau: float, policy: Any, anchor: Any, length: Any) -> Array:
+    return np.stack(loss.slopes(pairs_of(policy, anchor, p=1.0, previous=ANCHOR, length=length), tau))
 
 
-def _length(loss: Subject) -> str:
+def length_of(loss: Judged, tau: float) -> str:
     """What the lengths of the sequences do: nothing (sums), all is averaged over tokens, or something else."""
     if not set(LENGTHS) & set(loss.form.optional):
         return "unknown" if loss.form.arguments in (GAP, PAIR) else "summed"
     ones, some = (np.ones(4), np.ones(4)), (np.array([1.0, 2, 3, 5]), np.array([4.0, 1, 2, 3]))
-    before = _slopes(loss, PROBE, ANCHOR, some)
-    if _same(before, _slopes(loss, PROBE, ANCHOR, ones)):
+    before = _slopes(loss, tau, PROBE, ANCHOR, some)
+    if _same(before, _slopes(loss, tau, PROBE, ANCHOR, ones)):
         return "summed"
     twice = [tuple(2 * x for x in two) for two in (PROBE, ANCHOR, some)]
-    return "averaged" if _same(before, 2 * _slopes(loss, *twice)) else "other"
+    return "averaged" if _same(before, 2 * _slopes(loss, tau, *twice)) else "other"
 
 
-def _needs_reference(loss: Subject) -> bool:
+def needs_reference(loss: Judged, tau: float) -> bool:
     """Whether the gradient changes with the reference's log-probabilities."""
     moved = tuple(x + shift for x, shift in zip(ANCHOR, (0.3, -0.4), strict=True))
     ones = (np.ones(4), np.ones(4))
-    return not _same(_slopes(loss, PROBE, ANCHOR, ones), _slopes(loss, PROBE, moved, ones))
+    return not _same(_slopes(loss, tau, PROBE, ANCHOR, ones), _slopes(loss, tau, PROBE, moved, ones))
 
 
 def _same(x: Array, y: Array) -> bool:
     return bool(np.max(np.abs(x - y)) <= ZERO * max(1e-300, float(np.max(np.abs(x)))))
 
 
-def _table1(loss: Subject, spec: Spec) -> dict[str, Any]:
+def _table1(loss: Judged, spec: Spec, tau: float) -> dict[str, Any]:
     """The loss's row in Table 1: contrastive if both responses are trained; who samples is said by the spec."""
-    chosen, rejected = _slopes(loss, PROBE, ANCHOR, (np.ones(4), np.ones(4)))
+    chosen, rejected = _slopes(loss, tau, PROBE, ANCHOR, (np.ones(4), np.ones(4)))
     contrastive = bool(np.max(np.abs(rejected)) > ZERO * np.max(np.abs(chosen)))
     online = None if spec.behaviour is None else spec.behaviour != "reference"
     regularised = None if spec.behaviour is None else spec.behaviour == "mixture"

@@ -24,9 +24,8 @@ __all__ = ["read_frame", "write_frame"]
 def write_frame(stream: BinaryIO, header: Mapping[str, Any], columns: Mapping[str, NDArray[np.float64]]) -> None:
     """One frame: the header with the columns' names and length, a line break, the columns."""
     length = len(next(iter(columns.values()))) if columns else 0
-    stream.write(json.dumps({**header, "columns": list(columns), "length": length}).encode() + b"\n")
-    for column in columns.values():
-        stream.write(np.ascontiguousarray(column, dtype="<f8").tobytes())
+    line = json.dumps({**header, "columns": list(columns), "length": length}).encode() + b"\n"
+    stream.write(b"".join([line, *(np.asarray(column, dtype="<f8").tobytes() for column in columns.values())]))
     stream.flush()
 
 
@@ -61,14 +60,13 @@ def main(path: str, name: str, tau: str, memory: str) -> None:
     try:
         title, function, form = load((Path(path), name or None))
         temperature = float(tau) if tau else form.tau if form.tau is not None else DEFAULT_TAU
-        write_frame(answers, {"loaded": title}, {})
-        loss = loss_of(function, form, temperature)
         about = {
             "name": title, "tau": temperature, "arguments": form.arguments, "optional": form.optional,
-            "spec": vars(form.spec), "framework": loss.framework, "reduction": loss.reduction,
-            "summary": (function.__doc__ or "").strip().split("\n")[0],
+            "spec": vars(form.spec), "summary": (function.__doc__ or "").strip().split("\n")[0],
         }  # fmt: skip
         write_frame(answers, about, {})
+        loss = loss_of(function, form, temperature)
+        write_frame(answers, {"framework": loss.framework, "reduction": loss.reduction}, {})
     except BadInput as error:
         return write_frame(answers, {"bad_input": str(error)}, {})
     except Fault as fault:
@@ -79,15 +77,14 @@ def main(path: str, name: str, tau: str, memory: str) -> None:
         header, columns = frame
         try:
             if header["values"]:
-                found = vars(loss(columns, header["tau"]))
+                found = vars(loss(columns, header["tau"], tails=header["tails"]))
             else:
                 found = dict(zip(("chosen", "rejected"), loss.slopes(columns, header["tau"]), strict=True))
             write_frame(answers, {}, found)
         except Fault as fault:
             write_frame(answers, {"fault": fault.what, "input": fault.input}, {})
         except (Exception, SystemExit) as error:
-            what = "called exit" if isinstance(error, SystemExit) else told(error, function)
-            write_frame(answers, {"fault": what, "input": "whole"}, {})
+            write_frame(answers, {"fault": told(error, function), "input": "whole"}, {})
 
 
 DEFAULT_TAU = 0.5
