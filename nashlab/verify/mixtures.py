@@ -164,8 +164,8 @@ def l7(cases: Cases, twin: bool) -> Iterator[Observation]:
             mine = oracle.damped(case.game.margins, log_mu, tau, start, mixing, towards=other, beta=beta)
             mixed = oracle.mixture(mine, other, beta)
             pulled = oracle.mixture(case.game.log_reference, other, beta)
-            nash = regularised_nash(case.game.with_reference(np.exp(pulled)), hot).policy
-            yield Observation(float(np.abs(np.exp(mixed) - nash).sum()), case.describe)
+            nash = regularised_nash(case.game.with_reference(np.exp(pulled)), hot).log_policy
+            yield Observation(oracle.l1(mixed, nash), case.describe)
 
 
 @claim(

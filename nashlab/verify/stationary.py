@@ -39,7 +39,7 @@ def l3(cases: Cases, twin: bool) -> Iterator[Observation]:
         case = case._replace(temperature=tau, log_policy=np.log(random_policy(case.game.n, rng)))
         found = subject.last(spec, case, 0.5 * tau / (tau**2 + 0.1), 600)
         q = regularised_nash(case.game, tau * (1.00001 if twin else 1.0)).log_policy
-        yield Observation(float(np.abs(np.exp(found) - np.exp(q)).sum()), case.describe)
+        yield Observation(oracle.l1(found, q), case.describe)
 
 
 @claim(
