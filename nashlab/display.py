@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nashlab.arrays import l1
 from nashlab.files import plain
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nashlab.solution import Solution
     from nashlab.verify import Result
 
-__all__ = ["Progress", "l1", "one_line", "print_json", "show_claims", "show_runs", "show_solution", "show_table"]
+__all__ = ["Progress", "one_line", "print_json", "show_claims", "show_runs", "show_solution", "show_table"]
 
 PROOFS = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
 VERTICES_SHOWN = 10
@@ -46,11 +46,6 @@ def one_line(text: object) -> str:
     """
     words = " ".join(str(text).split())
     return "".join(c if c.isprintable() or c == " " else c.encode("unicode_escape").decode("ascii") for c in words)
-
-
-def l1(log_p: NDArray[np.float64], log_q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """‖p − q‖₁, [..., n] -> [...]."""
-    return np.abs(np.exp(log_p) - np.exp(log_q)).sum(axis=-1)
 
 
 # -- people's output ---------------------------------------------------------------------------------------------------
@@ -219,16 +214,17 @@ def show_runs(runs: Sequence[Run]) -> None:
         ],
     )
     for run in runs:
-        largest = run.solution.stats["largest_step"]
-        if largest is not None and run.solution.stats["step_size"] > largest:
+        course = run.solution.course
+        assert course is not None
+        largest = course.largest_step
+        if largest is not None and course.step_size > largest:
             assert run.spec.guarantee is not None
             print(
-                f"{run.spec.name}: step {run.solution.stats['step_size']:g} is beyond the {largest:.3g} of its "
+                f"{run.spec.name}: step {course.step_size:g} is beyond the {largest:.3g} of its "
                 f"theorem ({run.spec.guarantee.source}); only the local rate vouches for it"
             )
-        goal = run.solution.stats["target"]
-        off = 0.0 if goal is None else float(np.max(l1(goal, run.solution.stats["nash"])))
-        if off > 1e-9:
+        goal = course.target
+        if goal is not None and (off := float(np.max(l1(goal, course.nash)))) > 1e-9:
             few = not run.solution.game.batch and run.solution.game.n <= 10
             point = f" to ({', '.join(f'{p:.4f}' for p in np.exp(goal))})" if few else " to its own limit"
             offer = f"; {run.spec.unbiased} goes to π*_τ itself" if run.spec.unbiased else ""

@@ -15,11 +15,10 @@ from nashlab.votes.build import Votes, votes_of
 from nashlab.votes.logs import index_pairs, read_log
 from nashlab.votes.reading import Options, Table, check_size
 from nashlab.votes.roles import Roles, find_roles
-from nashlab.votes.text import Delimited, as_text, open_delimited, unpacked
+from nashlab.votes.text import LONGEST, Delimited, as_text, open_delimited, unpacked
 
 __all__ = ["BY_EXTENSION", "LAYOUTS", "parse_game", "parse_votes", "read_game", "read_votes"]
 
-LONGEST = 2**31  # bytes of a file of votes
 HEAD = 2**20  # bytes that tell how large a game a file holds, before the rest of it is read
 PACKED = (".gz", ".bz2", ".xz", ".zip")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import functools
 import io
@@ -10,7 +11,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from nashlab.game import MEMORY_LIMIT, BadInput, first_line
+from nashlab.game import BadInput, first_line
 
 __all__ = ["Delimited", "as_text", "is_numeric", "open_delimited", "parse_number", "unpacked"]
 
@@ -23,6 +24,7 @@ THOUSANDS_POINT = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+", re.ASCII)
 QUOTED_COMMA = re.compile(r'"\s*[+-]?\d*,\d+\s*%?\s*"', re.ASCII)
 DIGITS = 400  # of one number: beyond, a cell is a mistake or an attack on the parser
 LARGEST = 10**300  # in size: sums and differences of two entries stay finite doubles
+LONGEST = 2**31  # bytes of a file of votes, also once it is unpacked
 SAMPLE = 2**16  # characters that tell the delimiter
 # nothing, as spreadsheets and libraries say it
 MISSING = {"", "na", "n/a", "n.a.", "#n/a", "nan", "null", "none", "-", "--", "---", "–", "—", "<na>"}
@@ -79,11 +81,11 @@ def unpacked(data: bytes, suffix: str, inner: str = "") -> tuple[bytes, str]:
 
             try:
                 with importlib.import_module(module).open(io.BytesIO(data)) as file:
-                    content = file.read(MEMORY_LIMIT + 1)
+                    content = file.read(LONGEST + 1)
             except Exception as error:  # each module raises errors of its own for a broken or cut file
                 raise BadInput(f"cannot be unpacked as {module} ({first_line(error)})") from None
-            if len(content) > MEMORY_LIMIT:
-                raise BadInput(f"unpacks to more than {MEMORY_LIMIT / 2**30:.0f} GiB")
+            if len(content) > LONGEST:
+                raise BadInput(f"unpacks to more than {LONGEST / 2**30:.0f} GiB")
             return content, (inner if suffix == ending else suffix)
     if suffix in (".gz", ".bz2", ".xz", ".zip"):
         raise BadInput(f"is not a {suffix} file")
@@ -98,8 +100,8 @@ def _unzipped(data: bytes) -> tuple[bytes, str]:
                 raise BadInput("is a spreadsheet or an office document; export its table as CSV")
             if len(members) != 1:
                 raise BadInput(f"is an archive of {len(members)} files, must hold exactly one")
-            if members[0].file_size > MEMORY_LIMIT:
-                raise BadInput(f"unpacks to more than {MEMORY_LIMIT / 2**30:.0f} GiB")
+            if members[0].file_size > LONGEST:
+                raise BadInput(f"unpacks to more than {LONGEST / 2**30:.0f} GiB")
             name = members[0].filename
             return archive.read(members[0]), ("." + name.rsplit(".", 1)[1].lower() if "." in name else "")
     except BadInput:
@@ -110,7 +112,9 @@ def _unzipped(data: bytes) -> tuple[bytes, str]:
 
 def as_text(data: bytes) -> str:
     """UTF-8 text, with or without a byte order mark; UTF-16 with one, as spreadsheets write it."""
-    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if not wide and (place := data.find(b"\0")) >= 0:
+        raise BadInput(f"is not text (byte {place} is 0)")
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,0 +1,25 @@
+"""Bring your own objective: what does a preference loss optimise, and does a trainer compute the loss that it names?
+
+objective      decorator that says how a loss is used: who samples, against what
+judge          the verdict on the function of a file, what `nashlab check` prints
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nashlab.check.forms import objective
+
+if TYPE_CHECKING:
+    from nashlab.check.verdict import judge
+
+__all__ = ["judge", "objective"]
+
+
+def __getattr__(name: str) -> Any:
+    """The verdict needs the solvers and the gallery; a file that only says ``@objective`` does not."""
+    if name == "judge":
+        from nashlab.check.verdict import judge
+
+        return judge
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

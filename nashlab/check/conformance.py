@@ -1,0 +1,78 @@
+"""Does a function compute the loss whose name it bears?  For tests of people who write trainers.
+
+Two losses conform when their derivatives agree on the same pairs up to one positive factor, which a learning rate
+absorbs.  Where they do not, the failure says which known deviation the function looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nashlab.check.deviations import Found, miss, recognised
+from nashlab.check.evaluation import Loss, loss_of
+from nashlab.check.forms import form_of
+from nashlab.check.likeness import likeness, named, probes
+from nashlab.game import BadInput, check_temperature, suggestion
+
+__all__ = ["assert_conforms", "target_named"]
+
+CONFORMS = 1e-6  # relative: what a single-precision constant or a temperature off by a millionth would exceed
+
+
+def target_named(name: str) -> Loss:
+    """The named loss; BadInput with the nearest name where there is none, or where it is one of whole batches."""
+    from nashlab.check.losses import NAMED
+
+    if name not in NAMED:
+        raise BadInput(f"loss {name!r} is unknown{suggestion(name, NAMED)}")
+    loss = named(name)
+    if loss is None:
+        raise BadInput(f"loss {name!r} couples the pairs of a batch, must be one of pairs")
+    return loss
+
+
+def assert_conforms(function: Callable[..., Any], name: str, *, tau: float) -> None:
+    """Fail unless ``function`` is the loss ``name`` at τ, up to a constant factor.
+
+    function  in any form that `nashlab check` takes, of numpy, jax or torch; it runs in this process.
+    Errors: AssertionError, naming the known deviation that it looks like; BadInput for names and forms; Fault where
+    the function itself fails.
+
+    >>> assert_conforms(lambda h_gap, p, *, tau: 3 * (h_gap - (p - 0.5) / tau) ** 2, "ipo", tau=0.1)
+    >>> assert_conforms(  # doctest: +ELLIPSIS
+    ...     lambda h_gap, p, *, tau: (h_gap - (p - 0.5) / (2 * tau)) ** 2, "ipo", tau=0.1
+    ... )
+    Traceback (most recent call last):
+    AssertionError: the loss is not ipo at tau = 0.1 (...): its temperature is 2 tau...
+    """
+    check_temperature(tau, positive=True, name="tau")
+    target, mine = target_named(name), loss_of(function, form_of(function), tau)
+    if mine.reduction == "coupled":
+        raise AssertionError(f"the loss is not {name}: the loss of a pair depends on the other pairs of its batch")
+    pairs = probes(tau)
+    own = np.concatenate(mine.slopes(pairs, tau))
+    off = miss(own, np.concatenate(target.slopes(pairs, tau)))
+    if off <= CONFORMS:
+        return
+    found = recognised(own, lambda d, t, x: np.concatenate(d.slopes(target, pairs, t, x)), tau)
+    raise AssertionError(
+        f"the loss is not {name} at tau = {tau:g} ({100 * off:.2g} % of its gradient is something else): "
+        + told(found, _other_names(mine, name, tau))
+    )
+
+
+def _other_names(mine: Loss, name: str, tau: float) -> str:
+    """Which named loss it is instead, if it is one."""
+    like = likeness(mine, tau, mine.form.spec)
+    others = [other for other in like.equal if other != name]
+    others += [f"{other} at {factor:.4g} tau" for other, factor in like.elsewhere.items() if other != name]
+    return " or ".join(others)
+
+
+def told(found: list[Found], others: str = "") -> str:
+    """How a failure ends: the deviations that explain it, and the loss that it is instead."""
+    said = [one.words for one in found] + ([f"it is {others}"] if others else [])
+    return "; or ".join(said) if said else "it looks like no deviation that is known"

@@ -1,0 +1,156 @@
+"""What a user's loss may look like: three call forms, three array libraries, each pair or a batch's mean.
+
+    loss(h_gap, p, *, tau)                              the gap of log-ratios h = log π − log μ, the preference p
+    loss(h_chosen, h_rejected, *, tau)                  the two log-ratios, the first response preferred
+    loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, *, tau)
+                                                        summed sequence log-probabilities, the first preferred
+
+The last form may leave out the reference, and may ask by name for ``length_chosen, length_rejected`` (tokens) and for
+``previous_chosen, previous_rejected`` (log-probabilities under the policy that sampled).  Whatever the form, here it
+becomes one thing: the loss of a pair and its two derivatives by log π(chosen) and log π(rejected).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nashlab.game import BadInput, suggestion
+
+__all__ = ["FORMS", "GAP", "PAIR", "SUMS", "Form", "Pairs", "Spec", "form_of", "objective", "pairs_of"]
+
+Array = NDArray[np.float64]
+Pairs = Mapping[str, Array]  # columns of one length: the arguments of SUMS, OPTIONAL and p
+
+GAP = ("h_gap", "p")
+PAIR = ("h_chosen", "h_rejected")
+SUMS = ("policy_chosen", "policy_rejected", "reference_chosen", "reference_rejected")
+FREE = SUMS[:2]
+FORMS = (GAP, PAIR, SUMS, FREE)
+LENGTHS = ("length_chosen", "length_rejected")
+PREVIOUS = ("previous_chosen", "previous_rejected")
+OPTIONAL = (*LENGTHS, *PREVIOUS)
+BEHAVIOURS = ("policy", "reference", "mixture")
+ANCHORS = ("reference", "previous")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """How a loss is meant to be used; every field may stay unsaid.
+
+    behaviour  who samples both responses: "policy" (online), "reference" (offline), "mixture" (m_β of the two).
+    beta       the weight of the reference in the mixture.
+    anchor     what the log-ratios of the first two forms are taken against: "reference", or "previous" (the policy
+               that sampled, which then stands still).
+    """
+
+    behaviour: str | None = None
+    beta: float | None = None
+    anchor: str = "reference"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("behaviour", self.behaviour, BEHAVIOURS), ("anchor", self.anchor, ANCHORS)):
+            if value not in known and not (name == "behaviour" and value is None):
+                raise BadInput(f"{name} = {value!r} must be one of {', '.join(known)}{suggestion(str(value), known)}")
+        if (self.behaviour == "mixture") != (self.beta is not None):
+            raise BadInput('beta belongs to behaviour="mixture", and that needs it')
+        if self.beta is not None and not 0 <= self.beta < 1:
+            raise BadInput(f"beta = {self.beta}, must be in [0, 1)")
+
+
+def objective(
+    *, behaviour: str | None = None, beta: float | None = None, anchor: str = "reference"
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator of a loss that says how it is used; see :class:`Spec`.
+
+    >>> @objective(behaviour="mixture", beta=0.125)
+    ... def loss(h_gap, p, *, tau):
+    ...     return (h_gap - (p - 0.5) / tau) ** 2
+    >>> loss.spec.beta
+    0.125
+    """
+    spec = Spec(behaviour, beta, anchor)
+
+    def say(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.spec = spec  # type: ignore[attr-defined]
+        return function
+
+    return say
+
+
+@dataclass(frozen=True)
+class Form:
+    """The call form of a function: its data arguments, which optional ones it wants, its own τ if it has one."""
+
+    arguments: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    tau: float | None = None
+    spec: Spec = field(default_factory=Spec)
+
+    @property
+    def soft(self) -> bool:
+        """Whether it is given the preference p; otherwise the first response won."""
+        return self.arguments == GAP
+
+    def columns(self, pairs: Pairs) -> dict[str, Array]:
+        """The function's arguments for these pairs."""
+        anchor = self.spec.anchor
+        if self.arguments == FREE or self.arguments == SUMS:
+            return {name: pairs[name] for name in (*self.arguments, *self.optional)}
+        chosen = pairs["policy_chosen"] - pairs[f"{anchor}_chosen"]
+        rejected = pairs["policy_rejected"] - pairs[f"{anchor}_rejected"]
+        own = (chosen - rejected, pairs["p"]) if self.soft else (chosen, rejected)
+        return dict(zip(self.arguments, own, strict=True)) | {name: pairs[name] for name in self.optional}
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The arguments that the loss is differentiated by."""
+        return self.arguments[:1] if self.soft else self.arguments[:2]
+
+
+def form_of(function: Callable[..., Any], name: str = "loss") -> Form:
+    """The form of a function by the names of its arguments; BadInput says which argument is not understood.
+
+    >>> form_of(lambda h_chosen, h_rejected, *, tau: 0).arguments
+    ('h_chosen', 'h_rejected')
+    """
+    known = (*GAP, *PAIR, *SUMS, *OPTIONAL, "tau")
+    parameters = inspect.signature(function).parameters
+    wants = [p.name for p in parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    needed = [n for n in wants if n in known or parameters[n].default is inspect.Parameter.empty]
+    for argument in needed:
+        if argument not in known:
+            raise BadInput(
+                f"{name}: argument {argument!r} is not known{suggestion(argument, known)} A loss takes one of "
+                + "; ".join(f"({', '.join(form)}, *, tau)" for form in FORMS)
+            )
+    data = tuple(n for n in needed if n not in OPTIONAL and n != "tau")
+    if data not in FORMS:
+        raise BadInput(
+            f"{name}({', '.join(wants)}): a loss takes one of " + "; ".join(f"({', '.join(f)}, *, tau)" for f in FORMS)
+        )
+    if "tau" not in wants:
+        raise BadInput(f"{name}: the temperature is missing, a loss takes it by keyword: (..., *, tau)")
+    default = parameters["tau"].default
+    tau = float(default) if isinstance(default, (int, float)) else None
+    return Form(data, tuple(n for n in needed if n in OPTIONAL), tau, getattr(function, "spec", None) or Spec())
+
+
+def pairs_of(
+    policy: tuple[Array, Array], reference: tuple[Array, Array], *, p: Array | float = 1.0, **more: tuple[Any, Any]
+) -> dict[str, Array]:
+    """Columns for (chosen, rejected) log-probabilities; lengths are 1 and the previous policy is the policy itself,
+    unless ``length`` or ``previous`` says otherwise."""
+    both = {"policy": policy, "reference": reference, "previous": policy, "length": (1.0, 1.0)} | more
+    shape = np.broadcast_shapes(*(np.shape(x) for two in both.values() for x in two), np.shape(p))
+    columns = {
+        f"{what}_{side}": np.ascontiguousarray(np.broadcast_to(np.asarray(x, dtype=np.float64), shape))
+        for what, two in both.items()
+        for side, x in zip(("chosen", "rejected"), two, strict=True)
+    }
+    return columns | {"p": np.ascontiguousarray(np.broadcast_to(np.asarray(p, dtype=np.float64), shape))}

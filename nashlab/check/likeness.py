@@ -1,0 +1,99 @@
+"""Which named losses does a loss equal, up to a factor that a learning rate absorbs?  And at which temperature?
+
+Two losses are compared by their derivatives on the same pairs, of unequal lengths, anchors and log-ratios of both
+signs: the values of a loss may differ by a constant, its derivatives by a factor.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nashlab.check.deviations import miss
+from nashlab.check.evaluation import Loss, loss_of
+from nashlab.check.fields import Judged
+from nashlab.check.forms import Pairs, Spec, form_of, pairs_of
+
+__all__ = ["Likeness", "fingerprint", "likeness", "named", "probes"]
+
+Array = NDArray[np.float64]
+
+EQUAL = 1e-6  # relative
+NEAR = 0.2  # relative: what a loss is nearest to is said only if it is near
+WIDEST = 8.0  # times τ, and one over it: other temperatures that are tried
+PROBES = 24
+
+
+@cache
+def named(name: str) -> Loss | None:
+    """A named loss, evaluated in this process; None where it is a loss of whole batches."""
+    from nashlab.check.losses import NAMED
+
+    loss = loss_of(NAMED[name], form_of(NAMED[name], name), 0.5)
+    return None if loss.reduction == "coupled" else loss
+
+
+@cache
+def probes(tau: float) -> dict[str, Array]:
+    """The pairs on which losses are compared: the first preferred, lengths of one to five tokens, τd mostly in ±3."""
+    rng = np.random.default_rng(5)
+    draws = max(1.0, 0.75 / tau) * rng.normal(-2.5, 0.8, (6, PROBES))
+    length = rng.integers(1, 6, (2, PROBES)).astype(float)
+    policy, reference, previous = (tuple(np.minimum(draws[k : k + 2], -0.05)) for k in (0, 2, 4))
+    return pairs_of(policy, reference, p=1.0, previous=previous, length=tuple(length))
+
+
+def fingerprint(loss: Judged, tau: float, pairs: Pairs) -> Array:
+    """Both derivatives of the loss on pairs, [2 · pairs]."""
+    return np.concatenate(loss.slopes(pairs, tau))
+
+
+class Likeness(NamedTuple):
+    """equal: names at the same τ; elsewhere: name -> the multiple of τ; nearest: a name and how far off it is."""
+
+    equal: list[str]
+    elsewhere: dict[str, float]
+    nearest: tuple[str, float] | None
+
+
+def likeness(loss: Judged, tau: float, spec: Spec) -> Likeness:
+    """The named losses that this one equals at its own or at another temperature, and the nearest if it equals none."""
+    from nashlab.check.losses import NAMED
+
+    pairs = probes(tau)
+    own = fingerprint(loss, tau, pairs)
+    equal, elsewhere, misses = [], {}, {}
+    for name in NAMED:
+        other = named(name)
+        if other is None or other.form.spec.behaviour not in (None, spec.behaviour):
+            continue
+        misses[name] = miss(own, fingerprint(other, tau, pairs))
+        if misses[name] <= EQUAL:
+            equal.append(name)
+        else:
+            factor, there = _other_temperature(own, other, tau, pairs)
+            if there <= EQUAL:
+                elsewhere[name] = factor
+    closest = min(misses, key=lambda name: misses[name])
+    near = None if equal or elsewhere or misses[closest] > NEAR else (closest, misses[closest])
+    return Likeness(equal, elsewhere, near)
+
+
+def _other_temperature(own: Array, other: Loss, tau: float, pairs: Pairs) -> tuple[float, float]:
+    """The multiple of τ at which the named loss is nearest, and how far off it is there."""
+    from scipy.optimize import minimize_scalar
+
+    def off(log_factor: float) -> float:
+        return miss(own, fingerprint(other, tau * float(np.exp(log_factor)), pairs))
+
+    grid = np.log(WIDEST) * np.linspace(-1, 1, 13)
+    coarse = [off(x) for x in grid]
+    k = int(np.argmin(coarse))
+    if coarse[k] > 0.3:  # not the same shape at any of them
+        return float(np.exp(grid[k])), coarse[k]
+    low, high = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
+    best = minimize_scalar(off, bounds=(low, high), method="bounded", options={"xatol": 1e-10})
+    return float(np.exp(best.x)), float(best.fun)

@@ -1,0 +1,250 @@
+"""Offline: the population optimum on two responses, as a function of the preference p between them.
+
+Both responses are drawn from the reference, which is uniform, and labelled with p; the policy is a number, its gap of
+log-ratios d = h(1) − h(2), with π = (σ(d), σ(−d)):
+
+    d*(p) = argmin_d  Σ_ij ¼ [P_ij ℓ(i ≻ j) + P_ji ℓ(j ≻ i)],     P_12 = p
+
+For a loss of the gap alone this is argmin_d p ℓ(d) + (1−p) ℓ(−d), whatever the reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nashlab.arrays import sigmoid, softplus
+from nashlab.check.fields import Judged
+from nashlab.check.forms import Form, pairs_of
+
+__all__ = ["GRID", "Curve", "Minima", "offline"]
+
+Array = NDArray[np.float64]
+
+GRID = tuple(round(0.05 * k, 2) for k in range(1, 20))  # preferences at which the optimum is found
+REPORTED = tuple(round(0.1 * k, 1) for k in range(1, 10))
+REACH = 40.0  # of τ|d|: the scan's end; an optimum out there is one at infinity (logit of 1 − 4e-18)
+INSIDE = 10.0  # of τ|d|: here the function has to be finite
+POINTS = 320  # of the scan, on either side of 0
+FLAT = 1e-7  # of the risk, relative to its spread near 0: an end that is as low as the lowest
+AS_LOW = 1e-9  # the same for two polished minima
+STEEP = 1e-9  # of the steepest slope near 0: flat
+NARROW = 1e-4  # of τd: a set of minimisers that is a point
+ROUNDING = 1e-9  # of τd: a point that is 0
+LAW = 1e-4  # relative: how closely a power of τ is told
+ROUNDS = 40  # of bisection: 1e-12 of a bracket
+
+
+@dataclass(frozen=True)
+class Minima:
+    """The minimisers of the risk at one p: an interval, a point, or several points.
+
+    low, high  the ends of the set of minimisers nearest to 0, ±inf where the risk goes on falling.
+    several    whether there are minimisers apart from those, or more than one.
+    falls      whether the risk falls without a bound.
+    """
+
+    low: float
+    high: float
+    several: bool
+    falls: bool
+
+    @property
+    def best(self) -> float:
+        """The minimiser nearest to 0 (of two equally near, the positive one); ±inf where there is none."""
+        return float(min(max(0.0, self.low), self.high))
+
+
+class Curve:
+    """d*(p) for the preferences of the grid and for 0 and 1."""
+
+    def __init__(self, loss: Judged, tau: float):
+        self.loss, self.tau = loss, tau
+        t = np.linspace(0.0, 1.0, POINTS + 1)[1:]
+        side = np.sinh(t * np.arcsinh(REACH * 40)) / 40 / tau  # dense near 0, wide outside
+        self.scan = np.concatenate([-side[::-1], [0.0], side])
+        self.preferences = np.array([0.0, *GRID, 1.0])
+        self.remark: str | None = None
+        risks, slopes = self._risk(*self._all(self.scan), tails=True)
+        shape = (len(self.preferences), len(self.scan))
+        self.risks, self.slopes = self._finite(risks.reshape(shape), slopes.reshape(shape))
+        outside = [self._at_infinity(k) for k in range(len(self.preferences))]
+        brackets = [(k, i, j) for k, out in enumerate(outside) if out is None for i, j in self._basins(k)]
+        polished = self._polished(brackets)
+        self.found = [
+            out or self._chosen(k, [ends for (owner, *_), ends in zip(brackets, polished, strict=True) if owner == k])
+            for k, out in enumerate(outside)
+        ]
+
+    def law(self) -> int | None:
+        """The k in d*(p; τ) ∝ τ^−k, seen at twice the temperature; None where it is no such power."""
+        points = [(p, m.best) for p, m in zip(self.preferences, self.found, strict=True) if 0.5 < p < 1]
+        points = [(p, d) for p, d in points if np.isfinite(d) and abs(d) * self.tau > STILL]
+        if not points:
+            return None
+        p, d = (np.array(x) for x in zip(*points, strict=True))
+        for k in (1, 0, 2):
+            there = d / 2.0**k
+            left, right = (self._risk(there * (1 + e), p, tau=2 * self.tau)[1] for e in (-LAW, LAW))
+            if np.all(left <= 0) and np.all(right >= 0) and np.any(left < 0) and np.any(right > 0):
+                return k
+        return None
+
+    def at(self, p: float) -> Minima:
+        """The minimisers at a preference of the grid."""
+        return self.found[int(np.argmin(np.abs(self.preferences - p)))]
+
+    def _all(self, gaps: Array) -> tuple[Array, Array]:
+        """Every preference with every gap, flattened."""
+        p, d = np.meshgrid(self.preferences, gaps, indexing="ij")
+        return d.ravel(), p.ravel()
+
+    def _risk(self, d: Array, p: Array, *, tails: bool = False, tau: float | None = None) -> tuple[Array, Array]:
+        """The risk at gap d and preference p, and its derivative by d, elementwise."""
+        form: Form = self.loss.form
+        gaps, inverse = (np.unique(d, return_inverse=True)) if not form.soft else (d, np.arange(len(d)))
+        one, two = -softplus(-gaps), -softplus(gaps)
+        half, n = np.full(len(gaps), -np.log(2.0)), len(gaps)
+        sides = ((one, two), (two, one), (one, one), (two, two))
+        q = (p, 1 - p, np.full_like(p, 0.5), np.full_like(p, 0.5)) if form.soft else (1.0,) * 4
+        blocks = [pairs_of(side, (half, half), p=q[k]) for k, side in enumerate(sides)]
+        found = self.loss(
+            {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}, tau or self.tau, tails=tails
+        )
+        moves = {0: sigmoid(-gaps), 1: -sigmoid(gaps)}  # dlog π/dd of either response
+        risk, slope = np.zeros(len(d)), np.zeros(len(d))
+        members = ((0, 1), (1, 0), (0, 0), (1, 1))
+        weights = (0.25,) * 4 if form.soft else (0.5 * p, 0.5 * (1 - p), 0.25, 0.25)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for k, (first, second) in enumerate(members):
+                part = slice(k * n, (k + 1) * n)
+                own = found.chosen[part] * moves[first] + found.rejected[part] * moves[second]
+                risk = risk + np.where(weights[k] == 0, 0.0, weights[k] * found.value[part][inverse])
+                slope = slope + np.where(weights[k] == 0, 0.0, weights[k] * own[inverse])
+        return risk, slope
+
+    def _finite(self, risks: Array, slopes: Array) -> tuple[Array, Array]:
+        """Overflow far out is an infinite risk, and said; inside, it is the function's fault."""
+        bad = ~(np.isfinite(risks) & np.isfinite(slopes))
+        if bad.any():
+            k, i = (int(x) for x in min(np.argwhere(bad), key=lambda at: abs(self.scan[at[1]])))
+            if self.tau * abs(self.scan[i]) <= INSIDE:
+                self._risk(self.scan[[i]], self.preferences[[k]])  # raises with the input
+            self.remark = f"its value or derivative is not finite from a gap of {self.scan[i]:.3g} on"
+            outward = np.sign(self.scan)[None, :]
+            risks, slopes = np.where(bad, np.inf, risks), np.where(bad, outward, slopes)
+        return risks, slopes
+
+    def _at_infinity(self, k: int) -> Minima | None:
+        """The risk at this preference is lowest at an end of the scan: there is no optimum, or it lies beyond."""
+        risk, slope, d = self.risks[k], self.slopes[k], self.scan
+        scale = self._scale(k)
+        lowest = float(np.min(risk[np.abs(d) * self.tau <= REACH / 2]))
+        sides = [side for side, end in ((-1, 0), (1, -1)) if risk[end] <= lowest + FLAT * scale]
+        steepest = float(np.max(np.abs(slope[np.abs(d) * self.tau <= 2.0])))
+        outward = [side for side in sides if np.all(side * slope[self._outer(side)] < -STEEP * steepest)]
+        if not outward:
+            return None
+        end = -1 if outward[-1] > 0 else 0
+        return Minima(outward[-1] * np.inf, outward[-1] * np.inf, len(outward) > 1, bool(risk[end] < lowest - scale))
+
+    def _outer(self, side: int) -> NDArray[np.bool_]:
+        """The part of the scan where a risk that falls towards this end has to be seen falling."""
+        x = side * self.scan * self.tau
+        return (x > 6.0) & (x < 12.0)
+
+    def _scale(self, k: int) -> float:
+        """How much the risk varies where preferences are usual."""
+        spread = np.ptp(self.risks[:, np.abs(self.scan) * self.tau <= 2.0], axis=1)
+        return max(float(spread[k]), 1e-6 * float(np.max(spread))) or 1.0
+
+    def _basins(self, k: int) -> list[tuple[int, int]]:
+        """Brackets of the scan, by index, around each local minimum that may be the lowest."""
+        risk, n = self.risks[k], len(self.scan)
+        level, rounding = float(np.min(risk)) + 1e-3 * self._scale(k), 1e-12 * self._scale(k)
+        padded = np.concatenate([[np.inf], risk, [np.inf]]) + rounding
+        lowest = (risk <= level) & (risk <= padded[:-2]) & (risk <= padded[2:])
+        groups: list[list[int]] = []
+        for i in np.flatnonzero(lowest):
+            if groups and i - groups[-1][1] <= 1:
+                groups[-1][1] = int(i)
+            else:
+                groups.append([int(i), int(i)])
+        return [(max(a - 1, 0), min(b + 1, n - 1)) for a, b in groups]
+
+    def _polished(self, brackets: list[tuple[int, int, int]]) -> list[tuple[float, float, float]]:
+        """The ends of the set of minimisers in each bracket (k, i, j), and the risk in their middle."""
+        if not brackets:
+            return []
+        k, i, j = (np.array(x) for x in zip(*brackets, strict=True))
+        middle = np.abs(self.scan) * self.tau <= 2.0
+        level = np.full(len(k), STEEP * float(np.max(np.abs(self.slopes[:, middle]))))
+        p = self.preferences[k]
+        low, high = (self._crossing(p, self.scan[i], self.scan[j], sign * level) for sign in (-1.0, 1.0))
+        low, high = np.minimum(low, high), np.maximum(low, high)
+        point = high - low <= NARROW / self.tau
+        centre = 0.5 * (low + high)
+        centre = np.where(np.abs(centre) * self.tau < ROUNDING, 0.0, centre)
+        low, high = np.where(point, centre, low), np.where(point, centre, high)
+        risks = np.min([self._risk(x, p)[0] for x in (low, centre, high)], axis=0)
+        return list(zip(low.tolist(), high.tolist(), risks.tolist(), strict=True))
+
+    def _crossing(self, p: Array, low: Array, high: Array, level: Array) -> Array:
+        """Where the slope comes to exceed the level, by bisection of all brackets at once."""
+        for _ in range(ROUNDS):
+            middle = 0.5 * (low + high)
+            above = self._risk(middle, p)[1] > level
+            low, high = np.where(above, low, middle), np.where(above, middle, high)
+        return 0.5 * (low + high)
+
+    def _chosen(self, k: int, polished: list[tuple[float, float, float]]) -> Minima:
+        """The lowest of the local minima, nearest to 0 where several are as low."""
+        best = min(risk for *_, risk in polished)
+        kept = [(low, high) for low, high, risk in polished if risk <= best + AS_LOW * self._scale(k)]
+        low, high = min(kept, key=lambda ends: (abs(min(max(0.0, ends[0]), ends[1])), -ends[0]))
+        return Minima(low, high, high > low or len(kept) > 1, falls=False)
+
+
+def offline(found: Curve) -> dict[str, Any]:
+    """What the curve says: the optimum at nine preferences, bounded or not, ties, dead zones, monotone."""
+    best = {p: found.at(p).best for p in GRID}
+    certain, impossible = found.at(1.0), found.at(0.0)
+    half = found.at(0.5)
+    values = np.array([best[p] for p in GRID])
+    with np.errstate(invalid="ignore"):
+        moves = np.where(values[1:] == values[:-1], 0.0, np.diff(values) * found.tau)
+    return {
+        "optimum": {f"{p:g}": best[p] if np.isfinite(best[p]) else None for p in REPORTED},
+        "bounded": bool(np.all(np.isfinite([*values, certain.best, impossible.best]))),
+        "bounded_below": not any(m.falls for m in found.found),
+        "at_certainty": certain.best if np.isfinite(certain.best) else None,
+        "unique_at_half": not half.several and bool(np.isfinite(half.low)),
+        "tie": half.best if np.isfinite(half.best) else None,
+        "minimisers_at_half": [x if np.isfinite(x) else None for x in (half.low, half.high)],
+        "monotone": _monotone(moves),
+        "dead_zones": _dead_zones(moves),
+        "remark": found.remark,
+    }
+
+
+STILL = 1e-6  # of τ d*: the optimum has not moved between two preferences
+
+
+def _monotone(moves: Array) -> str:
+    if np.all(moves > STILL):
+        return "strictly"
+    return "weakly" if np.all(moves > -STILL) else "no"
+
+
+def _dead_zones(moves: Array) -> list[list[float]]:
+    """Ranges of p in which the optimum stands still."""
+    zones: list[list[float]] = []
+    for i in np.flatnonzero(np.abs(moves) <= STILL):
+        if zones and zones[-1][1] == GRID[i]:
+            zones[-1][1] = GRID[i + 1]
+        else:
+            zones.append([GRID[i], GRID[i + 1]])
+    return zones

@@ -1,0 +1,394 @@
+"""The verdict on a loss against computations that share no code with it, and against losses that differ by little."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from nashlab.check.closed_form import closed_form
+from nashlab.check.evaluation import Loss, loss_of
+from nashlab.check.fields import behaviour_of
+from nashlab.check.forms import GAP, form_of
+from nashlab.check.likeness import likeness
+from nashlab.check.losses import NAMED
+from nashlab.check.offline import Curve, offline
+from nashlab.check.online import equilibria, parallel, rlhf_optima, sizes_at
+from nashlab.check.verdict import judge, length_of, needs_reference, verdict_on
+
+Array = NDArray[np.float64]
+
+TAU = 0.5
+COUPLED = {"beta_dpo", "aot", "aot_unpaired"}
+PAIRWISE = sorted(set(NAMED) - COUPLED)
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+
+
+def loss(function: Callable[..., Any], tau: float = TAU) -> Loss:
+    return loss_of(function, form_of(function), tau)
+
+
+def logit(p: float) -> float:
+    return float(np.log(p / (1 - p)))
+
+
+# -- the optimum offline ---------------------------------------------------------------------------------------------
+
+BY_HAND: dict[str, Callable[[float], float]] = {
+    "dpo": lambda p: logit(p) / TAU,
+    "dpo_per_token": lambda p: logit(p) / TAU,
+    "r_dpo": lambda p: logit(p) / TAU,
+    "cdpo": lambda p: logit(0.8 * p + 0.1) / TAU,
+    "robust_dpo": lambda p: logit((p - 0.1) / 0.8) / TAU,
+    "exo_pair": lambda p: (2 * p - 1) * np.log(9) / TAU,
+    "exo_pair_sharp": lambda p: (2 * p - 1) * np.log(999) / TAU,
+    "slic": lambda p: np.sign(p - 0.5) / TAU,
+    "gpo_exponential": lambda p: logit(p) / 2 / TAU,
+    "gpo_squared_hinge": lambda p: (2 * p - 1) / TAU,
+    **dict.fromkeys(
+        ("inpo", "ipo", "ipo_md", "ipo_per_token", "ipo_soft", "offline_ipo", "online_ipo"), lambda p: (p - 0.5) / TAU
+    ),
+    "sft": lambda p: logit(0.25 + p / 2),
+}
+
+
+def risk(function: Callable[..., Any], d: float, p: float) -> float:
+    """The population risk of two responses, drawn evenly, by a loop over pairs, one call each, values only."""
+    form = form_of(function)
+    log_policy = [-np.logaddexp(0, -d), -np.logaddexp(0, d)]
+    table = [[0.5, p], [1 - p, 0.5]]
+    total = 0.0
+    for i in (0, 1):
+        for j in (0, 1):
+            for chosen, rejected, q in ((i, j, table[i][j]), (j, i, table[j][i])):
+                if q == 0:
+                    continue
+                one, two = (np.array([log_policy[k]]) for k in (chosen, rejected))
+                anchor = (one, two) if form.spec.anchor == "previous" else (np.log([0.5]),) * 2
+                extra = {k: np.ones(1) if "length" in k else (one if "chosen" in k else two) for k in form.optional}
+                if form.arguments == GAP:
+                    value = function(one - anchor[0] - two + anchor[1], np.array([q]), tau=TAU, **extra) / 2
+                elif form.arguments[0] == "h_chosen":
+                    value = q * function(one - anchor[0], two - anchor[1], tau=TAU, **extra)
+                else:
+                    arguments = (one, two, *anchor)[: len(form.arguments)]
+                    value = q * function(*arguments, tau=TAU, **extra)
+                total += float(np.sum(value)) / 4
+    return total
+
+
+@pytest.mark.parametrize("name", sorted(BY_HAND))
+def test_the_optimum_is_the_one_found_by_hand(name: str) -> None:
+    curve = Curve(loss(NAMED[name]), TAU)
+    for p in (0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9):
+        if name == "robust_dpo" and p in (0.1, 0.9):
+            assert not np.isfinite(curve.at(p).best)
+            continue
+        # a numpy function's kink is placed to 1e-6/τ
+        assert curve.at(p).best == pytest.approx(BY_HAND[name](p), abs=4e-6), p
+        # canary: a preference that is off by .001 is told apart, but for the hinge, which does not see it
+        assert name == "slic" or curve.at(p).best != pytest.approx(BY_HAND[name](p + 1e-3), abs=4e-6)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(PAIRWISE) - set(BY_HAND) - {"rebel", "sppo_iterated", "apo_zero", "apo_down", "kto"})
+)
+def test_the_optimum_is_where_scipy_finds_the_lowest_risk(name: str) -> None:
+    curve = Curve(loss(NAMED[name]), TAU)
+    for p in (0.3, 0.8):
+        grid = np.linspace(-12, 12, 97)
+        start = grid[int(np.argmin([risk(NAMED[name], d, p) for d in grid]))]
+        found = minimize_scalar(
+            lambda d, p=p: risk(NAMED[name], d, p), bounds=(start - 0.25, start + 0.25), method="bounded",
+            options={"xatol": 1e-9},
+        )  # fmt: skip
+        assert curve.at(p).best == pytest.approx(found.x, abs=2e-5), p  # √ε of a value-only search, and kinks
+        assert risk(NAMED[name], found.x + 1e-2, p) > found.fun  # canary: the risk is not flat there
+
+
+@pytest.mark.parametrize("name", ["apo_zero", "kto", "apo_down", "rebel", "sppo_iterated"])
+def test_losses_without_an_interior_optimum_have_none(name: str) -> None:
+    curve = Curve(loss(NAMED[name]), TAU)
+    assert not np.isfinite(curve.at(0.8).best)
+    if name not in ("rebel", "sppo_iterated"):  # those stand still against themselves: no risk to speak of
+        values = [risk(NAMED[name], d, 0.8) for d in (1.0, 5.0, 10.0, 20.0)]
+        assert values == sorted(values, reverse=True)
+
+
+def test_closed_forms() -> None:
+    told = {
+        "dpo": "log(p/(1 - p))/tau",
+        "ipo": "(p - 1/2)/tau",
+        "cdpo": "log((1/10 + 4/5*p)/(9/10 - 4/5*p))/tau",
+        "robust_dpo": "log((p - 1/10)/(9/10 - p))/tau",
+        "exo_pair": "2*log(9)*(p - 1/2)/tau",
+        "gpo_exponential": "1/2*log(p/(1 - p))/tau",
+        "slic": "sign(p - 1/2)/tau",
+        "discopop": None,
+        "bco": None,
+    }
+    assert {name: closed_form(Curve(loss(NAMED[name]), TAU)) for name in told} == told
+
+
+def test_what_a_curve_says() -> None:
+    said = {name: offline(Curve(loss(NAMED[name]), TAU)) for name in ("dpo", "cdpo", "slic", "discopop", "robust_dpo")}
+    assert {name: o["bounded"] for name, o in said.items()} == {
+        "dpo": False, "cdpo": True, "slic": True, "discopop": False, "robust_dpo": False,
+    }  # fmt: skip
+    assert {name: o["unique_at_half"] for name, o in said.items()} == {
+        "dpo": True, "cdpo": True, "slic": False, "discopop": False, "robust_dpo": True,
+    }  # fmt: skip
+    assert said["cdpo"]["at_certainty"] == pytest.approx(np.log(9) / TAU, abs=1e-9)
+    assert said["slic"]["minimisers_at_half"] == pytest.approx([-1 / TAU, 1 / TAU], abs=4e-6)
+    assert said["slic"]["dead_zones"] == [[0.05, 0.45], [0.55, 0.95]]
+    assert said["discopop"]["tie"] == pytest.approx(0.482 / TAU, abs=1e-3)
+    assert not said["robust_dpo"]["bounded_below"]
+    assert said["dpo"]["bounded_below"]
+    assert [said[n]["monotone"] for n in ("dpo", "slic")] == ["strictly", "weakly"]
+
+
+# -- online ----------------------------------------------------------------------------------------------------------
+
+NASH = {"inpo", "ipo", "ipo_soft", "online_ipo", "sppo"}
+RLHF = {"dpo"}
+
+
+def hand_gradient(function: Callable[..., Any], p: Array, log_mu: Array, log_policy: Array, length: Array) -> Array:
+    """∇_θ of the expected loss with samples held still, by differences of a sum over pairs; log π = θ − log Σ e^θ."""
+    form = form_of(function)
+    n = len(log_mu)
+    nu = np.exp(behaviour_of(form.spec)(log_policy, log_mu))
+
+    def expected(theta: Array) -> float:
+        now = theta - np.log(np.exp(theta).sum())
+        i, j = (k.ravel() for k in np.indices((n, n)))
+        anchor = log_policy if form.spec.anchor == "previous" else log_mu
+        extra = {}
+        for name in form.optional:
+            source = length if "length" in name else log_policy
+            extra[name] = source[i] if "chosen" in name else source[j]
+        if form.arguments == GAP:
+            values = function(now[i] - anchor[i] - now[j] + anchor[j], p[i, j], tau=TAU, **extra)
+            return float(nu[i] * nu[j] @ values)
+        if form.arguments[0] == "h_chosen":
+            values = function(now[i] - anchor[i], now[j] - anchor[j], tau=TAU, **extra)
+        else:
+            values = function(*(now[i], now[j], log_mu[i], log_mu[j])[: len(form.arguments)], tau=TAU, **extra)
+        return float((2 * nu[i] * nu[j] * p[i, j]) @ values)
+
+    step = 1e-5
+    return np.array([(expected(log_policy + e) - expected(log_policy - e)) / (2 * step) for e in step * np.eye(n)])
+
+
+def fixed_point(p: Array, log_mu: Array) -> Array:
+    """log π*_τ by damped iteration of π ∝ μ exp(Pπ/τ)."""
+    log_policy = log_mu
+    for _ in range(3000):
+        log_policy = 0.7 * log_policy + 0.3 * (log_mu + p @ np.exp(log_policy) / TAU)
+        log_policy = log_policy - np.log(np.exp(log_policy).sum())
+    return log_policy
+
+
+@pytest.mark.parametrize("name", PAIRWISE)
+def test_where_the_online_gradient_vanishes_is_told_as_differences_find_it(name: str) -> None:
+    mine = loss(NAMED[name])
+    behaviour, lengths = behaviour_of(mine.form.spec), "length_chosen" in mine.form.optional
+    at_nash = sizes_at(mine, behaviour, TAU, "general", equilibria("general", TAU), lengths=lengths).max() <= 1e-6
+    at_rlhf = sizes_at(mine, behaviour, TAU, "bradley-terry", rlhf_optima(TAU), lengths=lengths).max() <= 1e-6
+    assert at_nash == (name in NASH)
+    assert at_rlhf == (name in RLHF)
+
+    rng = np.random.default_rng(3)
+    upper = np.triu(rng.uniform(-0.4, 0.4, (4, 4)), 1)
+    p, log_mu, length = 0.5 + upper - upper.T, np.log(rng.dirichlet(np.full(4, 3.0))), np.array([1.0, 3, 2, 5])
+    scale = np.abs(hand_gradient(NAMED[name], p, log_mu, log_mu, length)).max()
+    there = np.abs(hand_gradient(NAMED[name], p, log_mu, fixed_point(p, log_mu), length)).max()
+    assert (there <= 1e-6 * scale) == (name in NASH)  # differences at 1e-5 of a smooth loss: 1e-9
+    r = rng.normal(size=4)
+    elo = 1 / (1 + np.exp(r[None, :] - r[:, None]))
+    optimum = log_mu + r / TAU
+    optimum = optimum - np.log(np.exp(optimum).sum())
+    there = np.abs(hand_gradient(NAMED[name], elo, log_mu, optimum, length)).max()
+    assert (there <= 1e-6 * scale) == (name in RLHF)
+
+
+@pytest.mark.parametrize(
+    ("name", "constant"), [("ipo", 4 / TAU), ("sppo", 4 / TAU), ("ipo_soft", 4 / TAU), ("inpo", 4.0)]
+)
+def test_the_constant_of_an_identity_is_that_of_theory(name: str, constant: float) -> None:
+    mine = loss(NAMED[name])
+    found = parallel(mine, behaviour_of(mine.form.spec), TAU, lengths=False)
+    assert found.how == "identity"
+    assert found.constant == pytest.approx(constant, rel=1e-9)
+
+
+def test_sppo_with_a_fixed_reference_is_online_ipo_in_expectation() -> None:
+    """L16, by enumeration: the two gradients agree on games that the verdict does not know."""
+    rng = np.random.default_rng(8)
+    for n in (2, 3, 5):
+        upper = np.triu(rng.uniform(-0.5, 0.5, (n, n)), 1)
+        p, log_mu = 0.5 + upper - upper.T, np.log(rng.dirichlet(np.ones(n)))
+        policy = np.log(rng.dirichlet(np.ones(n)))
+        gradients = [hand_gradient(NAMED[name], p, log_mu, policy, np.ones(n)) for name in ("sppo", "ipo", "cal_dpo")]
+        np.testing.assert_allclose(gradients[0], gradients[1], atol=1e-7 * np.abs(gradients[1]).max())
+        assert np.abs(gradients[2] - gradients[1]).max() > 1e-3 * np.abs(gradients[1]).max()  # canary
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.01])
+def test_exo_pair_is_offline_ipo_on_additive_preferences(noise: float) -> None:
+    """L17, by enumeration: at offline IPO's optimum of temperature τ/(2 log((1−ε)/ε)) EXO's offline gradient is 0."""
+
+    def exo(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
+        s = 1 / (1 + np.exp(-tau * (h_chosen - h_rejected)))
+        return s * np.log(s / (1 - noise)) + (1 - s) * np.log((1 - s) / noise)
+
+    rng = np.random.default_rng(9)
+    u, log_mu = rng.uniform(-0.12, 0.12, 4), np.log(rng.dirichlet(np.full(4, 3.0)))
+    additive = 0.5 + u[:, None] - u[None, :]
+    curved = 1 / (1 + np.exp(-12 * (u[:, None] - u[None, :])))  # canary: Bradley-Terry is not additive
+    offline_exo = _offline(exo)
+    temperature = TAU / (2 * np.log((1 - noise) / noise))
+    sizes = []
+    for p in (additive, curved):
+        optimum = log_mu + p @ np.exp(log_mu) / temperature
+        optimum = optimum - np.log(np.exp(optimum).sum())
+        sizes.append(np.abs(hand_gradient(offline_exo, p, log_mu, optimum, np.ones(4))).max())
+    assert sizes[0] < 1e-8
+    assert sizes[1] > 1e-5
+
+
+def _offline(function: Callable[..., Any]) -> Callable[..., Any]:
+    from nashlab.check import objective
+
+    return objective(behaviour="reference")(function)
+
+
+# -- the whole verdict -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PAIRWISE if DEEP else ["dpo", "ipo_per_token", "gpo_squared_hinge"])
+def test_counterexamples_are_what_they_say(name: str) -> None:
+    verdict = verdict_on(loss(NAMED[name]), TAU)
+    assert verdict["looks_like"].count(name) == 1
+    found = verdict["counterexample"]
+    assert (found is None) == (name in NASH)
+    if found is None:
+        return
+    p, log_mu = np.array(found["preferences"]), np.log(found["reference"])
+    goal = fixed_point(p, log_mu)
+    np.testing.assert_allclose(np.exp(goal), found["goal"], atol=1e-9)
+    length = np.array(found["lengths"] or [1.0] * len(log_mu))
+    gradient = hand_gradient(NAMED[name], p, log_mu, goal, length)
+    np.testing.assert_allclose(gradient, found["gradient_at_goal"], atol=1e-7)
+    assert np.abs(gradient).max() > 1e-4
+    assert found["distance"] == pytest.approx(np.abs(np.array(found["policy"]) - found["goal"]).sum(), abs=1e-12)
+    if found["settled"]:
+        rests = hand_gradient(NAMED[name], p, log_mu, np.log(found["policy"]), length)
+        assert np.abs(rests).max() < 1e-4 * np.abs(gradient).max()
+
+
+def test_averaged_ipo_is_ipo_at_tau_over_the_common_length() -> None:
+    """L18, and L2.iv: at one length another temperature, at unequal lengths no member of the family."""
+    online = verdict_on(loss(NAMED["ipo_per_token"]), TAU)["online"]
+    assert online["common_length"]["effective_temperature"] == pytest.approx(TAU / 4, rel=1e-8)
+    assert not online["parallel"]
+    assert online["distance_to_nash"] > 0.1
+
+
+def test_losses_of_whole_batches_are_no_losses_of_pairs() -> None:
+    assert {name for name in NAMED if loss(NAMED[name]).reduction == "coupled"} == COUPLED
+    verdict = judge("aot")
+    assert verdict["online"] is None
+    assert "batch" in verdict["counterexample"]["why"]
+
+
+# -- canaries: losses that differ by little --------------------------------------------------------------------------
+
+
+def verdict_of(function: Callable[..., Any], part: str) -> Any:
+    mine = loss(function)
+    if part in ("bounded", "unique_at_half", "at_certainty", "monotone", "dead_zones"):
+        return offline(Curve(mine, TAU))[part]
+    if part == "looks_like":
+        return likeness(mine, TAU, mine.form.spec).equal
+    behaviour = behaviour_of(mine.form.spec)
+    if part == "parallel":
+        return parallel(mine, behaviour, TAU, lengths=False).how != "no"
+    if part == "constant":
+        return parallel(mine, behaviour, TAU, lengths=False).constant
+    if part == "vanishes_at_nash":
+        return bool(sizes_at(mine, behaviour, TAU, "general", equilibria("general", TAU)).max() <= 1e-6)
+    if part == "vanishes_at_rlhf":
+        return bool(sizes_at(mine, behaviour, TAU, "bradley-terry", rlhf_optima(TAU)).max() <= 1e-6)
+    return verdict_on(mine, TAU)[part]
+
+
+SMALL = 1e-3
+
+
+def ipo_of_another_temperature(h_gap: Array, p: Array, *, tau: float) -> Array:
+    return np.asarray((h_gap - (1 + SMALL) * (p - 0.5) / tau) ** 2)
+
+
+def nearly_dpo(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
+    d = h_chosen - h_rejected
+    return np.asarray(np.logaddexp(0, -tau * d) + SMALL * d**2)
+
+
+def barely_smoothed(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
+    x = tau * (h_chosen - h_rejected)
+    return np.asarray(np.logaddexp(0, -x) + SMALL * np.logaddexp(0, x))
+
+
+def slic_with_a_pull(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
+    x = tau * (h_chosen - h_rejected)
+    return np.asarray(np.maximum(0, 1 - x) + SMALL * x**2)
+
+
+@pytest.mark.parametrize(
+    ("function", "part", "expected", "named", "theirs"),
+    [
+        (ipo_of_another_temperature, "vanishes_at_nash", False, "ipo_soft", True),
+        (ipo_of_another_temperature, "parallel", False, "ipo_soft", True),
+        (ipo_of_another_temperature, "looks_like", [], "ipo_soft", ["ipo", "ipo_soft"]),
+        (nearly_dpo, "vanishes_at_rlhf", False, "dpo", True),
+        (nearly_dpo, "bounded", True, "dpo", False),
+        (nearly_dpo, "looks_like", [], "dpo", ["dpo"]),
+        (barely_smoothed, "bounded", True, "dpo", False),
+        (slic_with_a_pull, "unique_at_half", True, "slic", False),
+    ],
+)
+def test_a_loss_that_differs_by_a_thousandth_is_told_apart(
+    function: Callable[..., Any], part: str, expected: Any, named: str, theirs: Any
+) -> None:
+    assert verdict_of(function, part) == expected
+    assert verdict_of(NAMED[named], part) == theirs
+
+
+def test_lengths_and_the_reference_are_told_from_a_thousandth_of_them() -> None:
+    def nearly_averaged(
+        policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
+        length_chosen: Array, length_rejected: Array, tau: float,
+    ) -> Array:  # fmt: skip
+        chosen = (policy_chosen - SMALL * reference_chosen) / length_chosen ** (1 - SMALL)
+        rejected = (policy_rejected - SMALL * reference_rejected) / length_rejected ** (1 - SMALL)
+        return np.asarray((chosen - rejected - 1 / (2 * tau)) ** 2 - SMALL * policy_chosen)
+
+    assert (length_of(loss(nearly_averaged), TAU), needs_reference(loss(nearly_averaged), TAU)) == ("other", True)
+    assert (length_of(loss(NAMED["simpo"]), TAU), needs_reference(loss(NAMED["simpo"]), TAU)) == ("averaged", False)
+    assert [length_of(loss(NAMED[name]), TAU) for name in ("inpo", "ipo")] == ["summed", "unknown"]
+
+
+def test_temperatures_are_found() -> None:
+    def twice(h_gap: Array, p: Array, *, tau: float) -> Array:
+        return np.asarray((h_gap - (p - 0.5) / (2 * tau)) ** 2)
+
+    like = likeness(loss(twice), TAU, loss(twice).form.spec)
+    assert like.equal == []
+    assert like.elsewhere["ipo"] == pytest.approx(2.0, rel=1e-6)
+    assert verdict_on(loss(twice), TAU)["online"]["effective_temperature"] == pytest.approx(2 * TAU, rel=1e-8)
