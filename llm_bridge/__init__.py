@@ -1,4 +1,27 @@
-"""llm_bridge: nashlab's algorithms on transformers, exact where a language can be enumerated (theory §6)."""
+"""llm_bridge: nashlab's algorithms on transformers, exact where a language can be enumerated (theory §6).
+
+From the command line: ``llm-bridge train --policy P --prompts FILE --judge J --out DIR``; ``llm-bridge --help`` lists
+the others.  From Python, the doors:
+
+    llm_bridge.policy       load_policy, LoraOptions, encoded, sample, reference_of: a transformer as a policy
+    llm_bridge.data         load_prompts, load_pairs, mixed: prompts and comparisons as people keep them
+    llm_bridge.judges       FunctionJudge, ScoreJudge, ServedModel, judge_named: who prefers what
+    llm_bridge.training     train, Generated, Settings; Recipe and prepared, which is what the command does
+    llm_bridge.preferences  train_preference_model: a preference model learned from comparisons
+    llm_bridge.experiment   run_experiment: methods against each other, from one TOML file
+    llm_bridge.verify       CHECKS: the transformer code path held against the theory
+    llm_bridge.examples     scripts that run: own judge, reward model, served judge, messages
+
+>>> from llm_bridge.judges import FunctionJudge
+>>> from llm_bridge.policy import Prompts
+>>> from llm_bridge.training import Generated, Settings, train
+>>> from llm_bridge.verify import tiny
+>>> judge = FunctionJudge(lambda x, y, z: [0.5 + 0.5 * (a < b) - 0.5 * (b < a) for a, b in zip(y, z)])
+>>> game = Generated(Prompts(["1"], [[1]]), judge, max_new_tokens=3)
+>>> records = train(tiny("gpt2"), "ipo-md", game, Settings(steps=2, batch=2))
+>>> [record["step"] for record in records]
+[1, 2]
+"""
 
 from pathlib import Path
 

@@ -1,14 +1,14 @@
-"""The command line of the bridge: verify, run, demo, sweep, compare, methods; also ``python -m llm_bridge``.
+"""The command line of the bridge: train, verify, run, demo, sweep, compare, methods; also ``python -m llm_bridge``.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed or training
-diverged, 2 bad input, 130 interrupted.  Nothing is fetched from a network.
+diverged, 2 bad input or a judge that failed, 130 interrupted.  Nothing is fetched from a network but hub names.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,11 +59,101 @@ def verify_command(
     where = "on transformers whose languages, or sets of candidates, can be listed"
     write_verify_report(folder, rows, environment, claims_figure(rows), where)
     if json_output:
-        print_json({"claims": [asdict(r) for r in rows], "environment": environment})
+        print_json({"claims": [r.row() for r in rows], "environment": environment})
     else:
         show_claims(rows, canary)
         print(f"report: {folder / 'report.html'}", file=sys.stderr)
     return 0 if all(r.status != "fail" for r in rows) else 1
+
+
+@app.command(name="train")
+def train_command(
+    *,
+    policy: Annotated[str, tyro.conf.arg(help="a folder, or a hub name: owner/name")],
+    prompts: Annotated[
+        tuple[str, ...], tyro.conf.arg(help="files, hub names (owner/name:split); NAME=WEIGHT where several are mixed")
+    ],
+    judge: Annotated[
+        str | None,
+        tyro.conf.arg(help="MODULE:FUNCTION, FILE.py:FUNCTION, a reward model's folder, a server's address, or a name"),
+    ] = None,
+    judge_options: Annotated[tuple[str, ...], tyro.conf.arg(help="key=value for the judge, e.g. scale=0.5")] = (),
+    out: Annotated[Path, tyro.conf.arg(help="folder of the run; the same call goes on there")],
+    method: Annotated[str, tyro.conf.arg(help="`llm-bridge methods` lists them")] = "ipo-md",
+    tau: Annotated[float, tyro.conf.arg(help="temperature of the game: keeps the policy near")] = 0.1,
+    beta: Annotated[float, tyro.conf.arg(help="of the mixture that ipo-md and nash-md-pg sample from")] = 0.125,
+    steps: Annotated[int, tyro.conf.arg(help="in all; more than were done extends a finished run")] = 100,
+    batch: Annotated[int, tyro.conf.arg(help="prompts a step")] = 8,
+    micro_batch: Annotated[int, tyro.conf.arg(help="prompts in one forward and backward pass (0: all)")] = 0,
+    completions: Annotated[int, tyro.conf.arg(help="of each prompt: all their pairs are judged")] = 2,
+    max_new_tokens: Annotated[int, tyro.conf.arg(help="of a completion")] = 128,
+    temperature: Annotated[float, tyro.conf.arg(help="of sampling, and of scoring alike")] = 1.0,
+    labels: Annotated[str, tyro.conf.arg(help="soft: the judge's p; hard: a draw from it")] = "soft",
+    learning_rate: Annotated[float, tyro.conf.arg(help="largest, in units of preference (L1)")] = 1e-5,
+    optimiser: Annotated[str, tyro.conf.arg(help="adamw, sgd or adafactor")] = "adamw",
+    schedule: Annotated[str, tyro.conf.arg(help="linear, cosine, constant, ...")] = "linear",
+    warmup: Annotated[int, tyro.conf.arg(help="steps")] = 0,
+    max_grad_norm: float = 1.0,
+    step_size: Annotated[float, tyro.conf.arg(help="INPO: η of its mirror-descent step")] = 1.0,
+    refresh: Annotated[int, tyro.conf.arg(help="INPO: steps between two of them")] = 20,
+    precision: Annotated[str, tyro.conf.arg(help="no, or bf16: what is computed in")] = "no",
+    lora: Annotated[int, tyro.conf.arg(help="rank of adapters (0: all weights are trained)")] = 0,
+    dtype: Annotated[str | None, tyro.conf.arg(help="of the weights (float32; under adapters as stored)")] = None,
+    device: Annotated[str, tyro.conf.arg(help="auto, cpu, cuda, ...")] = "auto",
+    template: Annotated[str, tyro.conf.arg(help="of prompts that are texts")] = "{prompt}",
+    column: Annotated[str | None, tyro.conf.arg(help="that holds the prompts, where its name is not known")] = None,
+    max_prompt_tokens: Annotated[int | None, tyro.conf.arg(help="longer ones are cut")] = None,
+    cut: Annotated[str, tyro.conf.arg(help="end or start: what goes of a prompt that is too long")] = "end",
+    unfit: Annotated[str, tyro.conf.arg(help="refuse or drop: prompts empty or too long")] = "refuse",
+    unended_penalty: Annotated[float, tyro.conf.arg(help="what an answer loses that the limit cuts off")] = 0.0,
+    cut_mark: Annotated[str, tyro.conf.arg(help="what the judge reads behind such an answer")] = "",
+    held_out: Annotated[int, tyro.conf.arg(help="prompts to measure on, which are not trained on")] = 32,
+    measure_every: Annotated[int | None, tyro.conf.arg(help="steps between measurements (a tenth of all)")] = None,
+    checkpoint_every: Annotated[int, tyro.conf.arg(help="steps between two checkpoints (0: at the end alone)")] = 10,
+    trackers: Annotated[
+        tuple[str, ...], tyro.conf.arg(help="tensorboard, wandb, trackio, ... as far as they are installed")
+    ] = ("tensorboard",),
+    seed: int = 0,
+    push: Annotated[str | None, tyro.conf.arg(help="owner/name on the hub to upload the result to")] = None,
+    json_output: Json = False,
+) -> int:
+    """Train a policy on your prompts against your judge; the result, ready to load, is OUT/policy.
+
+    Example: llm-bridge train --policy owner/model --prompts prompts.jsonl --judge judge.py:prefer --out trained
+             llm-bridge train --policy base --prompts a.jsonl=2 b.parquet --judge reward-model --lora 16 --out run
+    """
+    from llm_bridge.training import Recipe, Settings, Stopped, prepared
+    from llm_bridge.training import push as upload
+
+    every = max(1, steps // 10) if measure_every is None else measure_every
+    settings = Settings(
+        steps, batch, micro_batch, tau, beta, step_size, refresh, learning_rate, optimiser, schedule=schedule,
+        warmup=warmup, max_grad_norm=max_grad_norm, precision=precision, measure_every=every,
+        checkpoint_every=checkpoint_every, seed=seed,
+    )  # fmt: skip
+    named = {"name": judge, **_options(judge_options)} if judge_options and judge is not None else judge
+    recipe = Recipe(
+        policy, prompts, named, settings, method, completions, max_new_tokens, temperature, labels, held_out,
+        template, column, max_prompt_tokens, cut, unfit, unended_penalty, cut_mark, lora, dtype, device,
+    )  # fmt: skip
+    _writable(out)
+    quiet()
+    project = prepared(recipe, out, trackers)
+    for note in project.notes:
+        print(note, file=sys.stderr)
+    try:
+        with Progress(steps) as advance:
+            last = project.train(told_progress(advance, project))
+    except Stopped as error:
+        raise BadInput("; ".join([str(error), *getattr(error, "__notes__", [])])) from error
+    if json_output:
+        print_json({**last, "policy": str(out / "policy")})
+    else:
+        show_standing(last)
+        print(f"trained policy: {out / 'policy'}", file=sys.stderr)
+    if push is not None:
+        print(f"pushed to {upload(out / 'policy', push)}", file=sys.stderr)
+    return 0
 
 
 @app.command(name="methods")
@@ -225,6 +315,63 @@ def compare_command(
             show_results(results)
         print(f"report: {out}", file=sys.stderr)
     return 0
+
+
+def _options(given: tuple[str, ...]) -> dict[str, Any]:
+    """key=value, the value as JSON has it, or a text."""
+    found: dict[str, Any] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise BadInput(f"judge_options = {item!r}, must be key=value")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def quiet() -> None:
+    """No bars and advice of transformers beside our own."""
+    import transformers
+
+    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()
+
+
+def told_progress(advance: Any, project: Any) -> Any:
+    """A function of records that moves the bar, and shows an example where there was a measurement."""
+    done, measured = 0, ""
+
+    def told(record: dict[str, Any]) -> None:
+        nonlocal done, measured
+        if "win_rate" in record:
+            measured = ", " + standing(record, measured=True)
+            example = project.held_out.examples(1)[0]
+            texts = {name: one_line(text)[:100] for name, text in example.items()}
+            print(f"step {record['step']}{measured}\n  prompt: {texts['prompt']}\n  start:  {texts['start']}\n"
+                  f"  now:    {texts['now']}", file=sys.stderr)  # fmt: skip
+        while done < record["step"]:  # a run that goes on begins where it was
+            done += 1
+            advance(f"step {record['step']}: {standing(record)}{measured}")
+
+    return told
+
+
+def standing(record: dict[str, Any], *, measured: bool = False) -> str:
+    """A record in a few words: of a step, or of what was measured on held-out prompts."""
+    if measured:
+        return (f"win rate {record['win_rate']:.3f} [{record['win_rate_low']:.3f}, {record['win_rate_high']:.3f}], "
+                f"KL {record['held_out_kl']:.3g}, length {record['held_out_length']:.1f}, "
+                f"ended {record['held_out_ended']:.2f}")  # fmt: skip
+    names = {"spread": "spread", "kl": "KL", "length": "length", "ended": "ended", "left_out": "left out"}
+    return ", ".join(f"{word} {record[name]:.3g}" for name, word in names.items() if record.get(name))
+
+
+def show_standing(record: dict[str, Any]) -> None:
+    """Where training has ended, a line a number."""
+    rows = [[name, f"{value:.4g}"] for name, value in record.items() if isinstance(value, (int, float))]
+    show_table(("", f"after {record['step']} steps"), rows)
 
 
 def show_results(results: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "SAMPLERS",
     "AlgorithmSpec",
     "Environment",
+    "Exploring",
     "Guarantee",
     "Objective",
     "Pairwise",
@@ -88,6 +89,29 @@ class Pairwise:
 
     def unit(self, temperature: float) -> float:
         """The loss's own unit: see :meth:`nashlab.losses.PairwiseLoss.unit`."""
+        return self.loss.unit(temperature)
+
+
+@dataclass(frozen=True)
+class Exploring:
+    """A contrastive objective with a bonus α for leaving what the right player says: ℓ(h(y) − h(y'), p, τ) + α h(y').
+
+    The bonus descends log π(y'), which is h(y') but for a constant; both are in the loss's own unit.
+
+    Source: Xie et al. 2024 (arXiv 2405.21046), where y' comes from the reference.
+    """
+
+    loss: PairwiseLoss
+    bonus: float
+    symmetric: ClassVar[bool] = False
+
+    def weights(self, h_left: Array, h_right: Array, p: Array, temperature: Array) -> tuple[Array, Array]:
+        """(−∂ℓ/∂d, +∂ℓ/∂d − α), elementwise."""
+        slope = self.loss.slope(h_left - h_right, p, temperature)
+        return -slope, slope - self.bonus
+
+    def unit(self, temperature: float) -> float:
+        """The loss's own unit."""
         return self.loss.unit(temperature)
 
 
@@ -237,7 +261,7 @@ class AlgorithmSpec:
     @property
     def contrastive(self) -> bool:
         """Table 1, first column: both responses of a pair are scored."""
-        return isinstance(self.objective, Pairwise)
+        return isinstance(self.objective, (Pairwise, Exploring))
 
     @property
     def online(self) -> bool:

@@ -1,65 +1,150 @@
-"""An answer with its proof as a value of JSON: what ``nashlab solve`` writes and ``nashlab certify`` reads."""
+"""An answer with its proof as a file: what ``nashlab solve`` writes, ``nashlab certify`` checks and Python saves.
+
+The fields of :class:`Answer` are the fields of the JSON, in their order.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nashlab.files import plain, replacing
-from nashlab.solution import Solution
+from nashlab.files import plain, read_bytes, replacing
+from nashlab.game import BadInput, first_line
+from nashlab.solution import Face, Solution
 
-__all__ = ["answer_of", "save_answer"]
+__all__ = ["Answer", "Proof", "answer_of", "read_answer", "save_answer"]
 
 MARGINS_LIMIT = 300  # responses up to which the margins are part of the answer; above, the game's file is needed
+LARGEST = 2**28  # bytes of an answer that is read
 
 
-def answer_of(solution: Solution) -> dict[str, Any]:
-    """The fields of an answer (Fractions and arrays as they are; :func:`nashlab.files.plain` makes them JSON).
+@dataclass(frozen=True)
+class Proof:
+    """How near the policy is to the equilibrium: see :class:`nashlab.certificate.Certificate`."""
 
-    reference, reference_exact  None where μ is uniform;  log_policy  −∞ (null) outside the support;
-    margins_exact  the exact margins, those of doubles too, up to 300 responses;  prompts  of a contextual game: the
-    answer to each.  What does not apply is None.
+    l1_bound: Any
+    kind: str
+    rigorous: bool
+    witness: Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An equilibrium as JSON has it; what does not apply is None.
+
+    reference, reference_exact  None where μ is uniform.
+    log_policy       −∞ (null) outside the support.
+    policy_exact, slacks        Fractions, "p/q" in JSON.
+    margins_exact    the exact margins, those of doubles too, up to 300 responses.
+    prompts          of a contextual game: the answer to each; absent from the JSON of other games.
+    """
+
+    game: str
+    labels: list[str]
+    reference: Any
+    reference_exact: tuple[Fraction, ...] | None
+    policy: Any
+    log_policy: Any
+    policy_exact: tuple[Fraction, ...] | None
+    margins_exact: Any
+    tau: float
+    status: str
+    exploitability: Any
+    support: list[str] | None
+    slacks: tuple[Fraction, ...] | None
+    unique: bool | None
+    face: Face | None
+    certificate: Proof
+    prompts: list[Answer] | None = None
+
+
+def answer_of(solution: Solution) -> Answer:
+    """The answer that a solution is.
 
     >>> from nashlab.equilibrium import nash
     >>> from nashlab.gallery import get
-    >>> answer_of(nash(get("rps")))["policy_exact"]
+    >>> answer_of(nash(get("rps"))).policy_exact
     (Fraction(1, 3), Fraction(1, 3), Fraction(1, 3))
     """
     game, face, certificate = solution.game, solution.face, solution.certificate
     uniform = bool(np.all(game.log_reference == game.log_reference.flat[0]))
-    return {
-        "game": game.name,
-        "labels": list(game.labels),
-        "reference": None if uniform else game.reference if game.batch else [float(x) for x in game.reference_exact],
-        "reference_exact": None if uniform or game.batch else game.reference_exact,
-        "policy": solution.policy,
-        "log_policy": solution.log_policy,
-        "policy_exact": solution.policy_exact,
-        "margins_exact": _margins(solution),
-        "tau": solution.temperature,
-        "status": solution.status.token,
-        "exploitability": certificate.exploitability,
-        "support": None if game.batch else list(solution.support),
-        "slacks": solution.slacks,
-        "unique": solution.unique,
-        "face": face and {"dimension": face.dimension, "vertices": face.vertices, "complete": face.complete},
-        "certificate": {
-            "l1_bound": certificate.l1_bound,
-            "kind": certificate.kind,
-            "rigorous": certificate.rigorous,
-            "witness": certificate.witness,
-        },
-    } | ({"prompts": [answer_of(part) for part in solution.parts]} if solution.parts else {})
+    return Answer(
+        game=game.name,
+        labels=list(game.labels),
+        reference=None if uniform else game.reference if game.batch else [float(x) for x in game.reference_exact],
+        reference_exact=None if uniform or game.batch else tuple(game.reference_exact),
+        policy=solution.policy,
+        log_policy=solution.log_policy,
+        policy_exact=solution.policy_exact,
+        margins_exact=_margins(solution),
+        tau=solution.temperature,
+        status=solution.status.token,
+        exploitability=certificate.exploitability,
+        support=None if game.batch else list(solution.support),
+        slacks=solution.slacks,
+        unique=solution.unique,
+        face=face,
+        certificate=Proof(certificate.l1_bound, certificate.kind, certificate.rigorous, certificate.witness),
+        prompts=[answer_of(part) for part in solution.parts] or None,
+    )
 
 
 def save_answer(solution: Solution, path: str | Path) -> None:
     """Write the answer to a file that ``nashlab certify`` reads; it appears whole or not at all."""
     with replacing(Path(path)) as part:
         part.write_text(json.dumps(plain(answer_of(solution)), ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_answer(path: str | Path) -> Answer:
+    """The answer in a file, its fractions exact.  It is read, not checked: that is what ``nashlab certify`` is for.
+
+    Errors: BadInput naming the file and the field.
+
+    >>> import tempfile
+    >>> from nashlab.equilibrium import nash
+    >>> from nashlab.gallery import get
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_answer(nash(get("soundquality")), f"{folder}/answer.json")
+    ...     read_answer(f"{folder}/answer.json").policy_exact[:3]
+    (Fraction(0, 1), Fraction(0, 1), Fraction(21, 37))
+    """
+    try:
+        return _from_json(json.loads(read_bytes(Path(path), LARGEST)))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        what = f"the field {error} is missing" if isinstance(error, KeyError) else first_line(error)
+        raise BadInput(f"{path}: no answer of `nashlab solve --json` ({what})") from None
+
+
+def _from_json(content: dict[str, Any]) -> Answer:
+    face, prompts = content["face"], content.get("prompts")
+    given = {name: content[name] for name in Answer.__dataclass_fields__ if name != "prompts"}
+    for name in ("reference_exact", "policy_exact", "slacks"):
+        given[name] = _fractions(content[name])
+    given["margins_exact"] = _fractions(content["margins_exact"])
+    for name in ("policy", "log_policy"):
+        given[name] = np.array(_masses(content[name], name), dtype=np.float64)
+    given["face"] = face and Face(face["dimension"], _fractions(face["vertices"]), face["complete"])
+    given["certificate"] = Proof(**content["certificate"])
+    return Answer(**given, prompts=prompts and [_from_json(part) for part in prompts])
+
+
+def _fractions(value: Any) -> Any:
+    """ "p/q", and lists of them however deep, as Fractions."""
+    if isinstance(value, list):
+        return tuple(_fractions(x) for x in value)
+    return None if value is None else Fraction(value)
+
+
+def _masses(value: Any, name: str) -> Any:
+    """Numbers, null being −∞ in a log-policy."""
+    if isinstance(value, list):
+        return [_masses(x, name) for x in value]
+    return -np.inf if value is None and name == "log_policy" else value
 
 
 def _margins(solution: Solution) -> Any:

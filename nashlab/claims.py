@@ -14,7 +14,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,6 +114,7 @@ class Observation(NamedTuple):
     error: float
     describe: Callable[..., Mapping[str, Any]] = dict  # called without arguments
     witness: bool = False  # a shrunk counterexample to keep in the report even when the claim passes
+    measured: Mapping[str, Any] | None = None  # what a figure of the report shows
 
 
 class Skipped(Exception):
@@ -147,6 +148,11 @@ class Result:
     cases: int
     seconds: float
     counterexample: Mapping[str, Any] | None
+    measured: Mapping[str, Any] | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The result as verify.json has it: what figures draw stays out."""
+        return {name: value for name, value in vars(self).items() if name != "measured"}
 
     @property
     def excess(self) -> float:
@@ -182,7 +188,7 @@ def evaluate(check: Check, cases: Cases, *, canary: bool = False) -> Result:
 
 
 def _evaluated(check: Check, cases: Cases, canary: bool, began: float) -> Result:
-    worst, count, worst_case, witness = 0.0, 0, None, None
+    worst, count, worst_case, witness, measured = 0.0, 0, None, None, None
     for seen in check.run(cases, canary):
         count += 1
         error = float(seen.error) if math.isfinite(seen.error) else math.inf
@@ -190,6 +196,7 @@ def _evaluated(check: Check, cases: Cases, canary: bool, began: float) -> Result
             worst, worst_case = max(error, worst), seen
         if seen.witness:
             witness = seen
+        measured = seen.measured or measured
         if canary and error > check.tolerance:
             break  # caught: the wrong twin needs no second refutation
     held = count > 0 and worst <= check.tolerance
@@ -203,6 +210,7 @@ def _evaluated(check: Check, cases: Cases, canary: bool, began: float) -> Result
         cases=count,
         seconds=time.perf_counter() - began,
         counterexample=dict(shown.describe()) if shown is not None and (shown is witness or held == canary) else None,
+        measured=measured,
     )
 
 
@@ -294,7 +302,7 @@ def recorded(
         for result in itertools.chain(computed, proved):
             finished[result.id] = result
             advance(result.id)
-            content = {"claims": [asdict(r) for r in rows()], "environment": environment}
+            content = {"claims": [r.row() for r in rows()], "environment": environment}
             with replacing(folder / "verify.json") as part:
                 part.write_text(json.dumps(plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
     return rows()

@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nashlab.arrays import l1
 from nashlab.files import plain
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nashlab.solution import Solution
     from nashlab.verify import Result
 
-__all__ = ["Progress", "l1", "one_line", "print_json", "show_claims", "show_runs", "show_solution", "show_table"]
+__all__ = ["Progress", "one_line", "print_json", "show_claims", "show_runs", "show_solution", "show_table"]
 
 PROOFS = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
 VERTICES_SHOWN = 10
@@ -46,11 +46,6 @@ def one_line(text: object) -> str:
     """
     words = " ".join(str(text).split())
     return "".join(c if c.isprintable() or c == " " else c.encode("unicode_escape").decode("ascii") for c in words)
-
-
-def l1(log_p: NDArray[np.float64], log_q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """‖p − q‖₁, [..., n] -> [...]."""
-    return np.abs(np.exp(log_p) - np.exp(log_q)).sum(axis=-1)
 
 
 # -- people's output ---------------------------------------------------------------------------------------------------
@@ -101,8 +96,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: M
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False).print(table)
 
 
-def show_solution(solution: Solution) -> None:
-    """An equilibrium: probabilities, support, certificate, uniqueness, face."""
+def show_solution(solution: Solution, sure: Mapping[str, Any] | None = None) -> None:
+    """An equilibrium: probabilities, support, certificate, uniqueness, face; and how sure it is, of counted votes."""
     game, certificate = solution.game, solution.certificate
     what = "maximal lottery" if solution.temperature == 0 else f"regularised equilibrium, τ = {solution.temperature:g}"
     print(f"{game.name}: {what} of {game.n} responses" + (f"  ({game.source})" if game.source else ""))
@@ -118,11 +113,38 @@ def show_solution(solution: Solution) -> None:
     gap = float(np.max(certificate.exploitability))
     print(f"exploitability: {gap:.3g};  ‖π − equilibrium‖₁: {distance}  ({PROOFS[certificate.kind]})")
     if solution.temperature == 0 and solution.unique is not None:
-        print(("the only equilibrium" if solution.unique else "not the only equilibrium") + " (proved)")
+        of = "" if sure is None else f" {sure['proved']}"
+        print(("the only equilibrium" if solution.unique else "not the only equilibrium") + f" (proved{of})")
     elif solution.temperature == 0:
         print("whether it is the only equilibrium is not known")
     if solution.face is not None:
         _show_face(solution)
+    if sure is not None:
+        _show_doubt(solution, sure)
+
+
+def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
+    """What the votes leave in doubt: a row for each response that is not out of question."""
+    n = sure["judgments"]
+    unmet = f"; {n['unmet_pairs']} pairs never met" if n["unmet_pairs"] else ""
+    print(f"judgments a pair: {n['least']:g} to {n['most']:g}, median {n['median']:g}{unmet}")
+    spans = {"95 %": sure.get("interval"), f"range at {100 * (sure.get('confidence') or 0):g} %": sure.get("range")}
+    shown = {name: values for name, values in spans.items() if values is not None}
+    often = sure.get("support_frequency")
+    rows = []
+    for i in np.argsort(-solution.policy, kind="stable"):
+        row = [solution.game.labels[i], *(f"{values[i][0]:.4f}-{values[i][1]:.4f}" for values in shown.values())]
+        row += [] if often is None else [f"{100 * often[i]:.1f} %"]
+        if any(values[i][1] > 0 for values in shown.values()):
+            rows.append(row)
+    if shown:
+        show_table(("response", *shown, *(() if often is None else ("in the support",))), rows)
+        left = solution.game.n - len(rows)
+        print((f"the other {left} have no mass anywhere; " if left else "") + f"intervals: {sure['method'] or 'none'}")
+    else:
+        print("how sure that is: --bootstrap 1000 draws the votes again, --confidence 0.95 ranges over their region")
+    if "claim" in sure:
+        print(f"the claimed policy: p = {sure['claim']['p_value']:.3g} ({sure['claim']['test']})")
 
 
 def _show_policy(solution: Solution) -> None:
@@ -192,16 +214,17 @@ def show_runs(runs: Sequence[Run]) -> None:
         ],
     )
     for run in runs:
-        largest = run.solution.stats["largest_step"]
-        if largest is not None and run.solution.stats["step_size"] > largest:
+        course = run.solution.course
+        assert course is not None
+        largest = course.largest_step
+        if largest is not None and course.step_size > largest:
             assert run.spec.guarantee is not None
             print(
-                f"{run.spec.name}: step {run.solution.stats['step_size']:g} is beyond the {largest:.3g} of its "
+                f"{run.spec.name}: step {course.step_size:g} is beyond the {largest:.3g} of its "
                 f"theorem ({run.spec.guarantee.source}); only the local rate vouches for it"
             )
-        goal = run.solution.stats["target"]
-        off = 0.0 if goal is None else float(np.max(l1(goal, run.solution.stats["nash"])))
-        if off > 1e-9:
+        goal = course.target
+        if goal is not None and (off := float(np.max(l1(goal, course.nash)))) > 1e-9:
             few = not run.solution.game.batch and run.solution.game.n <= 10
             point = f" to ({', '.join(f'{p:.4f}' for p in np.exp(goal))})" if few else " to its own limit"
             offer = f"; {run.spec.unbiased} goes to π*_τ itself" if run.spec.unbiased else ""
@@ -211,8 +234,16 @@ def show_runs(runs: Sequence[Run]) -> None:
 def show_claims(rows: Sequence[Result], canary: bool) -> None:
     """The table of claims, or of wrong twins with their errors over the tolerances: how near the truth they are."""
     show_table(
-        ("id", "statement", "status", "worst error", "tolerance", *(["error/tolerance"] if canary else []), "cases",
-         "seconds"),
+        (
+            "id",
+            "statement",
+            "status",
+            "worst error",
+            "tolerance",
+            *(["error/tolerance"] if canary else []),
+            "cases",
+            "seconds",
+        ),
         [
             (
                 r.id,

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -132,12 +133,18 @@ def sha256_of(path: Path) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: no NaN (null), arrays as lists, Fractions as "p/q".
+    """A value as JSON has it: no NaN (null), arrays as lists, Fractions as "p/q", dataclasses by their fields.
+
+    A field that is None by default is left out while it is None.
 
     >>> import numpy as np
     >>> plain({"p": Fraction(1, 3), "gap": float("nan"), "x": np.array([1.0])})
     {'p': '1/3', 'gap': None, 'x': [1.0]}
     """
+    if is_dataclass(value) and not isinstance(value, type):
+        held = {f.name: getattr(value, f.name) for f in fields(value)}
+        optional = {f.name for f in fields(value) if f.default is None}
+        return {name: plain(v) for name, v in held.items() if v is not None or name not in optional}
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, Mapping):

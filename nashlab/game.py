@@ -140,7 +140,7 @@ class PreferenceGame:
             j = (*i[:-2], i[-1], i[-2])
             raise BadInput(
                 f"margins{_at(i)} + margins{_at(j)} = {(a[i] + a[j]):.6g}, must be 0 "
-                f"(tolerance {tolerance:g} of the largest margin)"
+                f"(tolerance {tolerance:g} of the largest margin; `--symmetrise` reads a rounded table)"
             )
         return cls._build(a, exact=_exact_entries(margins), **kwargs)
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from nashlab.files import plain, replacing
 from nashlab.game import BadInput
-from nashlab.ranking import ELO, MIDDLE, NORMAL, THIN, Plan, Ranking
+from nashlab.ranking import ELO, MIDDLE, THIN, Plan, Ranking
 from nashlab.report import CSS
 from nashlab.votes import components
+from nashlab.votes.sure import NORMAL
 
 __all__ = ["content", "header", "lines", "remarks", "write"]
 

@@ -9,36 +9,33 @@ other rules             Condorcet, Smith, Copeland, Borda, minimax, Bradley-Terr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from nashlab.equilibrium import (
     Membership,
     confidence_box,
-    log_errors,
-    lottery_batch,
     lottery_ranges,
     maximal_lottery,
     regularised_nash,
     who_is_in,
 )
-from nashlab.game import BadInput, PreferenceGame, check_temperature
+from nashlab.game import BadInput, check_temperature
 from nashlab.votes import Strengths, Votes, bradley_terry, components
-from nashlab.votes.resample import by_voters, resampled_wins
+from nashlab.votes.resample import by_voters, resampled_lotteries
+from nashlab.votes.sure import OPEN_LIMIT, RANGE, equilibrium_interval, has_ties, rates
+from nashlab.votes.tournaments import cyclic_share, smith_set
 
-__all__ = ["Plan", "Ranking", "cyclic_share", "how_sure", "plan", "rank", "smith_set"]
+__all__ = ["Plan", "Ranking", "plan", "rank"]
 
 Array = NDArray[np.float64]
 
-RANGE = (2.5, 97.5)  # percentiles of an interval of 95 % ...
-NORMAL = 1.959963984540054  # ... and its half width in standard errors
 ELO = 400 / np.log(10)  # points a nat: 400 points are odds of 10 to 1 ...
 MIDDLE = 1500.0  # ... around this
 THIN = 5  # votes: pairs with fewer are warned of
-OPEN_LIMIT = 100  # responses up to which 4n linear programmes are solved in seconds
 CLONE_LIMIT = 60  # responses up to which each is cloned
 PILOT = 0.3  # of a plan, spread evenly: the optimal design fails where p̂ = 0 or 1 (N21)
 
@@ -121,14 +118,11 @@ def rank(
             f"{votes.reading.source} holds no counts: a ranking with its uncertainty needs the votes themselves"
         )
     tau = check_temperature(temperature, positive=True, name="tau")
-    counts = game.comparisons if game.comparisons is not None else wins + wins.T
     advance("lottery")
     solution = maximal_lottery(game)
     equilibrium = regularised_nash(game, tau).policy
-    errors = log_errors(_as_rates(votes), tau, counts)
-    spread = np.exp(NORMAL * errors)
     advance("bootstrap")
-    lotteries = _resampled_lotteries(votes, bootstrap, seed) if bootstrap else None
+    lotteries = resampled_lotteries(votes, bootstrap, seed=seed) if bootstrap else None
     advance("other rules")
     strengths = bradley_terry(wins)
     advance("what the data leave open")
@@ -142,10 +136,10 @@ def rank(
         interval=None if lotteries is None else np.percentile(lotteries, RANGE, axis=0).T,
         support_frequency=None if lotteries is None else np.mean(lotteries > 1e-9, axis=0),
         equilibrium=equilibrium,
-        equilibrium_interval=np.stack([equilibrium / spread, np.minimum(1.0, equilibrium * spread)], axis=1),
+        equilibrium_interval=equilibrium_interval(votes, equilibrium, tau),
         strengths=strengths,
         copeland=(signs > 0).sum(axis=1) + 0.5 * ((signs == 0).sum(axis=1) - 1),
-        borda=_rates(votes).sum(axis=1) / max(1, game.n - 1),
+        borda=rates(votes).sum(axis=1) / max(1, game.n - 1),
         minimax=_worst_margin(game.margins),
         smith=tuple(smith_set(game.margins).tolist()),
         cyclic_triads=cyclic_share(game.margins),
@@ -159,130 +153,12 @@ def rank(
     )
 
 
-def _as_rates(votes: Votes) -> PreferenceGame:
-    """The game of win rates, whatever the margins are."""
-    game = votes.game
-    return game if np.all(np.abs(game.margins) <= 0.5) else replace(game, margins=_rates(votes, diagonal=0.5) - 0.5)
-
-
-def _rates(votes: Votes, diagonal: float = 0.0) -> Array:
-    """P, with ½ for pairs that never met unless the game fills them otherwise; the diagonal as given."""
-    w = votes.wins
-    assert w is not None
-    met = w + w.T
-    filled = 0.5 + np.clip(votes.game.margins, -0.5, 0.5)
-    p = np.where(met > 0, w / np.where(met > 0, met, 1.0), filled)
-    np.fill_diagonal(p, diagonal)
-    return p
-
-
 def _worst_margin(margins: Array) -> Array:
     off = margins + np.where(np.eye(len(margins), dtype=bool), np.inf, 0.0)
     return np.min(off, axis=1) if len(margins) > 1 else np.zeros(1)
 
 
-def how_sure(
-    votes: Votes, policy: Array, *, temperature: float = 0.0, bootstrap: int = 1000, seed: int = 0
-) -> dict[str, Any] | None:
-    """How sure an equilibrium of counted comparisons is, as JSON has it; None where the file has no counts.
-
-    At τ = 0 intervals and support frequencies of the bootstrap, at τ > 0 the delta method on log π (N20 f), both of
-    95 %; ``judgments`` says how many are behind the thinnest, the middle and the thickest pair.
-
-    >>> from nashlab.gallery import load_votes
-    >>> votes = load_votes("soundquality")
-    >>> how_sure(votes, regularised_nash(votes.game, 0.1).policy, temperature=0.1)["judgments"]
-    {'least': 783.0, 'median': 783.0, 'most': 783.0}
-    """
-    w = votes.wins
-    if w is None or votes.game.batch or votes.game.n < 2:
-        return None
-    counts = (w + w.T)[np.triu_indices(len(w), 1)]
-    told: dict[str, Any] = {
-        "judgments": {"least": float(counts.min()), "median": float(np.median(counts)), "most": float(counts.max())},
-        "proved": "of this table of counts, not of the voters behind it",
-    }
-    if temperature > 0:
-        spread = np.exp(NORMAL * log_errors(_as_rates(votes), temperature, w + w.T))
-        interval = np.stack([policy / spread, np.minimum(1.0, policy * spread)], axis=1)
-        return told | {"method": "delta method on log π", "interval": interval.tolist()}
-    if bootstrap < 1:
-        return told
-    lotteries = _resampled_lotteries(votes, bootstrap, seed)
-    return told | {
-        "method": f"bootstrap of {'voters' if by_voters(votes) else 'judgments'}, {bootstrap} tables",
-        "interval": np.percentile(lotteries, RANGE, axis=0).T.tolist(),
-        "support_frequency": np.mean(lotteries > 1e-9, axis=0).tolist(),
-    }
-
-
-# -- tournaments -----------------------------------------------------------------------------------------------------
-
-
-def smith_set(margins: ArrayLike) -> NDArray[np.intp]:
-    """The smallest set whose members beat every response outside: indices, [k].
-
-    With the responses by Copeland score (win 1, tie ½), the first k are such a set iff their scores sum to
-    k(n−k) + k(k−1)/2.  Source: Smith 1973.
-
-    >>> smith_set([[0, 1, -1, 1], [-1, 0, 1, 1], [1, -1, 0, 1], [-1, -1, -1, 0]]).tolist()
-    [0, 1, 2]
-    """
-    a = np.asarray(margins, dtype=np.float64)
-    return np.sort(_smith_prefixes(a[None])[0])
-
-
-def _smith_prefixes(margins: Array) -> list[NDArray[np.intp]]:
-    n = margins.shape[-1]
-    signs = np.sign(margins)
-    scores = (signs > 0).sum(axis=-1) + 0.5 * ((signs == 0).sum(axis=-1) - 1)
-    order = np.argsort(-scores, axis=-1, kind="stable")
-    total = np.cumsum(np.take_along_axis(scores, order, axis=-1), axis=-1)
-    k = np.arange(1, n + 1)
-    closed = np.abs(total - (k * (n - k) + k * (k - 1) / 2)) < 0.25
-    size = np.argmax(closed, axis=-1) + 1
-    return [row[:s] for row, s in zip(order, size, strict=True)]
-
-
-def cyclic_share(margins: ArrayLike) -> float:
-    """Of all triples, how many are cycles i ≻ j ≻ k ≻ i: tr B³/3 over C(n, 3), B the majorities.
-
-    >>> cyclic_share([[0, 1, -1], [-1, 0, 1], [1, -1, 0]])
-    1.0
-    """
-    b = (np.asarray(margins, dtype=np.float64) > 0).astype(np.float64)
-    n = len(b)
-    return float(np.einsum("ij,ji->", b @ b, b) / 3 / (n * (n - 1) * (n - 2) / 6)) if n > 2 else 0.0
-
-
 # -- uncertainty -----------------------------------------------------------------------------------------------------
-
-
-def _resampled_lotteries(votes: Votes, count: int, seed: int) -> Array:
-    """The maximal lottery of each table drawn again, [count, n]; a pair that a draw leaves without votes is even."""
-    found = []
-    n = votes.game.n
-    filled = np.clip(votes.game.margins, -0.5, 0.5)
-    met_at_all = votes.wins is not None and (votes.wins + votes.wins.T) > 0
-    for wins in resampled_wins(votes, count, seed=seed):
-        met = wins + np.swapaxes(wins, 1, 2)
-        base = np.where(met_at_all, 0.0, filled)
-        lead = wins - np.swapaxes(wins, 1, 2)
-        margins = np.where(met > 0, lead / (2 * np.where(met > 0, met, 1.0)), base)
-        margins[:, np.arange(n), np.arange(n)] = 0.0
-        found.append(_lotteries(margins))
-    return np.concatenate(found)
-
-
-def _lotteries(margins: Array) -> Array:
-    """Maximal lotteries, [b, n]: no mass is outside the Smith set, so only its game is solved."""
-    policies = np.zeros(margins.shape[:2])
-    for x, held in enumerate(_smith_prefixes(margins)):
-        if held.size == 1:
-            policies[x, held] = 1.0
-        else:
-            policies[x, held] = lottery_batch(margins[x][np.ix_(held, held)])
-    return policies
 
 
 def _left_open(votes: Votes, confidence: float | None) -> tuple[Membership | None, Array | None]:
@@ -293,12 +169,11 @@ def _left_open(votes: Votes, confidence: float | None) -> tuple[Membership | Non
         return None, None
     met = w + w.T > 0
     if confidence is None:
-        p = _rates(votes, diagonal=0.5)
+        p = rates(votes, diagonal=0.5)
         free = ~met & ~np.eye(len(w), dtype=bool)
         low, high = np.where(free, 0.0, p), np.where(free, 1.0, p)
     else:
-        drawn = votes.drawn is not None and bool(np.any(votes.drawn))
-        low, high = confidence_box(w, confidence, ties=drawn)
+        low, high = confidence_box(w, confidence, ties=has_ties(votes))
     return who_is_in(low, high), lottery_ranges(low, high)
 
 
@@ -336,7 +211,7 @@ def _clones(votes: Votes, tau: float, equilibrium: Array) -> list[dict[str, Any]
     assert w is not None
     n = votes.game.n
     labels = votes.game.labels
-    p = _rates(votes, diagonal=0.5)
+    p = rates(votes, diagonal=0.5)
     borda, strongest = p.sum(axis=1), bradley_terry(w).values
     found = []
     for y in range(n):

@@ -6,6 +6,7 @@ algorithm remembers, at its fixed point.  Measured: the linear recurrence that t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,12 +15,24 @@ from numpy.typing import NDArray
 
 from nashlab.algorithm import AlgorithmSpec, Problem, Setting
 from nashlab.algorithms import get
+from nashlab.arrays import l1
 from nashlab.environment import ExactEnvironment, Feedback
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.solution import Solution
 from nashlab.solve import DEFAULT_BETA, simulate, solve
 
-__all__ = ["LocalRate", "Run", "game_frequency", "local_rate", "rated_run", "trajectory_rate"]
+__all__ = [
+    "LocalRate",
+    "RateAnswer",
+    "Run",
+    "RunAnswer",
+    "game_frequency",
+    "local_rate",
+    "rate_answer",
+    "rated_run",
+    "run_answer",
+    "trajectory_rate",
+]
 
 FLOOR = 1e-10  # of a displacement: below, six digits of it are rounding
 LINEAR = 1e-3  # of a displacement: above, a growing one is no longer in the linear regime
@@ -51,6 +64,87 @@ class Run(NamedTuple):
     solution: Solution
     predicted: float | None
     measured: float | None
+
+
+@dataclass(frozen=True)
+class RunAnswer:
+    """A run as ``nashlab run --json`` prints it, one of a list.
+
+    steps            of the records that exploitability, distance and target_distance hold, step 0 the first.
+    target           the method's own fixed point; target_to_equilibrium  its ‖·‖₁ distance from π*_τ.
+    unbiased         the method of this kind that goes to π*_τ itself, where this one does not.
+    largest_step     for which the method's theorem holds.
+    """
+
+    algorithm: str
+    policy: Any
+    steps: Any
+    exploitability: Any
+    distance: Any
+    target_distance: Any
+    status: str
+    predicted_rate: float | None
+    measured_rate: float | None
+    target: Any
+    target_to_equilibrium: Any
+    unbiased: str | None
+    largest_step: float | None
+    certificate: Mapping[str, Any]
+
+
+def run_answer(run: Run) -> RunAnswer:
+    """What is printed of a run."""
+    solution, history, course = run.solution, run.solution.history, run.solution.course
+    assert course is not None
+    goal = course.target
+    return RunAnswer(
+        algorithm=run.spec.name,
+        policy=solution.policy,
+        steps=history["steps"],
+        exploitability=history["exploitability"],
+        distance=history["distance"],
+        target_distance=history.get("target_distance"),
+        status=solution.status.token,
+        predicted_rate=run.predicted,
+        measured_rate=run.measured,
+        target=None if goal is None else np.exp(goal),
+        target_to_equilibrium=None if goal is None else l1(goal, course.nash),
+        unbiased=run.spec.unbiased,
+        largest_step=course.largest_step,
+        certificate={"l1_bound": solution.certificate.l1_bound, "kind": solution.certificate.kind},
+    )
+
+
+@dataclass(frozen=True)
+class RateAnswer:
+    """A local rate as ``nashlab rates --json`` prints it; None where the method has no local linear rate."""
+
+    algorithm: str
+    claim: str
+    predicted_rate: float | None
+    measured_rate: float | None
+    stable: bool | None
+    eigenvalues: list[list[float]] | None
+    frequency: float | None
+    labels: tuple[str, ...]
+    fixed_point: Any
+
+
+def rate_answer(spec: AlgorithmSpec, game: PreferenceGame, rate: LocalRate | None) -> RateAnswer:
+    """What is printed of a rate."""
+    if rate is None:
+        return RateAnswer(spec.name, spec.claim, None, None, None, None, None, game.labels, None)
+    return RateAnswer(
+        algorithm=spec.name,
+        claim=spec.claim,
+        predicted_rate=rate.predicted,
+        measured_rate=rate.measured,
+        stable=rate.predicted < 1,
+        eigenvalues=[[float(z.real), float(z.imag)] for z in rate.eigenvalues],
+        frequency=float(game_frequency(game, rate.fixed_point)[0]),
+        labels=game.labels,
+        fixed_point=np.exp(rate.fixed_point),
+    )
 
 
 def game_frequency(game: PreferenceGame, log_policy: NDArray[np.float64]) -> NDArray[np.float64]:

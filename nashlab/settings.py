@@ -1,15 +1,22 @@
-"""Settings in TOML: a file, or one of those that are shipped, by its bare name."""
+"""Settings in TOML: a file, or one of those that are shipped, by its bare name; and their check against a dataclass."""
 
 from __future__ import annotations
 
+import functools
 import tomllib
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from nashlab.files import read_bytes
 from nashlab.game import BadInput, suggestion
 
-__all__ = ["read_settings"]
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = ["checked", "read_settings"]
+
+T = TypeVar("T")
 
 LONGEST = 2**20  # bytes of a file of settings
 
@@ -31,3 +38,57 @@ def read_settings(source: str | Path, shipped: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: is not TOML ({error})") from None
+
+
+def checked(kind: type[T], table: Any, where: str) -> T:
+    """A dataclass from a table, with every key and every type checked.
+
+    The values themselves stay as they are written: folders of experiments are named after them.  Errors: BadInput
+    naming the table (``where``), the entry and the rule, with the nearest known key.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Walk:
+    ...     steps: int
+    >>> checked(Walk, {"steps": 3}, "walk.toml")
+    Walk(steps=3)
+    >>> checked(Walk, {"step": 3}, "walk.toml")
+    Traceback (most recent call last):
+    nashlab.game.BadInput: walk.toml: 'step' is unknown; did you mean 'steps'?
+    """
+    if not isinstance(table, dict):
+        raise BadInput(f"{where} = {table!r}, must be a table")
+    from pydantic import ValidationError
+
+    try:
+        _model_of(kind).model_validate(table)
+        return kind(**table)
+    except ValidationError as error:
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")  # a slip is missed too
+        raise BadInput(f"{where}: {_in_words(first, kind)}") from None
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
+
+
+@functools.cache
+def _model_of(kind: type[Any]) -> type[BaseModel]:
+    """The fields of a dataclass, for pydantic to check: no other keys, no conversions but that of whole numbers."""
+    from pydantic import ConfigDict, create_model
+
+    hints = get_type_hints(kind)
+    optional = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
+    given: dict[str, Any] = {name: (hint, None if name in optional else ...) for name, hint in hints.items()}
+    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=())
+    return create_model(kind.__name__, __config__=config, **given)
+
+
+def _in_words(error: Any, kind: type[Any]) -> str:
+    """The entry and the rule of what pydantic has found, with the nearest known key."""
+    known = {f.name: f for f in fields(kind)}
+    key = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        return f"{key!r} is unknown{suggestion(key, known, ', must be one of ' + ', '.join(known))}"
+    if error["type"] == "missing":
+        return f"{key} is missing, must be given"
+    inside = "".join(f"[{part!r}]" for part in error["loc"][1:])
+    return f"{key}{inside} = {error['input']!r}, must be of type {known[key].type}"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nashlab.certificate import Certificate
 from nashlab.game import PreferenceGame
 
-__all__ = ["Face", "NotSolved", "Solution", "Status", "effective_temperature", "promised"]
+__all__ = ["Course", "Face", "NotSolved", "Solution", "Status", "effective_temperature", "promised"]
 
 
 class Status(enum.Enum):
@@ -90,6 +90,22 @@ class Face:
 
 
 @dataclass(frozen=True)
+class Course:
+    """Of a run: how it stepped, and where theory says that it goes.
+
+    nash          log π*_τ.
+    target        log of the method's own fixed point, None where theory knows none.
+    largest_step  the largest step for which its theorem holds, None where there is no theorem.
+    """
+
+    step_size: float
+    schedule: str
+    nash: NDArray[np.float64]
+    target: NDArray[np.float64] | None
+    largest_step: float | None
+
+
+@dataclass(frozen=True)
 class Solution:
     """A policy that carries what is known of it.
 
@@ -103,7 +119,8 @@ class Solution:
     face               every equilibrium, where there are several and they are known exactly.
     parts              of a contextual game: the solution of each prompt, where they are kept.
     history            recorded series of a run, e.g. "steps", "exploitability", "distance".
-    stats              counts of work done (iterations, factorisations, products).
+    course             of a run: its step size, and where it should go.
+    stats              counts of work done (steps, factorisations, products).
     """
 
     game: PreferenceGame
@@ -117,7 +134,8 @@ class Solution:
     face: Face | None = None
     parts: tuple[Solution, ...] = ()
     history: Mapping[str, Any] = field(default_factory=dict)
-    stats: Mapping[str, Any] = field(default_factory=dict)
+    course: Course | None = None
+    stats: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def policy(self) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.lanes import UNROLLED, lanes
 from nashlab.optimiser import SCHEDULES
-from nashlab.solution import Solution, Status
+from nashlab.solution import Course, Solution, Status
 
 __all__ = ["DEFAULT_BETA", "RECORDS", "Histories", "simulate", "solve"]
 
@@ -401,14 +401,13 @@ def solve(
         status=status,
         certificate=certify(game, log_policy, tau),
         history=history,
-        stats={
-            "algorithm": spec.name,
-            "steps": steps,
-            "step_size": problem.step_size,
-            "schedule": schedule,
-            "largest_step": None if spec.guarantee is None or feedback else spec.guarantee.largest_step(problem),
-            "target": goal,
-            "nash": truth,
-        },
+        course=Course(
+            step_size=problem.step_size,
+            schedule=schedule,
+            nash=truth,
+            target=goal,
+            largest_step=None if spec.guarantee is None or feedback else spec.guarantee.largest_step(problem),
+        ),
+        stats={"steps": steps},
     )
     return answer.checked(throw)

@@ -15,9 +15,9 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from nashlab.files import alone, replacing, sha256_of
 from nashlab.gallery import load_game, random_game
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.optimiser import SCHEDULES
-from nashlab.settings import read_settings
+from nashlab.settings import checked, read_settings
 from nashlab.solve import DEFAULT_BETA, solve
 
 __all__ = ["SHIPPED", "Sweep", "Unit", "read_sweep", "run_sweep"]
@@ -61,9 +61,9 @@ class Sweep:
     temperatures: list[float]
     step_sizes: list[float]
     steps: int
-    betas: tuple[float, ...] = (DEFAULT_BETA,)
+    betas: list[float] = field(default_factory=lambda: [DEFAULT_BETA])
     records: int = 20
-    feedback: str = "exact"
+    feedback: Literal["exact", "bandit"] = "exact"
     completions: int = 8
     labels: Labels = "hard"
     seeds: int = 1
@@ -88,23 +88,13 @@ def read_sweep(path: Path) -> Sweep:
     A bare name is a configuration that comes with the package: ``paper-order``.
     """
     content = read_settings(path, SHIPPED)
-    known = Sweep.__dataclass_fields__
-    if unknown := [key for key in content if key not in known]:
-        raise BadInput(f"{path}: {unknown[0]!r} is unknown, must be one of {', '.join(known)}")
-    if missing := [k for k in ("games", "algorithms", "temperatures", "step_sizes", "steps") if k not in content]:
-        raise BadInput(f"{path}: {missing[0]!r} is missing")
-    lists = ("games", "algorithms", "temperatures", "step_sizes", "betas")
-    if bad := [k for k in lists if k in content and (not isinstance(content[k], list) or not content[k])]:
-        raise BadInput(f"{path}: {bad[0]} = {content[bad[0]]!r}, must be a list with at least one entry")
-    if "betas" in content:
-        content["betas"] = tuple(content["betas"])
-    sweep = Sweep(**content)
+    sweep = checked(Sweep, content, str(path))
+    for name in ("games", "algorithms", "temperatures", "step_sizes", "betas"):
+        if not getattr(sweep, name):
+            raise BadInput(f"{path}: {name} = [], must be a list with at least one entry")
     for name in ("steps", "records", "seeds"):
-        value = getattr(sweep, name)
-        if not isinstance(value, int) or value < 1:
-            raise BadInput(f"{path}: {name} = {value!r}, must be an integer of at least 1")
-    if sweep.feedback not in ("exact", "bandit"):
-        raise BadInput(f"{path}: feedback = {sweep.feedback!r}, must be 'exact' or 'bandit'")
+        if getattr(sweep, name) < 1:
+            raise BadInput(f"{path}: {name} = {getattr(sweep, name)}, must be an integer of at least 1")
     for unit in sweep.units():
         spec = algorithm(unit.algorithm)
         spec.check(unit.temperature, unit.step_size, unit.beta)

@@ -1,11 +1,13 @@
-"""The map of the proofs and the verification matrix, read from the sources:  python proofs/map.py [--write] [--check]
+"""The map of the proofs and the verification matrix:  python proofs/map.py [--results FILE ...] [--write] [--check]
 
 An identifier of the theory is a prefix of theorem names in coq/*.v and the first argument of @derivation in sympy/*.py,
 @claim in nashlab/verify/*.py and @bridge_claim in llm_bridge/verify/*.py; `L2.iv` belongs to L2.  Without options
-both tables are printed.  --write puts the map between `<!-- map -->` and `<!-- /map -->` of proofs/README.md and the
-matrix between `<!-- matrix -->` and `<!-- /matrix -->` of README.md; --check exits 1 if that would change a file.
---results takes the verify.json of `nashlab verify --proofs` and of `llm-bridge verify`: a cell of the matrix is then a
-tick only if everything in it passed.
+both tables are printed.  --write puts the map between `<!-- map -->` and `<!-- /map -->` of proofs/README.md.
+
+A tick of the matrix says that all in its cell was run and passed.  So the matrix, between `<!-- matrix -->` and
+`<!-- /matrix -->` of README.md, is written only with --results: the verify.json of `nashlab verify --proofs` and that
+of `llm-bridge verify`.  --check exits 1 if the map would change, or if the matrix lacks a cell for what the sources
+have, or has one for what they lack; with --results, if the matrix would change.
 """
 
 from __future__ import annotations
@@ -32,7 +34,6 @@ MAP, MATRIX = HERE / "README.md", ROOT / "README.md"
 
 COLUMNS = ("SymPy", "Coq", "property tests", "bandit enumeration", "transformer enumeration")
 MODULES = {"estimators": "bandit enumeration"}  # of nashlab.verify; every other module holds property tests
-ON_EXACT_GRADIENTS = {"N7"}  # beside the estimators because it is about an optimiser, but nothing is sampled
 
 TICK, CROSS = "✓", "✗"
 
@@ -81,8 +82,7 @@ def evidence() -> tuple[Item, ...]:
         items += [Item("SymPy", f"{id} sympy", path.name, text) for id, text in registered(path, "derivation")]
     for path in sorted((ROOT / "nashlab" / "verify").glob("*.py")):
         for id, text in registered(path, "claim"):
-            sampled = path.stem in MODULES and id not in ON_EXACT_GRADIENTS
-            items.append(Item(MODULES[path.stem] if sampled else "property tests", id, id, text))
+            items.append(Item(MODULES.get(path.stem, "property tests"), id, id, text))
     for path in sorted((ROOT / "llm_bridge" / "verify").glob("*.py")):
         items += [Item("transformer enumeration", id, id, text) for id, text in registered(path, "bridge_claim")]
     # theorems in the order of their file, which is that of the argument; all else by identifier
@@ -165,10 +165,10 @@ def read_results(paths: Iterable[Path]) -> dict[tuple[str, str], str]:
 
 
 def cell(items: Sequence[Item], statuses: Statuses | None) -> str:
-    """Empty if there is nothing, else a tick, or what the results say: a cross before all else."""
-    if not items or statuses is None:
-        return TICK if items else ""
-    seen = {status_of(item, statuses) for item in items}
+    """Empty if there is nothing, else what the results say, a cross before all else; a tick if all of it passed."""
+    if not items:
+        return ""
+    seen = {status_of(item, statuses or {}) for item in items}
     return next((word for word in (CROSS, "skipped", "not run") if word in seen), TICK)
 
 
@@ -199,22 +199,34 @@ def inserted(path: Path, marker: str, text: str) -> str:
 
 
 def wanted(path: Path, statuses: Statuses | None = None) -> str:
-    """One of the two files as the sources would have it."""
+    """One of the two files as the sources, and for the matrix the results, would have it."""
     items = evidence()
     if path == MAP:
         return inserted(path, "map", map_table(items))
+    if statuses is None:
+        raise SystemExit("the matrix needs --results: a tick stands for what was run and passed")
     return inserted(path, "matrix", matrix_table(items, statuses))
 
 
 def stale(path: Path, statuses: Statuses | None = None) -> bool:
-    """Whether a file is not as the sources would have it."""
-    return path.read_text(encoding="utf-8") != wanted(path, statuses)
+    """Whether a file is not as it would be written; of the matrix without results, whether its cells are others."""
+    text = path.read_text(encoding="utf-8")
+    if path == MAP or statuses is not None:
+        return text != wanted(path, statuses)
+    written = text.partition("<!-- matrix -->")[2].partition("<!-- /matrix -->")[0]
+    return filled(written) != filled(matrix_table(evidence()))
+
+
+def filled(table_text: str) -> list[tuple[str, ...]]:
+    """Of every line of a matrix its name, and which cells are not empty."""
+    lines = [line.strip("|").split("|") for line in table_text.splitlines() if line.startswith("| ")]
+    return [(name.strip(), *("filled" if cell.strip() else "" for cell in cells)) for name, *cells in lines]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print, write or check the tables."""
     parser = argparse.ArgumentParser(description="The map of the proofs and the verification matrix.")
-    parser.add_argument("--write", action="store_true", help="write both tables between their markers")
+    parser.add_argument("--write", action="store_true", help="write the map and, with --results, the matrix")
     parser.add_argument("--check", action="store_true", help="exit 1 if a file is not as it would be written")
     parser.add_argument("--results", type=Path, nargs="+", help="verify.json files that the matrix's ticks come from")
     options = parser.parse_args(arguments)
@@ -222,12 +234,14 @@ def main(arguments: list[str] | None = None) -> int:
     if options.check:
         old = [path for path in (MAP, MATRIX) if stale(path, statuses)]
         for path in old:
-            print(f"{path.relative_to(ROOT)} is out of date: run python proofs/map.py --write")
+            print(f"{path.relative_to(ROOT)} is out of date: run python proofs/map.py --write --results FILE ...")
         return int(bool(old))
     if options.write:
         from nashlab.files import replacing
 
-        for path in (MAP, MATRIX):
+        if statuses is None:
+            print(f"{MATRIX.name}: the matrix is left as it is, for want of --results", file=sys.stderr)
+        for path in (MAP,) if statuses is None else (MAP, MATRIX):
             text = wanted(path, statuses)
             with replacing(path) as part:
                 part.write_text(text, encoding="utf-8")

@@ -20,9 +20,7 @@ from nashlab.environment import ExactEnvironment
 from nashlab.equilibrium import regularised_nash
 from nashlab.gallery import get
 from nashlab.game import PreferenceGame
-from nashlab.verify import CHECKS, Cases, evaluate, gradients
-
-IDS = sorted(id for id, check in CHECKS.items() if check.run.__module__ == gradients.__name__)
+from nashlab.verify import CHECKS, Cases, equivalence, evaluate, oracle
 
 STEP = np.longdouble(1e-6)
 # central differences: h² f‴/6 = 1e-12 of truncation and eps/h = 1e-13 of rounding, where numpy has 80-bit numbers;
@@ -103,15 +101,6 @@ L5_SMALLEST = (PAIR, np.log([0.5, 0.5]), 1.0)
 # -- the table -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("id", IDS)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_each_claim_holds_and_its_wrong_twin_is_caught(id: str, seed: int) -> None:
-    honest = evaluate(CHECKS[id], Cases(samples=20, seed=seed))
-    assert honest.status == "pass", honest
-    # from ten cases on, a wrong twin has nowhere to hide
-    assert evaluate(CHECKS[id], Cases(samples=10, seed=seed), canary=True).status == "pass"
-
-
 @pytest.mark.parametrize("id", ["L2.i", "L2.ii", "L2.iii", "L2.iv", "L2.v", "L5", "L11", "L15"])
 def test_a_counterexample_is_kept_in_the_report(id: str) -> None:
     assert evaluate(CHECKS[id], Cases(samples=10)).counterexample
@@ -148,7 +137,7 @@ def test_complex_steps_agree_with_finite_differences_and_see_a_wrong_derivative(
     def f(t: np.ndarray) -> np.floating:
         return np.sum(np.tanh(t) * np.exp(t[0]))
 
-    exact = gradients._gradient(f, theta)
+    exact = oracle.gradient(f, theta)
     assert np.abs(exact - numeric_gradient(f, theta)).max() < TOLERANCE
     # the canary: a derivative that forgets the factor exp(θ₀)
     assert np.abs(exact - (1 - np.tanh(theta) ** 2)).max() > 0.01
@@ -162,7 +151,7 @@ def test_l2_each_control_keeps_a_counterexample_of_three_responses(id: str) -> N
     found = evaluate(CHECKS[id], Cases(samples=10)).counterexample
     assert found is not None
     assert len(found["policy"]) == 3
-    assert found["sine of the angle"] > gradients.COLLINEAR
+    assert found["sine of the angle"] > equivalence.COLLINEAR
 
 
 # -- L4: offline IPO --------------------------------------------------------------------------------------------------

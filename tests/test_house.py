@@ -3,22 +3,70 @@
 from __future__ import annotations
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    about = os.environ | {"PYTHONPATH": str(cwd)}
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=about)
 
 
-def test_imports_point_left_only() -> None:
-    result = run(sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()")
+LINT = (sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()")
+
+
+def test_every_import_contract_is_kept() -> None:
+    result = run(*LINT)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def forbidden_import(contract: dict[str, Any]) -> tuple[str, str]:
+    """(module, what it must not import): of layers, the lowest and the highest."""
+    if contract["type"] == "forbidden":
+        return contract["source_modules"][0], contract["forbidden_modules"][-1]
+    prefix = "".join(f"{name}." for name in contract.get("containers", []))
+    high, low = (contract["layers"][k].split(" | ")[0].strip("()") for k in (0, -1))
+    return prefix + low, prefix + high
+
+
+def test_every_import_contract_is_broken_by_an_import_that_it_forbids(tmp_path: Path) -> None:
+    """A copy of the packages with one forbidden import a contract: all are reported."""
+    for package in ("nashlab", "llm_bridge"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("*.csv", "__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    for module, other in map(forbidden_import, contracts):
+        place = tmp_path.joinpath(*module.split("."))
+        source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        source.write_text(source.read_text(encoding="utf-8") + f"\nimport {other}\n", encoding="utf-8")
+    said = run(*LINT, cwd=tmp_path).stdout
+    assert [c["name"] for c in contracts if f"{c['name']} BROKEN" not in said] == [], said
+
+
+@pytest.mark.parametrize(("place", "allowed"), [("nashlab/certify", set()), ("nashlab/verify/oracle.py", {"numpy"})])
+def test_what_others_are_judged_by_imports_next_to_nothing(place: str, allowed: set[str]) -> None:
+    """The verifier stands on Python alone, the claims' oracle on numpy: neither knows another module of ours."""
+    path = ROOT / place
+    imported = set()
+    for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module))
+    own = place.removesuffix(".py").replace("/", ".")
+    others = {name for name in imported if not name.startswith(own)}
+    assert {name for name in others if name.split(".")[0] not in sys.stdlib_module_names | allowed} == set()
 
 
 def test_ruff_finds_nothing() -> None:
@@ -58,10 +106,15 @@ def defined(tree: ast.AST) -> set[str]:
     return {name for name in names if name.startswith("_") and not name.startswith("__")}
 
 
-def reached(path: Path, files: dict[Path, ast.AST]) -> list[str]:
-    """Names of other modules of ours, with an underscore before them, that this one uses."""
-    tree, own = files[path], defined(files[path])
-    others = {name for other, parsed in files.items() if other != path for name in defined(parsed)} - own
+def reached(files: dict[Path, ast.AST]) -> dict[Path, list[str]]:
+    """Names of other modules of ours, with an underscore before them, that a module uses."""
+    owned = {path: defined(tree) for path, tree in files.items()}
+    names = set().union(*owned.values())
+    found = {path: _reached(tree, names - owned[path]) for path, tree in files.items()}
+    return {path: used for path, used in found.items() if used}
+
+
+def _reached(tree: ast.AST, others: set[str]) -> list[str]:
     imported = [
         alias.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for alias in n.names if alias.name[0] == "_"
     ]
@@ -70,10 +123,15 @@ def reached(path: Path, files: dict[Path, ast.AST]) -> list[str]:
     return imported + [name for name in used if name in others - inherited]
 
 
+def test_no_module_is_longer_than_five_hundred_lines() -> None:
+    files = [path for package in ("nashlab", "llm_bridge") for path in (ROOT / package).rglob("*.py")]
+    lengths = {str(path.relative_to(ROOT)): path.read_bytes().count(b"\n") for path in files}
+    assert {name: n for name, n in lengths.items() if n > 500} == {}
+
+
 def test_nobody_reaches_into_another_module_s_private_names() -> None:
     files = {path: ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "llm_bridge").rglob("*.py")}
-    found = {str(path.relative_to(ROOT)): names for path in files if (names := reached(path, files))}
-    assert found == {}
+    assert reached(files) == {}
     first, second = Path("a.py"), Path("b.py")
     canary = {first: ast.parse("class A:\n    def _g(self): ..."), second: ast.parse("x._g()\ny._asdict()")}
-    assert reached(second, canary) == ["_g"]
+    assert reached(canary) == {second: ["_g"]}

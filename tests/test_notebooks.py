@@ -67,6 +67,7 @@ def convergence() -> list[Row]:
     nash = equilibrium(FIGURE_6, UNIFORM, TAU)
     a, b = 1 - STEP * TAU, STEP * frequency(FIGURE_6, nash)
     hot = equilibrium(FIGURE_6, UNIFORM, TAU / a)
+    optimistic = np.roots([1 + STEP * TAU, -(1 + 2j * b), 1j * b])
     mixed = reply(FIGURE_6, UNIFORM, TAU, equilibrium(FIGURE_6, UNIFORM, TAU / (1 - 0.125)))
     fit = "R3: a recurrence fitted to iterates; "
     below = "not above 1; "
@@ -75,6 +76,7 @@ def convergence() -> list[Row]:
         ("rate mmd", abs(1 + 1j * b) / (1 + STEP * TAU), 1e-6, fit + "|1 + iηλ|/(1 + ητ)"),
         ("rate nash-md-debiased", abs(1 + 1j * b) / (1 + STEP * TAU), 1e-6, fit + "its mixture is MMD (N10)"),
         ("rate egpo", abs(a - b**2 + 1j * a * b), 1e-6, fit + "|a − b² + iab|"),
+        ("rate optimistic-mmd", float(abs(optimistic).max()), 1e-6, fit + "a root of (1 + ητ)z² = (1 + 2iηλ)z − iηλ"),
         ("rate nash-md", a * abs(1 + 1j * STEP * frequency(FIGURE_6, hot)), 1e-6, fit + "(1 − ητ)|1 + iηλ'|"),
         ("rate offline-ipo", 1 - STEP * TAU / 3, 1e-6, fit + "1 − ητ/n, the covariance of a uniform μ_b being I/n"),
         ("rate_error", 0.0, 1e-5, "R3"),

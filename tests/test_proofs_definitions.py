@@ -987,6 +987,60 @@ def skip(p, j):
     return j if j < p else j + 1
 
 
+# -- KlBudget.v --------------------------------------------------------------------------------------------------------
+
+
+@coq("KlBudget.mass")
+def mass(n, pi, S):
+    """Definition mass n (pi : nat -> R) (S : nat -> bool) : R := sum n (fun y => if S y then pi y else 0)."""
+    return total(n, lambda y: pi[y] if S[y] else 0.0)
+
+
+@coq("KlBudget.lift")
+def lift(n, pi, h, S):
+    """Definition lift n (pi h : nat -> R) (S : nat -> bool) : R := sum n (fun y => if S y then pi y * (h y - expect n
+    pi h) else 0)."""
+    return total(n, lambda y: pi[y] * (h[y] - expect(n, pi, h)) if S[y] else 0.0)
+
+
+# -- Extragradient.v ---------------------------------------------------------------------------------------------------
+
+
+@coq("Extragradient.pulled")
+def pulled(n, eta, tau, P, mu, pi, nu):
+    """Definition pulled n eta tau P (mu pi nu : nat -> R) : nat -> R := gibbs n mu (fun y => (ln (pi y) - ln (mu y) +
+    eta * win n P nu y) / (1 + eta * tau))."""
+    return gibbs(n, mu, vector(n, lambda y: (ln(pi[y]) - ln(mu[y]) + eta * win(n, P, nu, y)) / (1 + eta * tau)))
+
+
+@coq("Extragradient.extragradient")
+def extragradient(n, eta, tau, P, mu, pi):
+    """Definition extragradient n eta tau P mu pi : nat -> R := pulled n eta tau P mu pi (pulled n eta tau P mu pi
+    pi)."""
+    return pulled(n, eta, tau, P, mu, pi, pulled(n, eta, tau, P, mu, pi, pi))
+
+
+# -- Identities.v ------------------------------------------------------------------------------------------------------
+
+
+@coq("Identities.covariance")
+def covariance(n, pi, f, g):
+    """Definition covariance n (pi f g : nat -> R) : R := expect n pi (fun y => f y * g y) - expect n pi f * expect n pi
+    g."""
+    return expect(n, pi, vector(n, lambda y: f[y] * g[y])) - expect(n, pi, f) * expect(n, pi, g)
+
+
+@coq("Identities.slope")
+def slope_of_wins(n, tau, P, mu, pi, g):
+    """Definition slope n tau P (mu pi g : nat -> R) : R := sum n (fun y => sum n (fun z => pi y * pi z * (P y z - 1 / 2
+    - tau * ((ln (pi y) - ln (mu y)) - (ln (pi z) - ln (mu z)))) * (g y - g z)))."""
+    h = vector(n, lambda y: ln(pi[y]) - ln(mu[y]))
+    return total(
+        n,
+        lambda y: total(n, lambda z: pi[y] * pi[z] * (P[y][z] - 1 / 2 - tau * (h[y] - h[z])) * (g[y] - g[z])),
+    )
+
+
 # -- LogMean.v ---------------------------------------------------------------------------------------------------------
 
 
@@ -1404,6 +1458,12 @@ def spheres(f: Transcription, s: Sample) -> list[Pair]:
     r = (nashlab_residual(s.game.advantage(s.log_pi), s.log_mu, s.log_pi, s.tau) + 0.7).tolist()
     truth = kl(s.log_pi, s.log_q) + kl(s.log_q, s.log_pi)
     return [(f(s.n, s.pi, s.q, ell, ell), truth), (f(s.n, s.pi, s.q, ell, r), truth)]
+
+
+def slopes(f: Transcription, s: Sample) -> list[Pair]:
+    # N28: −2τ Cov_π(r, g) in nashlab's residual, for any g
+    r = nashlab_residual(s.game.advantage(s.log_pi), s.log_mu, s.log_pi, s.tau)
+    return [(f(s.n, s.tau, s.P, s.mu, s.pi, s.vector), -2 * s.tau * (np.array(s.pi) * centred(r, s.log_pi)) @ s.vector)]
 
 
 def sharpened(f: Transcription, s: Sample) -> list[Pair]:
@@ -1874,6 +1934,20 @@ COMPARISONS: dict[str, Comparison] = {
     "LinearSolve.skip": lambda f, s: [
         ([f(p, j) for j in range(s.n)], np.delete(np.arange(s.n + 1), p)) for p in range(s.n + 1)
     ],
+    "KlBudget.mass": lambda f, s: [(f(s.n, s.pi, [y % 2 == 0 for y in range(s.n)]), np.exp(s.log_pi)[::2].sum())],
+    "KlBudget.lift": lambda f, s: [
+        (f(s.n, s.pi, s.vector, [y % 2 == 0 for y in range(s.n)]),
+         np.exp(s.log_pi)[::2] @ centred(np.array(s.vector), s.log_pi)[::2])
+    ],
+    "Extragradient.pulled": lambda f, s: [(f(s.n, s.eta, s.tau, s.P, s.mu, s.pi, s.pi), s.step("mmd"))],
+    "Extragradient.extragradient": lambda f, s: [
+        # nashlab's EGPO with the step η/(1 + ητ)
+        (f(s.n, s.eta / (1 - s.eta * s.tau), s.tau, s.P, s.mu, s.pi), s.step("egpo"))
+    ],
+    "Identities.covariance": lambda f, s: [
+        (f(s.n, s.pi, s.vector, s.nu), np.cov(s.vector, s.nu, aweights=s.pi, ddof=0)[0, 1])
+    ],
+    "Identities.slope": slopes,
     "LogMean.log_mean": weighted_means,
     "LogMean.log_mean_inner": spheres,
     "LogMean.sharpen": sharpened,
@@ -1937,6 +2011,9 @@ AUXILIARY: dict[str, str] = {
     "ZeroTemperature.cold": "a sequence of temperatures that falls to 0",
     "LinearSolve.defect": "I − QM, against numpy's",
     "LinearSolve.skip": "the indices without one: numpy's delete",
+    "KlBudget.mass": "the probability of a set",
+    "KlBudget.lift": "an expectation over a set, of what is above its mean",
+    "Identities.covariance": "numpy's, with weights",
     "LogMean.log_mean": "against the integral that it is",
     "LogMean.sharpen": "a bound of nashlab's distance to the equilibrium, and the square that it solves",
     "MaximalLottery.within": "supports as sets",
@@ -2116,6 +2193,29 @@ def test_proofs_readme_has_the_map_of_the_sources() -> None:
     assert not table.stale(table.MAP)
 
 
+def test_the_readme_has_a_cell_of_the_matrix_for_all_that_is_proved_or_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = script("map")
+    assert not table.stale(table.MATRIX)
+    text = table.MATRIX.read_text(encoding="utf-8")
+    monkeypatch.setattr(table, "MATRIX", tmp_path / "README.md")
+    table.MATRIX.write_text(text.replace("| L1 | ✓ |", "| L1 |  |"), encoding="utf-8")
+    assert table.stale(table.MATRIX)
+
+
+def test_writing_without_results_ticks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = script("map")
+    for name in ("MAP", "MATRIX"):
+        copy = tmp_path / f"{name}.md"
+        copy.write_text(getattr(table, name).read_text(encoding="utf-8").replace("✓", "✗"), encoding="utf-8")
+        monkeypatch.setattr(table, name, copy)
+    assert table.main(["--write"]) == 0
+    assert "✓" not in table.MATRIX.read_text(encoding="utf-8")
+    assert table.main(["--write", "--results", str(results(tmp_path, ["numpy"], L1="pass"))]) == 0
+    assert table.MATRIX.read_text(encoding="utf-8").count("✓") == 1
+
+
 def test_the_map_finds_every_theorem_derivation_and_claim() -> None:
     items = script("map").evidence()
     found = {column: {item.key for item in items if item.column == column} for column in script("map").COLUMNS}
@@ -2153,7 +2253,9 @@ def test_the_matrix_takes_its_ticks_from_results(tmp_path: Path) -> None:
     }  # fmt: skip
     unknown = [i for i in table.by_row(items)["E1"] if i.column == "property tests"]
     assert table.cell(unknown, seen) == "not run"
-    assert table.cell(unknown, None) == "✓"
+    assert table.cell(unknown, None) == "not run"
+    with pytest.raises(SystemExit, match="needs --results"):
+        table.wanted(table.MATRIX)
     with pytest.raises(SystemExit, match="wrong twins"):
         table.read_results([results(tmp_path, ["numpy"], canary=True)])
 

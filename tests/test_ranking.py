@@ -26,9 +26,10 @@ from nashlab.equilibrium import (
 )
 from nashlab.gallery import get, load_votes, random_game
 from nashlab.game import BadInput, PreferenceGame
-from nashlab.ranking import ELO, cyclic_share, plan, rank, smith_set
+from nashlab.ranking import ELO, plan, rank
 from nashlab.votes import Votes, bradley_terry, components, parse_votes
 from nashlab.votes.resample import resampled_wins
+from nashlab.votes.tournaments import cyclic_share, smith_set
 
 Array = NDArray[np.float64]
 TOURNAMENTS = st.integers(1, 6).flatmap(
@@ -190,12 +191,12 @@ def test_voters_are_drawn_as_a_whole() -> None:
         for a, b in ([("x", "y"), ("x", "z")] if v < 12 else [("y", "x"), ("z", "x")])
     )
     votes = parse_votes(log.encode(), "log", ".csv", fill="half")
-    tables = np.concatenate(list(resampled_wins(votes, 500, seed=1)))
+    tables = resampled_wins(votes, 500, seed=1)
     assert tables.shape == (500, 3, 3)
     assert np.all(tables[:, 0, 1] == tables[:, 0, 2])
     assert np.std(tables[:, 0, 1]) == pytest.approx(np.sqrt(20 * 0.6 * 0.4), rel=0.15)
     alone = parse_votes(log.replace(",voter", ",prompt").encode(), "log", ".csv", fill="half")
-    apart = np.concatenate(list(resampled_wins(alone, 500, seed=1)))
+    apart = resampled_wins(alone, 500, seed=1)
     assert np.any(apart[:, 0, 1] != apart[:, 0, 2])
     assert np.std(apart[:, 0, 1]) == pytest.approx(np.sqrt(20 * 0.6 * 0.4), rel=0.15)
 

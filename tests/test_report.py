@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from nashlab.equilibrium import maximal_lottery
 from nashlab.gallery import get
 from nashlab.game import BadInput
 from nashlab.rates import rated_run
+from nashlab.report.formulas import latex, typeset
 from nashlab.verify import CHECKS, figures
 
 
@@ -105,6 +108,26 @@ def test_the_report_is_one_self_contained_page(tmp_path: Path) -> None:
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
     assert len(page.references) == 1
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))
+
+
+def test_every_statement_is_typeset_as_mathml_and_keeps_its_words() -> None:
+    """Of the text between the tags, what is no symbol is there as it was; every Greek letter is inside a formula."""
+    for check in CHECKS.values():
+        for sentence in (check.statement, check.twin):
+            shown = str(typeset(sentence))
+            page = Page()
+            page.feed(shown)
+            assert page.open == [], sentence
+            kept = "".join(c for c in page.text if c.isascii() and c.isalpha())
+            assert kept == "".join(c for c in unicodedata.normalize("NFKC", sentence) if c.isascii() and c.isalpha())
+            assert not re.search("[α-ω≤≥]", re.sub("<math.*?</math>", "", shown)), sentence
+
+
+def test_indices_accents_and_braces_become_elements() -> None:
+    assert latex("π*_τ") == "\\pi ^{*}_{\\tau }"
+    assert latex("x₁₂² ≤ {a}") == "x_{12}^{2} \\le  \\{a\\}"
+    assert latex("π̂") == "\\hat{\\pi }"
+    assert "<msup>" in typeset("e^{−τh}")
 
 
 @pytest.mark.parametrize(

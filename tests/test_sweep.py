@@ -96,7 +96,7 @@ def test_kill_9_loses_at_most_one_unit(config: Path, tmp_path: Path) -> None:
     [
         (("steps = 40", "steps = 0"), "steps = 0, must be an integer of at least 1"),
         (("steps = 40", "stepz = 40"), "'stepz' is unknown"),
-        (("steps = 40\n", ""), "'steps' is missing"),
+        (("steps = 40\n", ""), "steps is missing, must be given"),
         (("[0.2, 1.0]", "[-1.0]"), "temperature|step_size"),
         (("[0.2, 1.0]", "[]"), "at least one entry"),
         (('"omd"', '"omdd"'), "did you mean 'omd'"),

@@ -246,6 +246,14 @@ def test_equal_names_are_told_apart() -> None:
     assert len(set(parse_game(preflib("1: 1,2,3", names=("a", "a", "b")), "x", ".soc").labels)) == 3
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_is_read_as_its_byte_order_mark_says(encoding: str) -> None:
+    """Spreadsheets save UTF-16 with a mark."""
+    game = parse_game("winner\tloser\nä\tb\nä\tb\nb\tä\n".encode(encoding), "x", ".tsv")
+    assert game.labels == ("ä", "b")
+    assert exact(game)[0][1] == Fraction(1, 6)
+
+
 # -- references ------------------------------------------------------------------------------------------------------
 
 
@@ -296,7 +304,9 @@ REFUSED = [
     (b"", ".csv", "x: is empty"),
     (b" \n\n", ".json", "x: is empty"),
     (b",,\n,,", ".csv", "x: holds no numbers"),
-    (b"\xff\xfe0,1", ".csv", "x: is not UTF-8 text (byte 0)"),
+    (b"\xff0,1", ".csv", "x: is not UTF-8 text (byte 0)"),
+    (b"\xff\xfe0,1", ".csv", "x: is not UTF-16 text (byte 4)"),
+    (b"0,1\n1,\0", ".csv", "x: is not text (byte 6 is 0)"),
     (b"0,1\n1", ".csv", "x: row 2 has 1 cells, must have 2 like the first"),
     (b"0,1,2\n1,0,2\n1,0,2\n1,2,3\n1,2,3", ".csv", "x: has 5 rows and 3 columns, must be square"),
     (b"0.5,zero\n0.3,0.5", ".csv", "x: column 1 is called 'zero' and row 1 '0.3', must be the same response"),

@@ -114,6 +114,21 @@ def pointwise(name: str) -> Iterator[Array]:
         yield pi
 
 
+def xpo() -> Iterator[Array]:
+    """E[ℓ(h(y) − h(y')) + α log π(y')], y ~ π, y' ~ μ, one score at a time; the unit is 1/(2τ)."""
+    pi = FIRST
+    while True:
+        h, pull = np.log(pi / MU), np.zeros(4)
+        for i in range(4):
+            for j in range(4):
+                weight = pi[i] * MU[j] * PULLS["dpo"](h[i] - h[j], P[i, j])
+                pull += weight * ((np.arange(4) == i) * 1.0 - (np.arange(4) == j))
+        for j in range(4):  # ∇ log π(y') = e − π in the logits
+            pull -= MU[j] * 1e-5 / (2 * TAU) * ((np.arange(4) == j) - pi)
+        pi = scaled(pi * np.exp(ETA * pull))
+        yield pi
+
+
 # -- methods with a memory, and updates of the simplex ---------------------------------------------------------------
 
 
@@ -216,6 +231,44 @@ def comal() -> Iterator[Array]:
         yield pi
 
 
+def optimistic_mmd() -> Iterator[Array]:
+    before = pi = FIRST
+    while True:
+        weight = pi * MU ** (ETA * TAU) * np.exp(ETA * (A @ (2 * pi - before)))
+        before, pi = pi, scaled(weight ** (1 / (1 + ETA * TAU)))
+        yield pi
+
+
+def nash_prox() -> Iterator[Array]:
+    pi = centre = FIRST
+    hot = TAU + 1 / ETA
+    step = 2 * (hot + np.sqrt(1 + hot**2))
+
+    def magnet() -> Array:
+        return (centre * MU ** (ETA * TAU)) ** (1 / (1 + ETA * TAU))
+
+    def towards(opponent: Array) -> Array:
+        return scaled((pi * magnet() ** (step * hot) * np.exp(step * (A @ opponent))) ** (1 / (1 + step * hot)))
+
+    while True:
+        residual = np.log(pi / magnet()) - A @ pi / hot
+        if np.ptp(residual) <= 0.1 * np.ptp(np.log(pi / centre)):
+            centre = pi
+        pi = towards(towards(pi))
+        yield pi
+
+
+def mnpo() -> Iterator[Array]:
+    past = [FIRST]
+    while True:
+        age = np.arange(len(past))[::-1]
+        share = np.where(age == len(past) - 1, 1.0, BETA) * (1 - BETA) ** age
+        mean = np.exp(share @ np.log(past))
+        opponent = share @ np.array(past)
+        past.append(scaled(mean ** (1 - ETA * TAU) * MU ** (ETA * TAU) * np.exp(ETA * (A @ opponent))))
+        yield past[-1]
+
+
 OTHERS: dict[str, Callable[[], Iterator[Array]]] = {
     "nash-ema-pg": nash_ema_pg,
     "omd": omd,
@@ -230,6 +283,10 @@ OTHERS: dict[str, Callable[[], Iterator[Array]]] = {
     "regret-matching-plus": lambda: regret_matching(False),
     "predictive-regret-matching-plus": lambda: regret_matching(True),
     "comal": comal,
+    "optimistic-mmd": optimistic_mmd,
+    "nash-prox": nash_prox,
+    "mnpo": mnpo,
+    "xpo": xpo,
 }
 
 
@@ -244,7 +301,8 @@ def test_every_algorithm_is_written_out() -> None:
 @pytest.mark.parametrize("name", REGISTRY)
 def test_the_first_steps_are_those_of_the_formula(name: str) -> None:
     spec = REGISTRY[name]
-    count = 60 if name == "comal" else STEPS  # COMAL's outer loop turns after some inner steps only
+    # outer loops turn after some inner steps only
+    count = 60 if name in ("comal", "nash-prox") else STEPS
     setting = Setting(np.log(MU), np.log(DATA), TAU, ETA, BETA, 0.0)
     environment, state = ExactEnvironment(spec.judged(GAME, np.log(DATA))), spec.start(np.log(FIRST))
     formula = written(name)

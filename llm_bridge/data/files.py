@@ -1,4 +1,4 @@
-"""Rows and cells of JSONL (also .gz or .xz), CSV and parquet files; an error names file, row and column."""
+"""Rows and cells of JSONL (also .gz or .xz), JSON, CSV and parquet files; an error names file, row and column."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import IO, Any
 
 from nashlab.game import BadInput, suggestion
 
-__all__ = ["SUFFIXES", "Row", "existing", "file_rows", "probability_in", "text_columns", "text_in"]
+__all__ = ["SUFFIXES", "Row", "existing", "file_rows", "probability_in", "shown", "text_columns", "text_in"]
 
-SUFFIXES = (".jsonl", ".jsonl.xz", ".jsonl.gz", ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".json", ".jsonl.xz", ".jsonl.gz", ".csv", ".parquet")
 
 Row = Mapping[str, Any]
 
@@ -38,6 +38,8 @@ def file_rows(path: Path) -> Iterator[tuple[int, Row]]:
     try:
         if path.suffix == ".parquet":
             yield from enumerate(_parquet_rows(path), 1)
+        elif path.suffix == ".json":
+            yield from enumerate(_listed_rows(path), 1)
         elif path.suffix == ".csv":
             with path.open(encoding="utf-8-sig", newline="") as file:
                 yield from enumerate(_csv_rows(path, file), 1)
@@ -85,6 +87,27 @@ def _json_rows(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Row]]:
         yield number, row
 
 
+def _listed_rows(path: Path) -> Iterator[Row]:
+    """Rows of one JSON value: a list of objects, or an object whose only list it is."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=partial(_object, path.name))
+    except BadInput:
+        raise
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+            with _opened(path) as file:  # one object a line all the same
+                yield from (row for _, row in _json_rows(path, file))
+            return
+        raise BadInput(f"{path.name}: is not JSON ({error})") from None
+    lists = [value for value in content.values() if isinstance(value, list)] if isinstance(content, dict) else [content]
+    if len(lists) != 1 or not isinstance(lists[0], list):
+        raise BadInput(f"{path.name}: must be a list of objects, or an object with one such list")
+    for number, row in enumerate(lists[0], 1):
+        if not isinstance(row, dict):
+            raise BadInput(f"{path.name}, row {number}: is {shown(row)}, must be an object with columns")
+        yield row
+
+
 def _object(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     _check_columns((name for name, _ in pairs), where)
     return dict(pairs)
@@ -116,7 +139,7 @@ def text_columns(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, s
 def text_in(row: Row, column: str, where: str) -> str:
     value = _cell(row, column, where)
     if not isinstance(value, str):
-        raise BadInput(f"{where}, column {column!r}: is {_shown(value)}, must be text")
+        raise BadInput(f"{where}, column {column!r}: is {shown(value)}, must be text")
     return value
 
 
@@ -128,7 +151,7 @@ def probability_in(row: Row, column: str, where: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0 <= number <= 1:
-        raise BadInput(f"{where}, column {column!r}: is {_shown(value)}, must be a probability between 0 and 1")
+        raise BadInput(f"{where}, column {column!r}: is {shown(value)}, must be a probability between 0 and 1")
     return number
 
 
@@ -140,6 +163,7 @@ def _cell(row: Row, column: str, where: str) -> Any:
     return row[column]
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value in a message, not too long."""
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

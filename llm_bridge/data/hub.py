@@ -10,7 +10,7 @@ from llm_bridge.data.files import Row
 from llm_bridge.data.records import Comparison, Example
 from nashlab.game import BadInput, first_line
 
-__all__ = ["CORPORA"]
+__all__ = ["CORPORA", "named_rows"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,15 @@ def hub_comparisons(corpus: HubCorpus, split: str, count: int | None) -> Iterato
                        "'openai/summarize_from_feedback'")  # fmt: skip
     for number, row in _hub_rows(corpus, split, count):
         yield Comparison(*_read(corpus.comparison, row, corpus.name, number))
+
+
+def named_rows(source: str) -> Iterator[tuple[str, Row]]:
+    """(where, row) of any data set of the hub: "owner/name", or "owner/name:split" (default: train)."""
+    name, _, split = source.removeprefix("hub:").partition(":")
+    if name.count("/") != 1 or name.startswith((".", "/", "~")) or " " in name:
+        raise BadInput(f"source = {source!r} is no file, no folder and no hub name (owner/name or owner/name:split)")
+    for number, row in _hub_rows(HubCorpus(name), split or "train", None):
+        yield f"{source}, row {number}", row
 
 
 def _read(columns: Callable[[Row], tuple[Any, ...]], row: Row, name: str, number: int) -> tuple[Any, ...]:

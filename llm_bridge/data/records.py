@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Comparison", "Example", "words"]
+__all__ = ["Comparison", "Conversation", "Example", "Message", "words"]
 
 WORD = re.compile(r"[^\W_]+(?:['’+#.-][^\W_]+)*")
 
@@ -18,8 +19,35 @@ class Example(NamedTuple):
     group: str = ""
 
 
+class Message(NamedTuple):
+    """A turn of a conversation."""
+
+    role: str
+    content: str
+
+
+class Conversation(str):
+    """A prompt of several messages, as the text that judges and encoders read; policies take the ``messages``.
+
+    >>> Conversation.of([Message("user", "Hi"), Message("assistant", "Ho"), Message("user", "And?")])
+    'User: Hi\\n\\nAssistant: Ho\\n\\nUser: And?'
+    """
+
+    messages: tuple[Message, ...] = ()
+
+    @classmethod
+    def of(cls, messages: Sequence[Message]) -> Conversation:
+        """These messages, each under its role."""
+        made = cls("\n\n".join(f"{message.role.capitalize()}: {message.content}" for message in messages))
+        made.messages = tuple(messages)
+        return made
+
+
 class Comparison(NamedTuple):
-    """p(left ≻ right | prompt) in [0, 1]: 1 or 0 for a choice, between them for a share of raters."""
+    """p(left ≻ right | prompt) in [0, 1]: 1 or 0 for a choice, ½ for a tie, between them for a share of raters.
+
+    prompt  a text; a :class:`Conversation` where there is more to it than one message.
+    """
 
     prompt: str
     left: str

@@ -13,17 +13,15 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_type_hints
-
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from typing import Any
 
 from llm_bridge.judges import check_judge
 from llm_bridge.preferences import MODELS, Training
 from llm_bridge.training import LABELS, Settings, bridged
 from nashlab.game import BadInput, check_temperature, suggestion
-from nashlab.settings import read_settings
+from nashlab.settings import checked, read_settings
 
 __all__ = [
     "CONFIGS",
@@ -137,9 +135,11 @@ class Sampling:
 class Comparisons:
     """What preference and reward model learn from.
 
-    source  "reference": completions of π_ref, k of each of ``texts`` texts, all pairs labelled by ``raters`` drawn from
-            the population, p being the share who prefer the left one; or a file or data set of human comparisons
+    source  "reference": completions of π_ref, k of each of ``texts`` texts, all pairs labelled by ``raters`` draws from
+            the judge, p being the share that prefers the left one; or a file or data set of human comparisons
             (:func:`llm_bridge.data.load_comparisons`), ``texts`` of them at most, none of a text that is judged on.
+    judge   of the completions of π_ref, and in the end of every method's: a name, or a table with options: see
+            :mod:`llm_bridge.judges.registry`.
     held_out  the share of texts whose comparisons judge the models and are not learned from.
     """
 
@@ -148,6 +148,7 @@ class Comparisons:
     completions: int = 2
     raters: int = 1
     held_out: float = 0.1
+    judge: Any = "raters"
 
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1:
@@ -155,6 +156,9 @@ class Comparisons:
         if self.completions < 2:
             raise BadInput(f"completions = {self.completions}, must be at least 2: they are compared")
         _at_least_one(self, "texts", "raters")
+        check_judge(self.judge)
+        if self.judge != "raters" and self.source != "reference":
+            raise BadInput(f"judge = {self.judge!r} labels completions, must be left out with source = {self.source!r}")
 
 
 @dataclass(frozen=True)
@@ -256,7 +260,7 @@ class Experiment:
     def settings(self, method: str, seed: int) -> Settings:
         """How this method is trained."""
         given = {**self.train, **self.tuned.get(method, {}), "seed": seed}
-        found: Settings = _section(Settings, given, f"train, {method}")
+        found: Settings = checked(Settings, given, f"train, {method}")
         found.check_method(bridged(method))
         return found
 
@@ -310,8 +314,8 @@ def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experi
         _put(content, override)
     for key, kind in SECTIONS.items():
         if key in content or key not in OPTIONAL:
-            content[key] = _section(kind, _with_training(key, content.get(key, {})), key)
-    found: Experiment = _named(_section(Experiment, content, str(source)))
+            content[key] = checked(kind, _with_training(key, content.get(key, {})), key)
+    found: Experiment = _named(checked(Experiment, content, str(source)))
     _check_kinds(found)
     if not found.name or found.name in (".", "..") or "/" in found.name:
         raise BadInput(f"name = {found.name!r}, must be fit for a folder")
@@ -328,7 +332,7 @@ def _with_training(key: str, table: Any) -> Any:
     if key not in ("preference", "reward") or not isinstance(table, dict):
         return table
     default = {"kind": "bradley-terry"} if key == "reward" else {}
-    training = _section(Training, table.get("training", {}), f"{key}.training")
+    training = checked(Training, table.get("training", {}), f"{key}.training")
     return default | table | {"training": training}
 
 
@@ -338,8 +342,9 @@ def _check_kinds(experiment: Experiment) -> None:
     if experiment.reward.kind != "bradley-terry":
         raise BadInput(f"reward.kind = {experiment.reward.kind!r}, must be 'bradley-terry': a reward is one number")
     closed = experiment.closed
-    asks_raters = experiment.comparisons.source == "reference" if closed is None else closed.judge == "raters"
-    if experiment.corpus.raters == "none" and asks_raters:
+    compared = experiment.comparisons
+    asked = compared.judge if closed is None and compared.source == "reference" else closed and closed.judge
+    if experiment.corpus.raters == "none" and asked == "raters":
         raise BadInput("corpus.raters = 'none', must be 'synthetic' where candidates or completions are to be labelled")
 
 
@@ -358,43 +363,6 @@ def _named(experiment: Experiment) -> Experiment:
 def _by_method(table: Any) -> Any:
     """A table whose keys are methods, by their registered names; anything else as it is."""
     return {bridged(name).spec.name: value for name, value in table.items()} if isinstance(table, dict) else table
-
-
-def _section(kind: type[Any], table: Any, where: str) -> Any:
-    """A dataclass from a table, with every key and every type checked.
-
-    The values themselves stay as they are written: an experiment's folders are named after them.
-    """
-    if not isinstance(table, dict):
-        raise BadInput(f"{where} = {table!r}, must be a table")
-    try:
-        _model_of(kind).model_validate(table)
-        return kind(**table)
-    except ValidationError as error:
-        raise BadInput(f"{where}: {_in_words(error.errors()[0], kind)}") from None
-    except BadInput as error:
-        raise BadInput(f"{where}: {error}") from None
-
-
-def _model_of(kind: type[Any]) -> type[BaseModel]:
-    """The fields of a dataclass, for pydantic to check: no other keys, no conversions but that of whole numbers."""
-    hints = get_type_hints(kind)
-    optional = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
-    given: dict[str, Any] = {name: (hint, None if name in optional else ...) for name, hint in hints.items()}
-    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=())
-    return create_model(kind.__name__, __config__=config, **given)
-
-
-def _in_words(error: Any, kind: type[Any]) -> str:
-    """The entry and the rule of what pydantic has found, with the nearest known key."""
-    known = {f.name: f for f in fields(kind)}
-    key = str(error["loc"][0])
-    if error["type"] == "extra_forbidden":
-        return f"{key!r} is unknown{suggestion(key, known, ', must be one of ' + ', '.join(known))}"
-    if error["type"] == "missing":
-        return f"{key} is missing, must be given"
-    inside = "".join(f"[{part!r}]" for part in error["loc"][1:])
-    return f"{key}{inside} = {error['input']!r}, must be of type {known[key].type}"
 
 
 def _put(content: dict[str, Any], override: str) -> None:

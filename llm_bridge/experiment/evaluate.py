@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llm_bridge.judges import Judge
+from llm_bridge.training import share_interval
 from nashlab.certificate import exploitability
 from nashlab.equilibrium import maximal_lottery, regularised_nash
 from nashlab.files import plain
@@ -102,16 +103,7 @@ def clopper_pearson(wins: int, total: int, level: float = 0.95) -> tuple[float, 
     >>> tuple(round(v, 4) for v in clopper_pearson(0, 10))
     (0.0, 0.3085)
     """
-    from scipy.stats import binomtest
-
-    if not 0 <= wins <= total:
-        raise BadInput(f"wins = {wins} of total = {total}, must be between 0 and total")
-    if not 0 < level < 1:
-        raise BadInput(f"level = {level}, must be between 0 and 1")
-    if total == 0:
-        return 0.0, 1.0
-    interval = binomtest(wins, total).proportion_ci(level, method="exact")
-    return float(interval.low), float(interval.high)
+    return share_interval(wins, total, level)
 
 
 def nash_average(

@@ -13,7 +13,7 @@ import numpy as np
 from llm_bridge.experiment.configuration import Experiment
 from llm_bridge.experiment.evaluate import closed_tables
 from llm_bridge.experiment.stages import read_json
-from llm_bridge.experiment.start import Start, contents, keep, learned, texts_about, texts_of_split
+from llm_bridge.experiment.start import Start, judge_about, judge_title, keep, learned, texts_about, texts_of_split
 from llm_bridge.judges import Cached, SummaryFeatures, candidate_sets, intransitivity, judge_named, matrix
 from llm_bridge.policy import Policy, completions_of
 from llm_bridge.training import Closed, Players, Settings, bridged, train
@@ -85,11 +85,10 @@ class ClosedGround:
             }
             for name in SETS
         }
-        judge = self._closed.judge
         known = {name: read_json(self.folder / f"{name}.json")["intransitivity"] for name in SETS}
         return {
             "kind": "closed",
-            "judge": judge if isinstance(judge, str) else judge["name"],
+            "judge": judge_title(self._closed.judge),
             "tables": closed_tables(self.experiment.methods, margins, by_set, self.experiment.tau),
             "intransitivity": known,
         }
@@ -98,14 +97,7 @@ class ClosedGround:
 def _sets_about(experiment: Experiment) -> dict[str, Any]:
     counts = {count: getattr(experiment.corpus, count) for _, count in SETS.values()}
     assert experiment.closed is not None
-    judge = experiment.closed.judge
-    asked = {} if judge == "raters" else {"judge": judge, **contents(_source_of(judge))}
-    return {"corpus": texts_about(experiment.corpus), **counts, **asked}
-
-
-def _source_of(judge: Any) -> str:
-    """What a named judge is made from: it counts by its content."""
-    return str(judge if isinstance(judge, str) else judge["name"]).partition(":")[2]
+    return {"corpus": texts_about(experiment.corpus), **counts, **judge_about(experiment.closed.judge)}
 
 
 def _make_sets(start: Start, part: Path, work: Path) -> None:

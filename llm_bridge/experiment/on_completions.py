@@ -1,6 +1,6 @@
 """Sampled experiments: methods write completions, which learned models compare; raters and a judge have the last word.
 
-comparisons           completions of π_ref, labelled by raters; or judgments that people made
+comparisons           completions of π_ref, labelled by the named judge; or judgments that people made
 preference, reward    learned from the same comparisons, measured on texts that were held out
 METHOD                trained against them; then one completion of every held-out text
 scores                what the independent judge gives to the completions
@@ -24,16 +24,26 @@ from llm_bridge.experiment.configuration import Experiment, Learned, Sampling
 from llm_bridge.experiment.evaluate import Answers, judged_tables
 from llm_bridge.experiment.parallel import Cluster, in_parallel
 from llm_bridge.experiment.stages import Stages, read_json
-from llm_bridge.experiment.start import Start, contents, device_of, keep, learned, quietly, texts_about, texts_of_split
+from llm_bridge.experiment.start import (
+    Start,
+    contents,
+    device_of,
+    judge_about,
+    judge_title,
+    keep,
+    learned,
+    quietly,
+    texts_about,
+    texts_of_split,
+)
 from llm_bridge.judges import (
     Judge,
-    RaterPopulation,
     RelevanceScore,
     annotated,
     intransitivity,
+    judge_named,
     matrix,
     pair_score,
-    summary_raters,
 )
 from llm_bridge.policy import Policy, Prompts, Reference, Tokens, completions_of, load_policy, sample, texts_of
 from llm_bridge.preferences import (
@@ -116,10 +126,12 @@ class SampledGround:
         texts = [e.prompt for e in held_out]
         judges: dict[str, Judge] = {"preference model": self._preference.judge()}
         cycles = {}
-        if self.experiment.corpus.raters == "synthetic":
-            judges = {"raters": _raters(self.experiment, held_out), **judges}
+        named = self.experiment.comparisons.judge
+        if named != "raters" or self.experiment.corpus.raters == "synthetic":
+            last = _judge(self.experiment, held_out)
+            judges = {judge_title(named): last, **judges}
             together = [[row.texts[i] for rows in answers.values() for row in rows] for i in range(len(texts))]
-            cycles = {"held out, all players": asdict(intransitivity(matrix(judges["raters"], texts, together)))}
+            cycles = {"held out, all players": asdict(intransitivity(matrix(last, texts, together)))}
         tables = judged_tables(self.experiment.methods, texts, answers, judges, scored)
         return {
             "kind": "sampled",
@@ -151,7 +163,7 @@ class SampledGround:
     def _recorded(self, policy: Policy) -> Recorded:
         found = load_comparisons(self.pairs / "train.jsonl")
         prompts = self.start.prompts(policy, [c.prompt for c in found])
-        left, right = (completions_of(policy, [getattr(c, side) for c in found]) for side in ("left", "right"))
+        left, right = (completions_of(policy, [getattr(c, side) for c in found], prompts) for side in ("left", "right"))
         return Recorded(prompts, left, right, [c.p for c in found], self.experiment.sampling.temperature)
 
     def _measure(self, policy: Policy) -> Callable[[Players], dict[str, float]]:
@@ -232,7 +244,7 @@ class SampledGround:
             texts += texts_of(policy, completion)
             ratios += (both[0] - both[1]).double().tolist()
             lengths += completion.mask.sum(dim=1).tolist()
-            ended += ((completion.ids == policy.eos_id) & completion.mask).any(dim=1).tolist()
+            ended += policy.ended(completion).tolist()
         return Answers.of(texts, humans, ratios, lengths, ended)
 
     def _scores(self, name: str, answers: Answers) -> list[float]:
@@ -256,25 +268,26 @@ class SampledGround:
 def _pairs_about(experiment: Experiment) -> dict[str, Any]:
     wanted = experiment.comparisons
     about = {"comparisons": asdict(wanted) | contents(wanted.source), "corpus": texts_about(experiment.corpus)}
+    about["comparisons"].pop("judge")
+    about |= judge_about(wanted.judge)
     if experiment.comparisons.source == "reference":
         about["sampling"] = asdict(experiment.sampling) | {"completions": 0, "labels": ""}
     return about
 
 
 def _make_comparisons(start: Start, part: Path, work: Path) -> None:
-    """Completions of π_ref, all pairs of a text, each labelled by one rater; or comparisons that people made."""
+    """Completions of π_ref, all pairs of a text, labelled by the judge; or comparisons that people made."""
     experiment, wanted = start.experiment, start.experiment.comparisons
     if wanted.source == "reference":
         examples = texts_of_split(experiment.corpus, "train", wanted.texts)
         policy, reference = start.players(0)
         texts = [e.prompt for e in examples]
         answers = _drawn(start, policy, reference, texts, experiment.sampling, wanted.completions, seed=1)
-        raters = _raters(experiment, examples)
         pairs = [(x, y, z) for x, each in zip(texts, answers, strict=True) for y, z in combinations(each, 2) if y != z]
         if not pairs:
             raise BadInput(f"comparisons: all completions of each of {len(texts)} texts are the same, must differ")
         x, y, z = map(list, zip(*pairs, strict=True))
-        found = annotated(raters, x, y, z, np.random.default_rng(0), raters=wanted.raters)
+        found = annotated(_judge(experiment, examples), x, y, z, np.random.default_rng(0), raters=wanted.raters)
     else:
         judged = {e.prompt for split in ("validation", "test") for e in texts_of_split(experiment.corpus, split)}
         unseen = (c for c in load_comparisons(wanted.source) if c.prompt not in judged)
@@ -316,8 +329,10 @@ def _fit(experiment: Experiment, folder: Path, pairs: Path, name: str) -> None:
     stages.made(name, _model_about(experiment, start, pairs, name), make)
 
 
-def _raters(experiment: Experiment, examples: Sequence[Example]) -> RaterPopulation:
-    return summary_raters(texts_of_split(experiment.corpus, "train"), examples)
+def _judge(experiment: Experiment, examples: Sequence[Example]) -> Judge:
+    """Who compares completions of these texts."""
+    training = texts_of_split(experiment.corpus, "train")
+    return judge_named(experiment.comparisons.judge, training=training, evaluation=examples)
 
 
 def _drawn(

@@ -14,6 +14,7 @@ import transformers
 from llm_bridge.data import Example, load_corpus
 from llm_bridge.experiment.configuration import HEADS, Corpus, Experiment, Model
 from llm_bridge.experiment.stages import Stages, file_sha256
+from llm_bridge.judges import Named
 from llm_bridge.policy import (
     LoraOptions,
     Policy,
@@ -32,6 +33,8 @@ __all__ = [
     "contents",
     "device_name",
     "device_of",
+    "judge_about",
+    "judge_title",
     "keep",
     "learned",
     "quietly",
@@ -107,7 +110,7 @@ def _examples(policy: Policy, corpus: Corpus, examples: Sequence[Example]) -> Ex
     prompts = encoded(
         policy, [e.prompt for e in examples], template=corpus.template, max_tokens=corpus.max_prompt_tokens
     )
-    return Examples(prompts, completions_of(policy, [e.summary for e in examples]))
+    return Examples(prompts, completions_of(policy, [e.summary for e in examples], prompts))
 
 
 def _fresh(model: Model, examples: Sequence[Example]) -> Policy:
@@ -175,6 +178,17 @@ def texts_about(corpus: Corpus) -> dict[str, Any]:
     for count in ("prompts", "validation", "held_out", "raters"):
         del about[count]
     return about | contents(corpus.source)
+
+
+def judge_title(judge: Named) -> str:
+    """A judge's name, without its options."""
+    return judge if isinstance(judge, str) else str(judge["name"])
+
+
+def judge_about(judge: Named) -> dict[str, Any]:
+    """What a stage's name says of its judge, whose source counts by its content; of the usual raters nothing, so that
+    what they made stays where it is."""
+    return {} if judge == "raters" else {"judge": judge, **contents(judge_title(judge).partition(":")[2])}
 
 
 def contents(source: str) -> dict[str, str]:

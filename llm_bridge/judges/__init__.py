@@ -1,8 +1,10 @@
 """Who prefers what: judges of strings, p(y ≻ y' | x), from functions, tables, scores, models and known raters."""
 
+from llm_bridge.judges.answers import JudgeFailed
 from llm_bridge.judges.candidates import CANDIDATE_KINDS, candidate_sets
 from llm_bridge.judges.cycles import Intransitivity, intransitivity
 from llm_bridge.judges.features import FEATURES, NGram, SummaryFeatures, content_words
+from llm_bridge.judges.http import ServedModel
 from llm_bridge.judges.judge import (
     Cached,
     FunctionJudge,
@@ -13,20 +15,17 @@ from llm_bridge.judges.judge import (
     ask,
     canonical,
     check_lengths,
+    each,
     games,
     judged,
     matrix,
+    wanted_columns,
 )
 from llm_bridge.judges.raters import SUMMARY_RATERS, Criterion, Lexicographic, Majority, RaterPopulation, summary_raters
 from llm_bridge.judges.registry import JUDGES, Named, check_judge, judge_named
-from llm_bridge.judges.scores import (
-    ReconstructionScore,
-    RelevanceScore,
-    ScoreJudge,
-    SequenceClassifier,
-    fit_scale,
-    pair_score,
-)
+from llm_bridge.judges.reward_models import SequenceClassifier
+from llm_bridge.judges.scores import ReconstructionScore, RelevanceScore, ScoreJudge, fit_scale, pair_score
+from llm_bridge.judges.server import Server
 
 __all__ = [
     "CANDIDATE_KINDS",
@@ -38,6 +37,7 @@ __all__ = [
     "FunctionJudge",
     "Intransitivity",
     "Judge",
+    "JudgeFailed",
     "Lexicographic",
     "Majority",
     "NGram",
@@ -48,6 +48,8 @@ __all__ = [
     "RelevanceScore",
     "ScoreJudge",
     "SequenceClassifier",
+    "ServedModel",
+    "Server",
     "SummaryFeatures",
     "TableJudge",
     "annotated",
@@ -57,6 +59,7 @@ __all__ = [
     "check_judge",
     "check_lengths",
     "content_words",
+    "each",
     "fit_scale",
     "games",
     "intransitivity",
@@ -65,4 +68,5 @@ __all__ = [
     "matrix",
     "pair_score",
     "summary_raters",
+    "wanted_columns",
 ]

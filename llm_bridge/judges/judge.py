@@ -8,21 +8,28 @@ by construction: each unordered pair is judged in one order only (the lexicograp
 minus that; in floats (1 − p) + p is 1 for every p in [0, 1].  A judge that reads the pair in one go may favour a
 position; :class:`FunctionJudge` takes the mean of both orders, so that nothing of it is left.
 
+A judge may leave a pair out: None, which becomes NaN here.  What else it may answer with, see
+:mod:`llm_bridge.judges.answers`.  Columns of the data set reach a judge that has keyword arguments of their names:
+``def judge(prompts, left, right, *, reference)``.
+
 Source: theory §1 (P + Pᵀ = 1), §6.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from llm_bridge.data import Comparison
-from nashlab.game import BadInput, PreferenceGame
+from llm_bridge.judges.answers import Array, Triple, answered, called, named
+from nashlab.game import BadInput, PreferenceGame, suggestion
 
 __all__ = [
     "Cached",
@@ -34,14 +41,14 @@ __all__ = [
     "ask",
     "canonical",
     "check_lengths",
+    "each",
     "games",
     "judged",
     "matrix",
+    "wanted_columns",
 ]
 
-Array = NDArray[np.float64]
 Texts = Sequence[str]
-Triple = tuple[str, str, str]
 
 
 class Judge(Protocol):
@@ -52,29 +59,44 @@ class Judge(Protocol):
         ...
 
 
-PairFunction = Callable[[Texts, Texts, Texts], ArrayLike]
+PairFunction = Callable[..., Any]
+"""(prompts, left, right, columns by name) -> what :mod:`llm_bridge.judges.answers` reads."""
 
 
-def canonical(prompts: Texts, left: Texts, right: Texts, function: PairFunction) -> Array:
+def canonical(
+    prompts: Texts,
+    left: Texts,
+    right: Texts,
+    function: PairFunction,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+) -> Array:
     """p from a function that sees each different unordered pair once, in lexicographic order: [B].
 
     ``function`` gets lists without repetition and returns numbers in [0, 1]; the opposite order gets 1 − p and equal
-    answers ½, without being asked.
+    answers ½, without being asked.  ``columns`` are what else there is to know of each prompt, by name: it gets those
+    too, and pairs that differ in them are different.
 
     Raises :class:`BadInput` for lists of different lengths, answers outside [0, 1], NaN, or too few of them.
 
     >>> canonical(["x", "x"], ["b", "c"], ["a", "c"], lambda x, y, z: [0.25]).tolist()
     [0.75, 0.5]
     """
+    columns = columns or {}
     check_lengths(prompts, left, right)
     triples = [(x, min(y, z), max(y, z)) for x, y, z in zip(prompts, left, right, strict=True)]
-    unique = {triple: None for triple in triples if triple[1] != triple[2]}
-    places = {triple: i for i, triple in enumerate(unique)}
+    about = [repr(values) for values in zip(*columns.values(), strict=True)] if columns else [""] * len(triples)
+    keys = list(zip(triples, about, strict=True))
+    first: dict[tuple[Triple, str], int] = {}  # where a different pair stands for the first time
+    for i, key in enumerate(keys):
+        if key[0][1] != key[0][2]:
+            first.setdefault(key, i)
+    places = {key: i for i, key in enumerate(first)}
     values = np.full(len(places) + 1, 0.5)  # the last place serves equal answers
     if places:
-        columns = [list(column) for column in zip(*places, strict=True)]
-        values[:-1] = _probabilities(function(*columns), list(places))
-    found = values[[places.get(triple, len(places)) for triple in triples]]
+        texts = [list(column) for column in zip(*(triple for triple, _ in places), strict=True)]
+        beside = {name: [given[i] for i in first.values()] for name, given in columns.items()}
+        values[:-1] = answered(called(function, *texts, **beside), [triple for triple, _ in places])
+    found = values[[places.get(key, len(places)) for key in keys]]
     swapped = np.array([y > z for y, z in zip(left, right, strict=True)], dtype=bool)
     return np.where(swapped, 1.0 - found, found)
 
@@ -85,32 +107,55 @@ def check_lengths(prompts: Texts, left: Texts, right: Texts) -> None:
         raise BadInput(f"{len(prompts)} prompts, {len(left)} left and {len(right)} right answers, must be as many each")
 
 
-def ask(judge: PairFunction, prompts: Texts, left: Texts, right: Texts, *, bounded: bool = True) -> Array:
-    """What the judge says, as float64 [B]; BadInput where it is not one probability for each triple.
+def ask(
+    judge: PairFunction,
+    prompts: Texts,
+    left: Texts,
+    right: Texts,
+    *,
+    bounded: bool = True,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+) -> Array:
+    """What the judge says, as float64 [B], NaN where it has left a pair out; BadInput where it says anything else.
 
-    Not ``bounded``, it may be any finite number: ½ and a difference of rewards.
+    Not ``bounded``, it may be any finite number: ½ and a difference of rewards.  Of the ``columns`` it gets those that
+    it has keyword arguments for.
 
     >>> ask(lambda x, y, z: [0.75] * len(x), ["x"], ["a"], ["b"]).tolist()
     [0.75]
     """
     check_lengths(prompts, left, right)
-    return _probabilities(judge(prompts, left, right), list(zip(prompts, left, right, strict=True)), bounded=bounded)
+    beside = {name: (columns or {})[name] for name in wanted_columns(judge, columns or {})}
+    answer = called(judge, prompts, left, right, **beside)
+    if hasattr(judge, "columns_of"):  # a judge around another one, which says NaN where that one said None
+        answer = [None if np.isnan(value) else value for value in answer]
+    return answered(answer, list(zip(prompts, left, right, strict=True)), bounded=bounded)
 
 
-def _probabilities(answer: ArrayLike, triples: Sequence[Triple], *, bounded: bool = True) -> Array:
-    values = np.asarray(answer, dtype=np.float64)
-    if values.shape != (len(triples),):
-        raise BadInput(f"the judge returned an array of shape {values.shape} for {len(triples)} pairs")
-    wrong = ~((values >= 0) & (values <= 1)) if bounded else ~np.isfinite(values)
-    if wrong.any():
-        i, rule = int(wrong.argmax()), "a probability in [0, 1]" if bounded else "finite"
-        raise BadInput(f"the judge returned {values[i]} for {_named(triples[i])}, must be {rule}")
-    return values
+def wanted_columns(judge: Any, there: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    """The columns, of those that are there, that a judge has keyword arguments for.
 
+    Raises :class:`BadInput` for a keyword argument without a default that no column serves, with the nearest one.
 
-def _named(triple: Triple) -> str:
-    prompt, left, right = (text if len(text) <= 40 else text[:37] + "..." for text in triple)
-    return f"prompt {prompt!r}, answers {left!r} and {right!r}"
+    >>> def judge(prompts, left, right, *, reference, style="plain"): ...
+    >>> wanted_columns(judge, ["reference", "length"])
+    ['reference']
+    """
+    if hasattr(judge, "columns_of"):  # a judge around a function
+        return list(judge.columns_of(there))
+    try:
+        parameters = list(inspect.signature(judge).parameters.values())
+    except (TypeError, ValueError):  # built-in functions have no signature
+        return []
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return list(there)
+    asked = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    for p in asked:
+        if p.default is p.empty and p.name not in there:
+            known = f" (there are {', '.join(there)})" if there else " (there are no columns)"
+            raise BadInput(f"the judge asks for the column {p.name!r}, which is not in the data{known}"
+                           f"{suggestion(p.name, list(there))}")  # fmt: skip
+    return [p.name for p in asked if p.name in there]
 
 
 @dataclass(frozen=True)
@@ -124,16 +169,21 @@ class OneOrder:
 
     function: PairFunction
 
-    def __call__(self, prompts: Texts, left: Texts, right: Texts) -> Array:
+    def __call__(self, prompts: Texts, left: Texts, right: Texts, **columns: Sequence[Any]) -> Array:
         """p(left ≻ right), [B]."""
-        return canonical(prompts, left, right, self.function)
+        return canonical(prompts, left, right, self.function, columns)
+
+    def columns_of(self, there: Sequence[str]) -> list[str]:
+        """The columns of the data that the function has keyword arguments for."""
+        return wanted_columns(self.function, there)
 
 
 @dataclass(frozen=True)
 class FunctionJudge:
     """A judge from any function q(x, y, y') in [0, 1]: p = ½ (q(x, y, y') + 1 − q(x, y', y)), two questions a pair.
 
-    A liking for the first position adds the same to both terms and falls out.
+    A liking for the first position adds the same to both terms and falls out.  A pair is left out where the function
+    says None to either question.
 
     >>> FunctionJudge(lambda x, y, z: [0.9] * len(x))(["x"], ["a"], ["b"]).tolist()
     [0.5]
@@ -141,15 +191,46 @@ class FunctionJudge:
 
     function: PairFunction
 
-    def __call__(self, prompts: Texts, left: Texts, right: Texts) -> Array:
+    def __call__(self, prompts: Texts, left: Texts, right: Texts, **columns: Sequence[Any]) -> Array:
         """p(left ≻ right), [B]."""
-        return canonical(prompts, left, right, self._both_orders)
+        return canonical(prompts, left, right, self._both_orders, columns)
 
-    def _both_orders(self, prompts: Texts, left: Texts, right: Texts) -> Array:
-        both = self.function([*prompts, *prompts], [*left, *right], [*right, *left])
+    def columns_of(self, there: Sequence[str]) -> list[str]:
+        """The columns of the data that the function has keyword arguments for."""
+        return wanted_columns(self.function, there)
+
+    def _both_orders(
+        self, prompts: Texts, left: Texts, right: Texts, **columns: Sequence[Any]
+    ) -> list[float | None]:
+        beside = {name: [*values, *values] for name, values in columns.items()}
+        both = called(self.function, [*prompts, *prompts], [*left, *right], [*right, *left], **beside)
         orders = list(zip([*prompts, *prompts], [*left, *right], [*right, *left], strict=True))
-        forward, backward = np.split(_probabilities(both, orders), 2)
-        return 0.5 * (forward + (1.0 - backward))
+        forward, backward = np.split(answered(both, orders), 2)
+        return [None if np.isnan(p) else float(p) for p in 0.5 * (forward + (1.0 - backward))]
+
+
+def each(function: Callable[..., Any], *, concurrent: int = 8) -> PairFunction:
+    """A judge of one pair, ``function(prompt, left, right)``, as one of lists; so many pairs are asked at a time.
+
+    A coroutine function is awaited for all of them together.
+
+    >>> FunctionJudge(each(lambda prompt, left, right: float(len(left) < len(right))))(["x"], ["a"], ["bb"]).tolist()
+    [1.0]
+    """
+    if concurrent < 1:
+        raise BadInput(f"concurrent = {concurrent}, must be at least 1")
+
+    def asked(*lists: Sequence[Any], **columns: Sequence[Any]) -> list[Any]:
+        def one(i: int) -> Any:
+            return function(*(values[i] for values in lists), **{name: values[i] for name, values in columns.items()})
+
+        if concurrent == 1 or inspect.iscoroutinefunction(function):
+            return [one(i) for i in range(len(lists[0]))]
+        with ThreadPoolExecutor(concurrent) as threads:
+            return list(threads.map(one, range(len(lists[0]))))
+
+    asked.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return asked
 
 
 class TableJudge:
@@ -183,7 +264,7 @@ class TableJudge:
         for triple in zip(prompts, left, right, strict=True):
             places, values = self._tables.get(triple[0], ({}, np.empty((0, 0))))
             if triple[1] not in places or triple[2] not in places:
-                raise BadInput(f"the table does not hold {_named(triple)}")
+                raise BadInput(f"the table does not hold {named(triple)}")
             found.append(float(values[places[triple[1]], places[triple[2]]]))
         return found
 
@@ -212,20 +293,28 @@ class Cached:
 
     judge: Judge
     asked: int = 0
-    _known: dict[Triple, float] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[Triple, str], float] = field(default_factory=dict, repr=False)
 
-    def __call__(self, prompts: Texts, left: Texts, right: Texts) -> Array:
+    def __call__(self, prompts: Texts, left: Texts, right: Texts, **columns: Sequence[Any]) -> Array:
         """p(left ≻ right), [B]."""
-        return canonical(prompts, left, right, self._remembered)
+        return canonical(prompts, left, right, self._remembered, columns)
 
-    def _remembered(self, prompts: Texts, left: Texts, right: Texts) -> list[float]:
-        triples = list(zip(prompts, left, right, strict=True))
-        new = [triple for triple in triples if triple not in self._known]
+    def columns_of(self, there: Sequence[str]) -> list[str]:
+        """The columns of the data that the judge has keyword arguments for."""
+        return wanted_columns(self.judge, there)
+
+    def _remembered(
+        self, prompts: Texts, left: Texts, right: Texts, **columns: Sequence[Any]
+    ) -> list[float | None]:
+        about = [repr(values) for values in zip(*columns.values(), strict=True)] if columns else [""] * len(prompts)
+        keys = list(zip(zip(prompts, left, right, strict=True), about, strict=True))
+        new = [i for i, key in enumerate(keys) if key not in self._known]
         if new:
-            answers = ask(self.judge, *map(list, zip(*new, strict=True)))
+            texts = ([each[i] for i in new] for each in (prompts, left, right))
+            answers = ask(self.judge, *texts, columns={name: [v[i] for i in new] for name, v in columns.items()})
             self.asked += len(new)
-            self._known.update(zip(new, answers.tolist(), strict=True))
-        return [self._known[triple] for triple in triples]
+            self._known.update(zip((keys[i] for i in new), answers.tolist(), strict=True))
+        return [None if np.isnan(p) else p for p in (self._known[key] for key in keys)]
 
 
 def matrix(judge: Judge, prompts: Texts, candidates: Sequence[Texts]) -> list[Array]:
@@ -243,8 +332,16 @@ def matrix(judge: Judge, prompts: Texts, candidates: Sequence[Texts]) -> list[Ar
         unique = sorted(set(texts))
         asked.update({(prompt, y, z): None for i, y in enumerate(unique) for z in unique[i + 1 :]})
     values = ask(judge, *map(list, zip(*asked, strict=True))) if asked else np.zeros(0)
+    check_all_judged(values, list(asked))
     known = dict(zip(asked, values.tolist(), strict=True))
     return [_filled(prompt, texts, known) for prompt, texts in zip(prompts, candidates, strict=True)]
+
+
+def check_all_judged(values: Array, triples: Sequence[Triple]) -> None:
+    """BadInput where a pair was left out, and every one is needed."""
+    if np.isnan(values).any():
+        left_out = named(triples[int(np.isnan(values).argmax())])
+        raise BadInput(f"the judge left out {left_out}, must judge every pair here")
 
 
 def _filled(prompt: str, texts: Texts, known: Mapping[Triple, float]) -> Array:
@@ -269,9 +366,9 @@ def games(
 
 
 def judged(judge: Judge, prompts: Texts, left: Texts, right: Texts) -> list[Comparison]:
-    """Comparisons with the judge's probabilities as soft labels."""
+    """Comparisons with the judge's probabilities as soft labels; pairs that it leaves out are not among them."""
     p = ask(judge, prompts, left, right).tolist()
-    return [Comparison(*row) for row in zip(prompts, left, right, p, strict=True)]
+    return [Comparison(*row) for row in zip(prompts, left, right, p, strict=True) if not np.isnan(row[-1])]
 
 
 def annotated(
@@ -283,5 +380,7 @@ def annotated(
     """
     if not (isinstance(raters, Integral) and raters >= 1):
         raise BadInput(f"raters = {raters!r}, must be a whole number, at least 1")
-    wins = rng.binomial(raters, ask(judge, prompts, left, right)) / raters
+    p = ask(judge, prompts, left, right)
+    check_all_judged(p, list(zip(prompts, left, right, strict=True)))
+    wins = rng.binomial(raters, p) / raters
     return [Comparison(*row) for row in zip(prompts, left, right, wins.tolist(), strict=True)]

@@ -1,12 +1,16 @@
 """Judges by name, for configurations, the command line and Python alike.
 
     raters                  the synthetic population of :func:`llm_bridge.judges.summary_raters`
-    reward-model:FOLDER     a Hugging Face sequence classifier with one label: p = σ(scale · (r − r'))
+    reward-model:FOLDER     a Hugging Face sequence classifier with one label: p = σ(scale · (r − r')); or its hub name
     likelihood:POLICY       how much the prompt tells a language model about the answer, as a score
     reconstruction:POLICY   how well the prompt can be foretold from the answer, as a score
     table:FILE              JSON with prompts, candidates of each, and matrices P of each
     preference-model:FOLDER what :func:`llm_bridge.preferences.save_model` wrote
-    MODULE:FUNCTION         a function of yours, (prompts, left, right) -> numbers in [0, 1], asked in both orders
+    http:URL                a language model behind a server that speaks as OpenAI's does, asked in both orders
+    MODULE:FUNCTION         a function of yours, (prompts, left, right) -> numbers in [0, 1], asked in both orders; or
+    FILE.py:FUNCTION        a judge that is one already (:class:`FunctionJudge`, :class:`OneOrder`, ...)
+
+A folder alone is a reward model, or a preference model where it holds one; an address alone is a server.
 
 A name stands for a function that makes the judge; its keyword arguments are the options, which a table gives beside the
 name: ``{name = "likelihood:smollm2", scale = 0.1}``.
@@ -15,6 +19,7 @@ name: ``{name = "likelihood:smollm2", scale = 0.1}``.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import json
 import sys
@@ -23,9 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from llm_bridge.data import Example
+from llm_bridge.judges.http import QUESTION, ServedModel
 from llm_bridge.judges.judge import FunctionJudge, Judge, TableJudge
 from llm_bridge.judges.raters import summary_raters
-from llm_bridge.judges.scores import ReconstructionScore, RelevanceScore, ScoreJudge, SequenceClassifier
+from llm_bridge.judges.reward_models import SequenceClassifier
+from llm_bridge.judges.scores import ReconstructionScore, RelevanceScore, ScoreJudge
 from nashlab.game import BadInput, first_line, suggestion
 
 __all__ = ["JUDGES", "Named", "check_judge", "judge_named"]
@@ -40,6 +47,7 @@ JUDGES: dict[str, str] = {
     "likelihood": f"{HERE}:likelihood",
     "reconstruction": f"{HERE}:reconstruction",
     "table": f"{HERE}:table",
+    "http": f"{HERE}:http",
     "preference-model": "llm_bridge.preferences:judge_in",
 }
 """Where each judge is made: a function (source, **options) -> Judge, imported when it is asked for."""
@@ -70,14 +78,26 @@ def check_judge(given: Named) -> None:
     """Refuse unknown names and options, and files that are not there, before anything is made."""
     _, source, _ = _resolved(given)
     name = _name(given).partition(":")[0]
-    if name in ("reward-model", "table", "preference-model") and not Path(source).exists():
+    if name in ("table", "preference-model") and not Path(source).exists():
         raise BadInput(f"judge = {_name(given)!r}: {source} is not there")
+    if name == "reward-model" and not Path(source).exists():
+        from llm_bridge.policy import located
+
+        try:
+            located(source)
+        except BadInput:
+            raise BadInput(f"judge = {_name(given)!r}: {source} is not there") from None
 
 
 def _name(given: Named) -> str:
     name = given if isinstance(given, str) else given.get("name")
     if not isinstance(name, str):
         raise BadInput(f"judge = {given!r}, must be a name or a table with a name")
+    if name.startswith(("http://", "https://")):
+        return f"http:{name}"
+    if Path(name).is_dir():
+        kind = "reward-model" if (Path(name) / "config.json").exists() else "preference-model"
+        return f"{kind}:{name}"
     return name
 
 
@@ -107,17 +127,27 @@ def _resolved(given: Named) -> tuple[Callable[..., Any], str, dict[str, Any]]:
 
 def _found(place: str, whole: str) -> Callable[..., Any]:
     """The function at MODULE:FUNCTION; modules of the working directory count."""
-    module, _, name = place.partition(":")
+    module, _, name = place.rpartition(":")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        found = getattr(_in_file(Path(module)) if module.endswith(".py") else importlib.import_module(module), name)
+    except (ImportError, AttributeError, OSError, SyntaxError) as error:
         raise BadInput(f"judge = {whole!r} cannot be imported: {first_line(error)}") from error
     if not callable(found):
         raise BadInput(f"judge = {whole!r} is a {type(found).__name__}, must be a function")
     made: Callable[..., Any] = found
     return made
+
+
+def _in_file(path: Path) -> Any:
+    """The module in a file."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no module")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 # -- how each is made ------------------------------------------------------------------------------------------------
@@ -129,15 +159,16 @@ def raters(source: str, *, training: Sequence[Example] = (), evaluation: Sequenc
 
 
 def reward_model(
-    source: str, *, scale: float = 1.0, template: str | None = None, batch_size: int = 16, max_length: int = 512
+    source: str, *, scale: float = 1.0, template: str | None = None, batch_size: int = 16, max_length: int = 2048
 ) -> Judge:
-    """A sequence classifier in a folder, on prompt and answer."""
+    """A sequence classifier in a folder or of the hub, on prompt and answer."""
     from transformers import AutoModelForSequenceClassification
 
-    from llm_bridge.policy import read_weights, tokenizer_at
+    from llm_bridge.policy import located, read_weights, tokenizer_at
 
-    model = read_weights(AutoModelForSequenceClassification, source, local=True)
-    tokenizer = tokenizer_at(source, local=True)
+    name, local = located(source)
+    model = read_weights(AutoModelForSequenceClassification, name, local=local)
+    tokenizer = tokenizer_at(name, local=local)
     return ScoreJudge(SequenceClassifier(model, tokenizer, template, batch_size, max_length), scale)
 
 
@@ -181,11 +212,42 @@ def table(source: str) -> Judge:
     return TableJudge(*columns)
 
 
+def http(
+    source: str,
+    *,
+    model: str = "",
+    key: str = "OPENAI_API_KEY",
+    concurrent: int = 8,
+    timeout: float = 60.0,
+    retries: int = 5,
+    rate: float = 0.0,
+    cache: str = "",
+    question: str = QUESTION,
+) -> Judge:
+    """A language model behind a server, asked in both orders; see :class:`llm_bridge.judges.ServedModel`."""
+    served = ServedModel(
+        source,
+        model=model,
+        key=key,
+        concurrent=concurrent,
+        timeout=timeout,
+        retries=retries,
+        rate=rate,
+        cache=cache or None,
+        question=question,
+    )
+    return FunctionJudge(served)
+
+
 def function(source: str) -> Judge:
-    """A function of somebody's, asked in both orders."""
+    """A function of somebody's, asked in both orders; a judge of this room as it is."""
     found = _found(source, source)
+    if hasattr(found, "columns_of") or isinstance(found, (ScoreJudge, TableJudge)):
+        made: Judge = found
+        return made
     try:
-        inspect.signature(found).bind([], [], [])
+        parameters = inspect.signature(found).parameters.values()
+        inspect.signature(found).bind([], [], [], **{p.name: [] for p in parameters if p.kind is p.KEYWORD_ONLY})
     except (TypeError, ValueError) as error:
         raise BadInput(f"judge = {source!r}: must take (prompts, left, right)") from error
     return FunctionJudge(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from llm_bridge.judges.judge import Array, Texts, canonical
+from llm_bridge.judges.answers import Array, called
+from llm_bridge.judges.judge import Texts, canonical, wanted_columns
 from nashlab.arrays import sigmoid
 from nashlab.game import BadInput
 
-__all__ = ["ReconstructionScore", "RelevanceScore", "ScoreJudge", "SequenceClassifier", "fit_scale", "pair_score"]
+__all__ = ["ReconstructionScore", "RelevanceScore", "ScoreJudge", "fit_scale", "pair_score"]
 
-Score = Callable[[Texts, Texts], ArrayLike]
+Score = Callable[..., ArrayLike]
 
 
 @dataclass(frozen=True)
@@ -38,32 +38,53 @@ class ScoreJudge:
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise BadInput(f"scale = {self.scale}, must be positive and finite")
 
-    def __call__(self, prompts: Texts, left: Texts, right: Texts) -> Array:
+    def __call__(self, prompts: Texts, left: Texts, right: Texts, **columns: Sequence[Any]) -> Array:
         """p(left ≻ right), [B]."""
-        return canonical(prompts, left, right, self._probability)
+        return canonical(prompts, left, right, self._probability, columns)
 
-    def differences(self, prompts: Texts, left: Texts, right: Texts) -> Array:
+    def columns_of(self, there: Sequence[str]) -> list[str]:
+        """The columns of the data that the score has keyword arguments for."""
+        return wanted_columns(self.score, there)
+
+    def differences(self, prompts: Texts, left: Texts, right: Texts, **columns: Sequence[Any]) -> Array:
         """r(x, y) − r(x, y'), [B], without the scale."""
-        return pair_score(self.score, prompts, left, right)
+        return pair_score(self.score, prompts, left, right, **columns)
 
-    def _probability(self, prompts: Texts, left: Texts, right: Texts) -> Array:
-        return sigmoid(self.scale * self.differences(prompts, left, right))
+    def _probability(self, prompts: Texts, left: Texts, right: Texts, **columns: Sequence[Any]) -> Array:
+        return sigmoid(self.scale * self.differences(prompts, left, right, **columns))
 
 
-def pair_score(score: Score, prompts: Texts, left: Texts, right: Texts) -> Array:
+def pair_score(score: Score, prompts: Texts, left: Texts, right: Texts, **columns: Sequence[Any]) -> Array:
     """r(x, y) − r(x, y'), [B], each different (x, y) scored once; BadInput where a score is not a finite number."""
-    asked = [*zip(prompts, left, strict=True), *zip(prompts, right, strict=True)]
-    places = {pair: i for i, pair in enumerate(dict.fromkeys(asked))}
-    if not places:
+    texts = [*zip(prompts, left, strict=True), *zip(prompts, right, strict=True)]
+    about = [repr(values) for values in zip(*columns.values(), strict=True)] if columns else [""] * len(prompts)
+    asked = list(zip(texts, [*about, *about], strict=True))
+    first: dict[tuple[tuple[str, str], str], int] = {}  # where a different answer stands for the first time
+    for i, key in enumerate(asked):
+        first.setdefault(key, i)
+    if not first:
         return np.zeros(0)
-    values = np.asarray(score(*map(list, zip(*places, strict=True))), dtype=np.float64)
-    if values.shape != (len(places),):
-        raise BadInput(f"the score returned an array of shape {values.shape} for {len(places)} answers")
+    pairs = [pair for pair, _ in first]
+    beside = {name: [values[i % len(prompts)] for i in first.values()] for name, values in columns.items()}
+    values = answered_scores(called(score, *map(list, zip(*pairs, strict=True)), **beside), pairs)
+    places = {key: i for i, key in enumerate(first)}
+    one, other = np.split(values[[places[key] for key in asked]], 2)
+    return one - other
+
+
+def answered_scores(answer: Any, pairs: Sequence[tuple[str, str]]) -> Array:
+    """One finite number for each (prompt, answer), [B]: a list, an array or a tensor of any type."""
+    answer = answer.detach().double().cpu().numpy() if hasattr(answer, "detach") else answer
+    try:
+        values = np.asarray(answer, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"the score returned {repr(answer)[:60]}, must be {len(pairs)} numbers") from error
+    if values.shape != (len(pairs),):
+        raise BadInput(f"the score returned an array of shape {values.shape} for {len(pairs)} answers")
     if not np.isfinite(values).all():
-        prompt, answer = list(places)[int((~np.isfinite(values)).argmax())]
-        raise BadInput(f"the score of answer {answer[:40]!r} to prompt {prompt[:40]!r} is not a finite number")
-    first, second = np.split(values[[places[pair] for pair in asked]], 2)
-    return first - second
+        prompt, text = pairs[int((~np.isfinite(values)).argmax())]
+        raise BadInput(f"the score of answer {text[:40]!r} to prompt {prompt[:40]!r} is not a finite number")
+    return values
 
 
 def fit_scale(differences: ArrayLike, p: ArrayLike, *, limits: tuple[float, float] = (1e-3, 1e3)) -> float:
@@ -89,83 +110,6 @@ def fit_scale(differences: ArrayLike, p: ArrayLike, *, limits: tuple[float, floa
         low, high = (low, middle) if slope > 0 else (middle, high)
     # every step went the same way: the minimum lies at, or beyond, the limit
     return min(max(math.exp(0.5 * (low + high)), limits[0]), limits[1])
-
-
-@dataclass
-class SequenceClassifier:
-    """r(x, y) = the single logit of a Hugging Face sequence classifier (a reward model) on prompt and answer.
-
-    model      with one label;  tokenizer  its own.
-    template   how they are put together; None gives them as a pair, the way the tokenizer joins pairs.
-
-    Prompts that are too long are cut at their end, answers are not; padding is never counted.
-
-    Raises :class:`BadInput` for an answer that leaves no room within ``max_length`` tokens.
-    """
-
-    model: Any
-    tokenizer: Any
-    template: str | None = None
-    batch_size: int = 16
-    max_length: int = 512
-
-    def __post_init__(self) -> None:
-        labels = getattr(self.model.config, "num_labels", None)
-        if labels != 1:
-            raise BadInput(f"model has {labels} labels, must have one: the score of an answer")
-        if self.template is not None and not ("{prompt}" in self.template and "{answer}" in self.template):
-            raise BadInput(f"template = {self.template!r}, must contain {{prompt}} and {{answer}}")
-        if self.tokenizer.pad_token_id is None:
-            raise BadInput("tokenizer has no padding token, must have one (e.g. tokenizer.pad_token = its eos_token)")
-        if self.model.config.pad_token_id is None:  # how a causal classifier finds the last real token
-            raise BadInput("model.config.pad_token_id is missing, must be the tokenizer's padding token")
-
-    def __call__(self, prompts: Texts, answers: Texts) -> Array:
-        """Scores, [B]."""
-        import torch
-
-        scores = []
-        was_training = self.model.training
-        self.model.eval()
-        with torch.inference_mode():
-            for batch in _batches(list(zip(prompts, answers, strict=True)), self.batch_size):
-                inputs = self._encoded(*map(list, zip(*batch, strict=True))).to(self.model.device)
-                scores.append(self.model(**inputs).logits[:, 0].double().cpu().numpy())
-        self.model.train(was_training)
-        return np.concatenate(scores) if scores else np.zeros(0)
-
-    def _encoded(self, prompts: list[str], answers: list[str]) -> Any:
-        if self.template is not None:
-            texts = [self._fitted(x, y) for x, y in zip(prompts, answers, strict=True)]
-            return self.tokenizer(texts, return_tensors="pt", padding=True)
-        lengths = [len(self.tokenizer("", answer)["input_ids"]) for answer in answers]
-        for answer, length in zip(answers, lengths, strict=True):
-            self._check_length(answer, length)
-        # tokenizers do not cut a text down to nothing
-        prompts = [x if length < self.max_length else "" for x, length in zip(prompts, lengths, strict=True)]
-        options = {"return_tensors": "pt", "padding": True, "truncation": "only_first", "max_length": self.max_length}
-        return self.tokenizer(prompts, answers, **options)
-
-    def _fitted(self, prompt: str, answer: str) -> str:
-        """The filled template, the prompt shortened until it fits: cut texts may come back as more tokens."""
-        text = self._filled(prompt, answer)
-        ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        while (length := len(self.tokenizer(text)["input_ids"])) > self.max_length:
-            if not ids:
-                self._check_length(answer, length)
-            ids = ids[: max(0, len(ids) - (length - self.max_length))]
-            text = self._filled(self.tokenizer.decode(ids) if ids else "", answer)
-        return text
-
-    def _check_length(self, answer: str, length: int) -> None:
-        if length > self.max_length:
-            raise BadInput(f"answer {answer[:40]!r} has {length} tokens with what stands around it, "
-                           f"must have max_length = {self.max_length} at most")  # fmt: skip
-
-    def _filled(self, prompt: str, answer: str) -> str:
-        # not one replacement after the other: a text may contain what looks like a place
-        places = {"{prompt}": prompt, "{answer}": answer}
-        return "".join(places.get(part, part) for part in re.split(r"(\{prompt\}|\{answer\})", self.template or ""))
 
 
 @dataclass

@@ -1,9 +1,10 @@
 """A transformer as a policy: loaded, scored, sampled from, and held against its reference."""
 
+from llm_bridge.policy.chats import Chat, ends_of
 from llm_bridge.policy.forward import NotFinite
 from llm_bridge.policy.loading import LoraOptions, load_policy, located, read_weights, smollm2, title_t5, tokenizer_at
 from llm_bridge.policy.policy import Policy
-from llm_bridge.policy.prompts import Prompts, completions_of, encoded, texts_of
+from llm_bridge.policy.prompts import Prompts, completions_of, encoded, prompt_ids, texts_of
 from llm_bridge.policy.reference import REFERENCE_KINDS, Reference, check_reference, reference_of
 from llm_bridge.policy.sampler import Decoder, draw, mixture_log_probs, sample
 from llm_bridge.policy.switches import seeded
@@ -11,6 +12,7 @@ from llm_bridge.policy.tokens import Tokens, pad_left, pad_right
 
 __all__ = [
     "REFERENCE_KINDS",
+    "Chat",
     "Decoder",
     "LoraOptions",
     "NotFinite",
@@ -22,11 +24,13 @@ __all__ = [
     "completions_of",
     "draw",
     "encoded",
+    "ends_of",
     "load_policy",
     "located",
     "mixture_log_probs",
     "pad_left",
     "pad_right",
+    "prompt_ids",
     "read_weights",
     "reference_of",
     "sample",

@@ -49,7 +49,7 @@ _refused: weakref.WeakSet[Forward] = weakref.WeakSet()
 def opened(model: Policy | Reference, prompt: Tokens, *, captured: bool | None = None) -> Stream:
     """A stream of the model after the prompt: captured if its weights are on a GPU, or as ``captured`` says."""
     policy = model.policy if isinstance(model, Reference) else model
-    if not (policy.device.type == "cuda" if captured is None else captured):
+    if not policy.forward.caches or not (policy.device.type == "cuda" if captured is None else captured):
         return model.stream(prompt)
     silent = isinstance(model, Reference) and model.kind == "adapters-off"
     return CapturedStream(policy.forward, policy.checked(prompt)[0], adapters_off=silent)

@@ -33,6 +33,7 @@ class Forward:
     is_encoder_decoder  whether prompts feed an encoder.
     chunked             False where the model does something to its logits that is not known here: states are then the
                         logits of its own forward pass.
+    caches              False where its cache gives other logits than reading all tokens again.
     takes_positions     whether positions are given to it;  first_position  of the first token (Roberta: padding + 1).
     """
 
@@ -46,6 +47,7 @@ class Forward:
         self.first_position = 0
         self._places = places_of(self.base)
         self.chunked = True
+        self.caches = True
 
     def around(self, model: nn.Module) -> Forward:
         """The same for a copy of the model."""
@@ -65,8 +67,8 @@ class Forward:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the weights."""
-        return next(self.model.parameters()).dtype
+        """The type of the weights, of those that are not quantised."""
+        return next(p.dtype for p in self.model.parameters() if p.is_floating_point())
 
     @property
     def vocabulary(self) -> int:
@@ -163,7 +165,7 @@ class Forward:
 
     def after_head(self, logits: Tensor) -> Tensor:
         """Scale, bias and soft cap of the families that have them."""
-        logits, config = widened(logits), self.base.config
+        logits, config = widened(logits), self.base.config.get_text_config()
         above, below = ([getattr(config, name, None) for name in names] for names in (MULTIPLIERS, DIVISORS))
         scale = math.prod(1.0 if factor is None else factor for factor in above)
         scale /= math.prod(1.0 if factor is None else factor for factor in below)
@@ -181,7 +183,7 @@ class Forward:
         inputs = {"input_ids": torch.cat([prompt.ids, fed], dim=1)}
         if self.is_encoder_decoder:
             inputs = {"input_ids": prompt.ids, "decoder_input_ids": torch.cat([self.start(prompt), fed], dim=1)}
-        output = self.base(attention_mask=torch.ones_like(inputs["input_ids"]), **inputs)
+        output = self.base(attention_mask=torch.ones_like(inputs["input_ids"]), use_cache=False, **inputs)
         return widened(output.logits)[:, -completion.ids.shape[1] :]
 
 
@@ -198,9 +200,11 @@ def without_wrapper(model: Any) -> Any:
 
 def places_of(base: Any) -> int | None:
     """How many positions a model has, if they are a table; others can be computed."""
-    tables = (name for name, module in base.named_modules() if isinstance(module, nn.Embedding))
+    config = base.config.get_text_config()
+    text = base if config is base.config or base.config.is_encoder_decoder else base.get_decoder()
+    tables = (name for name, module in text.named_modules() if isinstance(module, nn.Embedding))
     hard = any("wpe" in name or "position" in name for name in tables)
-    return getattr(base.config, "max_position_embeddings", None) if hard else None
+    return getattr(config, "max_position_embeddings", None) if hard else None
 
 
 def widened(logits: Tensor) -> Tensor:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +22,25 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PretrainedConfig,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
 )
 
 from llm_bridge.policy.packaged import PACKAGED, converted
 from llm_bridge.policy.policy import Policy
 from llm_bridge.policy.switches import seeded
-from nashlab.game import BadInput, first_line
+from nashlab.game import BadInput, first_line, suggestion
 
 __all__ = ["LoraOptions", "load_policy", "located", "read_weights", "smollm2", "title_t5", "tokenizer_at"]
 
 ADAPTERS = "adapter_config.json"
+QUANTISED = ("4bit", "8bit")
 TOKENIZER_FILES = ("*token*", "vocab*", "spiece*", "*.model")
 
 
@@ -67,25 +75,33 @@ def load_policy(
     device: torch.device | str = "cpu",
     gradient_checkpointing: bool = False,
     seed: int = 0,
+    eos_id: int | Sequence[int] | None = None,
+    base: str | Path | None = None,
+    quantised: str | None = None,
 ) -> Policy:
     """A trainable policy from ``source``, without dropout, in training mode.
 
     Without dropout and noise both modes compute the same; layers are recomputed in training mode alone.
 
-    source     a configuration (random weights); a folder with safetensors weights, or with adapters of a policy whose
-               own weights are where they were; "smollm2" or the path of its GGUF file (:func:`smollm2`); "title-t5"
-               (:func:`title_t5`); "hub:owner/name", or "owner/name" where no such path exists: the only case that uses
-               the network.
+    source     a configuration (random weights); a folder with safetensors weights, or with adapters of a model that is
+               on the hub or in a folder (a relative one is also looked for above the adapters); "smollm2" or the path
+               of its GGUF file (:func:`smollm2`); "title-t5" (:func:`title_t5`); "hub:owner/name", or "owner/name"
+               where no such path exists.  Only hub names, an adapter's base included, use the network.
     tokenizer  a tokenizer or the folder of one; by default the source's own, or none.
     dtype      of the weights; by default as stored, float32 for a configuration.
     seed       of random weights and adapters; the global random state is left alone.
+    eos_id     the tokens that end a sequence, in the place of all that model and tokenizer declare.
+    base       the weights that adapters belong to, where they are not where the adapters' folder says.
+    quantised  "4bit" or "8bit": weights that are frozen under adapters, as bitsandbytes keeps them (NF4 or int8).
 
     Raises :class:`BadInput` where the source cannot be found or read, or lacks weights.
     Source: theory §6.
     """
-    model, own_tokenizer = _model_of(source, dtype, seed)
+    model, own_tokenizer = _model_of(source, dtype, quantised, seed, base)
     chosen = _tokenizer_of(tokenizer) if tokenizer is not None else own_tokenizer
     _train_every_embedding(model)
+    for name in _deaf_and_blind(model):
+        model.get_submodule(name).requires_grad_(False)
     if dtype == torch.float64:
         _widen_norms(model)
     if gradient_checkpointing:
@@ -95,7 +111,12 @@ def load_policy(
             raise BadInput(f"lora = {lora}, must be left out: source = {str(source)!r} has adapters already")
         with seeded(seed + 1):
             model = _with_adapters(model, lora)
-    return Policy(model.to(device).train(), chosen)
+    if getattr(model, "is_quantized", False):  # all that is not a matrix would be trained, and the rest not
+        for weight in () if hasattr(model, "peft_config") else model.parameters():
+            weight.requires_grad_(False)
+    else:
+        model = model.to(device)
+    return Policy(model.train(), chosen, eos_id=eos_id)
 
 
 def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:
@@ -112,8 +133,7 @@ def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:
 def title_t5() -> tuple[Any, Any]:
     """flan-t5-small distilled into a writer of titles, in float32, and its tokenizer, from ``traceforge-title-model``.
 
-    Its prompts began with "summarize agent step:" in training.  In a template no blank stands before ``{prompt}``:
-    parts of a prompt are tokenised one by one, and this tokenizer puts a blank before each.
+    Its prompts began with "summarize agent step: " in training.
 
     Nothing is downloaded; see :mod:`llm_bridge.policy.packaged`.
     Raises :class:`BadInput` where a file is missing or another one.
@@ -123,9 +143,17 @@ def title_t5() -> tuple[Any, Any]:
     return _from_pretrained(str(converted("title-t5")), None, local=True)
 
 
-def _model_of(source: str | Path | PretrainedConfig, dtype: torch.dtype | None, seed: int) -> tuple[Any, Any]:
+def _model_of(
+    source: str | Path | PretrainedConfig,
+    dtype: torch.dtype | None,
+    quantised: str | None,
+    seed: int,
+    base: str | Path | None,
+) -> tuple[Any, Any]:
     """The model without adapters, and its tokenizer where the source has one."""
     if isinstance(source, PretrainedConfig):
+        _only_for("weights of a folder or the hub", quantised=quantised)
+        _only_for("adapters", base=base)
         options = {"dtype": dtype or torch.float32, "trust_remote_code": False}
         try:
             with seeded(seed):
@@ -135,9 +163,28 @@ def _model_of(source: str | Path | PretrainedConfig, dtype: torch.dtype | None, 
                 f"source = {type(source).__name__}, must be of a known model: {first_line(error)}"
             ) from error
     name, local = located(source)
-    if local and (Path(name) / ADAPTERS).exists() and not (Path(name) / "config.json").exists():
-        return _adapted(Path(name), dtype)
-    return _from_pretrained(name, dtype, local=local)
+    if _holds_adapters(name, local):
+        return _adapted(name, dtype, quantised, base, local=local)
+    _only_for("adapters", base=base)
+    return _from_pretrained(name, dtype, quantised, local=local)
+
+
+def _only_for(what: str, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise BadInput(f"{name} = {str(value)!r} is for {what}, which source has not; must be left out")
+
+
+def _holds_adapters(name: str, local: bool) -> bool:
+    """Whether there are adapters and no model of its own."""
+    if local:
+        return (Path(name) / ADAPTERS).exists() and not (Path(name) / "config.json").exists()
+    from transformers.utils import cached_file
+
+    quietly: Any = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+    with _reading(name, local):
+        model, adapters = (cached_file(name, file, **quietly) for file in ("config.json", ADAPTERS))
+    return model is None and adapters is not None
 
 
 def located(source: str | Path) -> tuple[str, bool]:
@@ -161,29 +208,82 @@ def located(source: str | Path) -> tuple[str, bool]:
     return hub_name, False
 
 
-def _adapted(folder: Path, dtype: torch.dtype | None) -> tuple[Any, Any]:
-    """A model with the trained adapters of a folder on it, which are trained on."""
+def _adapted(
+    name: str, dtype: torch.dtype | None, quantised: str | None, base: str | Path | None, *, local: bool
+) -> tuple[Any, Any]:
+    """A model with the trained adapters of a folder or hub name on it, which are trained on."""
     from peft import PeftModel
 
+    folder = Path(name) if local else _snapshot(name)
+    under, under_local = _base_of(folder, base)
+    if not (folder / "adapter_model.safetensors").exists():
+        raise BadInput(f"source = {name!r} has no adapter_model.safetensors, must have its weights there")
+    model, _ = _from_pretrained(under, dtype, quantised, local=under_local)
     try:
-        base = json.loads((folder / ADAPTERS).read_text(encoding="utf-8"))["base_model_name_or_path"]
+        with _quiet_about_checkpointing():
+            adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    except Exception as error:  # every layer below the loader has errors of its own
+        raise BadInput(f"source = {name!r}: its adapters do not fit {under!r} ({first_line(error)})") from error
+    return adapted, _own_tokenizer(str(folder), local=True) or _own_tokenizer(under, local=under_local)
+
+
+def _base_of(folder: Path, given: str | Path | None) -> tuple[str, bool]:
+    """The weights that adapters belong to: given, or named in their folder, by a path or on the hub.
+
+    A relative path is looked for where the process is, then beside the adapters and above them.
+    """
+    if given is not None:
+        return located(given)
+    try:
+        named = json.loads((folder / ADAPTERS).read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"source = {str(folder)!r}: {ADAPTERS} cannot be read ({first_line(error)})") from error
-    if not Path(str(base)).is_dir():  # no name in a file makes us use the network
-        raise BadInput(f"source = {str(folder)!r} has adapters of {base!r}, must be a folder that is there")
-    if not (folder / "adapter_model.safetensors").exists():
-        raise BadInput(f"source = {str(folder)!r} has no adapter_model.safetensors, must have its weights there")
-    model, _ = _from_pretrained(str(base), dtype, local=True)
-    with _quiet_about_checkpointing():
-        adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
-    return adapted, _own_tokenizer(str(folder), local=True) or _own_tokenizer(str(base), local=True)
+    path = Path(str(named or "")).expanduser()
+    for place in (Path(), folder, *folder.resolve().parents) if named and not path.is_absolute() else [Path()]:
+        if named and (place / path / "config.json").exists():
+            return str(place / path), True
+    try:
+        if named:
+            return located(str(named))
+    except BadInput:
+        pass
+    raise BadInput(
+        f"source = {str(folder)!r} has adapters of {named!r}, must be a folder that is there or a hub name; "
+        "give where it is now as base"
+    )
 
 
-def _from_pretrained(name: str, dtype: torch.dtype | None, *, local: bool) -> tuple[Any, Any]:
+def _snapshot(name: str) -> Path:
+    """Where the hub's files of adapters are kept on this machine."""
+    from huggingface_hub import snapshot_download
+
+    with _reading(name, False):
+        return Path(snapshot_download(name, allow_patterns=["adapter_*", "*token*", "vocab*", "*.model", "*.jinja"]))
+
+
+def _from_pretrained(
+    name: str, dtype: torch.dtype | None, quantised: str | None = None, *, local: bool
+) -> tuple[Any, Any]:
     with _reading(name, local):
         config = AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
-    model = read_weights(_auto_class(config), name, local=local, config=_without_dropout(config), dtype=dtype or "auto")
+    options: dict[str, Any] = {"config": _without_dropout(config), "dtype": dtype or "auto"}
+    if quantised is not None:
+        options["quantization_config"] = _quantisation(quantised, dtype)
+    model = read_weights(_auto_class(config), name, local=local, **options)
     return model, _own_tokenizer(name, local=local)
+
+
+def _quantisation(kind: str, dtype: torch.dtype | None) -> Any:
+    if kind not in QUANTISED:
+        raise BadInput(f"quantised = {kind!r}, must be one of {QUANTISED}{suggestion(str(kind), QUANTISED)}")
+    if find_spec("bitsandbytes") is None:
+        raise BadInput(f"quantised = {kind!r} needs the package bitsandbytes (pip install bitsandbytes)")
+    from transformers import BitsAndBytesConfig
+
+    if kind == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    options = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": dtype or torch.bfloat16}
+    return BitsAndBytesConfig(load_in_4bit=True, **options)
 
 
 def read_weights(auto_class: Any, name: str, *, local: bool, beside: Sequence[str] = (), **options: Any) -> Any:
@@ -252,7 +352,22 @@ def _tokenizer_of(tokenizer: Any) -> Any:
 
 
 def _auto_class(config: PretrainedConfig) -> Any:
-    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    """Of text, or of images and text where there is no other: of text alone they are policies like any."""
+    if config.is_encoder_decoder:
+        return AutoModelForSeq2SeqLM
+    if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING or type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        return AutoModelForCausalLM
+    return AutoModelForImageTextToText
+
+
+def _deaf_and_blind(model: Any) -> list[str]:
+    """The parts of a model that text never passes through: those that see and hear."""
+    if model.config.get_text_config() is model.config or model.config.is_encoder_decoder:
+        return []
+    text = {*model.get_decoder().modules(), model.get_output_embeddings()}
+    parts = {name: set(module.modules()) for name, module in model.named_modules() if name}
+    apart = [name for name, modules in parts.items() if not modules & text]
+    return [name for name in apart if name.rpartition(".")[0] not in apart]
 
 
 def _without_dropout(config: PretrainedConfig) -> PretrainedConfig:
@@ -273,12 +388,13 @@ def _with_adapters(model: Any, options: LoraOptions) -> Any:
     from transformers.pytorch_utils import Conv1D
 
     targets = options.targets if isinstance(options.targets, str) else list(options.targets)
-    transposed = any(isinstance(module, Conv1D) for module in model.modules())
+    transposed, apart = any(isinstance(module, Conv1D) for module in model.modules()), _deaf_and_blind(model)
     config = LoraConfig(
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
         target_modules=targets,
+        exclude_modules=rf"({'|'.join(map(re.escape, apart))})(\..*)?" if apart else None,
         fan_in_fan_out=transposed,
     )
     with _quiet_about_checkpointing():

@@ -11,7 +11,7 @@ the policy, looks whether the reference stays, and puts the policy back.
 from __future__ import annotations
 
 import copy
-import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import DynamicLayer
 
+from llm_bridge.policy.chats import ends_of
 from llm_bridge.policy.forward import Forward
 from llm_bridge.policy.reference import Reference, reference_of
-from llm_bridge.policy.soundness import check_distribution, reproduces_own_logits
+from llm_bridge.policy.soundness import settle
 from llm_bridge.policy.stream import Stream, is_plain
 from llm_bridge.policy.switches import adapter_layers
 from llm_bridge.policy.tokens import Tokens, is_left_padded
@@ -37,7 +38,10 @@ class Policy:
     """A Hugging Face causal or encoder-decoder model, with or without LoRA adapters, as a conditional distribution.
 
     model, tokenizer    as given; the tokenizer may be None.
-    eos_id, pad_id      from the arguments, the tokenizer or the model's configuration, in this order.
+    ends                the tokens that end a sequence: those of ``eos_id`` where it is given, else all that tokenizer,
+                        chat template and the model's configurations declare (:func:`llm_bridge.policy.ends_of`).
+    eos_id              the first of them, which closes what is written without a chat template.
+    pad_id              from the arguments, the tokenizer, the model's configuration, or ``eos_id``, in this order.
     is_encoder_decoder  whether prompts feed an encoder.
     forward             the parts of the model's forward pass; where it does something to its logits that is not known
                         here its own forward is used, with a warning, and logits of all positions are materialised.
@@ -53,28 +57,28 @@ class Policy:
     """
 
     def __init__(
-        self, model: nn.Module, tokenizer: Any = None, *, eos_id: int | None = None, pad_id: int | None = None
+        self,
+        model: nn.Module,
+        tokenizer: Any = None,
+        *,
+        eos_id: int | Sequence[int] | None = None,
+        pad_id: int | None = None,
     ) -> None:
         self.model: Any = model
         self.tokenizer = tokenizer
         self.forward = Forward(model)
         base = self.forward.base
         self.is_encoder_decoder = self.forward.is_encoder_decoder
-        self.eos_id = _token_id("eos", eos_id, tokenizer, base, otherwise=None)
-        self.pad_id = _token_id("pad", pad_id, tokenizer, base, otherwise=self.eos_id)
+        self.ends = ends_of(base, tokenizer, eos_id)
+        if not self.ends:
+            raise BadInput("eos_id is neither given nor known to tokenizer or configuration, must be a token's id")
+        self.eos_id = self.ends[0]
+        self.pad_id = _pad_id(pad_id, tokenizer, base, otherwise=self.eos_id)
         known = len(base.get_input_embeddings().weight)
-        for name, token in (("eos_id", self.eos_id), ("pad_id", self.pad_id)):
+        for name, token in (*(("eos_id", end) for end in self.ends), ("pad_id", self.pad_id)):
             if not 0 <= token < known:
                 raise BadInput(f"{name} = {token}, must be one of the model's {known} tokens")
-        self.forward.chunked = reproduces_own_logits(self)
-        if not self.forward.chunked:
-            warnings.warn(
-                f"{self.forward.name} treats its logits in a way that is not known here: "
-                "its own forward is used, which holds the logits of all positions in memory",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        check_distribution(self)
+        settle(self)
 
     @property
     def device(self) -> torch.device:
@@ -134,8 +138,11 @@ class Policy:
         return twin
 
     def frozen_copy(self) -> Policy:
-        """The same distribution with weights of its own that no gradient reaches."""
-        twin = self.copied()
+        """The same distribution, that no gradient reaches: what is trained is copied, what is frozen is shared."""
+        frozen = {id(p): p for p in self.model.parameters() if not p.requires_grad}
+        twin = copy.copy(self)
+        twin.model = copy.deepcopy(self.model, frozen)
+        twin.forward = self.forward.around(twin.model)
         twin.model.eval()
         for parameter in twin.model.parameters():
             parameter.requires_grad_(False)
@@ -171,7 +178,7 @@ class Policy:
         self, prompt: Tokens, completion: Tokens, each: Tensor, positions: Tensor
     ) -> Tensor | None:
         """The same states of a causal model that reads each prompt once; None where it has no plain cache to share."""
-        if self.forward.recomputes or not self.chunked:
+        if self.forward.recomputes or not self.chunked or not self.forward.caches:
             return None
         states, cache = self.forward.decode(prompt.ids, prompt.mask, caching=True)
         layers = cache.layers if is_plain(cache) else []
@@ -229,6 +236,21 @@ class Policy:
         if longest > places:
             raise BadInput(f"a row has {longest} tokens to read, must have at most the model's {places} positions")
 
+    def room(self, new_tokens: int = 0) -> int | None:
+        """How many tokens a prompt may have with so many to come behind it; None where positions are computed."""
+        last = self.forward.last_position
+        if last is None or self.is_encoder_decoder:
+            return None if last is None else last + 1
+        return last + 1 - max(0, new_tokens - 1)  # the last of them is not read
+
+    def is_end(self, ids: Tensor) -> Tensor:
+        """Which of these tokens end a sequence."""
+        return torch.isin(ids, torch.tensor(self.ends, device=ids.device))
+
+    def ended(self, completion: Tokens) -> Tensor:
+        """Which completions hold an end of sequence, [B]: the others were cut off."""
+        return (self.is_end(completion.ids) & completion.mask).any(dim=1)
+
     def check_room(self, prompt: Tokens, new_tokens: int) -> None:
         """A :class:`BadInput` where so many tokens after a prompt would be more than the model has positions for."""
         last = torch.ones(len(prompt.ids), dtype=torch.long, device=prompt.mask.device) * new_tokens
@@ -251,12 +273,8 @@ class Policy:
         return torch.cat(again)
 
 
-def _token_id(name: str, given: int | None, tokenizer: Any, base: Any, otherwise: int | None) -> int:
-    """The id of a special token; models that name several ends of a sequence are taken at the first."""
-    attribute = f"{name}_token_id"
-    known = [given, getattr(tokenizer, attribute, None)]
-    known += [getattr(c, attribute, None) for c in (base.config, getattr(base, "generation_config", None))]
-    found = next((value for value in [*known, otherwise] if value is not None), None)
-    if found is None:
-        raise BadInput(f"{name}_id is neither given nor known to tokenizer or configuration, must be a token's id")
-    return int(found[0] if isinstance(found, list | tuple) else found)
+def _pad_id(given: int | None, tokenizer: Any, base: Any, otherwise: int) -> int:
+    """The token that fills up rows: masks keep it out of every counted term, so any will do."""
+    sources = (tokenizer, base.config, getattr(base, "generation_config", None))
+    known = [given, *(getattr(source, "pad_token_id", None) for source in sources)]
+    return int(next((value for value in known if value is not None), otherwise))

@@ -1,22 +1,47 @@
-"""Texts as policies read and write them: templates and chat templates, prompts and completions as token ids."""
+"""Texts as policies read and write them: what a tokenizer makes of a whole prompt, and completions as token ids.
+
+    prompt:  a text, or messages  →  the template's rendering, as one text  →  the tokenizer's ids of that text
+
+Pieces that are tokenised apart are other tokens than those of the whole: a template may trim, ``.\\n\\n`` may be one
+token, and SentencePiece puts a blank before each piece.  So where a prompt is too long the user's words are shortened
+and the whole is tokenised again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llm_bridge.policy.policy import Policy
+from llm_bridge.policy.chats import Chat, Message, Template, end_of_turn, ends_of
 from llm_bridge.policy.tokens import Tokens, pad_left
-from nashlab.game import BadInput
+from nashlab.game import BadInput, suggestion
 
-__all__ = ["Prompts", "completions_of", "encoded", "texts_of"]
+if TYPE_CHECKING:
+    from llm_bridge.policy.policy import Policy
+
+__all__ = ["Prompt", "Prompts", "completions_of", "encoded", "ends_of", "prompt_ids", "texts_of"]
+
+Prompt = str | Sequence[Message] | Chat
+"""A text, messages with ``role`` and ``content``, or messages with tools and options of their chat template."""
+
+CUTS = ("end", "start")
+UNFIT = ("refuse", "drop")
+
+logger = logging.getLogger(__name__)
 
 
 class Prompts(NamedTuple):
-    """The same prompts as judges read them (``texts``) and as policies do (``rows`` of token ids)."""
+    """The same prompts as judges read them (``texts``) and as policies do (``rows`` of token ids).
+
+    chats    what a chat template was asked to render, one of each prompt; empty where there was no chat template.
+    kept     which of the given prompts these are; empty where all of them are.
+    """
 
     texts: Sequence[str]
     rows: Sequence[Sequence[int]]
+    chats: Sequence[Chat] = ()
+    kept: Sequence[int] = ()
 
     def tokens(self, policy: Policy, index: Sequence[int]) -> Tokens:
         """Those of the index, padded on the left, on the policy's device."""
@@ -25,31 +50,208 @@ class Prompts(NamedTuple):
     def check(self, **each: Sequence[Any]) -> None:
         """Refuse texts, or what else there must be one of for each prompt, that are more or fewer than the rows."""
         for name, given in {"prompts.texts": self.texts, **each}.items():
+            if isinstance(given, str) and len(given) != len(self.rows):
+                raise BadInput(f"{name} = {given[:40]!r} is one text, must be a list of them")
             if len(given) != len(self.rows):
                 raise BadInput(f"{name} holds {len(given)}, must be one for each of the {len(self.rows)} prompts")
 
+    def check_room(self, policy: Policy, new_tokens: int = 0) -> None:
+        """Refuse prompts that the policy cannot read with so many tokens behind them, all of them by name."""
+        room = policy.room(new_tokens)
+        named = (_unfit(i, None, row, room) for i, row in enumerate(self.rows))
+        _refuse([why for why in named if why], len(self.rows))
+
+    def only(self, index: Sequence[int]) -> Prompts:
+        """The prompts of the index; ``kept`` says which of those first given they are."""
+        kept = self.kept or range(len(self.rows))
+        chats = [self.chats[i] for i in index] if self.chats else ()
+        return Prompts([self.texts[i] for i in index], [self.rows[i] for i in index], chats, [kept[i] for i in index])
+
 
 def encoded(
-    policy: Policy, texts: Sequence[str], *, template: str = "{prompt}", max_tokens: int | None = None
+    policy: Policy,
+    prompts: Sequence[Prompt],
+    *,
+    template: str = "{prompt}",
+    max_tokens: int | None = None,
+    cut: str = "end",
+    new_tokens: int = 0,
+    unfit: str = "refuse",
+    tools: Sequence[Any] | None = None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> Prompts:
-    """Texts as prompts: the template's {prompt} filled in, at most ``max_tokens`` tokens, the text's end cut off first.
+    """Prompts as the policy will see them in use: see :func:`prompt_ids`.
 
-    A tokenizer with a chat template is asked for the user's turn and the start of the answer.  Models get the beginning
-    of sequence that their tokenizer puts, and encoder-decoder models the end, as they were trained with them.
+    max_tokens  of a prompt with its template: what is longer is cut, see ``cut``.
+    new_tokens  that will come behind each prompt: what leaves the model no room for them is unfit, as is an empty one.
+    unfit       "refuse" raises a :class:`BadInput` that names each of them; "drop" leaves them out, says so in the log,
+                and :attr:`Prompts.kept` tells which are there.
+
+    Encoder-decoder models get the end of sequence behind a prompt, as they were trained with it.
+    Raises :class:`BadInput` for what :func:`prompt_ids` refuses.
     """
-    tokenizer = _tokenizer(policy)
-    if "{prompt}" not in template:
-        raise BadInput(f"template = {template!r}, must hold {{prompt}}")
-    before, after = (_wrapped(tokenizer, template.partition("{prompt}")[i], i) for i in (0, 2))
-    head, tail = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in (before, after))
-    opening = _opening(tokenizer)
-    head = head if head[: len(opening)] == opening else [*opening, *head]  # a chat template may have it already
-    tail = [*tail, policy.eos_id] if policy.is_encoder_decoder else tail
-    room = None if max_tokens is None else max_tokens - len(head) - len(tail)
-    if room is not None and room < 1:
-        raise BadInput(f"max_tokens = {max_tokens}, must be more than the template's {len(head) + len(tail)}")
-    bodies = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
-    return Prompts(list(texts), [[*head, *body[:room], *tail] for body in bodies])
+    if unfit not in UNFIT:
+        raise BadInput(f"unfit = {unfit!r}, must be one of {UNFIT}{suggestion(unfit, UNFIT)}")
+    tokenizer, room = _tokenizer(policy), policy.room(new_tokens)
+    closing = [policy.eos_id] if policy.is_encoder_decoder else []
+    prompts = _listed(prompts, "prompts")
+    reader = _Reader(tokenizer, template, tools, chat_template_kwargs, closing)
+    chats, rows = reader.read(prompts, max_tokens, cut)
+    texts = [p if isinstance(p, str) else _chat_of(p).transcript for p in prompts]
+    found = Prompts(texts, rows, chats if reader.chat is not None else ())
+    problems = {i: why for i, row in enumerate(rows) if (why := _unfit(i, chats[i].body, row, room))}
+    if not problems:
+        return found
+    if unfit == "refuse" or len(problems) == len(rows):
+        _refuse(list(problems.values()), len(rows))
+    logger.warning("%d of %d prompts are left out: %s", len(problems), len(rows), "; ".join(problems.values()))
+    return found.only([i for i in range(len(rows)) if i not in problems])
+
+
+def prompt_ids(
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    *,
+    template: str = "{prompt}",
+    longest: int | None = None,
+    cut: str = "end",
+    tools: Sequence[Any] | None = None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+) -> list[list[int]]:
+    """The tokenizer's own ids of each prompt's whole text, with the beginning of sequence that it puts, once.
+
+    prompts   texts, lists of messages, or :class:`Chat` s.  A tokenizer with a chat template reads a text as the
+              user's message.
+    template  of texts: its {prompt} is filled in, before any chat template.
+    longest   tokens of a prompt at most; of a longer one the ``cut`` ("end" or "start") of the user's text, of several
+              messages of the last one, goes, and the template stays whole.
+    tools, chat_template_kwargs  for the chat template, of prompts that bring none of their own.
+
+    Raises :class:`BadInput` for one text in the place of a list, for what is no prompt, for messages that the
+    template refuses, and where the template alone is longer than ``longest``.
+
+    >>> from tokenizers import Tokenizer, models, pre_tokenizers
+    >>> from transformers import PreTrainedTokenizerFast
+    >>> raw = Tokenizer(models.WordLevel({"a": 0, "b": 1, "?": 2}, unk_token="?"))
+    >>> raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    >>> words = PreTrainedTokenizerFast(tokenizer_object=raw)
+    >>> prompt_ids(words, ["a a b", "b"], template="b {prompt} ?", longest=4, cut="start")
+    [[1, 0, 1, 2], [1, 1, 2]]
+    """
+    reader = _Reader(tokenizer, template, tools, chat_template_kwargs, [])
+    return reader.read(_listed(prompts, "prompts"), longest, cut)[1]
+
+
+class _Reader:
+    """How a tokenizer reads prompts: template, chat template, beginning of sequence, whole texts."""
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        template: str,
+        tools: Sequence[Any] | None,
+        options: Mapping[str, Any] | None,
+        closing: list[int],
+    ) -> None:
+        if "{prompt}" not in template:
+            raise BadInput(f"template = {template!r}, must hold {{prompt}}")
+        self.tokenizer, self._template, self._closing = tokenizer, template.partition("{prompt}"), closing
+        self.chat = Template(tokenizer) if getattr(tokenizer, "chat_template", None) else None
+        if self.chat is None and (tools or options):
+            name = "tools" if tools else "chat_template_kwargs"
+            raise BadInput(f"{name} are for a chat template, but the tokenizer has none")
+        self._tools, self._options = tools, dict(options or {})
+        self._opening = _opening(tokenizer)
+
+    def read(self, prompts: Sequence[Prompt], longest: int | None, cut: str) -> tuple[list[Chat], list[list[int]]]:
+        """The prompts, cut where they must be, and their ids."""
+        if cut not in CUTS:
+            raise BadInput(f"cut = {cut!r}, must be one of {CUTS}{suggestion(str(cut), CUTS)}")
+        chats = [self._chat(prompt, f"prompts[{i}]") for i, prompt in enumerate(prompts)]
+        rows = self._ids([self._filled(chat, f"prompts[{i}]") for i, chat in enumerate(chats)])
+        for i, row in enumerate(rows):
+            if longest is not None and len(row) > longest:
+                chats[i], rows[i] = self._shortened(chats[i], row, longest, cut, f"prompts[{i}]")
+        return chats, rows
+
+    def _chat(self, prompt: Prompt, name: str) -> Chat:
+        """The prompt as messages: a text is the user's."""
+        if isinstance(prompt, str):
+            return Chat([{"role": "user", "content": prompt}], self._tools, self._options)
+        chat = _chat_of(prompt)
+        _check_messages(chat.messages, name)
+        if self.chat is None:
+            raise BadInput(f"{name} is a list of messages, but the tokenizer has no chat template; must be a text")
+        if "".join(self._template) != "{prompt}":
+            raise BadInput(f"{name} is a list of messages; template = {''.join(self._template)!r} is for texts")
+        return Chat(chat.messages, chat.tools or self._tools, {**self._options, **chat.options})
+
+    def _filled(self, chat: Chat, name: str) -> str:
+        """The whole text that the model sees."""
+        before, _, after = self._template
+        body = before + chat.body + after
+        if self.chat is None:
+            return body
+        try:
+            return self.chat.text(chat.having(body))
+        except BadInput as error:
+            raise BadInput(f"{name} {error}") from error
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        bare = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        opening = self._opening  # a chat template may have written it already
+        opened = [list(ids) if ids[: len(opening)] == opening else [*opening, *ids] for ids in bare]
+        return [[*ids, *self._closing] for ids in opened]
+
+    def _shortened(self, chat: Chat, row: list[int], longest: int, cut: str, name: str) -> tuple[Chat, list[int]]:
+        """The chat with as much of its text as fits: the tokenizer says where words end, and counts what is left."""
+        body = chat.body
+        places = _boundaries(self.tokenizer, body)
+        last = len(places) - 1
+
+        def part(count: int) -> tuple[Chat, list[int]]:
+            kept = body[: places[count]] if cut == "end" else body[places[last - count] :]
+            shorter = chat.having(kept)
+            return shorter, self._ids([self._filled(shorter, name)])[0]
+
+        count = max(1, last - (len(row) - longest))
+        while count > 1 and (over := len(part(count)[1]) - longest) > 0:
+            count = max(1, count - over)
+        if last < 1 or len(part(count)[1]) > longest:
+            around = len(part(0)[1])
+            raise BadInput(f"{name}: longest = {longest}, must be more than the {around} tokens around the user's text")
+        while count < last and len(part(count + 1)[1]) <= longest:
+            count += 1
+        return part(count)
+
+
+def _chat_of(prompt: Sequence[Message] | Chat) -> Chat:
+    return prompt if isinstance(prompt, Chat) else Chat(prompt)
+
+
+def _check_messages(messages: Any, name: str) -> None:
+    if isinstance(messages, Mapping):
+        raise BadInput(f"{name} is one message, must be a text or a list of messages")
+    if not isinstance(messages, Sequence) or not messages:
+        raise BadInput(f"{name} = {messages!r:.60}, must be a text or a list of messages")
+    for j, message in enumerate(messages):
+        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+            raise BadInput(f"{name}[{j}] = {message!r:.60}, must be a message with a role and a content")
+        content = message.get("content")
+        if not isinstance(content, str | list | tuple) and not message.get("tool_calls"):
+            raise BadInput(f"{name}[{j}] has the content {content!r:.40}, must be a text")
+        parts = content if isinstance(content, list | tuple) else []
+        if not all(isinstance(part, Mapping) and part.get("type") == "text" for part in parts):
+            raise BadInput(f"{name}[{j}] holds more than text, must be text: images and sounds are not read here")
+
+
+def _boundaries(tokenizer: Any, text: str) -> list[int]:
+    """Where a text may be cut: between its tokens, or anywhere where the tokenizer does not say."""
+    try:
+        offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    except (NotImplementedError, TypeError, KeyError):
+        return list(range(len(text) + 1))
+    return sorted({0, len(text), *(int(end) for _, end in offsets)})
 
 
 def _opening(tokenizer: Any) -> list[int]:
@@ -59,20 +261,31 @@ def _opening(tokenizer: Any) -> list[int]:
     return list(full[: next(before, 0)])
 
 
-def _wrapped(tokenizer: Any, part: str, side: int) -> str:
-    """A side of the template with what a chat template puts around the user's words."""
-    if not getattr(tokenizer, "chat_template", None):
-        return part
-    mark = "\u241f"
-    chat = tokenizer.apply_chat_template(
-        [{"role": "user", "content": mark}], tokenize=False, add_generation_prompt=True
-    )
-    opening, _, closing = chat.partition(mark)
-    return opening + part if side == 0 else part + closing
+def _listed(given: Any, name: str) -> list[Any]:
+    if isinstance(given, str | bytes | Mapping | Chat) or not isinstance(given, Iterable):
+        raise BadInput(f"{name} = {given!r:.60} is a single {type(given).__name__}, must be a list of texts")
+    return list(given)
+
+
+def _unfit(i: int, text: str | None, row: Sequence[int], room: int | None) -> str | None:
+    """Why a prompt cannot be used, or None; its text, where it is known, may not be blank."""
+    if not len(row) or (text is not None and not text.strip()):
+        return f"prompts[{i}] is empty"
+    if room is not None and len(row) > room:
+        return f"prompts[{i}] has {len(row)} tokens, must have {room} at most"
+    return None
+
+
+def _refuse(problems: Sequence[str], count: int) -> None:
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        advice = "cut them with max_tokens, or leave them out with unfit = 'drop'"
+        raise BadInput(f"{len(problems)} of {count} prompts do not fit: {'; '.join(problems[:5])}{more} ({advice})")
 
 
 def texts_of(policy: Policy, completion: Tokens) -> list[str]:
-    """Completions as judges read them; without a tokenizer, the ids of the tokens before the end, with blanks between.
+    """Completions as judges read them, up to their end; without a tokenizer, the ids of the tokens before it, with
+    blanks between.
 
     >>> from transformers import GPT2Config
     >>> from llm_bridge.policy import load_policy, pad_right
@@ -81,15 +294,49 @@ def texts_of(policy: Policy, completion: Tokens) -> list[str]:
     ['3 4', '']
     """
     rows = [ids[mask].tolist() for ids, mask in zip(completion.ids.cpu(), completion.mask.cpu(), strict=True)]
+    rows = [row[: next((i for i, token in enumerate(row) if token in policy.ends), len(row))] for row in rows]
     if policy.tokenizer is not None:
         return [text.strip() for text in policy.tokenizer.batch_decode(rows, skip_special_tokens=True)]
-    return [" ".join(str(i) for i in row if i != policy.eos_id) for row in rows]
+    return [" ".join(map(str, row)) for row in rows]
 
 
-def completions_of(policy: Policy, texts: Sequence[str]) -> list[list[int]]:
-    """Texts as completions, end of sequence included."""
-    rows = _tokenizer(policy)(list(texts), add_special_tokens=False)["input_ids"]
-    return [[*row, policy.eos_id] for row in rows]
+def completions_of(policy: Policy, texts: Sequence[str], prompts: Prompts | None = None) -> list[list[int]]:
+    """Texts as completions, each closed by the end that the policy would draw.
+
+    That is the chat template's end of turn where there is one, else the end of sequence.  With the ``prompts`` that
+    they answer, those of a chat template are what it makes of the whole conversation.
+
+    Raises :class:`BadInput` for a text with an end inside, behind which nothing would ever be drawn.
+    """
+    tokenizer, texts = _tokenizer(policy), _listed(texts, "texts")
+    end = end_of_turn(tokenizer)
+    closing = policy.eos_id if end is None or end not in policy.ends else end
+    bare = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    rows = [_closed(policy, row, closing, f"texts[{i}]") for i, row in enumerate(bare)]
+    if prompts is None or not prompts.chats:
+        return rows
+    prompts.check(texts=texts)
+    template = Template(tokenizer)
+    told = zip(rows, texts, prompts.chats, prompts.rows, strict=True)
+    return [_continued(template, text, chat, row) or alone for alone, text, chat, row in told]
+
+
+def _continued(template: Template, text: str, chat: Chat, row: Sequence[int]) -> list[int]:
+    """What the whole conversation has behind the prompt's own tokens; nothing where it does not begin with them."""
+    whole = template.tokenizer(template.text(chat, text), add_special_tokens=False)["input_ids"]
+    for opened in (whole, [*_opening(template.tokenizer), *whole]):
+        if list(opened[: len(row)]) == list(row):
+            behind = list(opened[len(row) :])
+            return behind[: behind.index(template.end) + 1] if template.end in behind else []
+    return []
+
+
+def _closed(policy: Policy, row: Sequence[int], closing: int, name: str) -> list[int]:
+    inside = next((i for i, token in enumerate(row) if token in policy.ends), len(row))
+    if inside + 1 < len(row):
+        token = policy.tokenizer.decode([row[inside]])
+        raise BadInput(f"{name} goes on behind {token!r}, must end there: it is an end of sequence")
+    return [*row[:inside], closing]
 
 
 def _tokenizer(policy: Policy) -> Any:

@@ -1,7 +1,8 @@
-"""The reference μ: a frozen copy of the policy, or the same weights with the LoRA adapters off."""
+"""The reference μ: the policy as it is, kept as a frozen copy, or as the same weights with the LoRA adapters off."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from llm_bridge.policy.stream import Stream
-from llm_bridge.policy.switches import adapter_layers, adapters_off, evaluating
+from llm_bridge.policy.switches import adapter_layers, adapters_are_fresh, adapters_off, evaluating
 from llm_bridge.policy.tokens import Tokens, pad_left, pad_right
 from nashlab.game import BadInput, suggestion
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["REFERENCE_KINDS", "Reference", "check_reference", "reference_of"]
 
 REFERENCE_KINDS = ("copy", "adapters-off")
+
+KINDS_IN_WORDS = {"copy": "as it is now", "adapters-off": "without its adapters"}
+
+logger = logging.getLogger(__name__)
 
 # ways of initialising LoRA that take the adapters' first product out of the weights under them
 INTO_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
@@ -64,15 +69,19 @@ class Reference:
 
 
 def reference_of(policy: Policy, kind: str | None = None) -> Reference:
-    """μ: "copy", a frozen deep copy of the policy as it is now, or "adapters-off", its weights without the adapters.
+    """μ: "copy", the policy as it is now, or "adapters-off", its weights without the adapters.
 
-    By default adapters are switched off where there are any, and the model is copied where there are none.
+    By default it is the policy as it is, so that KL(π‖μ) starts at 0: fresh adapters, which change nothing yet, are
+    switched off; loaded or trained ones are copied.  What is not trained is never copied, so a copy of a model with
+    adapters holds the adapters twice and the model once.  The log says which it is.
     Raises :class:`BadInput` for another kind, or for "adapters-off" on a model without adapters, or with adapters of
     which the initialisation has changed the weights themselves (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA).
     """
-    chosen = kind or ("adapters-off" if policy.has_adapters else "copy")
+    chosen = kind or ("adapters-off" if adapters_are_fresh(policy.model) else "copy")
     if chosen not in REFERENCE_KINDS:
         raise BadInput(f"kind = {chosen!r}, must be one of {REFERENCE_KINDS}{suggestion(chosen, REFERENCE_KINDS)}")
+    told = "as it is now, adapters included" if policy.has_adapters and chosen == "copy" else KINDS_IN_WORDS[chosen]
+    logger.info("the reference is the policy %s (kind = %r)", told, chosen)
     if chosen == "copy":
         return Reference(policy.frozen_copy(), chosen)
     if not policy.has_adapters:
@@ -104,7 +113,7 @@ def check_reference(
     if not trainable:
         raise BadInput("policy: no weight has requires_grad, so no update could move it")
     # ordinary tokens: the embedding of a padding token may be 0, and then no adapter sees anything
-    special = {policy.eos_id, policy.pad_id}
+    special = {*policy.ends, policy.pad_id}
     first, second = ([i for i in range(policy.forward.vocabulary) if i not in special] * 2 or [policy.eos_id] * 2)[:2]
     prompt = prompt or pad_left([[first, second]])
     completion = completion or pad_right([[second, policy.eos_id]] * len(prompt.ids))

@@ -7,7 +7,7 @@ product of m over tokens is in general not the sequence-level mixture m_β ∝ �
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -43,13 +43,13 @@ def sample(
     captured: bool | None = None,
     observer: Observer | None = None,
 ) -> Tokens:
-    """Completions [B, T] of the prompts [X, P], T ≤ ``max_new_tokens``, each ended by end-of-sequence or by the limit.
+    """Completions [B, T] of the prompts [X, P], T ≤ ``max_new_tokens``, each ended by an end of sequence or the limit.
 
     B = X · ``completions``: those of a prompt stand together, and the prompt is read once.  The first ``plain`` of them
     are the policy's own (β = 0), in one batch with the others.  ``uniforms`` in [0, 1), [B, max_new_tokens], may take
     the generator's place: who splits a batch gets the same tokens.  Rows that have ended are dropped from batch and
     caches.  The uniform numbers of a row depend on the generator and the row alone, not on when other rows end.  With
-    ``min_new_tokens`` the end of the sequence is excluded from m for so many tokens, which :meth:`Policy.log_prob`
+    ``min_new_tokens`` the ends of a sequence are excluded from m for so many tokens, which :meth:`Policy.log_prob`
     knows nothing of.  ``observer`` is shown the rows still decoding and the log m that their token is drawn from.
     ``captured``: whether to decode as :mod:`llm_bridge.policy.cuda_graphs` does; by default on a GPU.
 
@@ -94,7 +94,7 @@ def sample(
         broken |= log_probs[:, 0].isnan().any()  # one logit that is no number leaves none in its row
         tokens = draw(log_probs, uniforms[rows, position])
         ids[rows, position], mask[rows, position] = tokens, True
-        alive = (tokens != owner.eos_id).nonzero().squeeze(1)
+        alive = (~owner.is_end(tokens)).nonzero().squeeze(1)
         if len(alive) == 0 or position + 1 == max_new_tokens:
             break
         if len(alive) < len(rows):
@@ -147,7 +147,7 @@ class Decoder:
             (rest, first), second = parts
             rows = self._mixed_rows.nonzero().squeeze(1)
             logits = first.index_copy(0, rows, _mixed([(rest, first[rows]), second]))
-        return _normalised(logits, self._temperature, self._owner.eos_id if self._still_barred > 0 else None)
+        return _normalised(logits, self._temperature, self._owner.ends if self._still_barred > 0 else None)
 
     def push(self, tokens: Tensor) -> None:
         """Append one token [B] to each row."""
@@ -196,8 +196,7 @@ def mixture_log_probs(
     """log m(· | x, y_<t) at each position of the completion, [B, T, V], from full forward passes without any cache."""
     check_temperature(temperature, positive=True)
     logits = _mixed([(w, model.logits(prompt, completion)) for w, model in _weighted(policy, reference, beta)])
-    eos = _policy(policy).eos_id
-    early = _normalised(logits[:, :min_new_tokens], temperature, eos)
+    early = _normalised(logits[:, :min_new_tokens], temperature, _policy(policy).ends)
     return torch.cat([early, _normalised(logits[:, min_new_tokens:], temperature, None)], dim=1)
 
 
@@ -254,11 +253,11 @@ def _mixed(parts: list[tuple[float, Tensor]]) -> Tensor:
     return torch.add(rest * first, second, alpha=weight)
 
 
-def _normalised(logits: Tensor, temperature: float, barred: int | None) -> Tensor:
+def _normalised(logits: Tensor, temperature: float, barred: Sequence[int] | None) -> Tensor:
     logits = logits if temperature == 1 else logits / temperature
     if barred is not None:
         logits = logits.clone()
-        logits[..., barred] = -torch.inf
+        logits[..., list(barred)] = -torch.inf
     return logits.log_softmax(dim=-1)
 
 

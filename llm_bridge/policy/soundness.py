@@ -6,6 +6,7 @@ the tokens behind them, nor on padding before a prompt, nor on how positions are
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,41 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from llm_bridge.policy.stream import Stream
 from llm_bridge.policy.switches import evaluating
 from llm_bridge.policy.tokens import Tokens, pad_left, pad_right
-from nashlab.game import BadInput
+from nashlab.game import BadInput, first_line
 
 if TYPE_CHECKING:
     from llm_bridge.policy.policy import Policy
 
-__all__ = ["check_distribution", "close", "reproduces_own_logits"]
+__all__ = ["close", "settle"]
+
+
+def settle(policy: Policy) -> None:
+    """Find out how the model is to be used: with its parts or its own forward pass, with its cache or without.
+
+    Raises :class:`BadInput` for a model that is no policy, or cannot be run; warns where it costs memory or time.
+    """
+    forward = policy.forward
+    try:
+        forward.chunked = reproduces_own_logits(policy)
+        check_distribution(policy)
+        why = distrust_of_cache(policy)
+    except BadInput:
+        raise
+    except Exception as error:  # models are of many kinds, and fail in as many ways
+        raise BadInput(f"model = {forward.name} cannot be run on text alone: {first_line(error)}") from error
+    forward.caches = why is None
+    if not forward.chunked:
+        _warn(f"{forward.name} treats its logits in a way that is not known here: "
+              "its own forward is used, which holds the logits of all positions in memory")  # fmt: skip
+    if why is not None:
+        _warn(f"{forward.name} is sampled without a cache, all tokens are read again for each: {why}")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
 
 
 def check_distribution(policy: Policy) -> None:
@@ -91,6 +119,40 @@ def reproduces_own_logits(policy: Policy) -> bool:
         )
 
 
+def distrust_of_cache(policy: Policy) -> str | None:
+    """Why a model cannot be decoded with its cache, if so: the logits after rows were repeated and dropped differ.
+
+    Prompts of two lengths, of which the shorter one goes on twice; what is compared with is read without a cache.
+    """
+    forward = policy.forward
+    a, b, c, d = _ordinary_tokens(policy, 4)
+    rows = torch.tensor([1, 1, 0], device=forward.device)
+    prompt = pad_left([[a, b, c], [b, d, a] if forward.padding_makes_nan else [d]], policy.pad_id).to(forward.device)
+    written = torch.tensor([[c, a, d], [b, c, a]], device=forward.device)
+
+    def decoded() -> Tensor:
+        stream = Stream(forward, policy.checked(prompt)[0])
+        stream.keep(rows)
+        for tokens in written:
+            stream.push(tokens)
+        stream.keep(rows[1:])
+        stream.push(written[0, :2])
+        return stream.logits
+
+    forward.caches = False
+    again = decoded()
+    forward.caches = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ours = decoded()
+    except Exception as error:  # caches are of many kinds, and fail in as many ways
+        return first_line(error)
+    if close(ours, again, (8 * torch.finfo(forward.dtype).eps) ** 0.75):
+        return None
+    return f"its logits are off by {float((ours - again).abs().max()):.2g}"
+
+
 def _looked_at(policy: Policy, prompt: Tokens, completion: Tokens) -> tuple[Tensor, list[Tensor]]:
     """The first row's logits [1, T, V] and the columns that those of its first two tokens depend on [L], bool.
 
@@ -125,8 +187,9 @@ def _embeddings_kept(base: Any, is_encoder_decoder: bool) -> Iterator[list[Tenso
 
 def _ordinary_tokens(policy: Policy, count: int) -> list[int]:
     """The first ids that are neither padding nor an end of sequence, again and again where there are too few."""
-    special = {policy.eos_id, policy.pad_id}
-    found = [i for i in range(min(policy.forward.vocabulary, count + 2)) if i not in special] or [policy.eos_id]
+    special = {*policy.ends, policy.pad_id}
+    known = range(min(policy.forward.vocabulary, count + len(special)))
+    found = [i for i in known if i not in special] or [policy.eos_id]
     return (found * count)[:count]
 
 

@@ -8,12 +8,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache, DynamicLayer, EncoderDecoderCache
+from transformers.cache_utils import (
+    DynamicCache,
+    DynamicLayer,
+    EncoderDecoderCache,
+    LinearAttentionCacheLayerMixin,
+)
 
 from llm_bridge.policy.forward import Forward
 from llm_bridge.policy.switches import adapter_layers, adapters_off, flags
 from llm_bridge.policy.tokens import Tokens
-from nashlab.game import BadInput
 
 __all__ = ["Stream"]
 
@@ -23,6 +27,8 @@ class Stream:
 
     forward  of the model;  prompt  as :meth:`Policy.checked` gives it;  adapters_off  whether its adapters are.
     logits   of the next token given prompt and pushed tokens, shape [B, V], float32 (float64 for float64 models).
+
+    A model whose cache is not to be trusted (``forward.caches``) reads all of its tokens again for each.
 
     The training flags and the adapters are set for each forward pass and put back after it, so streams of one set of
     weights, with and without adapters, may take turns.
@@ -36,37 +42,40 @@ class Stream:
         self.cache: Any = None
         self.encoded: Tokens | None = None
         self.mask: Tensor | None = None
+        self._read: Tensor  # all tokens so far, where they are read again
         with self._at_work():
             if forward.is_encoder_decoder:
                 self.encoded = forward.encode(prompt)
-                self._feed(forward.start(prompt))
+                self._read = forward.start(prompt)
             else:
-                self.mask = prompt.mask
-                self._feed(prompt.ids)
+                self.mask, self._read = prompt.mask, prompt.ids
+            self._feed(self._read)
 
     def push(self, tokens: Tensor) -> None:
         """Append one token [B] to each row; :attr:`logits` then belong to the next."""
         if self.mask is not None:
             self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
+        if not self.forward.caches:
+            self._read = torch.cat([self._read, tokens.unsqueeze(1)], dim=1)
         with self._at_work():
-            self._feed(tokens.unsqueeze(1))
+            self._feed(tokens.unsqueeze(1) if self.forward.caches else self._read)
 
     def keep(self, rows: Tensor) -> None:
         """Go on with the rows of these indices only."""
-        self.cache.batch_select_indices(rows)
+        if self.forward.caches:
+            keep_rows(self.cache, rows)
+        else:
+            self._read = self._read[rows]
         self.logits = self.logits[rows]
         self.mask = None if self.mask is None else self.mask[rows]
         self.encoded = None if self.encoded is None else self.encoded.rows(rows)
 
     def _feed(self, ids: Tensor) -> None:
-        first = self.cache is None
-        states, self.cache = self.forward.decode(ids, self.mask, encoded=self.encoded, cache=self.cache, caching=True)
-        if first:
-            layers = getattr(getattr(self.cache, "self_attention_cache", self.cache), "layers", [])
-            if not all(hasattr(part, "batch_select_indices") for part in (self.cache, *layers)):
-                raise BadInput(
-                    f"model = {self.forward.name}, must have a cache of which rows can be chosen, to be decoded"
-                )
+        first, caching = self.cache is None, self.forward.caches
+        states, self.cache = self.forward.decode(
+            ids, self.mask, encoded=self.encoded, cache=self.cache, caching=caching
+        )
+        if first and caching:
             give_room(self.cache)
         self.logits = self.forward.to_logits(states[:, -1])
 
@@ -107,6 +116,25 @@ class _RoomyLayer(DynamicLayer):
         """Keep the rows of these indices."""
         self._buffers = None
         super().batch_select_indices(indices)
+
+
+def keep_rows(cache: Any, rows: Tensor) -> None:
+    """The rows of these indices of a cache, an index as often as it comes.
+
+    Layers with states of a convolution or a recurrence choose theirs as a beam search does; their other way of
+    choosing forgets the states.
+    """
+    if hasattr(cache, "self_attention_cache") or not hasattr(cache, "layers"):
+        cache.batch_select_indices(rows)
+        return
+    if not any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers):
+        cache.batch_select_indices(rows)  # of the whole: some caches hold more than their layers
+        return
+    for layer in cache.layers:
+        if isinstance(layer, LinearAttentionCacheLayerMixin):
+            layer.reorder_cache(rows)
+        else:
+            layer.batch_select_indices(rows)
 
 
 def is_plain(cache: Any) -> bool:

@@ -24,6 +24,19 @@ def adapter_layers(model: nn.Module) -> list[nn.Module]:
     return [module for module in model.modules() if hasattr(module, "_disable_adapters")]
 
 
+def adapters_are_fresh(model: nn.Module) -> bool:
+    """Whether there are adapters and all of them are low-rank ones whose second factor is still 0: they add nothing."""
+    layers = adapter_layers(model)
+    return bool(layers) and all(_adds_nothing(layer) for layer in layers)
+
+
+def _adds_nothing(layer: nn.Module) -> bool:
+    second = [getattr(layer, name, None) for name in ("lora_B", "lora_embedding_B")]
+    if all(part is None for part in second) or any(getattr(layer, "use_dora", {}).values()):
+        return False
+    return not any(bool(value.any()) for part in second if part is not None for value in part.parameters())
+
+
 def adapters_off(layers: Iterable[nn.Module]) -> AbstractContextManager[None]:
     """Adapters off inside the block.  PEFT's own switch also flips requires_grad, and walks the model each time."""
     return flags(layers, "_disable_adapters", True)

@@ -127,6 +127,8 @@ class _Fitting:
     losses    of the batches since the last look.
     """
 
+    extensible = ()
+
     def __init__(
         self,
         model: PreferenceModel,

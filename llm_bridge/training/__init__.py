@@ -1,14 +1,18 @@
 """The algorithms of nashlab on transformers: objectives, players, sources, and one loop for all."""
 
 from llm_bridge.training.checkpoint import checksum
+from llm_bridge.training.engines import ServedPolicy
 from llm_bridge.training.enumerable import Language, expected_samples, restricted
 from llm_bridge.training.forms import Direct, Extrapolation, Optimistic, Regression
+from llm_bridge.training.generated import LABELS, Generated
 from llm_bridge.training.methods import BRIDGED, IMITATION, Bridged, bridged
+from llm_bridge.training.metrics import HeldOut, share_interval
 from llm_bridge.training.objective import Samples, all_pairs, cross_pairs, surrogate
 from llm_bridge.training.players import Players, Weights
-from llm_bridge.training.run import Diverged, Groups, Record, Run, Work, optimiser_tensors, restore_optimiser
+from llm_bridge.training.recipe import Project, Recipe, prepared, push
+from llm_bridge.training.run import Diverged, Groups, Record, Run, Stopped, Work, optimiser_tensors, restore_optimiser
 from llm_bridge.training.settings import OPTIMISERS, SCHEDULES, Settings, rate, scheduled
-from llm_bridge.training.sources import LABELS, Closed, Examples, Generated, Recorded, Source, Turn
+from llm_bridge.training.sources import Closed, Examples, Recorded, Source, Turn
 from llm_bridge.training.trainer import Trainer, train
 
 __all__ = [
@@ -25,16 +29,21 @@ __all__ = [
     "Extrapolation",
     "Generated",
     "Groups",
+    "HeldOut",
     "Language",
     "Optimistic",
     "Players",
+    "Project",
+    "Recipe",
     "Record",
     "Recorded",
     "Regression",
     "Run",
     "Samples",
+    "ServedPolicy",
     "Settings",
     "Source",
+    "Stopped",
     "Trainer",
     "Turn",
     "Weights",
@@ -45,10 +54,13 @@ __all__ = [
     "cross_pairs",
     "expected_samples",
     "optimiser_tensors",
+    "prepared",
+    "push",
     "rate",
     "restore_optimiser",
     "restricted",
     "scheduled",
+    "share_interval",
     "surrogate",
     "train",
 ]

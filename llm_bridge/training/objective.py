@@ -2,7 +2,7 @@
 
     h(y) = log π(y | x) − log μ(y | x)                                   summed over tokens, one log-ratio a completion
     pairwise objective:    Σ w · ℓ(h(y) − h(y'), p, τ)                   ℓ is a loss of nashlab.losses, called
-    pointwise objective:  −Σ w · SG[f(h(y), h(y'), p, τ)] · log π(y)     a policy gradient: E[s(y) f]
+    any other objective:  −Σ w · SG[c(y) log π(y) + c'(y') log π(y')]    its weights: E[c s(y) + c' s(y')]
 
 Samples are data: a completion is scored once however many pairs it is in, and where samples are all sequences of a
 language, with their probabilities as weights, the scalar's gradient is the exact expected gradient.
@@ -78,6 +78,8 @@ def surrogate(objective: Objective, log_prob: Tensor, samples: Samples, temperat
     if isinstance(objective, Pairwise):
         values = objective.loss.value(left - right, p, temperature)
     else:
-        score, _ = objective.weights(left.detach(), right.detach(), p, temperature)
+        score, other = objective.weights(left.detach(), right.detach(), p, temperature)
         values = -score * log_prob[samples.left]
+        if other is not None:
+            values = values - other * log_prob[samples.right]
     return (weight * values).sum()

@@ -1,17 +1,19 @@
 """A run that is kept: what it belongs to, its checkpoints and its records, for every kind of training.
 
     folder/checkpoints/step-*    weights, optimiser, whatever else the work needs to go on, its identity, its records
-    folder/metrics.jsonl         one record a line, also as TensorBoard events
+    folder/metrics.jsonl         one record a line, also as TensorBoard events or in other trackers
 
-A run that was killed goes on from its last undamaged checkpoint, and one folder never holds two runs.  A first Ctrl-C,
-like SIGTERM, ends the step and saves it.  Where numbers are no longer finite the last state that gave finite ones is on
-disk.
+A run that was killed goes on from its last undamaged checkpoint, and one folder never holds two runs; one that is done
+goes on where more steps are asked for.  A first Ctrl-C, like SIGTERM, ends the step and saves it.  Where a judge, a
+server or a disk fails, the steps before are saved.  Where numbers are no longer finite the last state that gave finite
+ones is on disk.
 """
 
 from __future__ import annotations
 
 import json
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +25,11 @@ from torch import Tensor
 
 from llm_bridge.training.checkpoint import Checkpoint, discard, latest, save
 from llm_bridge.training.sharding import like, whole
+from llm_bridge.training.trackers import Tracker, check_trackers, tracking
 from nashlab.files import plain, replacing
 from nashlab.game import BadInput
 
-__all__ = ["Diverged", "Groups", "Record", "Run", "Work", "optimiser_tensors", "restore_optimiser"]
+__all__ = ["Diverged", "Groups", "Record", "Run", "Stopped", "Work", "optimiser_tensors", "restore_optimiser"]
 
 Record = dict[str, Any]
 Groups = dict[str, dict[str, Tensor]]
@@ -44,10 +47,29 @@ class Diverged(FloatingPointError):
         self.weights_are_sound = weights_are_sound
 
 
+class Stopped(RuntimeError):
+    """Something that a step needs from outside has failed, between two steps: a judge, a server.
+
+    record  of a step that was done, where it could not be measured afterwards.
+    """
+
+    def __init__(self, message: str, record: Record | None = None) -> None:
+        super().__init__(message)
+        self.record = record
+
+
 class Work(Protocol):
-    """What is trained, a step at a time."""
+    """What is trained, a step at a time.
+
+    extensible  numbers of its identity that a run may go on with when they have grown: how long it is.
+    """
 
     step: int
+
+    @property
+    def extensible(self) -> Sequence[str]:
+        """See above."""
+        ...
 
     @property
     def finished(self) -> bool:
@@ -90,9 +112,10 @@ class Run:
 
     first     whether this process is the one that writes.
     anywhere  whether something is so in some process: all of them must stop after the same step.
+    trackers  where records go beside metrics.jsonl, see :mod:`llm_bridge.training.trackers`.
     records   of all steps so far.
 
-    Raises :class:`BadInput` for a folder that is a file.
+    Raises :class:`BadInput` for a folder that is a file, and for unknown trackers.
     """
 
     def __init__(
@@ -102,8 +125,11 @@ class Run:
         *,
         first: bool = True,
         anywhere: Callable[[bool], bool] = lambda here: here,
+        trackers: Sequence[Tracker] = ("tensorboard",),
     ) -> None:
         self.work, self.folder = work, None if folder is None else Path(folder)
+        check_trackers(trackers)
+        self._trackers = tuple(trackers)
         if self.folder is not None and self.folder.exists() and not self.folder.is_dir():
             raise BadInput(f"folder = {str(folder)!r} is a file, must be a folder or not there yet")
         self._first, self._anywhere = first, anywhere
@@ -112,7 +138,8 @@ class Run:
     def go(self, progress: Callable[[Record], None] = lambda record: None) -> list[Record]:
         """Step until the end; the records of all steps come back.
 
-        Raises :class:`Diverged`, and KeyboardInterrupt after Ctrl-C, once the step is complete and saved.
+        Raises :class:`Diverged`; :class:`Stopped`, once the steps before are saved; and KeyboardInterrupt after Ctrl-C,
+        once the step is complete and saved.
         """
         work = self.work
         with self._log() as write, _deferred_interrupt() as interrupted:
@@ -123,6 +150,11 @@ class Run:
                     record = work.advance()
                 except Diverged as error:
                     self._keep_what_is_sound(error)
+                    raise
+                except Stopped as error:
+                    if error.record is not None:
+                        write(error.record)
+                    self._keep_the_steps_before(error)
                     raise
                 if record is not None:
                     write(record)
@@ -151,7 +183,12 @@ class Run:
         found = latest(self.folder / "checkpoints") if self.folder is not None else None
         if found is None:
             return
-        if (other := _difference(found.facts["run"], self.work.identity)) is not None:
+        there, here = dict(found.facts["run"]), dict(self.work.identity)
+        for name in self.work.extensible:  # longer is allowed, shorter than what is done is not
+            if found.step > here.get(name, found.step):
+                raise BadInput(f"{name} = {here[name]}, must be at least {found.step}: those of {self.folder}")
+            there[name] = here.get(name)
+        if (other := _difference(there, here)) is not None:
             raise BadInput(f"{self.folder} belongs to another run: {other}")
         groups: Groups = {}
         for key, value in found.tensors.items():
@@ -159,7 +196,34 @@ class Run:
             groups.setdefault(group, {})[name] = value
         with torch.no_grad():
             self.work.take_up(found.step, groups, found.facts)
-        self.records = found.facts["records"]
+        # checkpoints of before version 0.2 leave their records to the log
+        self.records = found.facts["records"] if "records" in found.facts else self._logged(found.step)
+
+    def _logged(self, last: int) -> list[Record]:
+        """What metrics.jsonl says of the steps up to the last one; a damaged line is left out, and that is said."""
+        path = None if self.folder is None else self.folder / "metrics.jsonl"
+        if path is None or not path.is_file():
+            return []
+        records = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = json.loads(line)
+                records += [record] if record["step"] <= last else []
+            except (ValueError, KeyError, TypeError):
+                warnings.warn(f"{path}: a line is no record of a step, and is left out", RuntimeWarning, stacklevel=2)
+        return records
+
+    def _keep_the_steps_before(self, error: Stopped) -> None:
+        """What is finished, although the step that was begun is not; the error says how to go on."""
+        if self.folder is None:
+            error.add_note(f"{self.work.step} steps were done; with a folder they would be kept")
+            return
+        try:
+            self.save()
+        except OSError as failure:
+            error.add_note(f"the {self.work.step} steps before it could not all be written ({failure})")
+        else:
+            error.add_note(f"{self.work.step} steps are kept in {self.folder}; the same call goes on from there")
 
     def _keep_what_is_sound(self, error: Diverged) -> None:
         """The weights as they are, if they still give numbers; otherwise a checkpoint of them must go."""
@@ -173,32 +237,25 @@ class Run:
 
     @contextmanager
     def _log(self) -> Iterator[Callable[[Record], None]]:
-        """A function that keeps a record: in memory, in metrics.jsonl, and as TensorBoard events."""
+        """A function that keeps a record: in memory, in metrics.jsonl, and with the trackers."""
         if self.folder is None or not self._first:
             yield self.records.append
             return
-        from torch.utils.tensorboard import SummaryWriter
-
         step = self.work.step
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "metrics.jsonl"
         with replacing(path) as part:  # steps after the checkpoint are done again
             part.write_text("".join(json.dumps(plain(r)) + "\n" for r in self.records), encoding="utf-8")
-        board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
-        with path.open("a", encoding="utf-8") as file:
+        about = self.work.identity
+        with tracking(self._trackers, self.folder, step, about) as show, path.open("a", encoding="utf-8") as file:
 
             def write(record: Record) -> None:
                 self.records.append(record)
                 file.write(json.dumps(plain(record)) + "\n")
                 file.flush()
-                for name, value in record.items():
-                    if name != "step":
-                        board.add_scalar(name, value, record["step"])
+                show(record, record["step"])
 
-            try:
-                yield write
-            finally:
-                board.close()
+            yield write
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer, names: Sequence[str]) -> Groups:

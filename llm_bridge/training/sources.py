@@ -1,6 +1,6 @@
 """What a training step learns from: prompts, completions that the method's players draw, and how they compare.
 
-    Generated   k completions a prompt are sampled and judged; all their pairs count (a U-statistic)
+    Generated   k completions a prompt are sampled and judged, see :mod:`llm_bridge.training.generated`
     Closed      each prompt has K fixed candidates and an exact game; all K² pairs count, with their probabilities
     Recorded    comparisons from a file or a behaviour policy: offline methods
     Examples    texts to imitate: supervised fine-tuning, which is a policy gradient whose every score is 1
@@ -21,8 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from llm_bridge.judges import Judge, ask
-from llm_bridge.policy import Policy, Prompts, Reference, Tokens, pad_right, sample, texts_of
+from llm_bridge.policy import Policy, Prompts, Reference, Tokens, pad_right
 from llm_bridge.training.enumerable import expected_samples, restricted
 from llm_bridge.training.methods import IMITATION, Bridged, sampler_of
 from llm_bridge.training.objective import Samples, all_pairs, cross_pairs
@@ -32,9 +31,18 @@ from nashlab.certificate import exploitability
 from nashlab.equilibrium import regularised_nash
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 
-__all__ = ["LABELS", "Closed", "Examples", "Generated", "Recorded", "Source", "Tally", "Turn", "described"]
-
-LABELS = ("soft", "hard")
+__all__ = [
+    "Closed",
+    "Examples",
+    "Recorded",
+    "Source",
+    "Tally",
+    "Turn",
+    "described",
+    "lengths",
+    "on_device",
+    "pairs_within",
+]
 
 Tally = dict[str, tuple[float, float]]
 """Means in the making: name -> (sum, count)."""
@@ -75,6 +83,10 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
+    def check(self, policy: Policy) -> None:
+        """Refuse, before the first step, what this policy cannot read."""
+        ...
+
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
         """The samples of a turn, and what they were like."""
         ...
@@ -98,100 +110,6 @@ def described(source: Source) -> dict[str, Any]:
         elif isinstance(value, Sequence):
             found[name] = hashlib.sha256(repr(list(value)).encode()).hexdigest()
     return found
-
-
-@dataclass(frozen=True)
-class Generated:
-    """Completions that the players write, and a judge's preferences between them.
-
-    completions  k of each prompt: all pairs where one player draws both sides, else k/2 by k/2 of them.
-    labels       "soft": p itself;  "hard": one Bernoulli draw from it.
-    temperature  of sampling and of scoring alike.
-    judge        p(y ≻ y' | x) on texts, or ½ + r(x, y) − r(x, y') for methods that maximise a reward.
-
-    Source: theory §3, §6; the U-statistic over all pairs.
-    """
-
-    prompts: Prompts
-    judge: Judge
-    completions: int = 2
-    max_new_tokens: int = 64
-    temperature: float = 1.0
-    labels: str = "soft"
-
-    def __post_init__(self) -> None:
-        for name, least in (("completions", 2), ("max_new_tokens", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise BadInput(f"{name} = {value!r}, must be an integer of at least {least}")
-        check_temperature(self.temperature, positive=True)
-        self.prompts.check()
-        if self.labels not in LABELS:
-            raise BadInput(f"labels = {self.labels!r}, must be one of {', '.join(LABELS)}")
-
-    def __len__(self) -> int:
-        return len(self.prompts.rows)
-
-    def collect(self, turn: Turn) -> tuple[Samples, Tally]:
-        policy, k = turn.players.policy, self.completions
-        prompt = self.prompts.tokens(policy, turn.rows)
-        counts = [k] if turn.left == turn.right else [k // 2, k - k // 2]
-        completion = self._completions(turn, prompt, counts)
-        left, right = _pairs(len(turn.rows), counts, symmetric=turn.method.objective.symmetric)
-        p, tally = self._judged(turn, completion, left, right)
-        weight = torch.full((len(left),), len(turn.rows) / (len(left) * turn.total))
-        tally |= _lengths(completion, policy.eos_id)
-        if len(counts) == 2 and not turn.method.reads_right:  # only y is scored: y' has done its work
-            rows, left = left.unique(return_inverse=True)
-            completion, right = completion.rows(rows.to(completion.ids.device)), left
-        log_anchor = turn.anchored(
-            lambda model: model.log_prob(prompt, completion, temperature=self.temperature).detach()
-        )
-        return _on(policy, Samples(prompt, completion, log_anchor, left, right, p, weight)), tally
-
-    def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
-        return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
-
-    def _completions(self, turn: Turn, prompt: Tokens, counts: Sequence[int]) -> Tokens:
-        """Completions of one side or both, those of a prompt in a block."""
-        left, right = sampler_of(turn.left), sampler_of(turn.right)
-        if len(counts) == 1:
-            return self._drawn(turn, prompt, left, counts[0])
-        if left == Sampler(right.player) and 0 < turn.beta < 1:  # the same weights: one batch
-            return self._drawn(turn, prompt, right, sum(counts), plain=counts[0])
-        drawn = [self._drawn(turn, prompt, side, n) for side, n in zip((left, right), counts, strict=True)]
-        return _side_by_side(drawn, counts, turn.players.policy.pad_id)
-
-    def _drawn(self, turn: Turn, prompt: Tokens, side: Sampler, count: int, plain: int = 0) -> Tokens:
-        uniforms = turn.uniforms(count * self.max_new_tokens).reshape(-1, self.max_new_tokens)
-        with turn.players.playing(side.player) as model:
-            return sample(
-                model,
-                prompt,
-                completions=count,
-                plain=plain,
-                max_new_tokens=self.max_new_tokens,
-                beta=turn.beta if side.pull else 0.0,
-                reference=getattr(turn.players, side.pull) if side.pull else None,
-                temperature=self.temperature,
-                uniforms=uniforms,
-            )
-
-    def _judged(self, turn: Turn, completion: Tokens, left: Tensor, right: Tensor) -> tuple[Tensor, Tally]:
-        texts = texts_of(turn.players.policy, completion)
-        asked = [self.prompts.texts[turn.rows[i // self.completions]] for i in left.tolist()]
-        bounded = turn.method.spec.judge == "preference"
-        p = torch.from_numpy(
-            ask(self.judge, asked, [texts[i] for i in left], [texts[j] for j in right], bounded=bounded)
-        )
-        tally = {"preference": (float(p.sum()), float(len(p))), "spread": (float((p - 0.5).abs().sum()), float(len(p)))}
-        if self.labels == "hard":
-            # the symmetric half of a pointwise method's pairs is the same annotation read backwards
-            half = len(p) if turn.method.objective.symmetric or turn.left != turn.right else len(p) // 2
-            noise = turn.uniforms(half // max(1, len(turn.rows))).reshape(-1)
-            wins = (noise[: len(p[:half])] < p[:half]).double()
-            p = torch.cat([wins, 1 - wins])[: len(p)]
-        return p, tally
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +140,12 @@ class Closed:
         self.prompts.check(candidates=self.candidates)
         check_temperature(self.temperature, positive=True)
         PreferenceGame.from_preferences(self.margins + 0.5)  # skew, and within ½
+
+    def check(self, policy: Policy) -> None:
+        """Every prompt holds a token, and leaves room for its candidates, none of which goes on after its end."""
+        self.prompts.check_room(policy, max(len(ids) for rows in self.candidates for ids in rows))
+        for i, rows in enumerate(self.candidates):
+            _check_ends(policy, rows, f"candidates[{i}]")
 
     def __len__(self) -> int:
         return len(self.prompts.rows)
@@ -330,6 +254,12 @@ class Recorded:
                 raise BadInput(f"p[{i}] = {p}, must be in [0, 1]")
         check_temperature(self.temperature, positive=True)
 
+    def check(self, policy: Policy) -> None:
+        """Every prompt holds a token, and leaves room for its completions, none of which goes on after its end."""
+        self.prompts.check_room(policy, max(len(ids) for ids in (*self.left, *self.right)))
+        _check_ends(policy, self.left, "left")
+        _check_ends(policy, self.right, "right")
+
     def __len__(self) -> int:
         return len(self.prompts.rows)
 
@@ -344,11 +274,11 @@ class Recorded:
         log_anchor = turn.anchored(
             lambda model: model.log_prob(prompt, completion, temperature=self.temperature).detach()
         )
-        left, right = _pairs(len(turn.rows), [1, 1], symmetric=True)
+        left, right = pairs_within(len(turn.rows), [1, 1], symmetric=True)
         p = torch.tensor([self.p[i] for i in turn.rows], dtype=torch.float64)
         weight = torch.full((len(left),), 1 / turn.total)
         samples = Samples(prompt, completion, log_anchor, left, right, p, weight)
-        return _on(policy, samples), _lengths(completion, policy.eos_id)
+        return on_device(policy, samples), lengths(completion, policy)
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
         return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
@@ -364,6 +294,11 @@ class Examples:
     def __post_init__(self) -> None:
         self.prompts.check(completions=self.completions)
 
+    def check(self, policy: Policy) -> None:
+        """Every prompt holds a token, and leaves room for its completion, which does not go on after its end."""
+        self.prompts.check_room(policy, max(map(len, self.completions)))
+        _check_ends(policy, self.completions, "completions")
+
     def __len__(self) -> int:
         return len(self.prompts.rows)
 
@@ -376,7 +311,7 @@ class Examples:
         rows = torch.arange(len(turn.rows))
         none = torch.zeros(len(rows), dtype=torch.float64)
         weight = torch.full((len(rows),), 1 / turn.total)
-        return _on(policy, Samples(prompt, completion, none, rows, rows, none + 0.5, weight)), {}
+        return on_device(policy, Samples(prompt, completion, none, rows, rows, none + 0.5, weight)), {}
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
         return policy.log_prob(samples.prompt, samples.completion)
@@ -394,7 +329,7 @@ class Examples:
         return {"nats_per_token": total / count}
 
 
-def _pairs(prompts: int, counts: Sequence[int], *, symmetric: bool) -> tuple[Tensor, Tensor]:
+def pairs_within(prompts: int, counts: Sequence[int], *, symmetric: bool) -> tuple[Tensor, Tensor]:
     """Rows of all pairs of one prompt's completions, which stand in blocks; of both sides where there are two."""
     k = sum(counts)
     groups, place = torch.arange(prompts).repeat_interleave(k), torch.arange(k).repeat(prompts)
@@ -406,24 +341,21 @@ def _pairs(prompts: int, counts: Sequence[int], *, symmetric: bool) -> tuple[Ten
     return ours[left], theirs[right]
 
 
-def _side_by_side(parts: Sequence[Tokens], counts: Sequence[int], pad_id: int) -> Tokens:
-    """Completions of both sides in one batch, those of a prompt in a block."""
-    length = max(part.ids.shape[1] for part in parts)
-    ids, masks = [], []
-    for part, count in zip(parts, counts, strict=True):
-        missing = length - part.ids.shape[1]
-        ids.append(torch.nn.functional.pad(part.ids, (0, missing), value=pad_id).view(-1, count, length))
-        masks.append(torch.nn.functional.pad(part.mask, (0, missing), value=False).view(-1, count, length))
-    return Tokens(torch.cat(ids, 1).view(-1, length), torch.cat(masks, 1).view(-1, length))
-
-
-def _lengths(completion: Tokens, eos_id: int) -> Tally:
+def lengths(completion: Tokens, policy: Policy) -> Tally:
     rows = float(len(completion.ids))
-    ends = float(((completion.ids == eos_id) & completion.mask).any(dim=1).sum())
-    return {"length": (float(completion.mask.sum()), rows), "ended": (ends, rows)}
+    return {"length": (float(completion.mask.sum()), rows), "ended": (float(policy.ended(completion).sum()), rows)}
 
 
-def _on(policy: Policy, samples: Samples) -> Samples:
+def _check_ends(policy: Policy, rows: Sequence[Sequence[int]], name: str) -> None:
+    """Behind an end of sequence nothing is ever drawn, so nothing there has a probability to learn."""
+    for i, row in enumerate(rows):
+        for place, token in enumerate(row[:-1]):
+            if token in policy.ends:
+                raise BadInput(f"{name}[{i}] goes on behind token {token} at place {place}, must end there: "
+                               "it is an end of sequence")  # fmt: skip
+
+
+def on_device(policy: Policy, samples: Samples) -> Samples:
     """Every tensor where the policy is."""
     prompt, completion, *tensors = samples
     return Samples(prompt, completion, *(t.to(policy.device) for t in tensors))

@@ -21,7 +21,7 @@ import atexit
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import cached_property
@@ -32,16 +32,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from llm_bridge.judges import JudgeFailed
 from llm_bridge.policy import NotFinite, Policy, Reference, check_reference, reference_of, seeded
 from llm_bridge.training.checkpoint import checksum
 from llm_bridge.training.forms import NOW, Term
 from llm_bridge.training.methods import Bridged, bridged
 from llm_bridge.training.objective import Samples, surrogate
 from llm_bridge.training.players import Players, Weights
-from llm_bridge.training.run import Diverged, Groups, Record, Run, optimiser_tensors, restore_optimiser
+from llm_bridge.training.run import Diverged, Groups, Record, Run, Stopped, optimiser_tensors, restore_optimiser
 from llm_bridge.training.settings import OPTIMISERS, Settings, rate
 from llm_bridge.training.sharding import Layout, Shards, unsynchronised, whole
 from llm_bridge.training.sources import Source, Tally, Turn, described
+from llm_bridge.training.threads import few_threads
+from llm_bridge.training.trackers import Tracker
 from nashlab.game import BadInput
 
 __all__ = ["Trainer", "train"]
@@ -55,21 +58,26 @@ def train(
     *,
     reference: Reference | None = None,
     behaviour: Policy | Reference | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     measure: Callable[[Players], Mapping[str, float]] | None = None,
     progress: Callable[[Record], None] = lambda record: None,
+    trackers: Sequence[Tracker] = ("tensorboard",),
 ) -> list[Record]:
     """Train the policy in place; the records of all steps come back.
 
     method     by name or alias, or :func:`llm_bridge.training.bridged`;  source  what it learns from: completions that
                it writes and a judge compares (:class:`llm_bridge.training.Generated`), or what was given beforehand.
-    reference  μ (default: :func:`reference_of` the policy as it is);  behaviour  μ_b (default μ).
+    reference  μ (default: the policy as it is now, loaded adapters included, see :func:`reference_of`);
+    behaviour  μ_b (default μ).
     folder     of checkpoints, metrics.jsonl and TensorBoard events; a run that was killed goes on from there and ends
-               with bitwise the same weights (on CPU).
+               with bitwise the same weights (on CPU).  With more ``steps`` than it has done, a run that was finished
+               goes on too; a schedule that knows its end is then that of the longer run.
     measure    what else is recorded every ``measure_every`` steps, before the first and after the last.
+    trackers   where records are shown beside: names of Accelerate's ("wandb", "trackio", ...), or trackers of yours.
 
     Raises :class:`BadInput` for what cannot be trained, :class:`Diverged` where numbers are no longer finite (the last
-    state that gave finite ones is kept), KeyboardInterrupt after Ctrl-C, once the step is complete and saved.
+    state that gave finite ones is kept), :class:`Stopped` where the judge fails (the steps before are kept), and
+    KeyboardInterrupt after Ctrl-C, once the step is complete and saved.
 
     >>> from llm_bridge.judges import OneOrder
     >>> from llm_bridge.policy import Prompts
@@ -80,13 +88,16 @@ def train(
     >>> len(train(tiny("gpt2"), "online-ipo", game, Settings(steps=2, batch=2)))
     2
     """
-    trainer = Trainer(policy, method, source, settings, reference, behaviour, folder, measure)
+    trainer = Trainer(policy, method, source, settings, reference, behaviour, folder, measure, trackers)
     trainer.run.resume()
-    return trainer.run.go(progress)
+    with few_threads(policy):
+        return trainer.run.go(progress)
 
 
 class Trainer:
     """What :func:`train` does: players, optimiser, number of steps done; ``run`` goes through it and keeps it."""
+
+    extensible = ("steps",)
 
     def __init__(
         self,
@@ -96,8 +107,9 @@ class Trainer:
         settings: Settings,
         reference: Reference | None = None,
         behaviour: Policy | Reference | None = None,
-        folder: Path | None = None,
+        folder: str | Path | None = None,
         measure: Callable[[Players], Mapping[str, float]] | None = None,
+        trackers: Sequence[Tracker] = ("tensorboard",),
     ) -> None:
         from accelerate import Accelerator
 
@@ -115,7 +127,9 @@ class Trainer:
             raise BadInput(
                 f"batch = {settings.batch}, must be a multiple of the {self.accelerator.num_processes} processes"
             )
-        policy.model.to(self.accelerator.device)
+        source.check(policy)
+        if policy.device != self.accelerator.device:
+            policy.model.to(self.accelerator.device)
         reference = reference or reference_of(policy)
         check_reference(policy, reference)
         self.players = Players(policy, reference, behaviour or reference)
@@ -133,7 +147,8 @@ class Trainer:
         for moment in method.moments:
             self.players.remember(moment)
         self.step = 0
-        self.run = Run(self, folder, first=self.accelerator.is_main_process, anywhere=self._anywhere)
+        self.run = Run(self, folder, first=self.accelerator.is_main_process, anywhere=self._anywhere,
+                       trackers=trackers)  # fmt: skip
         self._undone = False  # whether this step has gone from these weights before, and found numbers
 
     def _shard(self, layout: Layout) -> None:
@@ -163,7 +178,7 @@ class Trainer:
         record = self._one_step()
         record |= {"step": self.step, "seconds": time.perf_counter() - started}
         if self._measure is not None and self._due(self.settings.measure_every):
-            record |= self._measured()
+            record |= self._measured(record)
         return record
 
     def _one_step(self) -> Record:
@@ -186,11 +201,13 @@ class Trainer:
     def undone(self) -> Iterator[None]:
         """After the block weights and optimiser are as they were before it, bit for bit."""
         here, state = Weights(self.players.policy), _cloned(self.optimiser.state_dict())
-        yield
-        here.restore()
-        if self.shards is not None:
-            self.shards.scatter()
-        self.optimiser.load_state_dict(state)
+        try:
+            yield
+        finally:  # also where a judge has failed
+            here.restore()
+            if self.shards is not None:
+                self.shards.scatter()
+            self.optimiser.load_state_dict(state)
         self._undone = True
 
     def update(self, stream: int = NOW) -> Record:
@@ -226,6 +243,7 @@ class Trainer:
         parts: list[tuple[Term, Samples]] = []
         tally: Tally = {}
         trouble: NotFinite | None = None
+        failure: JudgeFailed | None = None
         with torch.no_grad(), self._computing():
             try:
                 for term in self.method.terms:
@@ -235,6 +253,9 @@ class Trainer:
                     _add(tally, seen)
             except NotFinite as error:
                 trouble = error
+            except JudgeFailed as error:
+                failure = error
+        self._check_judge(failure, f"step {self.step + 1}")
         if self._anywhere(trouble is not None):
             raise self._diverged(str(trouble or "another process has no finite numbers"), self._undone)
         return parts, tally
@@ -303,12 +324,25 @@ class Trainer:
         names = sorted(tally)
         sums = torch.tensor([tally[name] for name in names], dtype=torch.float64, device=self.accelerator.device)
         sums = self.accelerator.reduce(sums, "sum")
-        return {name: float(a / b) for name, (a, b) in zip(names, sums.tolist(), strict=True)}
+        return {name: a / b if b else math.nan for name, (a, b) in zip(names, sums.tolist(), strict=True)}
 
-    def _measured(self) -> dict[str, float]:
+    def _measured(self, record: Record | None = None) -> dict[str, float]:
+        """What ``measure`` says; where its judge fails, the record of the step that was done is kept all the same."""
         assert self._measure is not None
+        found: dict[str, float] = {}
+        failure: JudgeFailed | None = None
         with torch.no_grad(), self._computing():
-            return dict(self._measure(self.players))
+            try:
+                found = dict(self._measure(self.players))
+            except JudgeFailed as error:
+                failure = error
+        self._check_judge(failure, f"measuring after step {self.step}", record)
+        return found
+
+    def _check_judge(self, failure: JudgeFailed | None, when: str, record: Record | None = None) -> None:
+        """:class:`Stopped`, in every process, where the judge has failed in one."""
+        if self._anywhere(failure is not None):
+            raise Stopped(f"{when}: {failure or 'the judge of another process failed'}", record) from failure
 
     def _due(self, every: int) -> bool:
         return self.step == self.settings.steps or (every > 0 and self.step % every == 0)

@@ -11,9 +11,11 @@ from nashlab.algorithms.fictitious_play import fictitious_play
 from nashlab.algorithms.gpo import online_gpo
 from nashlab.algorithms.ipo_md import ipo_md, ipo_md_behaviour, ipo_md_entropic
 from nashlab.algorithms.mmd import mmd
+from nashlab.algorithms.mnpo import mnpo
 from nashlab.algorithms.nash_ema_pg import nash_ema_pg
 from nashlab.algorithms.nash_md import nash_md, nash_md_debiased
 from nashlab.algorithms.nash_md_pg import nash_md_pg
+from nashlab.algorithms.nash_prox import nash_prox
 from nashlab.algorithms.offline_ipo import offline_ipo
 from nashlab.algorithms.omd import omd
 from nashlab.algorithms.omwu import omwu
@@ -24,6 +26,7 @@ from nashlab.algorithms.rlhf_pg import rlhf_pg
 from nashlab.algorithms.self_play_pg import self_play_pg
 from nashlab.algorithms.slic import offline_slic, online_slic
 from nashlab.algorithms.sppo import spo, sppo
+from nashlab.algorithms.xpo import xpo
 from nashlab.game import BadInput, suggestion
 from nashlab.optimiser import get_optimiser
 
@@ -40,6 +43,7 @@ REGISTRY: dict[str, AlgorithmSpec] = {
         optimistic_mmd,
         egpo,
         omwu,
+        mnpo,
         online_ipo,
         online_ipo_entropic,
         ipo_md,
@@ -48,6 +52,7 @@ REGISTRY: dict[str, AlgorithmSpec] = {
         nash_md_pg,
         nash_ema_pg,
         best_response,
+        nash_prox,
         comal,
         sppo,
         spo,
@@ -59,6 +64,7 @@ REGISTRY: dict[str, AlgorithmSpec] = {
         online_slic,
         offline_slic,
         online_gpo,
+        xpo,
         offline_ipo,
         rlhf_pg,
     )

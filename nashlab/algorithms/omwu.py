@@ -19,10 +19,12 @@ def update(state: State, s: Setting, env: Environment) -> State:
 omwu = AlgorithmSpec(
     name="omwu",
     title="optimistic MWU",
-    citation="Daskalakis & Panageas 2019, arXiv 1807.04252; regularised: Cen et al. 2021, arXiv 2105.15186",
+    citation="Daskalakis & Panageas 2019, arXiv 1807.04252; regularised: Cen et al. 2021, arXiv 2105.15186; "
+    "ONPO: Zhang et al. 2025, arXiv 2502.16852",
     claim="π*_τ locally linearly (R3); at τ = 0 the unique maximal lottery, last iterate, for ηλ < 1/√3",
     update=update,
     init=lambda log_policy: {"log_previous": log_policy},
     target=regularised,
     temperature_role="any",
+    aliases=("onpo",),
 )

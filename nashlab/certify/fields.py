@@ -14,7 +14,8 @@ __all__ = ["Answer", "answer_from", "names_in", "object_in", "parsed"]
 
 NUMBERS = ("reference", "reference_exact", "policy", "log_policy", "policy_exact", "margins_exact", "tau")
 REST = ("exploitability", "support", "slacks", "unique", "face", "certificate")
-FIELDS = ("game", "labels", *NUMBERS, "status", *REST)
+TOLD = ("reading", "uncertainty")  # of the votes behind the table: nothing that a proof of the table could check
+FIELDS = ("game", "labels", *NUMBERS, "status", *REST, *TOLD)
 PROOF = ("l1_bound", "kind", "rigorous", "witness")  # of a certificate
 STATUSES = ("exact", "converged", "stalled")
 KINDS = ("rational", "ball", "float")
@@ -152,9 +153,7 @@ def _matrix(value: Any, where: str) -> tuple[Vector, ...] | None:
     if value is None:
         return None
     rows = [_list(row, f"{where}[{i}]") for i, row in enumerate(_list(value, where))]
-    return tuple(
-        tuple(exact(x, f"{where}[{i}][{j}]") for j, x in enumerate(row)) for i, row in enumerate(rows)
-    )
+    return tuple(tuple(exact(x, f"{where}[{i}][{j}]") for j, x in enumerate(row)) for i, row in enumerate(rows))
 
 
 def names_in(value: Any, where: str) -> tuple[str, ...] | None:

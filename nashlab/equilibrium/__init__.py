@@ -6,7 +6,7 @@ maximal_lottery    max_π min_y (πᵀA)_y, exactly if wanted      E6, E6b
 lottery_batch      thousands of small games at a time          E6
 sensitivity        dπ*/dτ, dπ*/dP, dπ*/dμ                      E4, N16
 resampled, equilibrium_covariance, log_errors    when P is estimated: error bars        N16, N20
-claim_test, confidence_box, lottery_ranges    when P is estimated: what is proved at a level    N20, N27
+claim_test, lottery_claim_test, confidence_box, lottery_ranges    when P is estimated: tests and ranges    N20, N27
 who_is_in    over all tables of a box: who carries mass necessarily, possibly, never    N22, N27
 """
 
@@ -21,6 +21,7 @@ from nashlab.equilibrium.uncertainty import (
     confidence_box,
     equilibrium_covariance,
     log_errors,
+    lottery_claim_test,
     lottery_ranges,
     resampled,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "equilibrium_covariance",
     "log_errors",
     "lottery_batch",
+    "lottery_claim_test",
     "lottery_ranges",
     "maximal_lottery",
     "nash",

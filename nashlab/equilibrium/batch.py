@@ -21,6 +21,8 @@ __all__ = ["lottery_batch"]
 Array = NDArray[np.float64]
 
 PIVOT_TOLERANCE = 1e-11  # of a tableau whose entries start in (0, 2)
+SMALL_FACE = 16  # responses whose face is found in rationals within milliseconds
+LOSES = 1e-6  # of margins of size 1: far above the errors of a simplex in float64
 
 
 def lottery_batch(margins: ArrayLike, reference: ArrayLike | None = None) -> Array:
@@ -35,21 +37,41 @@ def lottery_batch(margins: ArrayLike, reference: ArrayLike | None = None) -> Arr
     game = PreferenceGame.from_margins(margins, reference=reference)
     a = game.margins if game.batch else game.margins[None]
     scaled = unit_scale(a)
-    policies, sure = _compiled()(scaled, MARGIN)
+    policies, rough, sure = _compiled()(scaled, MARGIN)
     for x in np.flatnonzero(~sure):
-        one = PreferenceGame.from_margins(a[x], reference=reference)
-        policies[x] = maximal_lottery(one).policy
+        policies[x] = _careful(scaled[x], rough[x], game.reference if game.reference.ndim == 1 else game.reference[x])
     return policies if game.batch else policies[0]
+
+
+def _careful(a: Array, rough: Array, reference: Array) -> Array:
+    """The lottery of one game, [n, n] and the weights of a float simplex (or 0) -> [n].
+
+    Responses that clearly lose to the rough lottery are left out; rightly, if they clearly lose to the answer too: what
+    strictly loses to one lottery has no mass in any.
+    """
+    keep = np.flatnonzero(a @ rough > -LOSES) if np.any(rough) else np.arange(len(a))
+    if 0 < keep.size < len(a):
+        found = np.zeros(len(a))
+        found[keep] = _alone(a[np.ix_(keep, keep)], reference[keep] / reference[keep].sum())
+        if np.max(np.delete(a @ found, keep)) < -LOSES / 2:
+            return found
+    return _alone(a, reference)
+
+
+def _alone(a: Array, reference: Array) -> Array:
+    """In rationals where that is quick; of a large table with many ties they take minutes, float64 milliseconds."""
+    game = PreferenceGame.from_margins(a, reference=reference)
+    return maximal_lottery(game, exact=None if game.n <= SMALL_FACE else False).policy
 
 
 @functools.cache
 def _compiled() -> Any:
     import numba
 
-    @numba.njit(cache=True, error_model="numpy")
-    def simplex(a: Array, margin: float) -> tuple[Array, NDArray[np.bool_]]:  # pragma: no cover - compiled
+    @numba.njit(cache=True, error_model="numpy", nogil=True)
+    def simplex(a: Array, margin: float) -> tuple[Array, Array, NDArray[np.bool_]]:  # pragma: no cover - compiled
         games, n = a.shape[0], a.shape[1]
-        policies = np.zeros((games, n))
+        policies, rough = np.zeros((games, n)), np.zeros((games, n))
         sure = np.zeros(games, dtype=np.bool_)
         table = np.empty((n + 1, n + 1))
         rows, columns = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
@@ -95,7 +117,9 @@ def _compiled() -> Any:
             for i in range(n):
                 if rows[i] < n and table[i, n] > PIVOT_TOLERANCE:
                     held[k] = rows[i]
+                    rough[g, rows[i]] = table[i, n]
                     k += 1
+            rough[g] /= max(rough[g].sum(), 1e-300)
             if k % 2 == 0:
                 continue
             # the weights again, from the support alone: A_BB x + w = 0, Σx = 1
@@ -139,6 +163,6 @@ def _compiled() -> Any:
                         value += a[g, i, held[j]] * policies[g, held[j]]
                     good = good and value < -margin
             sure[g] = good
-        return policies, sure
+        return policies, rough, sure
 
     return simplex

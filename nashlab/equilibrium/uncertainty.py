@@ -4,11 +4,13 @@ p̂_ij = w_ij/N_ij, w_ij ~ Binomial(N_ij, p_ij) independently for each pair i < 
 
     Cov π*_τ = Σ_{i<j} (p_ij(1 − p_ij)/N_ij) g_ij g_ijᵀ,     g_ij = dπ*_τ/dP_ij  (P_ji moving by the opposite)
 
-The judgments are taken as independent.  Where one rater gave many of them both methods are too sure of themselves.
+The judgments are taken as independent, or, where it is known who gave them, as independent between voters only.
 A pair that was won always, or that never met, is not known for certain: its variance is that of (w + ½)/(N + 1), or ¼.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,9 +19,34 @@ from nashlab.equilibrium.regularised import regularised_nash
 from nashlab.equilibrium.sensitivity import sensitivity
 from nashlab.game import BadInput, PreferenceGame
 
-__all__ = ["claim_test", "confidence_box", "equilibrium_covariance", "log_errors", "lottery_ranges", "resampled"]
+__all__ = [
+    "Clusters",
+    "claim_test",
+    "confidence_box",
+    "equilibrium_covariance",
+    "log_errors",
+    "lottery_claim_test",
+    "lottery_ranges",
+    "resampled",
+]
 
 Array = NDArray[np.float64]
+
+
+class Clusters(Protocol):
+    """Who gave which judgments, [m] each: ``voter`` made ``winner`` beat ``loser`` by ``weight``; ``times``, [K]: how
+    many voters are like each."""
+
+    @property
+    def voter(self) -> NDArray[np.int64]: ...
+    @property
+    def winner(self) -> NDArray[np.int64]: ...
+    @property
+    def loser(self) -> NDArray[np.int64]: ...
+    @property
+    def weight(self) -> Array: ...
+    @property
+    def times(self) -> Array: ...
 
 
 def resampled(game: PreferenceGame, judgments: ArrayLike, count: int, *, seed: int = 0) -> PreferenceGame:
@@ -70,12 +97,16 @@ def _variance(p: Array, each: Array) -> Array:
     return np.where(each > 0, shrunk * (1.0 - shrunk) / known, 0.25)
 
 
-def log_errors(game: PreferenceGame, temperature: float, judgments: ArrayLike) -> Array:
+def log_errors(
+    game: PreferenceGame, temperature: float, judgments: ArrayLike, clusters: Clusters | None = None
+) -> Array:
     """The standard error of log π*_τ(y) to first order, [n]; judgments as for :func:`equilibrium_covariance`.
 
         d log q = R (dA q)/τ,   R = M⁻¹ − M⁻¹1 qᵀM⁻¹/(qᵀM⁻¹1),   M = I − A diag(q)/τ
 
-    So q·exp(± 1.96 s) is an interval of about 95 % that stays positive.  Source: N20 (f), E4.
+    So q·exp(± 1.96 s) is an interval of about 95 % that stays positive.  With ``clusters`` the variance is K/(K−1)
+    times the sum over voters of the square of what each moves log q by: one voter's judgments may hang together.  Pairs
+    that all went one way, or that never met, keep the variance of :func:`equilibrium_covariance`.  Source: N20 (f), E4.
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
     >>> log_errors(game, 1.0, 100).round(6).tolist()  # √(.21/100) · (1 − q)
@@ -83,48 +114,106 @@ def log_errors(game: PreferenceGame, temperature: float, judgments: ArrayLike) -
     """
     first, second, each, p = _pairs(game, judgments, least=0)
     n = game.n
-    variance = np.zeros((n, n))
-    variance[first, second] = variance[second, first] = _variance(p, each)
     q = regularised_nash(game, temperature).policy
     inverse = np.linalg.inv(np.eye(n) - game.margins * q / temperature)
     ones = inverse.sum(axis=1)
     r = inverse - np.outer(ones, q @ inverse) / (q @ ones)
+    uncertain = _variance(p, each)
+    known = (each > 0) & (p > 0) & (p < 1)
+    if clusters is not None:
+        uncertain = np.where(known, 0.0, uncertain)
+    variance = np.zeros((n, n))
+    variance[first, second] = variance[second, first] = uncertain
     weighted = r * q
     total = (r**2) @ (variance @ q**2) - np.einsum("yi,ij,yj->y", weighted, variance, weighted, optimize=True)
+    if clusters is not None:
+        counts = np.zeros((n, n))
+        counts[first, second] = counts[second, first] = each
+        moved = _moved_by(clusters, game.preferences, counts, q) @ r.T
+        voters = float(clusters.times.sum())
+        total = total + voters / max(1.0, voters - 1.0) * (clusters.times @ moved**2)
     return np.sqrt(np.maximum(total, 0.0)) / temperature
 
 
+def _moved_by(clusters: Clusters, p: Array, counts: Array, q: Array) -> Array:
+    """(dA q) that each voter is behind, [K, n]: of a pair (w_v − N_v p)/N, the voter's share in its error."""
+    i, j = clusters.winner, clusters.loser
+    share = clusters.weight * p[j, i] / np.maximum(counts[i, j], 1e-300)
+    moved = np.zeros((clusters.times.size, q.size))
+    np.add.at(moved, (clusters.voter, i), share * q[j])
+    np.subtract.at(moved, (clusters.voter, j), share * q[i])
+    return moved
+
+
 def claim_test(game: PreferenceGame, temperature: float, policy: ArrayLike, judgments: ArrayLike) -> float:
-    """An exact test of the claim that ``policy`` is the equilibrium at τ > 0: a p-value, valid for every n and N ≥ 1.
+    """An exact test of the claim that ``policy`` is the equilibrium at τ > 0: a p-value, valid for every n and N.
 
     Under the claim Pπ = ½ + τ(h − KL(π‖μ)) is known, and F² = E_π(P̂π − that)² has the sub-Gaussian tail
     V + 2√(Tt) + 2Λt = 4F²,  V = tr B, T = tr B², Λ = λ_max(B),  B = Σ_{i<j} v vᵀ/N_ij,
     v = √(π_iπ_j)(√π_j e_i − √π_i e_j).
-    The policies that it does not reject form a confidence region.  Source: N20 (d).
+    Pairs that never met (N_ij = 0) may have any win rate: they can explain (E_π b²)^½ of F, b_y = ½Σ_{unmet j} π_j.
+    The policies that it does not reject form a confidence region.  Source: N20 (d), (e).
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.9], [0.1, 0.5]])
     >>> claim_test(game, 1.0, [0.5, 0.5], 1000) < 1e-9, claim_test(game, 1.0, regularised_nash(game, 1.0).policy, 1000)
     (True, 1.0)
     """
-    first, second, each, _ = _pairs(game, judgments)
-    pi = np.asarray(policy, dtype=np.float64)
-    if pi.shape != (game.n,) or np.any(pi <= 0) or abs(pi.sum() - 1) > 1e-6:
-        raise BadInput(f"policy must be {game.n} positive numbers that sum to 1")
-    pi = pi / pi.sum()
+    first, second, each, p = _pairs(game, judgments, least=0)
+    pi = _claimed(policy, game.n, positive=True)
+    met = each > 0
+    table = np.full((game.n, game.n), 0.5)
+    table[first, second], table[second, first] = np.where(met, p, 0.5), np.where(met, 1 - p, 0.5)
     h = np.log(pi) - game.log_reference
-    off = game.margins @ pi - temperature * (h - pi @ h)
+    off = table @ pi - 0.5 - temperature * (h - pi @ h)
+    blind = np.zeros((game.n, game.n))
+    blind[first, second] = blind[second, first] = 0.5 * ~met
+    far = max(0.0, float(np.sqrt(pi @ off**2)) - float(np.sqrt(pi @ (blind @ pi) ** 2)))
+    first, second, each = first[met], second[met], each[met]
     v = np.zeros((game.n, first.size))
     pair = np.arange(first.size)
     v[first, pair] = pi[second] * np.sqrt(pi[first])
     v[second, pair] = -pi[first] * np.sqrt(pi[second])
     b = (v / each) @ v.T
     trace, square, largest = float(np.trace(b)), float(np.sum(b * b)), float(np.linalg.eigvalsh(b)[-1])
-    excess = 4 * float(pi @ off**2) - trace
+    excess = 4 * far**2 - trace
     if excess <= 0 or largest <= 0:
         return 1.0
     # V + 2√(Tt) + 2Λt = 4F², a quadratic in √t
     root = (-np.sqrt(square) + np.sqrt(square + 2 * largest * excess)) / (2 * largest)
     return float(np.exp(-(root**2)))
+
+
+def lottery_claim_test(wins: ArrayLike, policy: ArrayLike, *, ties: bool = False) -> float:
+    """A test of the claim that ``policy`` is a maximal lottery of the win rates behind ``wins``: a p-value.
+
+    A lottery of some P ≥ L has Lπ ≤ ½; the p-value is the largest α at which the box of :func:`confidence_box` at level
+    1 − α allows that.  Conservative; needs no uniqueness.  Source: N27.
+
+    >>> lottery_claim_test([[0, 90], [10, 0]], [0, 1]) < 1e-9, lottery_claim_test([[0, 90], [10, 0]], [1, 0])
+    (True, 1.0)
+    """
+    w = np.asarray(wins, dtype=np.float64)
+    pi = _claimed(policy, len(w), positive=False)
+
+    def allowed(alpha: float) -> bool:
+        low, _ = confidence_box(w, 1.0 - alpha, ties=ties)
+        return bool(np.max(low @ pi) <= 0.5 + 1e-12)
+
+    least, most = -30.0, np.log(1.0 - 1e-12)  # of log α: below e⁻³⁰ a double 1 − α says nothing
+    if allowed(float(np.exp(most))):
+        return 1.0
+    for _ in range(50):
+        middle = 0.5 * (least + most)
+        least, most = (middle, most) if allowed(float(np.exp(middle))) else (least, middle)
+    return float(np.exp(most))
+
+
+def _claimed(policy: ArrayLike, n: int, *, positive: bool) -> Array:
+    pi = np.asarray(policy, dtype=np.float64)
+    bad = pi.shape != (n,) or not np.all(np.isfinite(pi)) or np.any(pi < 0) or (positive and np.any(pi == 0))
+    if bad or abs(pi.sum() - 1) > 1e-6:
+        raise BadInput(f"policy must be {n} {'positive ' if positive else ''}numbers that sum to 1")
+    return np.asarray(pi / pi.sum())
 
 
 def confidence_box(wins: ArrayLike, level: float, *, ties: bool = False) -> tuple[Array, Array]:

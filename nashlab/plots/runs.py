@@ -82,7 +82,7 @@ def _convergence_lines(left: Axes, right: Axes, run: Run, style: dict[str, Any])
 
     numbers = {"predicted": run.predicted, "measured": run.measured}
     rates = ", ".join(f"{word} {rate:.5f}" for word, rate in numbers.items() if rate is not None)
-    schedule = run.solution.stats.get("schedule", "constant")
+    schedule = run.solution.course.schedule if run.solution.course else "constant"
     name = run.spec.name if schedule == "constant" else f"{run.spec.name}, {schedule} steps"
     label = f"{name}: ρ {rates}" if rates else name
     left.plot(steps, curve("exploitability"), lw=1.4, **style)

@@ -68,6 +68,7 @@ METHODS: dict[str, tuple[int, Any]] = {
     "online-dpo": (2, SOLID),
     "offline-dpo": (2, DASHED),
     "online-gpo": (2, DOTTED),
+    "xpo": (2, DASH_DOT),
     "nash-md-pg": (3, SOLID),
     "nash-md": (3, DASH_DOT),
     "nash-md-debiased": (3, LONG_DASH),

@@ -1,25 +1,57 @@
 """``nashlab verify``: every statement of the theory that concerns exact computation, checked here and now.
 
-The statements live in one module a topic; importing this package registers them all.
+One module a topic, each over :mod:`nashlab.verify.oracle` (the theory written out in numpy) and
+:mod:`nashlab.verify.subject` (the library's side); importing this package registers them all.
 """
 
 from __future__ import annotations
 
 from nashlab.claims import CHECKS, Cases, Check, Result, environment_of, evaluate, recorded, run, select
-from nashlab.verify import dynamics, equilibria, estimators, gradients
+from nashlab.verify import (
+    certificates,
+    counting,
+    equilibria,
+    equivalence,
+    estimators,
+    extragradient,
+    flow,
+    lotteries,
+    mixtures,
+    momentum,
+    nash_md,
+    rates,
+    reach,
+    slic,
+    sphere,
+    stationary,
+    tokens,
+)
 
 __all__ = [
     "CHECKS",
     "Cases",
     "Check",
     "Result",
-    "dynamics",
+    "certificates",
+    "counting",
     "environment_of",
     "equilibria",
+    "equivalence",
     "estimators",
     "evaluate",
-    "gradients",
+    "extragradient",
+    "flow",
+    "lotteries",
+    "mixtures",
+    "momentum",
+    "nash_md",
+    "rates",
+    "reach",
     "recorded",
     "run",
     "select",
+    "slic",
+    "sphere",
+    "stationary",
+    "tokens",
 ]

@@ -11,20 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nashlab.algorithm import SAMPLERS, AlgorithmSpec, Objective, Pairwise, Pointwise, Setting
-from nashlab.algorithms import REGISTRY, get
-from nashlab.arrays import log_softmax
+from nashlab.algorithms import REGISTRY
 from nashlab.claims import Case, Cases, Observation, claim, random_policy
 from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback, estimate, rater_labels
 from nashlab.gallery import FAMILIES, random_game
 from nashlab.gallery import get as gallery_game
 from nashlab.losses import ipo
-from nashlab.solve import solve
+from nashlab.verify import oracle, subject
 
 Array = NDArray[np.float64]
-
-
-def _setting(case: Case, beta: float, log_behaviour: Array) -> Setting:
-    return Setting(case.game.log_reference, log_behaviour, case.temperature, 1.0, beta, 0.0)
 
 
 def _pairs(drawn: tuple[int, ...]) -> tuple[Array, Array]:
@@ -52,7 +47,7 @@ def mean_estimates(spec: AlgorithmSpec, case: Case, log_behaviour: Array, wrong:
     wrong  "labels": those of each pair swapped; "sampler": drawn from μ instead, and scored as before; "baseline": each
            response scored without its opponent's log-ratio.
     """
-    n, setting = case.game.n, _setting(case, 0.3, log_behaviour)
+    n, setting = case.game.n, subject.setting(case, 0.3, log_behaviour=log_behaviour)
     objective = Pointwise(_no_baseline) if wrong == "baseline" else spec.objective
     assert objective is not None
     log_left, log_right = _samplers(spec, case, setting)
@@ -85,13 +80,13 @@ def mean_estimates(spec: AlgorithmSpec, case: Case, log_behaviour: Array, wrong:
 def _samplers(spec: AlgorithmSpec, case: Case, setting: Setting) -> tuple[Array, Array]:
     """(log left, log right); an average policy, where one is remembered, is another than the current."""
     state = {**spec.start(case.log_policy), "log_average": 0.5 * (case.log_policy + setting.log_behaviour)}
-    state["log_average"] = np.asarray(log_softmax(state["log_average"]))
+    state["log_average"] = np.asarray(oracle.log_softmax(state["log_average"]))
     return SAMPLERS[spec.left](state, setting), SAMPLERS[spec.right](state, setting)
 
 
 def bias(spec: AlgorithmSpec, case: Case, log_behaviour: Array, wrong: str | None = None) -> float:
     """The largest difference of any mean estimate from the exact pull, relative to the largest term in it."""
-    setting = _setting(case, 0.3, log_behaviour)
+    setting = subject.setting(case, 0.3, log_behaviour=log_behaviour)
     assert spec.objective is not None
     environment = ExactEnvironment(spec.judged(case.game, log_behaviour))
     exact = environment.pull(spec.objective, case.log_policy, *_samplers(spec, case, setting), setting)
@@ -162,7 +157,7 @@ def l10(cases: Cases, twin: bool) -> Iterator[Observation]:
                         estimate(
                             Pairwise(ipo),
                             case.log_policy,
-                            _setting(case, 0.0, case.game.log_reference),
+                            subject.setting(case, 0.0),
                             np.array([y]),
                             np.array([z]),
                             np.array([case.game.preferences[y, z]]),
@@ -193,7 +188,7 @@ def l10(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _shares(cases: Cases) -> Iterator[Observation]:
-    """How often D.1 holds, and how often Nash-MD-PG's own integrand beats the contrast, by family: a measurement."""
+    """By family, how often D.1 holds, and how often Nash-MD-PG's own integrand varies less than the contrast."""
     rng, shares = cases.rng("L10 shares"), {}
     for family in FAMILIES:
         seen = []
@@ -208,8 +203,7 @@ def _shares(cases: Cases) -> Iterator[Observation]:
             alone = _moments(scores[:, None, :] * own[:, :, None], mass)[1]
             seen.append((d1, alone < _moments(0.5 * (x1 + x2), mass)[1]))
         shares[family] = [float(x) for x in np.mean(seen, axis=0)]
-    content = {"shares": shares, "of": "games with D.1; games where Nash-MD-PG varies less"}
-    yield Observation(0.0, lambda: content, witness=True)
+    yield Observation(0.0, measured=shares)
 
 
 def hoeffding(case: Case) -> tuple[Array, float, float]:
@@ -243,7 +237,7 @@ def n17(cases: Cases, twin: bool) -> Iterator[Observation]:
         pi = np.exp(case.log_policy)
         mean, first, second = hoeffding(case)
         rho = first / second
-        setting = _setting(case, 0.0, case.game.log_reference)
+        setting = subject.setting(case, 0.0)
         off = max(0.0, -rho, rho - 0.5)
         for k in (2, 3, 4):
             total = 0.0
@@ -266,7 +260,8 @@ def n17(cases: Cases, twin: bool) -> Iterator[Observation]:
             ).x
             # a minimum is flat: its place is known to the root of rounding
             yield Observation(max(0.0, max(abs(found / best - 1), abs(cheapest / cost - 1)) - 1e-5), case.describe)
-    yield _simulated_best()
+    if not twin:
+        yield _simulated_best()
 
 
 def _simulated_best() -> Observation:
@@ -282,13 +277,8 @@ def _simulated_best() -> Observation:
     off = max(0.0, float(np.max(np.abs(seen / known - 1))) - 0.04)
     if counts[int(np.argmin(costs * seen))] != 4:
         off = 1.0
-    content = {
-        "k": counts,
-        "simulated": (costs * seen).tolist(),
-        "formula": (costs * known).tolist(),
-        "of": "cost x variance",
-    }
-    return Observation(off, lambda: content, witness=True)
+    measured = {"k": counts, "simulated": costs * seen, "formula": costs * known}
+    return Observation(off, lambda: {"k": counts, "cost × variance": (costs * seen).tolist()}, True, measured)
 
 
 def _sampled_variance(case: Case, completions: int, mean: Array, draws: int = 40_000) -> float:
@@ -298,7 +288,7 @@ def _sampled_variance(case: Case, completions: int, mean: Array, draws: int = 40
 
     with jax.enable_x64(True):
         margins, log_policy = jnp.asarray(case.game.margins), jnp.asarray(case.log_policy)
-        setting = Setting(*(jnp.asarray(x) for x in _setting(case, 0.0, case.game.log_reference)))
+        setting = Setting(*(jnp.asarray(x) for x in subject.setting(case, 0.0)))
         feedback = Feedback(completions, "soft")
 
         def one(key: Any) -> Any:
@@ -307,48 +297,3 @@ def _sampled_variance(case: Case, completions: int, mean: Array, draws: int = 40
             return jnp.sum((pulled * case.temperature / 4 - mean) ** 2)
 
         return float(jnp.mean(jax.jit(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(completions), draws))))
-
-
-@claim(
-    "N7",
-    "Adam on uniform rock, paper, scissors settles on a circle of radius lr·√3(ω²u + α²/u)/(2α|z|), u = (1+β₁)/(1−β₁)",
-    tolerance=0.03,
-    because="relative: the derivation is heuristic and linear, and the largest circle has radius .09",
-    twin="the formula without momentum, u = 1",
-)
-def n7(cases: Cases, twin: bool) -> Iterator[Observation]:
-    tau, rate = 0.1, 1e-3
-    momentum = np.array([0.0, 0.5, 0.9, 0.95])
-    alpha, omega = tau / 3, np.sqrt(3) / 18
-    u = np.ones(4) if twin else (1 + momentum) / (1 - momentum)
-    predicted = rate * np.sqrt(3) * (omega**2 * u + alpha**2 / u) / (2 * alpha * np.hypot(alpha, omega))
-    game = gallery_game("rps")
-    radius, farthest = np.empty(4), np.empty(4)
-    for k, m in enumerate(momentum):
-        start = log_softmax(predicted[k] * np.array([1.0, -0.5, -0.5]))
-        spec = get(f"online-ipo+adam:{m:g}")
-        run = solve(spec, game, tau, step_size=rate, steps=20_000, every=10, start=start, keep_path=True)
-        theta = run.history["log_policy"][1500:]
-        theta = theta - theta.mean(axis=1, keepdims=True)
-        radius[k] = np.sqrt(np.mean(np.sum(theta**2, axis=1)))
-        farthest[k] = np.max(run.history["distance"][1500:])
-    # θ on a circle of radius R has π within 4R/(3√6) of uniform in ℓ₁: the printed numbers
-    for k, m in enumerate(momentum):
-        known = (predicted[k], 4 / (3 * np.sqrt(6)) * predicted[k])
-        seen = (radius[k], farthest[k])
-
-        def describe(m: float = float(m), known: Any = known, seen: Any = seen) -> dict[str, Any]:
-            names = ("radius of θ", "largest ℓ₁ distance of π")
-            return {
-                "β₁": m,
-                **{
-                    n: {"predicted": float(p), "measured": float(v)} for n, p, v in zip(names, known, seen, strict=True)
-                },
-            }
-
-        off = max(abs(v / p - 1) for p, v in zip(known, seen, strict=True))
-        yield Observation(off, describe, witness=bool(m == 0.9))
-    if not twin:
-        printed = np.array([0.00144, 0.00391, 0.0244, 0.0501])
-        known_distance = 4 / (3 * np.sqrt(6)) * predicted
-        yield Observation(float(np.max(np.abs(known_distance / printed - 1))), lambda: {"printed": printed.tolist()})

@@ -61,12 +61,12 @@ def laboratory_figures(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
     for name, drawing in DRAWINGS.items():
         if asked.intersection(drawing.claims):
             drawn[name] = (drawing.caption, drawing.draw())
-    seen = {r.id: r.counterexample or {} for r in rows}
-    if "shares" in seen.get("L10", {}) and "simulated" in seen.get("N17", {}):
-        pairs = seen["N17"]
+    measured = {r.id: r.measured for r in rows if r.measured}
+    if "L10" in measured and "N17" in measured:
+        pairs = measured["N17"]
         drawn["estimators"] = (
             "Sampled gradients: where the contrast halves the variance (L10), and how many completions to draw (N17).",
-            plots.estimators(seen["L10"]["shares"], pairs["k"], pairs["simulated"], pairs["formula"]),
+            plots.estimators(measured["L10"], pairs["k"], pairs["simulated"], pairs["formula"]),
         )
     return drawn
 

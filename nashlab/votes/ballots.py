@@ -38,8 +38,11 @@ ENTRIES = 2 * 10**7  # of wins by ballot that are kept for resampling
 RANK = re.compile(
     r"(?:rank|ranking|choice|preference|place|pref|position)_?(\d{1,6})|(\d{1,6})(?:st|nd|rd|th)?(?:_choice)?"
 )
+SKIPPED = {"skipped", "undervote", "undervoted", "blank", *MISSING}  # cells of a rank table that name nobody
 ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8}
-PAIR = re.compile(r"\s*(.+?)\s*(?::|>|\bvs\.?\b|\bversus\b)\s*(.+?)\s*", re.IGNORECASE)
+PAIR = re.compile(r"\s*(.+?)\s*(?::|>|(?<![^\W_])vs\.?(?![^\W_])|\bversus\b)\s*(.+?)\s*", re.IGNORECASE)
+WHOLE_RANK = re.compile(r"([1-9]\d{0,5})(\.0+)?")
+TIED = re.compile(r"\s*[=/|&;,]\s*")  # may part the candidates that share a cell of a rank table
 
 
 class Ballot(NamedTuple):
@@ -115,13 +118,26 @@ def _rank_of(name: str) -> int | None:
     return int(match[1] or match[2]) if match else None
 
 
-def is_rank_table(names: Sequence[str], first_row: Sequence[str]) -> bool:
-    """Are columns called after ranks, with names in their cells?"""
+def is_rank_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Are columns called after ranks, with candidates in their cells?
+
+    Errors: BadInput where the cells are the numbers 1 to n: of candidates, or ranks of the candidate of the column?
+    """
     places = [i for i, name in enumerate(names) if _rank_of(name) is not None]
     ranks = sorted(_rank_of(names[i]) or 0 for i in places)
     if len(places) < 2 or ranks != list(range(ranks[0], ranks[0] + len(ranks))) or ranks[0] > 1:
         return False
-    return any(i < len(first_row) and first_row[i] and not is_numeric(first_row[i]) for i in places)
+    cells = [row[i] for row in rows for i in places if i < len(row) and row[i].lower() not in SKIPPED]
+    if any(not is_numeric(cell) for cell in cells):
+        return True
+    if any(is_numeric(names[i]) for i in places) or not all(WHOLE_RANK.fullmatch(cell) for cell in cells):
+        return False  # a matrix, or numbers of another kind
+    if cells and max(int(float(cell)) for cell in cells) <= len(places):
+        raise BadInput(
+            f"the cells of {names[places[0]]}, {names[places[1]]}, ... hold 1 to {len(places)}: are they numbers of "
+            "candidates, or ranks of the candidate of the column? write the candidates' names"
+        )
+    return bool(cells)
 
 
 def _weights(sheet: Sheet, options: Options) -> tuple[str | None, list[Fraction]]:
@@ -149,27 +165,38 @@ def rank_table(sheet: Sheet, options: Options) -> Table:
     columns = [name for name in columns if name not in options.ignore]
     weight, voters = _weights(sheet, options)
     passed = _others(sheet, [*columns, *([weight] if weight else [])], options)
-    index: dict[str, int] = {}
     cells = [[sheet[name].values[code] for code in sheet[name].codes.tolist()] for name in columns]
-    skipped = {"skipped", "undervote", "undervoted", "blank", *MISSING}
-    rows = list(zip(*cells, strict=True))
-    for row in rows:
-        for cell in row:
-            if cell.lower() not in skipped:
-                index.setdefault(cell, len(index))
-    labels = sorted(index)
+    rows = [[cell for cell in row if cell.lower() not in SKIPPED] for row in zip(*cells, strict=True)]
+    held = _who_is_in(rows, sheet)
+    labels = sorted({label for group in held.values() for label in group})
     place = {label: i for i, label in enumerate(labels)}
     ballots = []
     for i, (row, times) in enumerate(zip(rows, voters, strict=True)):
-        order = [cell for cell in row if cell.lower() not in skipped]
-        if "overvote" in map(str.lower, order):
-            raise sheet.row_fault(i, "holds 'overvote', must name one candidate in each cell")
+        order = [label for cell in row for label in held[cell]]
         if len(set(order)) < len(order):
             twice = next(x for x in order if order.count(x) > 1)
             raise sheet.row_fault(i, f"ranks {twice!r} twice, must be at most once")
-        ballots.append(Ballot(tuple((place[x],) for x in order), times))
+        ballots.append(Ballot(tuple(tuple(place[x] for x in held[cell]) for cell in row), times))
     table = counted(labels, ballots, options.unranked, f"rank table ({', '.join(columns[:3])}, ...)")
     return Table(**{**vars(table), "passed_over": passed})
+
+
+def _who_is_in(rows: Sequence[Sequence[str]], sheet: Sheet) -> dict[str, list[str]]:
+    """cell -> its candidates: one, or those that a cell such as ``a=b`` ties, where they have their own cells too."""
+    known = {cell for row in rows for cell in row}
+    held = {}
+    for i, row in enumerate(rows):
+        for cell in row:
+            if cell.lower() == "overvote":
+                raise sheet.row_fault(i, "holds 'overvote', must name one candidate in each cell")
+            parts = TIED.split(cell)
+            own = [part in known for part in parts]
+            several = len(parts) > 1 and (any(own) if "=" in cell else all(own))
+            if several and "=" not in cell:
+                tie = "=".join(parts)[:60]
+                raise sheet.row_fault(i, f"{cell[:60]!r} names several candidates: write a tie as {tie}")
+            held[cell] = parts if several else [cell]
+    return held
 
 
 def _others(sheet: Sheet, used: Sequence[str], options: Options) -> tuple[str, ...]:
@@ -192,7 +219,8 @@ def is_candidate_table(names: Sequence[str], rows: Sequence[Sequence[str]], opti
         return False
     for row in rows:
         cells = [row[i] for i in places if i < len(row) and row[i].lower() not in MISSING]
-        if not cells or any(not re.fullmatch(r"[1-9]\d{0,5}", cell) for cell in cells) or "1" not in cells:
+        ranks = [WHOLE_RANK.fullmatch(cell) for cell in cells]
+        if not cells or not all(ranks) or "1" not in [rank[1] for rank in ranks if rank]:
             return False
     return True
 
@@ -241,15 +269,16 @@ def candidate_table(sheet: Sheet, options: Options) -> Table:
 
 
 def pairs_of(names: Sequence[str], options: Options) -> dict[str, tuple[str, str]]:
-    """column -> the two responses in its name ("a:b", "a vs b", "a > b"), if all but a few known columns have that."""
-    found = {}
+    """column -> the two responses in its name ("a:b", "a vs b", "a > b"), if several or all but known columns have
+    that."""
+    found, others = {}, 0
     for name in names:
         match = PAIR.fullmatch(name)
-        if match and match[1] != match[2]:
-            found[name] = (match[1], match[2])
+        if match and match[1].strip("_ ") != match[2].strip("_ "):
+            found[name] = (match[1].strip("_ "), match[2].strip("_ "))
         elif not (_beside(name, options) or not name):
-            return {}
-    return found
+            others += 1
+    return found if len(found) > max(1, others) or not others else {}
 
 
 def pair_table(sheet: Sheet, pairs: Mapping[str, tuple[str, str]], options: Options) -> Table:
@@ -264,6 +293,7 @@ def pair_table(sheet: Sheet, pairs: Mapping[str, tuple[str, str]], options: Opti
     check_size(n)
     weights = np.array([float(x) for x in times])
     entries = []
+    _check_signs(sheet, pairs)
     wins = [[Fraction(0)] * n for _ in range(n)]
     drawn = np.zeros((n, n))
     for name, (a, b) in pairs.items():
@@ -299,6 +329,16 @@ def pair_table(sheet: Sheet, pairs: Mapping[str, tuple[str, str]], options: Opti
         passed_over=passed,
         layout=f"one judge a row, one pair a column ({sheet.rows} judges)",
     )
+
+
+def _check_signs(sheet: Sheet, pairs: Mapping[str, tuple[str, str]]) -> None:
+    """Where no cell says -1 a cell of 0 may be the second's win, not a tie: refused."""
+    texts = {text for name in pairs for text in (sheet[name].values[code] for code in sheet[name].occurring())}
+    if texts & {"0", "0.0"} and texts & {"1", "1.0", "+1"} and not texts & {"-1", "-1.0"}:
+        raise BadInput(
+            "its pairs hold 1 and 0 but never -1: is 0 a tie, or a win of the second? write -1 for the second, and "
+            "'tie' for a tie"
+        )
 
 
 def _share(sheet: Sheet, name: str, text: str, a: str, b: str) -> Fraction | None:

@@ -54,6 +54,8 @@ def votes_of(table: Table, name: str, options: Options) -> Votes:
     common: dict[str, Any] = {"labels": table.labels, "name": Path(name).stem, "source": name, **table.extra}
     if kind == "wins":
         return _wins(table, values, name, options, common)
+    if kind == "preferences":
+        table = _half_diagonal(table, values)
     table, filled = _completed(table, kind, options)
     cells = table.cells
     if options.symmetrise:
@@ -86,12 +88,23 @@ def _without_percent(table: Table, options: Options) -> Table:
     known = values[~np.isnan(values)]
     if not known.size or np.min(known) < 0 or np.max(known) > 100 or np.max(known) <= 1:
         return table
-    if not (np.all(diagonal == 50) or (options.kind == "preferences" and np.all(np.isnan(diagonal)))):
+    blank = bool(np.all(np.isnan(diagonal)) or not np.any(diagonal))
+    if not (np.all(diagonal == 50) or (options.kind == "preferences" and blank)):
         return table
     if isinstance(table.cells, np.ndarray):
         return replace(table, cells=table.cells / 100).noting("percentages")
     cells = [[None if x is None else Fraction(x) / 100 for x in row] for row in table.cells]
     return replace(table, cells=cells).noting("percentages")
+
+
+def _half_diagonal(table: Table, values: Array) -> Table:
+    """A diagonal of zeros beside probabilities stands for ½, which is what P + Pᵀ = 1 leaves to it."""
+    if values.ndim != 2 or len(values) < 2 or np.any(np.diagonal(values)) or table.extra.get("weights") is not None:
+        return table
+    cells = table.cells.copy() if isinstance(table.cells, np.ndarray) else [list(row) for row in table.cells]
+    for i in range(len(values)):
+        cells[i][i] = 0.5 if isinstance(cells, np.ndarray) else HALF
+    return replace(table, cells=cells).noting("the zeros on the diagonal stand for 1/2")
 
 
 def _completed(table: Table, kind: str, options: Options) -> tuple[Table, int]:
@@ -176,6 +189,9 @@ def _wins(table: Table, values: Array, name: str, options: Options, common: dict
     w = np.asarray(cells_as_floats(cells))
     if np.any(w < 0):
         PreferenceGame.from_wins(w, fill=HALF, **common)  # which says which entry
+    _refuse_totals(w)
+    if np.any(np.diagonal(w)) and table.ballots is None and table.drawn is None:
+        table = table.noting("what is on the diagonal is passed over")
     table, cells, w = _enough(table, cells, w, options)
     n, met = len(w), int(np.count_nonzero(np.triu(w + w.T, 1)))
     pairs = n * (n - 1) // 2
@@ -208,6 +224,17 @@ def _wins(table: Table, values: Array, name: str, options: Options, common: dict
         notes=table.notes,
     )
     return Votes(replace(game, reading=reading.content()), reading, w, table.drawn, table.ballots)
+
+
+def _refuse_totals(w: Array) -> None:
+    """A last row and column that add up the others are no response."""
+    inner = w[:-1, :-1]
+    off = inner - np.diag(np.diagonal(inner))
+    sums = np.any(inner) and any(
+        np.array_equal(x.sum(axis=1), w[:-1, -1]) and np.array_equal(x.sum(axis=0), w[-1, :-1]) for x in (inner, off)
+    )
+    if sums and len(w) > 2 and (len(w) > 3 or w[-1, -1] == inner.sum()):
+        raise BadInput("the last row and column are the sums of the others: totals are no response; leave them out")
 
 
 def _total(cells: Any, off: Array) -> Fraction | float:

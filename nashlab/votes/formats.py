@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,11 @@ from nashlab.votes import ballots, elections, matrices, sheets
 from nashlab.votes.build import Votes, votes_of
 from nashlab.votes.logs import index_pairs, read_log
 from nashlab.votes.reading import Options, Table, check_size
-from nashlab.votes.roles import find_roles
-from nashlab.votes.text import Delimited, as_text, open_delimited, unpacked
+from nashlab.votes.roles import Roles, find_roles
+from nashlab.votes.text import LONGEST, Delimited, as_text, open_delimited, unpacked
 
 __all__ = ["BY_EXTENSION", "LAYOUTS", "parse_game", "parse_votes", "read_game", "read_votes"]
 
-LONGEST = 2**31  # bytes of a file of votes
 HEAD = 2**20  # bytes that tell how large a game a file holds, before the rest of it is read
 PACKED = (".gz", ".bz2", ".xz", ".zip")
 
@@ -66,9 +66,21 @@ def _json(data: bytes, suffix: str, options: Options) -> Table:
         return _by_columns(sheets.records_sheet(content), options)
     if isinstance(content, list):
         content = {"matrix": content}
+    if isinstance(content, dict) and (columns := _columns_of(content)):
+        return _by_columns(columns, options)
     if not isinstance(content, dict):
         raise BadInput("must hold an object or a matrix")
     return matrices.json_object(content, options.kind)
+
+
+def _columns_of(content: dict[str, Any]) -> sheets.Sheet | None:
+    """{"winner": [...], "loser": [...]}: lists of one length under names that are no key of a matrix."""
+    lists = [x for x in content.values() if isinstance(x, list) and not any(isinstance(y, (list, dict)) for y in x)]
+    if len(content) < 2 or len(lists) < len(content) or len({len(x) for x in lists}) > 1:
+        return None
+    if set(content) & {*matrices.KEYS, "matrix"}:
+        return None
+    return sheets.records_sheet([dict(zip(content, row, strict=True)) for row in zip(*lists, strict=True)])
 
 
 def _is_json_lines(text: str) -> bool:
@@ -88,10 +100,11 @@ def _delimited(data: bytes, suffix: str, options: Options) -> Table:
     header = next(rows, None)
     if header is None:
         raise BadInput("holds no numbers")
-    second = next(rows, [])
-    if options.columns or find_roles(header, _without_ignored(options, header)).complete:
+    body = list(itertools.islice(rows, sheets.LOOK))
+    roles = find_roles(header, _without_ignored(options, header))
+    if options.columns or roles.complete:
         return _by_columns(sheets.delimited_sheet(table), options)
-    if ballots.is_rank_table(header, second) or ballots.pairs_of(header, options):
+    if ballots.pairs_of(header, options) or ballots.is_rank_table(header, body):
         return _by_columns(sheets.delimited_sheet(table), options)
     every = _short(table)
     if every and _are_index_pairs(every, options.kind):
@@ -101,7 +114,7 @@ def _delimited(data: bytes, suffix: str, options: Options) -> Table:
     try:
         return matrices.delimited_matrix(table, options.kind)
     except BadInput as error:
-        raise _unknown(header, every, error, options) from None
+        raise _unknown(header, every, error, roles) from None
 
 
 def _without_ignored(options: Options, header: list[str]) -> Options:
@@ -144,11 +157,19 @@ def _is_candidate_table(rows: list[list[str]], options: Options) -> bool:
     return beside or not square
 
 
-def _unknown(header: list[str], rows: list[list[str]], error: BadInput, options: Options) -> BadInput:
+def _unknown(header: list[str], rows: list[list[str]], error: BadInput, roles: Roles) -> BadInput:
     """What is no matrix and has no known columns: the matrix's complaint where it looks like one, else the layouts."""
     text = str(error)
     names = [cell for cell in header if cell and not matrices._numberlike(cell)]
+    sides = [header.index(x) for x in (roles.first, roles.second) if x in header]
+    if len(sides) == 2 and all(i < len(row) and not matrices._numberlike(row[i]) for row in rows[1:] for i in sides):
+        return BadInput(
+            f"{roles.first} and {roles.second} are two sides, but no column that is known says how it ended: name it "
+            "by --columns winner=W, or p=P for the probability that the first wins"
+        )
     looks_square = abs(len(rows) - len(header)) <= 1 and "must be square" not in text
+    inner = [cell for row in rows[1:] for cell in row[1:]]
+    looks_square &= 2 * sum(map(matrices._numberlike, inner)) >= len(inner)
     if looks_square or len(names) < 2 or "totals" in text or "rows (" in text:
         return error
     return BadInput(
@@ -164,15 +185,16 @@ def _by_columns(sheet: sheets.Sheet, options: Options) -> Table:
             from nashlab.game import suggestion
 
             raise BadInput(f"ignore: the file has no column {name!r}{suggestion(name, sheet.names)}")
+    if options.kind == "payoff":
+        return _matrix_of(sheet, options)
     roles = find_roles(sheet.names, options)
     if roles.complete:
         return read_log(sheet, roles, options)
-    first = [sheet._head(i)[0] if sheet.rows else "" for i in range(len(sheet.names))]
-    if ballots.is_rank_table(sheet.names, first):
-        return ballots.rank_table(sheet, options)
     if pairs := ballots.pairs_of(sheet.names, options):
         return ballots.pair_table(sheet, pairs, options)
     rows = [[*cells] for cells in zip(*(sheet._head(i) for i in range(len(sheet.names))), strict=True)]
+    if ballots.is_rank_table(sheet.names, rows):
+        return ballots.rank_table(sheet, options)
     if ballots.is_candidate_table(sheet.names, rows, options):
         return ballots.candidate_table(sheet, options)
     if options.columns:

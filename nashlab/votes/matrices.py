@@ -26,6 +26,8 @@ from nashlab.votes.text import LARGEST, MISSING, Delimited, is_numeric, parse_nu
 __all__ = ["declared_size", "delimited_matrix", "json_object", "kind_of", "npy_matrix"]
 
 TOTALS = re.compile(r"all|total|totals|sum|margin|margins|gesamt|grand total|insgesamt|Σ", re.IGNORECASE)
+MEANS = re.compile(r"average|averages|avg|mean|means|overall|durchschnitt|mittel|moyenne|Ø", re.IGNORECASE)
+LOSERS_FIRST = re.compile(r"\W*(los\w+|beaten|defeated)\b.*(win\w*|beat\w*|victor\w*)\W*", re.IGNORECASE)
 KEYS = ("labels", "weights", "reference", *KINDS)
 
 
@@ -38,6 +40,11 @@ def delimited_matrix(table: Delimited, kind: str | None = None) -> Table:
     if first is None:
         raise BadInput("holds no numbers")
     top, left = _borders(table.rows(), kind == "payoff")
+    if top and left and len(first) > len(top) and LOSERS_FIRST.fullmatch(first[0]):
+        raise BadInput(f"the corner, {first[0]!r}, says that rows lose to columns: turn the table round")
+    for what, names in (("column", top), ("row", left)):
+        if names and "" in names:
+            raise BadInput(f"{what} {names.index('') + 1} has no name, must have one like the others")
     start = 0 if left is None else 1
     _refuse_totals(table, top, left, start)
     width = len(first) - start if top is None else len(top)
@@ -103,6 +110,9 @@ def _borders(rows: Iterable[list[str]], oblong: bool = False) -> tuple[list[str]
         left.append(row[0])
         diagonal = diagonal or (i < len(row) and bool(row[i]))
     height, width = len(left), len(first)
+    corner = height > 1 and width > 1 and not (first[0] and _numberlike(first[0]))
+    if oblong and corner and all(map(_numberlike, first[1:])) and all(map(_numberlike, left[1:])):
+        return first[1:], left[1:]  # numbers for names, below and beside a corner
     if oblong:
         above = any(not _numberlike(cell) for cell in first[1:])
         beside = any(not _numberlike(cell) for cell in left[1:])
@@ -144,6 +154,8 @@ def _refuse_totals(table: Delimited, top: Sequence[str] | None, left: Sequence[s
                 raise BadInput(
                     f"the last {what}, {names[-1]!r}, is the sum of the others: totals are no response; leave them out"
                 )
+            if MEANS.fullmatch(names[-1]) and all(_mean_of(table, line) for line in other[: len(lines) - 1]):
+                raise BadInput(f"the last {what}, {names[-1]!r}, is the mean of the others: leave it out")
             if TOTALS.fullmatch(names[-1]) and len(rows) != len(columns):
                 raise BadInput(f"the last {what}, {names[-1]!r}, has no counterpart: totals are no response")
 
@@ -151,6 +163,17 @@ def _refuse_totals(table: Delimited, top: Sequence[str] | None, left: Sequence[s
 def _number(table: Delimited, cell: str) -> Fraction | None:
     text = table.number_text(cell)
     return None if text.lower() in MISSING or not is_numeric(text) else parse_number(text, "totals")
+
+
+def _mean_of(table: Delimited, line: Sequence[str]) -> bool:
+    """Is the last cell the mean of the others, to a hundredth of the largest?"""
+    *cells, last = (_number(table, cell) for cell in line)
+    known: list[Fraction] = [x for x in cells if x is not None]
+    return (
+        last is not None
+        and bool(known)
+        and abs(last - sum(known, Fraction(0)) / len(known)) * 100 <= max(map(abs, known))
+    )
 
 
 def _total_of(table: Delimited, cells: Sequence[str]) -> Fraction | None:

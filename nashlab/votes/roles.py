@@ -37,7 +37,12 @@ OUTCOMES = words(
     "winner label preference outcome result verdict vote preferred choice judgment judgement annotation "
     "decision chosen human_preference winner_model better pref winning_model gold"
 )
-SHARES = words("p prob probability win_prob win_probability soft_label win_rate winrate p_a p_first")
+SHARES = words("p prob probability win_prob win_probability soft_label win_rate winrate")
+SHARED = words(  # with a side in the name: prob_a, p_first_wins, win_prob_1
+    "p prob probability win_prob win_probability prob_win prob_wins p_win p_wins win_rate winrate share soft_label"
+)
+WON_AND_LOST = (("wins", "losses"), ("win", "loss"), ("won", "lost"))
+TOTALS = words("total games matches trials comparisons judgments judgements")
 WEIGHTS = words(
     "weight weights count counts n votes times freq frequency # num number num_votes n_votes vote_count "
     "multiplicity voters num_voters cnt"
@@ -90,7 +95,7 @@ class Roles:
     winner, loser       two names a row, or, with ``first`` and ``second``, ``winner`` says which of the two.
     counts, scores      two columns: wins of the first and of the second, or scores of which the higher wins.
     one_hot             two columns with a 1 for the winner;  hot_ties  columns with a 1 for a tie.
-    share               the probability that the first wins.
+    share, against      the probability that the first wins, and that the second does.
     weight, tie, voter  of the row.
     """
 
@@ -103,6 +108,7 @@ class Roles:
     one_hot: tuple[str, ...] = ()
     hot_ties: tuple[str, ...] = ()
     share: str | None = None
+    against: str | None = None
     weight: str | None = None
     tie: str | None = None
     voter: str | None = None
@@ -116,7 +122,8 @@ class Roles:
 
     def names(self) -> list[str]:
         """Every column that has a role."""
-        single = (self.winner, self.loser, self.first, self.second, self.share, self.weight, self.tie, self.voter)
+        ends = (self.winner, self.loser, self.first, self.second, self.share, self.against)
+        single = (*ends, self.weight, self.tie, self.voter)
         return [x for x in single if x] + [*self.counts, *self.scores, *self.one_hot, *self.hot_ties]
 
 
@@ -156,8 +163,9 @@ def find_roles(names: Sequence[str], options: Options) -> Roles:
     found = dict.fromkeys(("winner", "loser", "first", "second", "share"), None) | {
         {"p": "share"}.get(role, role): name for role, name in asked.items()
     }
-    ends = next(((a, b) for a, b in ENDS if a in plain and b in plain), None)
     pairs = _paired(free)
+    sided = any(stem in pairs for stem in NAMED)
+    ends = next(((a, b) for a, b in ENDS if a in plain and b in plain and not (sided and (a, b) in WON_AND_LOST)), None)
     if not (asked.keys() & {"winner", "loser", "first", "second", "p"}) and ends:
         found["winner"], found["loser"] = plain[ends[0]], plain[ends[1]]
     if found["loser"]:
@@ -184,11 +192,16 @@ def find_roles(names: Sequence[str], options: Options) -> Roles:
 
     counts, scores, one_hot = two(COUNTED), two(SCORED), two(ONE_HOT)
     winner = found["winner"] or outcome
-    share = found["share"] or first_of(SHARES)
+    if not counts:
+        counts = next(((plain[a], plain[b]) for a, b in WON_AND_LOST if a in plain and b in plain), ())
+    share, against = found["share"] or first_of(SHARES), None
+    if share is None:
+        share, against = _shared(free, pairs, found["first"])
     if winner:  # who won is said: counts and scores beside it are other numbers
-        counts, scores, one_hot, share = (), (), (), found["share"]
+        counts, scores, one_hot, share, against = (), (), (), found["share"], None
     elif counts or one_hot:
-        scores, share = (), found["share"]
+        scores, share, against = (), found["share"], None
+    weights = (*WEIGHTS, *TOTALS) if counts else WEIGHTS
     hot = tuple(plain[x] for x in (*TIED, *TIES) if x in plain) if one_hot else ()
     return Roles(
         winner=winner,
@@ -199,10 +212,29 @@ def find_roles(names: Sequence[str], options: Options) -> Roles:
         one_hot=one_hot,
         hot_ties=hot,
         share=share,
-        weight=found.get("weight") or next((plain[x] for x in WEIGHTS if x in plain and plain[x] != winner), None),
+        against=against,
+        weight=found.get("weight") or next((plain[x] for x in weights if x in plain and plain[x] != winner), None),
         tie=found.get("tie") or (None if hot else first_of(TIES)),
         voter=found.get("voter") or first_of(VOTERS),
     )
+
+
+def _shared(
+    names: Sequence[str], pairs: dict[str, tuple[str, str]], first: str | None
+) -> tuple[str | None, str | None]:
+    """The columns with the probability that the first and that the second wins: prob_a and prob_b, or prob_a alone."""
+    both = next((pairs[stem] for stem in SHARED if stem in pairs), (None, None))
+    mine = side_of(first or "")
+    if both[0] is not None or mine is None:
+        return both
+    alone = (x for x in names if (side := side_of(x)) and side[0] in SHARED and _alike(side[1], mine[1]))
+    return next(alone, None), None
+
+
+def _alike(one: str, two: str) -> bool:
+    """Are both the first of two sides?  "first" and "1" may speak of the side that is called a."""
+    firsts = {a for a, _ in SIDES}
+    return one == two or (one in ("first", "1") and two in firsts)
 
 
 def _paired(names: Sequence[str]) -> dict[str, tuple[str, str]]:

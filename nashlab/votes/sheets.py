@@ -7,9 +7,12 @@ A column of 1.5 million cells has few distinct texts; rules are applied to those
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -122,6 +125,13 @@ class Sheet:
 
         return parse
 
+    def blank_rows(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Lines that hold nothing in these columns."""
+        blank = np.ones(self.rows, dtype=bool)
+        for name in names:
+            blank &= self[name].rows_of(lambda text: not text)
+        return blank
+
     def fault(self, name: str, text: str, why: str) -> BadInput:
         """The error for a cell: row and column, and the rule."""
         column = self[name]
@@ -142,7 +152,7 @@ class Sheet:
         values = [x for x in self[name].values if x.lower() not in MISSING]
         if not values:
             return "empty"
-        if all(is_numeric(self.number_text(x)) for x in values):
+        if all(is_numeric(x) or is_numeric(x.replace(",", "")) for x in values):
             return "numbers"
         return "marks" if _may_be_marks(values) else "text"
 
@@ -156,6 +166,7 @@ def words(text: str) -> tuple[str, ...]:
     return tuple("" if x == "|" else x for x in text.split())
 
 
+DOT = re.compile(r"(?<=[^\W\d])\.(?=\w)")  # R's names have points where others have underscores
 TRUTH = {"true", "false", "yes", "no", "t", "f", "y", "n"}
 TIE_WORDS = set(
     words(
@@ -169,10 +180,11 @@ TIE_WORDS = set(
 def word(text: str) -> str:
     """A text as names are compared: lower case, underscores.
 
-    >>> word(" Model-A "), word("tie (bothbad)")
-    ('model_a', 'tie_(bothbad)')
+    >>> word(" Model-A "), word("home.wins"), word("tie (bothbad)"), word("1.0")
+    ('model_a', 'home_wins', 'tie_(bothbad)', '1.0')
     """
-    return "_".join(text.strip().lower().replace("-", " ").replace("_", " ").split()) or text.strip()
+    plain = DOT.sub(" ", text.strip().lower()).replace("-", " ").replace("_", " ")
+    return "_".join(plain.split()) or text.strip()
 
 
 def _is_text(cell: str) -> bool:
@@ -299,7 +311,11 @@ def _cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return repr(int(value)) if value == int(value) and abs(value) < SAFE else repr(value)
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    if isinstance(value, (str, Decimal, datetime.date, datetime.time)):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def arrow_sheet(data: bytes, suffix: str) -> Sheet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import functools
 import io
@@ -10,7 +11,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from nashlab.game import MEMORY_LIMIT, BadInput, first_line
+from nashlab.game import BadInput, first_line
 
 __all__ = ["Delimited", "as_text", "is_numeric", "open_delimited", "parse_number", "unpacked"]
 
@@ -19,10 +20,14 @@ RATIO = re.compile(r"[+-]?\d+/0*[1-9]\d*", re.ASCII)
 NUMERIC = re.compile(r"[+-]?(\d[\d./]*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d{1,3})?%?", re.ASCII)
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+", re.ASCII)
+THOUSANDS_POINT = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+", re.ASCII)
+QUOTED_COMMA = re.compile(r'"\s*[+-]?\d*,\d+\s*%?\s*"', re.ASCII)
 DIGITS = 400  # of one number: beyond, a cell is a mistake or an attack on the parser
 LARGEST = 10**300  # in size: sums and differences of two entries stay finite doubles
+LONGEST = 2**31  # bytes of a file of votes, also once it is unpacked
 SAMPLE = 2**16  # characters that tell the delimiter
-MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "–", "—", "<na>"}  # nothing, as spreadsheets and libraries say
+# nothing, as spreadsheets and libraries say it
+MISSING = {"", "na", "n/a", "n.a.", "#n/a", "nan", "null", "none", "-", "--", "---", "–", "—", "<na>"}
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------
@@ -76,11 +81,11 @@ def unpacked(data: bytes, suffix: str, inner: str = "") -> tuple[bytes, str]:
 
             try:
                 with importlib.import_module(module).open(io.BytesIO(data)) as file:
-                    content = file.read(MEMORY_LIMIT + 1)
+                    content = file.read(LONGEST + 1)
             except Exception as error:  # each module raises errors of its own for a broken or cut file
                 raise BadInput(f"cannot be unpacked as {module} ({first_line(error)})") from None
-            if len(content) > MEMORY_LIMIT:
-                raise BadInput(f"unpacks to more than {MEMORY_LIMIT / 2**30:.0f} GiB")
+            if len(content) > LONGEST:
+                raise BadInput(f"unpacks to more than {LONGEST / 2**30:.0f} GiB")
             return content, (inner if suffix == ending else suffix)
     if suffix in (".gz", ".bz2", ".xz", ".zip"):
         raise BadInput(f"is not a {suffix} file")
@@ -95,8 +100,8 @@ def _unzipped(data: bytes) -> tuple[bytes, str]:
                 raise BadInput("is a spreadsheet or an office document; export its table as CSV")
             if len(members) != 1:
                 raise BadInput(f"is an archive of {len(members)} files, must hold exactly one")
-            if members[0].file_size > MEMORY_LIMIT:
-                raise BadInput(f"unpacks to more than {MEMORY_LIMIT / 2**30:.0f} GiB")
+            if members[0].file_size > LONGEST:
+                raise BadInput(f"unpacks to more than {LONGEST / 2**30:.0f} GiB")
             name = members[0].filename
             return archive.read(members[0]), ("." + name.rsplit(".", 1)[1].lower() if "." in name else "")
     except BadInput:
@@ -106,11 +111,14 @@ def _unzipped(data: bytes) -> tuple[bytes, str]:
 
 
 def as_text(data: bytes) -> str:
-    """UTF-8 text, with or without a byte order mark."""
+    """UTF-8 text, with or without a byte order mark; UTF-16 with one, as spreadsheets write it."""
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if not wide and (place := data.find(b"\0")) >= 0:
+        raise BadInput(f"is not text (byte {place} is 0)")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"is not UTF-8 text (byte {error.start})") from None
+        raise BadInput(f"is not {'UTF-16' if wide else 'UTF-8'} text (byte {error.start})") from None
 
 
 # -- text -> rows ----------------------------------------------------------------------------------------------------
@@ -119,12 +127,14 @@ def as_text(data: bytes) -> str:
 class Delimited:
     """Delimited text whose delimiter and decimal sign are known.
 
-    delimiter  "," ";" tab "|", or " " for any white space;  comma  are its decimals written 0,7?
+    delimiter  "," ";" tab "|" "^" "~", or " " for any white space.
+    comma      are its decimals written 0,7?  None where commas may also part thousands: such a number is refused.
     """
 
     def __init__(self, text: str, delimiter: str):
         self.text, self.delimiter = text, delimiter
-        self.comma = delimiter != "," and self._decimal_comma()
+        self.comma = self._decimal_comma() if "," in text else False
+        self.dubious: bool | None = None  # points that may part thousands: looked for when a number has one
 
     def rows(self) -> Iterator[list[str]]:
         """The rows that are not blank, cells stripped."""
@@ -134,22 +144,32 @@ class Delimited:
                 yield cells
 
     def number_text(self, cell: str) -> str:
-        """A cell with a point for its decimal comma."""
+        """A cell with a point for its decimal comma.  Errors: BadInput where 1,000 may be one or a thousand."""
+        if "," in cell and self.comma is None and THOUSANDS.fullmatch(cell):
+            raise BadInput(f"{cell}: commas are before three digits everywhere: decimals or thousands? write a point")
+        if self.delimiter == ";" and "." in cell and THOUSANDS_POINT.fullmatch(cell):
+            if self.dubious is None:
+                self.dubious = self._points_before_thousands()
+            if self.dubious:
+                raise BadInput(f"{cell}: points are before three digits everywhere: decimals or thousands?")
         return cell.replace(",", ".") if self.comma and DECIMAL_COMMA.fullmatch(cell) else cell
 
-    def _decimal_comma(self) -> bool:
+    def _decimal_comma(self) -> bool | None:
+        if self.delimiter == "," and not QUOTED_COMMA.search(self.text):
+            return False  # in such a file only quotes protect a comma
         found = False
-        certain = False
-        for row in self.rows() if "," in self.text else ():
+        for row in self.rows():
             for cell in row:
                 if "," in cell and (DECIMAL_COMMA.fullmatch(cell) or THOUSANDS.fullmatch(cell)):
+                    if not THOUSANDS.fullmatch(cell) or cell.lstrip("+-").startswith("0"):
+                        return True
                     found = True
-                    certain = certain or not THOUSANDS.fullmatch(cell) or cell.lstrip("+-").startswith("0")
-            if certain:
-                return True
-        if found:
-            raise BadInput("has commas before three digits everywhere: decimals or thousands? write them with a point")
-        return False
+        return None if found else False
+
+    def _points_before_thousands(self) -> bool:
+        """Has every number with a point three digits after it, and no 0 before?"""
+        numbers = (cell for row in self.rows() for cell in row if "." in cell and is_numeric(cell))
+        return all(THOUSANDS_POINT.fullmatch(cell) for cell in numbers)
 
 
 def csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
@@ -162,9 +182,13 @@ def csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
 def open_delimited(text: str) -> Delimited:
     """Text with the delimiter that cuts all its first rows to one width; a semicolon, tab or bar before a comma.
 
+    A first line ``sep=;``, as spreadsheets write it, decides.
+
     >>> open_delimited("0,5;0,7").delimiter, open_delimited("a,b").delimiter, open_delimited("0 7").delimiter
     (';', ',', ' ')
     """
+    if match := re.match(r"\s*\"?sep=([^\w\s]|\t)\"?[ \t]*\r?\n", text, re.IGNORECASE):
+        return Delimited(text[match.end() :], match[1])
     return Delimited(text, _delimiter(text))
 
 
@@ -174,10 +198,18 @@ def _delimiter(text: str) -> str:
     if len(sample) == SAMPLE and "\n" in sample:
         sample = sample[: sample.rindex("\n")]
     for delimiter in "\t;|,":
-        if delimiter in first and _one_width(sample, delimiter):
+        if delimiter in first and _one_width(sample, delimiter) and not (delimiter == "," and _blanks(sample)):
             return delimiter
     delimiter = max(",;\t|", key=first.count)
-    return delimiter if delimiter in first else " "
+    if delimiter not in first:
+        delimiter = next((x for x in "^~" if x in first and _one_width(sample, x)), " ")
+    return " " if delimiter == "," and _blanks(sample) else delimiter
+
+
+def _blanks(sample: str) -> bool:
+    """Numbers with decimal commas between blanks: 0,5 0,7."""
+    first = sample.split("\n", 1)[0].split()
+    return len(first) > 1 and all(DECIMAL_COMMA.fullmatch(word) for word in sample.split())
 
 
 def _one_width(sample: str, delimiter: str) -> bool:

@@ -38,8 +38,8 @@ from transformers import LlamaConfig, PreTrainedTokenizerFast, PrinterCallback, 
 
 from llm_bridge.experiment.start import device_name
 from llm_bridge.judges import OneOrder
-from llm_bridge.policy import Policy, Prompts, encoded, load_policy
-from llm_bridge.training import Generated, Settings, Trainer, bridged, sources
+from llm_bridge.policy import Policy, Prompts, encoded, load_policy, sample
+from llm_bridge.training import Generated, Settings, Trainer, bridged
 from nashlab.claims import environment_of
 from nashlab.files import replacing
 
@@ -102,7 +102,8 @@ def ours(method: str, base: Policy, length: int, options: argparse.Namespace) ->
     reference = policy.reference()
     judge = OneOrder(lambda x, y, z: [0.75] * len(x))
     prompts: Prompts = encoded(policy, texts(options))
-    source = Generated(prompts, watch.timed("judging", judge), completions=2, max_new_tokens=length)
+    full = watch.timed("generation", functools.partial(sample, min_new_tokens=length))
+    source = Generated(prompts, watch.timed("judging", judge), completions=2, max_new_tokens=length, sampler=full)
     settings = Settings(steps=10_000, batch=options.batch, tau=TAU, beta=BETA, learning_rate=RATE,
                         precision=options.precision)  # fmt: skip
     trainer = Trainer(policy, bridged(method), source, settings, reference)
@@ -111,16 +112,10 @@ def ours(method: str, base: Policy, length: int, options: argparse.Namespace) ->
     trainer.accelerator.backward = watch.timed("backward", trainer.accelerator.backward)
     trainer.accelerator.clip_grad_norm_ = watch.timed("optimiser", trainer.accelerator.clip_grad_norm_)
     trainer.optimiser.step = watch.timed("optimiser", trainer.optimiser.step)
-    sampling = sources.sample
-    full = functools.partial(sampling, min_new_tokens=length)
 
     def step() -> float:
         start = clock(options)
-        sources.sample = watch.timed("generation", full)
-        try:
-            record = trainer._one_step()
-        finally:
-            sources.sample = sampling
+        record = trainer._one_step()
         if record["length"] != length:
             raise RuntimeError(f"completions of {record['length']} tokens, must be {length}")
         return clock(options) - start

@@ -454,6 +454,29 @@ def test_candidates_may_be_compared_by_any_judge_that_has_a_name(
         np.testing.assert_array_equal(margins, 0.25 * np.sign(length[None, :] - length[:, None]))
 
 
+def test_completions_may_be_compared_by_any_judge_that_has_a_name(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It labels the completions of the reference, without raters; and what the raters labelled stays where it was."""
+    (tmp_path / "shortest.py").write_text(
+        "def p(x, y, z):\n"
+        "    return [0.5 + 0.5 * ((len(a) < len(b)) - (len(a) > len(b))) for a, b in zip(y, z)]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    usual = read_experiment(written(tmp_path / "usual.toml", corpus, **SAMPLED))
+    assert "judge" not in json.dumps(_pairs_about(usual))
+    config = written(tmp_path / "c.toml", corpus, **SAMPLED)
+    experiment = read_experiment(config, ["corpus.raters=none", "comparisons.judge=shortest:p"])
+    assert _pairs_about(experiment)["judge"] == "shortest:p"
+    _make_comparisons(Start(replace(experiment, sft=None), Stages(tmp_path)), tmp_path, tmp_path)
+    found = [c for name in ("train", "held-out") for c in load_comparisons(tmp_path / f"{name}.jsonl")]
+    clear = [c for c in found if len(c.left) != len(c.right)]
+    assert len(clear) > 10
+    assert all(c.p == (len(c.left) < len(c.right)) for c in clear)
+    with pytest.raises(BadInput, match="judge = 'shortest:p' labels completions"):
+        read_experiment(config, ["comparisons.judge=shortest:p", "comparisons.source=mine.jsonl"])
+
+
 @pytest.mark.parametrize(
     ("changes", "settings"),
     [

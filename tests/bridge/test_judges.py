@@ -409,7 +409,7 @@ def test_a_long_prompt_is_cut_and_its_answer_is_not(family: str) -> None:
     for row in shown["input_ids"].tolist():
         assert "blue grey" in score.tokenizer.decode([token for token in row if token != 0])
     assert shown["input_ids"].shape[1] == 8
-    assert classifier("gpt2")._fitted("{answer}", "{prompt}") == "{answer} Summary {prompt}"
+    assert classifier("gpt2")._filled("{answer}", "{prompt}") == "{answer} Summary {prompt}"
     # the canary: the tokenizer's own truncation loses the answer
     cut = score.tokenizer(f"{long} Summary blue grey", truncation=True, max_length=8)["input_ids"]
     assert "blue grey" not in score.tokenizer.decode(cut)
@@ -445,9 +445,6 @@ def test_a_classifier_that_cannot_be_one_is_refused() -> None:
     good = classifier("gpt2")
     with pytest.raises(BadInput, match=r"must contain \{prompt\} and \{answer\}"):
         SequenceClassifier(good.model, good.tokenizer, "{prompt}")
-    good.model.config.pad_token_id = None
-    with pytest.raises(BadInput, match="pad_token_id is missing"):
-        SequenceClassifier(good.model, good.tokenizer)
     good.model.config.num_labels = 2
     with pytest.raises(BadInput, match="model has 2 labels, must have one"):
         SequenceClassifier(good.model, good.tokenizer)

@@ -375,7 +375,7 @@ def test_a_package_that_is_missing_or_another_is_refused(tiny_package: Path) -> 
 
 # -- the titles' T5 --------------------------------------------------------------------------------------------------
 
-PROMPT = "summarize agent step:{prompt}"
+PROMPT = "summarize agent step: {prompt}"
 NEEDS_TITLES = pytest.mark.skipif(
     find_spec("traceforge_title_model") is None, reason="the package traceforge-title-model is not installed"
 )

@@ -440,8 +440,7 @@ def test_adapters_that_are_trained_but_never_used_are_noticed() -> None:
 @EACH
 def test_adapters_off_is_the_model_before_adapters_and_leaves_gradients_alone(family: str) -> None:
     policy, prompt, completion = tiny_policy(family, lora=True), prompts(), completions()
-    reference = policy.reference()
-    assert reference.kind == "adapters-off"
+    reference = policy.reference("adapters-off")
     value = policy.log_prob(prompt, completion)
     found = reference.log_prob(prompt, completion)  # between forward and backward
     with policy.model.disable_adapter():
@@ -579,7 +578,8 @@ def test_adapters_that_changed_the_weights_cannot_be_switched_off(way: Any) -> N
         found = policy.reference("adapters-off").log_prob(prompt, completion)
     else:
         with pytest.raises(BadInput, match=f"init_lora_weights = '{way}' has changed the weights; must be 'copy'"):
-            policy.reference()
+            policy.reference("adapters-off")
+        assert policy.reference().kind == "copy"
         found = policy.reference("copy").log_prob(prompt, completion)
     # a dozen terms of size 1 to 10, of weights that were split and added up again in float32
     assert float((found - before).abs().max()) <= 1e-4
@@ -656,14 +656,14 @@ def test_trained_adapters_come_back_from_their_folder(tmp_path: Path) -> None:
     completion = pad_right([[3, EOS], [1, 2, EOS], [EOS]], PAD)
     with torch.no_grad():
         assert torch.equal(back.log_prob(prompt, completion), policy.log_prob(prompt, completion))
-        off = back.reference().log_prob(prompt, completion)
+        off = back.reference("adapters-off").log_prob(prompt, completion)
         assert torch.equal(off, load_policy(tmp_path / "base").log_prob(prompt, completion))
         assert (off - back.log_prob(prompt, completion)).abs().max() > 1e-3  # canary: the adapters are at work
     assert [p.requires_grad for p in back.model.parameters()] == [p.requires_grad for p in policy.model.parameters()]
     with pytest.raises(BadInput, match=r"must be left out: .* has adapters already"):
         load_policy(tmp_path / "adapters", lora=LoraOptions(rank=2))
     (tmp_path / "base").rename(tmp_path / "elsewhere")
-    with pytest.raises(BadInput, match=r"has adapters of .*base', must be a folder that is there"):
+    with pytest.raises(BadInput, match=r"has adapters of .*base', must be a folder that is there or a hub name"):
         load_policy(tmp_path / "adapters")
 
 

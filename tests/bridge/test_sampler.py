@@ -31,7 +31,7 @@ def pair(family: str, lora: bool, **options: Any) -> tuple[Policy, Reference, Po
     policy = tiny_policy(family, lora=lora, **options)
     policy.model.train()
     if lora:
-        return policy, policy.reference(), policy
+        return policy, policy.reference("adapters-off"), policy
     other = tiny_policy(family, seed=7, **options)
     return policy, other.reference(), other
 

@@ -232,3 +232,22 @@ def test_records_of_steps_before_a_checkpoint_are_as_safe_as_it_is(tmp_path: Pat
     assert again[1] == whole[1]
     assert all(torch.equal(a, b) for a, b in zip(again[0], whole[0], strict=True))
     assert [timeless(json.loads(line)) for line in path.read_text().splitlines()] == whole[1]
+
+
+def test_a_checkpoint_without_records_takes_them_from_the_log(tmp_path: Path) -> None:
+    """As older versions wrote them; one damaged line costs that record alone, and is said."""
+    whole = trained()
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path, stop=5)
+    found = checkpoint.latest(tmp_path / "checkpoints")
+    assert found is not None
+    facts = {name: value for name, value in found.facts.items() if name != "records"}
+    shutil.rmtree(tmp_path / "checkpoints")
+    checkpoint.save(tmp_path / "checkpoints", found._replace(facts=facts))
+    shutil.copytree(tmp_path, tmp_path / "damaged")
+    assert trained(tmp_path)[1] == whole[1]
+    log = tmp_path / "damaged" / "metrics.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join([*lines[:2], lines[2][:9] + "\n", *lines[3:]]))
+    with pytest.warns(RuntimeWarning, match="no record of a step"):
+        assert trained(tmp_path / "damaged")[1] == whole[1][:2] + whole[1][3:]

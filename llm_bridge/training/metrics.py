@@ -1,0 +1,146 @@
+"""Numbers that tell whether training works, on prompts that are not trained on, the same for every method.
+
+    win_rate                   E p(y ≻ y₀), y from the policy, y₀ from where it started; ½ at the start, exactly
+    win_rate_low, _high        its 95 % interval, prompts being the independent unit
+    held_out_kl                KL(π‖μ) in nats a completion, without bias, whoever the method samples from
+    held_out_length, _ended    tokens of a completion, and how many end by themselves
+    held_out_left_out          pairs that the judge left out
+
+y and y₀ share their random numbers crosswise: of two completions each, y₁ meets y₀₂ and y₂ meets y₀₁, which are
+independent, hence without bias, and at the start one comparison is the other one read backwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from llm_bridge.judges import Judge, ask
+from llm_bridge.policy import Policy, Prompts, Reference, Tokens, sample, texts_of
+from llm_bridge.training.players import Players
+from nashlab.game import BadInput
+
+__all__ = ["HeldOut", "share_interval"]
+
+
+def share_interval(wins: float, total: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval of the mean of ``total`` independent numbers in [0, 1] whose sum is ``wins``.
+
+    Clopper and Pearson's at a sum that need not be whole: numbers in [0, 1] vary no more than coins of the same mean
+    (Hoeffding 1963), so for shares it is wider than it need be, and for coins it is theirs.
+
+    >>> [round(v, 4) for v in share_interval(0, 10)]
+    [0.0, 0.3085]
+    """
+    from scipy.stats import beta
+
+    if not 0 <= wins <= total:
+        raise BadInput(f"wins = {wins}, must be between 0 and total = {total}")
+    if not 0 < level < 1:
+        raise BadInput(f"level = {level}, must be between 0 and 1")
+    tail = (1 - level) / 2
+    low = float(beta.ppf(tail, wins, total - wins + 1)) if wins > 0 else 0.0
+    high = float(beta.ppf(1 - tail, wins + 1, total - wins)) if wins < total else 1.0
+    return low, high
+
+
+@dataclass
+class HeldOut:
+    """What ``train(..., measure=)`` calls: see the module.
+
+    prompts   that are not trained on;  judge  whom training asks as well;  columns, cut_mark  what it is told.
+    start     what the policy says before the first step: :meth:`begin` with it, before a run is taken up.
+    answers   of the last measurement, two of every prompt.
+    """
+
+    prompts: Prompts
+    judge: Judge
+    max_new_tokens: int
+    temperature: float = 1.0
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    cut_mark: str = ""
+    batch: int = 16
+    seed: int = 2
+    start: list[str] = field(default_factory=list, init=False)
+    answers: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.prompts.rows:
+            raise BadInput("held out: there are no prompts, must be at least one")
+
+    def begin(self, policy: Policy) -> None:
+        """Keep what this policy says as the start."""
+        self.start = [text for tokens, _ in self._drawn(policy, policy) for text in self._texts(policy, tokens)]
+
+    def __call__(self, players: Players) -> dict[str, float]:
+        """The numbers at this moment."""
+        policy, reference = players.policy, players.reference
+        if not self.start:
+            self.begin(policy)
+        ratios: list[float] = []
+        lengths: list[int] = []
+        ended: list[bool] = []
+        self.answers = []
+        for tokens, rows in self._drawn(policy, policy):
+            self.answers += self._texts(policy, tokens)
+            ratios += self._log_ratios(policy, reference, tokens, rows)
+            lengths += tokens.mask.sum(dim=1).tolist()
+            ended += policy.ended(tokens).tolist()
+        means: dict[str, Sequence[float]] = {"held_out_kl": ratios, "held_out_length": lengths, "held_out_ended": ended}
+        return self._win_rate() | {name: float(np.mean(values)) for name, values in means.items()}
+
+    def examples(self, count: int = 3) -> list[dict[str, str]]:
+        """Prompts, what was said at the start, and what is said now."""
+        texts = self.prompts.texts[:count]
+        return [
+            {"prompt": x, "start": self.start[2 * i], "now": self.answers[2 * i]} for i, x in enumerate(texts)
+        ]
+
+    def _win_rate(self) -> dict[str, float]:
+        twice = [x for x in self.prompts.texts for _ in range(2)]
+        columns = {name: [v for v in values for _ in range(2)] for name, values in self.columns.items()}
+        crossed = [y for first, second in zip(self.start[::2], self.start[1::2], strict=True) for y in (second, first)]
+        p = ask(self.judge, twice, self.answers, crossed, columns=columns).reshape(-1, 2)
+        judged = p[~np.isnan(p).any(axis=1)].mean(axis=1)  # one question without the other is not ½ at the start
+        left_out = {"held_out_left_out": 1 - len(judged) / len(p)}
+        if not len(judged):
+            return {"win_rate": math.nan, "win_rate_low": 0.0, "win_rate_high": 1.0, **left_out}
+        low, high = share_interval(min(float(judged.sum()), len(judged)), len(judged))
+        return {"win_rate": float(judged.mean()), "win_rate_low": low, "win_rate_high": high, **left_out}
+
+    def _drawn(self, policy: Policy, model: Policy | Reference) -> list[tuple[Tokens, range]]:
+        """Two completions of every prompt, a batch at a time; random numbers belong to the prompt."""
+        found = []
+        for first in range(0, len(self.prompts.rows), self.batch):
+            rows = range(first, min(first + self.batch, len(self.prompts.rows)))
+            shape = (2, self.max_new_tokens)
+            uniforms = np.concatenate([np.random.default_rng([self.seed, i]).random(shape) for i in rows])
+            with torch.no_grad():
+                tokens = sample(
+                    model,
+                    self.prompts.tokens(policy, rows),
+                    completions=2,
+                    max_new_tokens=self.max_new_tokens,
+                    temperature=self.temperature,
+                    uniforms=torch.from_numpy(uniforms),
+                )
+            found.append((tokens, rows))
+        return found
+
+    def _texts(self, policy: Policy, tokens: Tokens) -> list[str]:
+        """Completions as the judge reads them."""
+        both = zip(texts_of(policy, tokens), policy.ended(tokens).tolist(), strict=True)
+        return [text if ended else text + self.cut_mark for text, ended in both]
+
+    def _log_ratios(self, policy: Policy, reference: Reference, tokens: Tokens, rows: range) -> list[float]:
+        """log π − log μ of what the policy said."""
+        prompt = self.prompts.tokens(policy, rows)
+        with torch.no_grad():
+            ours, theirs = (m.log_prob(prompt, tokens, temperature=self.temperature) for m in (policy, reference))
+        ratios: list[float] = (ours - theirs).double().tolist()
+        return ratios

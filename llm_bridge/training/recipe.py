@@ -1,0 +1,362 @@
+"""One policy, some prompts, one judge: from names to a trained folder, which is what ``llm-bridge train`` does.
+
+    folder/settings.json       what was asked
+    folder/metrics.jsonl       a record a step, see :mod:`llm_bridge.training.metrics`; checkpoints/ beside it
+    folder/completions.jsonl   what held-out prompts are answered with, at the start and as it changes
+    folder/policy/             weights (or adapters), tokenizer with its chat template, a model card, the settings
+
+The same call goes on where a run has stopped; with more steps, where it was finished.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from llm_bridge.data import Conversation, Question, held_out, load_pairs, load_prompts, mixed
+from llm_bridge.judges import Judge, Named, ScoreJudge, check_judge, judge_named
+from llm_bridge.policy import Chat, LoraOptions, Policy, Prompts, Reference, completions_of, encoded, load_policy
+from llm_bridge.training.card import model_card
+from llm_bridge.training.generated import Generated
+from llm_bridge.training.methods import Bridged, bridged
+from llm_bridge.training.metrics import HeldOut
+from llm_bridge.training.players import Players
+from llm_bridge.training.run import Record
+from llm_bridge.training.settings import Settings
+from llm_bridge.training.sources import Recorded, Source
+from llm_bridge.training.trackers import Tracker, check_trackers
+from llm_bridge.training.trainer import train
+from nashlab.files import plain, replacing
+from nashlab.game import BadInput, suggestion
+
+__all__ = ["Project", "Recipe", "prepared", "push"]
+
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, on what, and how.
+
+    policy     a folder or hub name, see :func:`llm_bridge.policy.load_policy`.
+    prompts    sources (:mod:`llm_bridge.data.prompts`), with NAME=WEIGHT where several are mixed; comparisons for
+               offline methods.
+    judge      a name (:mod:`llm_bridge.judges.registry`), a table of a name and options, or a judge itself; offline
+               methods need none, and then have no win rate.
+    settings   of training;  method  by name or alias.
+    completions, max_new_tokens, temperature, labels   see :class:`llm_bridge.training.Generated`.
+    held_out   prompts to measure on, which are not trained on.
+    template, column, max_prompt_tokens, cut, unfit   how prompts are read, see :func:`llm_bridge.policy.encoded`.
+    unended_penalty, cut_mark   of completions that the limit cuts off, see :class:`llm_bridge.training.Generated`.
+    lora       rank of adapters, 0: all weights;  dtype  of the weights: float32 by default, under adapters as stored.
+    device     "auto": an accelerator where there is one.
+    """
+
+    policy: str
+    prompts: Sequence[Any]
+    judge: Named | Judge | None
+    settings: Settings
+    method: str = "ipo-md"
+    completions: int = 2
+    max_new_tokens: int = 128
+    temperature: float = 1.0
+    labels: str = "soft"
+    held_out: int = 32
+    template: str = "{prompt}"
+    column: str | None = None
+    max_prompt_tokens: int | None = None
+    cut: str = "end"
+    unfit: str = "refuse"
+    unended_penalty: float = 0.0
+    cut_mark: str = ""
+    lora: int = 0
+    dtype: str | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        self.settings.check_method(self.bridged)
+        if self.dtype is not None and self.dtype not in DTYPES:
+            raise BadInput(f"dtype = {self.dtype!r}, must be one of {', '.join(DTYPES)}"
+                           f"{suggestion(self.dtype, DTYPES)}")  # fmt: skip
+        if not self.prompts or isinstance(self.prompts, str):
+            raise BadInput(f"prompts = {self.prompts!r}, must be a list of sources")
+        if self.held_out < 1:
+            raise BadInput(f"held_out = {self.held_out}, must be at least 1")
+        if self.judge is None and not self.bridged.offline:
+            raise BadInput(f"judge is missing, must be given: {self.bridged.spec.name} asks it about what it writes")
+        if isinstance(self.judge, (str, Mapping)):
+            check_judge(self.judge)
+
+    @property
+    def bridged(self) -> Bridged:
+        """The method."""
+        return bridged(self.method)
+
+    def as_json(self) -> dict[str, Any]:
+        """What was asked, as JSON has it."""
+        about = {name: value for name, value in vars(self).items() if name not in ("settings", "judge", "prompts")}
+        judge = self.judge if isinstance(self.judge, (str, Mapping)) or self.judge is None else repr(self.judge)
+        sources = [source if isinstance(source, str) else type(source).__name__ for source in self.prompts]
+        return dict(plain({**about, "judge": judge, "prompts": sources, "settings": asdict(self.settings)}))
+
+
+def prepared(recipe: Recipe, folder: str | Path, trackers: Sequence[Tracker] = ("tensorboard",)) -> Project:
+    """Everything read and checked: texts, policy, judge; :meth:`Project.train` is what is left.
+
+    Raises :class:`BadInput` for whatever cannot be read or trained.
+    """
+    check_trackers(trackers)
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"out = {folder} is a file, must be a folder or not there yet")
+    texts = _texts(recipe)
+    judge = judge_named(recipe.judge) if isinstance(recipe.judge, (str, Mapping)) else recipe.judge
+    lora = LoraOptions(rank=recipe.lora, alpha=2 * recipe.lora) if recipe.lora else None
+    dtype = getattr(torch, recipe.dtype or "float32") if recipe.dtype or not recipe.lora else None
+    policy = load_policy(
+        recipe.policy, lora=lora, dtype=dtype, device=_device(recipe.device), seed=recipe.settings.seed
+    )
+    return Project(recipe, folder, tuple(trackers), texts, judge, policy)
+
+
+@dataclass
+class Project:
+    """A recipe with its texts, its judge and its policy: see :func:`prepared`.
+
+    notes   what was read, for people.
+    """
+
+    recipe: Recipe
+    folder: Path
+    trackers: Sequence[Tracker]
+    texts: _Texts
+    judge: Judge | None
+    policy: Policy
+    last: Record = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was read, for people."""
+        recipe, count = self.recipe, sum(p.numel() for p in self.policy.model.parameters() if p.requires_grad)
+        return [
+            f"{len(self.texts.training)} prompts to train on, {len(self.texts.held_out)} held out"
+            + "".join(f"; {line}" for line in self.texts.notes),
+            f"{recipe.bridged.spec.title} (τ = {recipe.settings.tau:g}) trains {count:,} weights of {recipe.policy}"
+            + (f" as adapters of rank {recipe.lora}" if recipe.lora else "")
+            + f" on {self.policy.device.type}",
+        ]
+
+    def train(
+        self,
+        progress: Callable[[Record], None] = lambda record: None,
+        reference: Reference | None = None,
+    ) -> Record:
+        """Train, save, and say where it stands: the last record, with the measurements.
+
+        progress  called with each record.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.folder / "settings.json") as part:
+            part.write_text(json.dumps(self.recipe.as_json(), indent=1), encoding="utf-8")
+        measure: Callable[[Players], Mapping[str, float]] | None = None
+        if self.held_out is not None:
+            self.held_out.begin(self.policy)  # before a checkpoint is taken up
+            measure = self.held_out
+
+        def told(record: Record) -> None:
+            if self.held_out is not None and "win_rate" in record:
+                self._keep_examples(record["step"])
+            progress(record)
+
+        records = train(
+            self.policy,
+            self.recipe.bridged,
+            self.source,
+            self.recipe.settings,
+            reference=reference,
+            folder=self.folder,
+            measure=measure,
+            progress=told,
+            trackers=self.trackers,
+        )
+        self.last = {**next((r for r in reversed(records) if "win_rate" in r), {}), **records[-1]}
+        self.save()
+        return self.last
+
+    def save(self) -> Path:
+        """Weights, tokenizer with its chat template, settings and a model card, in the place of what was there."""
+        place, part = self.folder / "policy", self.folder / ".policy.part"
+        shutil.rmtree(part, ignore_errors=True)
+        self.policy.model.save_pretrained(part)
+        if self.policy.tokenizer is not None:
+            self.policy.tokenizer.save_pretrained(part)
+        asked = self.recipe.as_json()
+        (part / "training.json").write_text(json.dumps(asked, indent=1), encoding="utf-8")
+        card = model_card(self.recipe.bridged.spec, asked, plain(self.last), adapters=self.policy.has_adapters)
+        (part / "README.md").write_text(card, encoding="utf-8")
+        shutil.rmtree(place, ignore_errors=True)
+        part.rename(place)
+        return place
+
+    @cached_property
+    def source(self) -> Source:
+        """What is learned from."""
+        recipe, texts = self.recipe, self.texts
+        prompts, kept = self._encoded(texts.training)
+        if recipe.bridged.offline:
+            pairs = [texts.pairs[i] for i in kept]
+            left, right, p = map(list, zip(*pairs, strict=True))
+            sides = (completions_of(self.policy, texts, prompts) for texts in (left, right))
+            return Recorded(prompts, next(sides), next(sides), p, recipe.temperature)
+        assert self.judge is not None
+        return Generated(
+            prompts,
+            _reward(self.judge) if recipe.bridged.spec.judge == "reward" else self.judge,
+            recipe.completions,
+            recipe.max_new_tokens,
+            recipe.temperature,
+            recipe.labels,
+            _columns([texts.training[i] for i in kept]),
+            cut_mark=recipe.cut_mark,
+            unended_penalty=recipe.unended_penalty,
+        )
+
+    @cached_property
+    def held_out(self) -> HeldOut | None:
+        """What is measured on; nothing without a judge."""
+        if self.judge is None:
+            return None
+        prompts, kept = self._encoded(self.texts.held_out)
+        recipe, columns = self.recipe, _columns([self.texts.held_out[i] for i in kept])
+        numbers = (recipe.max_new_tokens, recipe.temperature)
+        return HeldOut(prompts, self.judge, *numbers, columns, cut_mark=recipe.cut_mark)
+
+    def _encoded(self, questions: Sequence[Question]) -> tuple[Prompts, Sequence[int]]:
+        """The prompts as the policy reads them, and which of the questions they are."""
+        recipe = self.recipe
+        prompts = encoded(
+            self.policy,
+            [_prompt(q) for q in questions],
+            template=recipe.template,
+            max_tokens=recipe.max_prompt_tokens,
+            cut=recipe.cut,
+            new_tokens=recipe.max_new_tokens,
+            unfit=recipe.unfit,
+        )
+        return prompts, prompts.kept or range(len(prompts.rows))
+
+    def _keep_examples(self, step: int) -> None:
+        """Held-out prompts with their answers, a line a measurement; what a stopped run had measured later goes."""
+        assert self.held_out is not None
+        path = self.folder / "completions.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] < step]
+        kept.append(json.dumps({"step": step, "examples": self.held_out.examples(8)}, ensure_ascii=False))
+        with replacing(path) as part:
+            part.write_text("\n".join(kept) + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """What is trained on and what is held out; (left, right, p) of each comparison for offline methods."""
+
+    training: list[Question]
+    held_out: list[Question]
+    notes: list[str]
+    pairs: list[tuple[str, str, float]]
+
+
+def _texts(recipe: Recipe) -> _Texts:
+    sources = [_weighted(source) for source in recipe.prompts]
+    if recipe.bridged.offline:
+        return _recorded_texts(recipe, sources)
+    parts = [(load_prompts(source, column=recipe.column), weight) for source, weight in sources]
+    questions, counts = mixed(parts) if len(parts) > 1 else (list(parts[0][0]), [len(parts[0][0])])
+    notes = [
+        f"{count} of the {len(part)} of {source if isinstance(source, str) else 'a list'}"
+        for (source, _), (part, _), count in zip(sources, parts, counts, strict=True)
+        if len(parts) > 1
+    ]
+    training, aside = held_out(questions, recipe.held_out)
+    return _Texts(training, aside, notes, [])
+
+
+def _recorded_texts(recipe: Recipe, sources: Sequence[tuple[Any, float]]) -> _Texts:
+    """Comparisons: prompts of their own are held out, with all that was said to them."""
+    if len(sources) > 1:
+        raise BadInput(f"prompts names {len(sources)} sources, must be one for {recipe.bridged.spec.name}")
+    found = load_pairs(sources[0][0])
+    questions = [
+        Question([m._asdict() for m in c.prompt.messages] if isinstance(c.prompt, Conversation) else c.prompt)
+        for c in found
+    ]
+    training, aside = held_out(questions, recipe.held_out)
+    hidden = {q.key for q in aside}
+    pairs = [(c.left, c.right, c.p) for c, q in zip(found, questions, strict=True) if q.key not in hidden]
+    return _Texts(training, aside, [], pairs)
+
+
+def _weighted(source: Any) -> tuple[Any, float]:
+    """NAME=WEIGHT, or a source of weight 1."""
+    name, equals, weight = source.rpartition("=") if isinstance(source, str) else (source, "", "")
+    if not equals or Path(source).exists():
+        return source, 1.0
+    try:
+        return name, float(weight)
+    except ValueError:
+        raise BadInput(f"prompts = {source!r}: {weight!r} is no weight, must be NAME=NUMBER") from None
+
+
+def _prompt(question: Question) -> Any:
+    """A prompt as the policy reads it: messages with the tools and template options that their row names."""
+    if isinstance(question.prompt, str):
+        return question.prompt
+    tools, options = (question.columns.get(name) for name in ("tools", "chat_template_kwargs"))
+    if [*question.prompt[0]] == ["role", "content"] and not tools and not options:
+        only = question.prompt[0] if len(question.prompt) == 1 else {}
+        if only.get("role") == "user" and isinstance(only["content"], str):
+            return only["content"]  # which also a tokenizer without a chat template can read
+    return Chat(question.prompt, tools, options or {})
+
+
+def _columns(questions: Sequence[Question]) -> dict[str, list[Any]]:
+    """Columns by name, None where a row has none; prompts that are messages are a column of theirs."""
+    names = {name: None for q in questions for name in q.columns if name.isidentifier()}
+    found = {name: [q.columns.get(name) for q in questions] for name in names}
+    if any(not isinstance(q.prompt, str) for q in questions):
+        found["messages"] = [None if isinstance(q.prompt, str) else q.prompt for q in questions]
+    return found
+
+
+def _reward(judge: Judge) -> Judge:
+    """½ + r(x, y) − r(x, y'): what a method that maximises a reward sees."""
+    if not isinstance(judge, ScoreJudge):
+        raise BadInput("judge compares answers, must be a score (reward-model:FOLDER) for a method that maximises one")
+
+    def compared(prompts: Sequence[str], left: Sequence[str], right: Sequence[str]) -> Any:
+        return 0.5 + judge.differences(prompts, left, right)
+
+    return compared
+
+
+def _device(name: str) -> str:
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def push(folder: Path, repository: str) -> str:
+    """Upload what :meth:`Project.save` wrote to "owner/name" of the hub; its address."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    address = str(api.create_repo(repository, exist_ok=True))
+    api.upload_folder(folder_path=str(folder), repo_id=repository)
+    return address

@@ -1,0 +1,93 @@
+"""What several commands take: options that say how to read a game, and the game itself."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from fractions import Fraction
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nashlab.game import PreferenceGame
+    from nashlab.votes import Votes
+
+__all__ = ["AS_WRITTEN", "HowToRead", "Json", "Reading", "Reference", "Tau", "floats", "loaded", "loaded_votes"]
+
+Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
+Reference = Annotated[str, tyro.conf.arg(help="'uniform', or a file: one number a line, or label,number")]
+Tau = Annotated[float, tyro.conf.arg(help="temperature τ of the KL regularisation, in units of preference")]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read a file of votes, where it does not say so itself."""
+
+    kind: Annotated[
+        Literal["preferences", "wins", "margins", "payoff"] | None,
+        tyro.conf.arg(help="what the numbers of a bare matrix mean (default: read off its diagonal)"),
+    ] = None
+    fill: Annotated[
+        str | None,
+        tyro.conf.arg(help="pairs that never met: refuse (default), half (even), bradley-terry, or add-K wins a side"),
+    ] = None
+    columns: Annotated[
+        str | None,
+        tyro.conf.arg(help="roles of a log's columns: winner=W,loser=L,weight=N,tie=T,voter=V or first=A,second=B,p=P"),
+    ] = None
+    ignore: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(help="a column to pass over (may be given again)")
+    ] = ()
+    unranked: Annotated[
+        Literal["last", "uncompared"], tyro.conf.arg(help="what a ballot does not rank: below the rest, or left out")
+    ] = "last"
+    weigh: Annotated[
+        Literal["rates", "votes"], tyro.conf.arg(help="margins: win rates, or votes (majority margins)")
+    ] = "rates"
+    symmetrise: Annotated[bool, tyro.conf.arg(help="read a rounded table as ½ + (P − Pᵀ)/2")] = False
+    min_votes: Annotated[float, tyro.conf.arg(help="pairs with fewer votes count as pairs that never met")] = 0
+
+    def options(self) -> dict[str, Any]:
+        """The fields of :class:`nashlab.votes.Options`."""
+        from nashlab.game import BadInput
+
+        roles = {}
+        for part in (self.columns or "").split(",") if self.columns else ():
+            role, equals, name = part.partition("=")
+            if not equals or not role.strip() or not name.strip():
+                raise BadInput(f"columns: {part!r} must be role=column, as in winner=W,loser=L")
+            if role.strip() in roles:
+                raise BadInput(f"columns: {role.strip()} is given twice")
+            roles[role.strip()] = name.strip()
+        return {**vars(self), "columns": roles}
+
+
+HowToRead = Annotated[Reading, tyro.conf.OmitArgPrefixes]
+AS_WRITTEN = Reading()
+
+
+def loaded(game: str, reference: str | None, reading: Reading) -> PreferenceGame:
+    return loaded_votes(game, reference, reading).game
+
+
+def loaded_votes(game: str, reference: str | None, reading: Reading) -> Votes:
+    """A game and, where its file has them, the counts behind it; what was understood is said on stderr."""
+    from nashlab.gallery import load_votes
+
+    votes = load_votes(game, reference=reference, **reading.options())
+    if votes.game.reading is not None:
+        print(votes.reading, file=sys.stderr)
+    return votes
+
+
+def floats(policy: Sequence[Fraction] | None) -> NDArray[np.float64] | None:
+    """A policy that was read exactly, as the algorithms take it."""
+    import numpy as np
+
+    return None if policy is None else np.array(policy, dtype=np.float64)

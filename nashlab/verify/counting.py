@@ -1,0 +1,238 @@
+"""Claims about equilibria from counts and from drawn feedback, by enumeration of outcomes (N20, N21, N24, N27)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.stats import binom
+
+from nashlab.claims import Case, Cases, Observation, claim, random_policy
+from nashlab.equilibrium import claim_test, lottery_ranges, maximal_lottery, regularised_nash
+from nashlab.game import PreferenceGame
+from nashlab.verify import oracle, subject
+from nashlab.verify.oracle import Array
+
+PAIRS = ((0, 1), (0, 2), (1, 2))
+
+
+def _tables(wins: Array, counts: tuple[int, ...]) -> Iterator[tuple[float, Array]]:
+    """Every table of wins of two or three responses with its probability; counts are the comparisons of each pair."""
+    n = len(wins)
+    pairs = PAIRS[: len(counts)]
+    for drawn in itertools.product(*(range(m + 1) for m in counts)):
+        table, chance = np.full((n, n), 0.5), 1.0
+        for (i, j), k, m in zip(pairs, drawn, counts, strict=True):
+            table[i, j], table[j, i] = k / m, 1 - k / m
+            chance *= float(binom.pmf(k, m, wins[i, j]))
+        yield chance, table
+
+
+def _small(case: Case, rng: np.random.Generator) -> tuple[Case, tuple[int, ...]]:
+    """The case's first two or three responses, and one to three comparisons a pair; τ at least .1."""
+    n = int(rng.integers(2, 4))
+    game = PreferenceGame.from_margins(case.game.margins[:n, :n], reference=random_policy(n, rng))
+    counts = tuple(int(m) for m in rng.integers(1, 4, size=n * (n - 1) // 2))
+    return Case(game, max(case.temperature, 0.1), np.log(random_policy(n, rng))), counts
+
+
+def _solve_all(tables: list[Array], reference: Array, tau: float) -> Array:
+    margins = np.array(tables) - 0.5
+    games = PreferenceGame.from_margins(margins, reference=np.broadcast_to(reference, margins.shape[:2]))
+    return np.asarray(regularised_nash(games, tau).log_policy)
+
+
+@claim(
+    "N20",
+    "KL(q‖π̂) ≤ log E_q e^X, X = (P̂ − P)q/τ, and its mean is at most log Σ_y q_y exp(Σ_{j≠y} q_j²/(8τ²m_yj)), "
+    "over every outcome of the comparisons",
+    tolerance=1e-9,
+    because="relative to the bound, which is 1e-3 or more; up to 64 equilibria known to 1e-12 in ℓ₁",
+    twin="X a hundredth smaller",
+)
+def n20(cases: Cases, twin: bool) -> Iterator[Observation]:
+    rng = cases.rng("N20")
+    less = 0.99 if twin else 1.0
+    tie = Case(PreferenceGame.from_margins(np.zeros((2, 2))), 3.0, np.log([0.5, 0.5]))
+    known = [(tie, (1,)), (tie, (3,))]  # two equal responses at a high temperature attain both
+    for case, counts in itertools.chain(known, (_small(c, rng) for c in cases.random("N20", min_n=3, share=0.5))):
+        game, tau, _ = case
+        log_q = subject.solved(game, tau)
+        q, wins = np.exp(log_q), game.margins + 0.5
+        chances, tables = zip(*_tables(wins, counts), strict=True)
+        found = _solve_all(list(tables), game.reference, tau)
+        spent = np.array([oracle.kl(log_q, row) for row in found])
+        each = np.array([oracle.log_sum(log_q + less * (table - wins) @ q / tau) for table in tables])
+        rows = np.zeros(game.n)
+        for (i, j), m in zip(PAIRS, counts, strict=False):
+            rows[i] += q[j] ** 2 / m
+            rows[j] += q[i] ** 2 / m
+        mean = oracle.log_sum(log_q + less**2 * rows / (8 * tau**2))
+        off = max(float(np.max((spent - each) / np.maximum(each, 1e-3))), float(np.array(chances) @ spent) / mean - 1.0)
+        about = case.describe()
+        yield Observation(max(0.0, off), lambda about=about, counts=counts: {**about, "comparisons": counts})
+
+
+@claim(
+    "N20.test",
+    "the exact test that π is the equilibrium rejects a true one with probability at most α, whatever α, n, m and τ",
+    tolerance=1e-12,
+    because="sums of binomial probabilities; p-values that are equal but for rounding are put together",
+    twin="errors of comparisons taken for 1.25 times smaller than they are",
+)
+def n20_test(cases: Cases, twin: bool) -> Iterator[Observation]:
+    rng = cases.rng("N20.test")
+    tie = Case(PreferenceGame.from_margins(np.zeros((2, 2))), 1.0, np.log([0.5, 0.5]))
+    drawn = (_small(c, rng) for c in itertools.islice(cases.random("N20.test", min_n=3), 12))
+    for case, counts in itertools.chain([(tie, (1,)), (tie, (100,))], drawn):
+        game, tau, _ = case
+        q = np.exp(subject.solved(game, tau))
+        wins = game.margins + 0.5
+        judged = np.zeros((game.n, game.n))
+        for (i, j), m in zip(PAIRS, counts, strict=False):
+            judged[i, j] = judged[j, i] = m
+        rejected: list[tuple[float, float]] = []
+        for chance, table in _tables(wins, counts):
+            seen = np.clip(wins + (1.25 if twin else 1.0) * (table - wins), 0.0, 1.0)
+            counted = PreferenceGame.from_margins(seen - 0.5, reference=game.reference)
+            rejected.append((claim_test(counted, tau, q, judged), chance))
+        excess, total = 0.0, 0.0
+        for p_value, chance in sorted(rejected):
+            total += chance
+            excess = max(excess, total - p_value * (1 + 1e-9))
+        about = case.describe()
+        yield Observation(max(0.0, excess), lambda about=about, counts=counts: {**about, "comparisons": counts})
+
+
+@claim(
+    "N21",
+    "V = Σ q_iq_j(q_i+q_j)/m_ij is least at m_ij ∝ √(q_iq_j(q_i+q_j)); self-play's pairs give (n−1)/(2M); "
+    "no estimator has a risk below ½ tanh(√(n/(64M+8n))/2τ)",
+    tolerance=1e-11,
+    because="relative; sums of n² terms, and the least risk of two responses from every outcome of M comparisons",
+    twin="the power .55 of q_iq_j(q_i+q_j) in place of its root",
+)
+def n21(cases: Cases, twin: bool) -> Iterator[Observation]:
+    rng = cases.rng("N21")
+    for case in cases.all("N21"):
+        q = np.exp(subject.solved(case.game, case.temperature))
+        i, j = np.triu_indices(case.game.n, 1)
+        cost, total = q[i] * q[j] * (q[i] + q[j]), 1000.0
+
+        def spread(weight: Array, cost: Array = cost, total: float = total) -> float:
+            return float(np.sum(cost / (total * weight / weight.sum())))
+
+        asked = cost ** (0.55 if twin else 0.5)
+        best = float(np.sum(np.sqrt(cost))) ** 2 / total
+        errors = [abs(spread(asked) / best - 1.0)]
+        errors += [1.0 - spread(asked * rng.uniform(0.5, 2.0, size=cost.size)) / best for _ in range(3)]
+        # q_iq_j/Σ: as often as self-play draws the pair
+        errors.append(abs(spread(q[i] * q[j]) / ((case.game.n - 1) * float(np.sum(q[i] * q[j])) / total) - 1.0))
+        yield Observation(max(0.0, *errors), case.describe)
+    for asked_of, tau in itertools.product((1, 4, 25, 100), (0.1, 1.0)):
+        least = 0.5 * np.tanh(np.sqrt(2 / (64 * asked_of + 16)) / (2 * tau))
+        below = max(0.0, least / _least_risk(asked_of, tau) - 1.0)
+        yield Observation(below, lambda m=asked_of, tau=tau: {"responses": 2, "comparisons": m, "temperature": tau})
+
+
+def _least_risk(count: int, tau: float) -> float:
+    """The least mean ‖π̂ − q‖₁ of any estimator on Assouad's two games of two responses, after ``count`` comparisons.
+
+    The better of two mirrored answers errs by the whole distance with probability ½ Σ min of the two likelihoods.
+    """
+    delta = np.sqrt(2 / (64 * count + 16))
+    ends = [binom.pmf(np.arange(count + 1), count, 0.5 + s * delta) for s in (1, -1)]
+    distance = 2 * np.tanh(delta / (2 * tau))
+    return float(distance * 0.5 * np.sum(np.minimum(*ends)))
+
+
+@claim(
+    "N24",
+    "on drawn opponents E KL₊ ≤ (1−ητ)(KL − KL(m,π)) + η²/8 for Nash-MD, (1−ητ)KL − ητKL(π,q) + η²/2 for OMD, "
+    "and Nash-MD's with .1358 nη² for one comparison; τh between 0 and 1, as in a run from μ",
+    tolerance=1e-10,
+    because="every outcome is enumerated: sums of 2ⁿn terms with q known to 1e-12",
+    twin="η²/10 in place of η²/8",
+)
+def n24(cases: Cases, twin: bool) -> Iterator[Observation]:
+    rng = cases.rng("N24")
+    constant = 0.1 if twin else 0.125
+    even = Case(PreferenceGame.from_margins(np.zeros((9, 9))), 0.3, np.full(9, -np.log(9)))  # nearly attains Nash-MD's
+    for case in itertools.chain([even], cases.random("N24", max_n=4, share=0.5)):
+        game, tau, _ = case
+        # τh between 0 and 1, as at every step of a run from μ
+        log_pi = np.asarray(oracle.log_softmax(game.log_reference + rng.uniform(size=game.n) / tau * (game.n < 9)))
+        step = float(10.0 ** rng.uniform(-2, 0)) * min(1.0, 1.0 / tau)
+        log_q = subject.solved(game, tau)
+        log_m = oracle.mixture(log_pi, game.log_reference, step * tau)
+        before = oracle.kl(log_q, log_pi)
+        kept = (1 - step * tau) * (before - oracle.kl(log_m, log_pi))
+        nash_md = _after(game, log_q, log_m, log_m, step) - kept - constant * step**2
+        played = (1 - step * tau) * before - step * tau * oracle.kl(log_pi, log_q)
+        omd = _after(game, log_q, log_m, log_pi, step) - played - step**2 / 2
+        one = min(step, 2.0 / game.n)
+        log_m = oracle.mixture(log_pi, game.log_reference, one * tau)
+        kept = (1 - one * tau) * (before - oracle.kl(log_m, log_pi))
+        single = _after_one(game, log_q, log_m, one) - kept - 0.5431 / 4 * game.n * one**2
+        about = case.describe()
+        yield Observation(max(0.0, nash_md, omd, single), lambda about=about, step=step: {**about, "step": step})
+
+
+def _after(game: PreferenceGame, log_q: Array, log_m: Array, log_opponent: Array, step: float) -> float:
+    """E KL(q, π₊), π₊ ∝ m e^{ηo}: an opponent is drawn, then a win or a loss of every response against it."""
+    wins, n = game.margins + 0.5, game.n
+    outcomes = np.array(list(itertools.product((0.0, 1.0), repeat=n)))
+    drift = oracle.kl(log_q, log_m) - step * float(np.exp(log_q) @ wins @ np.exp(log_opponent))
+    sums = np.log(np.exp(step * outcomes) @ np.exp(log_m))
+    columns = wins if np.any(game.margins) else wins[:, :1]  # without a game all columns are one
+    weights = np.exp(log_opponent) if columns.shape[1] == n else np.ones(1)
+    chances = [np.prod(np.where(outcomes == 1.0, column, 1.0 - column), axis=1) for column in columns.T]
+    return drift + sum(float(w * (chance @ sums)) for w, chance in zip(weights, chances, strict=True))
+
+
+def _after_one(game: PreferenceGame, log_q: Array, log_m: Array, step: float) -> float:
+    """E KL(q, π₊), π₊ ∝ m e^{ηĝ}: ĝ = n(o − ½)e_Y for a uniform Y and one opponent from m."""
+    n, wins = game.n, (game.margins + 0.5) @ np.exp(log_m)
+    drift = oracle.kl(log_q, log_m) - step * float(np.exp(log_q) @ (wins - 0.5))
+    up, down = (np.log1p(np.exp(log_m) * np.expm1(s * step * n / 2)) for s in (1.0, -1.0))
+    return drift + float(np.mean(wins * up + (1 - wins) * down))
+
+
+@claim(
+    "N27",
+    "every maximal lottery of a P in the box L ≤ P ≤ U solves Lπ ≤ ½: the ranges hold it, and shrink with the box",
+    tolerance=1e-6,
+    because="ranges are linear programmes in floats, good to 1e-8; the last box is 1e-9 wide around a unique lottery",
+    twin="a box that was moved by a hundredth",
+)
+def n27(cases: Cases, twin: bool) -> Iterator[Observation]:
+    rng = cases.rng("N27")
+    for case in cases.random("N27", max_n=6, share=0.25):
+        game = case.game
+        wins = game.margins + 0.5
+        width = 10.0 ** rng.uniform(-2, 0) * rng.uniform(size=wins.shape)
+        for spread in (width, np.full_like(width, 1e-9)):
+            around = np.triu(spread, 1)
+            shift = 0.01 * np.triu(np.ones_like(wins), 1) if twin else 0.0  # of the whole box
+            low = wins - around - around.T + shift - np.transpose(shift)
+            np.fill_diagonal(low, 0.5)
+            ranges = lottery_ranges(low, 1.0 - low.T)
+            solution = maximal_lottery(game)
+            lottery = np.exp(solution.log_policy)
+            outside = max(float(np.max(ranges[:, 0] - lottery)), float(np.max(lottery - ranges[:, 1])))
+            wide = (
+                float(np.max(np.ptp(ranges, axis=1)))
+                if spread is not width and solution.unique and _steep(game)
+                else 0.0
+            )
+            yield Observation(max(0.0, outside, wide), case.describe)
+
+
+def _steep(game: PreferenceGame) -> bool:
+    """Is the lottery so well determined that a change of 1e-9 moves it by less than 1e-7?"""
+    held = np.exp(maximal_lottery(game).log_policy) > 0
+    inner = game.margins[np.ix_(held, held)]
+    bordered = np.block([[inner, np.ones((held.sum(), 1))], [np.ones((1, held.sum())), np.zeros((1, 1))]])
+    slack = -(game.margins @ np.exp(maximal_lottery(game).log_policy))[~held]
+    return bool(np.linalg.svd(bordered)[1][-1] > 0.02 and (slack.size == 0 or slack.min() > 0.02))

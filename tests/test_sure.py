@@ -1,0 +1,170 @@
+"""How sure `nashlab solve` is of the voters behind a table: voters who answer often, claims, unmet pairs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nashlab.cli import main
+from nashlab.equilibrium import (
+    claim_test,
+    confidence_box,
+    log_errors,
+    lottery_batch,
+    lottery_claim_test,
+    maximal_lottery,
+    regularised_nash,
+)
+from nashlab.gallery import load_votes
+from nashlab.game import BadInput, PreferenceGame
+from nashlab.votes import Votes, parse_votes
+from nashlab.votes.sure import equilibrium_interval, how_sure
+
+TAU = 0.2
+
+
+def log_of(rng: np.random.Generator, copies: int, voters: int = 40) -> Votes:
+    """Each voter judges every pair of three once, and says each judgment ``copies`` times."""
+    p = {("a", "b"): 0.7, ("b", "c"): 0.6, ("c", "a"): 0.65}
+    lines = ["winner,loser,voter"]
+    for voter in range(voters):
+        for (x, y), share in p.items():
+            winner, loser = (x, y) if rng.random() < share else (y, x)
+            lines += [f"{winner},{loser},v{voter}"] * copies
+    return parse_votes("\n".join(lines).encode(), "x", ".csv")
+
+
+# -- voters ----------------------------------------------------------------------------------------------------------
+
+
+def test_voters_of_one_judgment_each_are_the_independent_formula() -> None:
+    """Σ_v over single judgments is p(1 − p)/N for each pair; the factor K/(K − 1) is all that differs."""
+    rng = np.random.default_rng(0)
+    lines = ["winner,loser,voter"]
+    for voter in range(60):
+        x, y = [("a", "b"), ("b", "c"), ("c", "a")][voter % 3]
+        lines.append(f"{x},{y},v{voter}" if rng.random() < 0.6 else f"{y},{x},v{voter}")
+    votes = parse_votes("\n".join(lines).encode(), "x", ".csv")
+    assert votes.ballots is not None
+    plain = log_errors(votes.game, TAU, votes.game.comparisons)
+    by_voters = log_errors(votes.game, TAU, votes.game.comparisons, votes.ballots)
+    assert by_voters == pytest.approx(plain * np.sqrt(60 / 59), rel=1e-9)  # sums of 60 doubles of one size
+
+
+def test_a_voter_who_repeats_herself_makes_nobody_surer() -> None:
+    once, often = (log_of(np.random.default_rng(1), copies) for copies in (1, 25))
+    errors = [log_errors(v.game, TAU, v.game.comparisons, v.ballots) for v in (once, often)]
+    assert errors[1] == pytest.approx(errors[0], rel=1e-9)
+    # canary: the formula of independent judgments believes the copies, by a factor of 5
+    naive = [log_errors(v.game, TAU, v.game.comparisons) for v in (once, often)]
+    assert naive[1] == pytest.approx(naive[0] / 5, rel=1e-9)
+
+
+def test_one_unanimous_pair_is_not_certain_among_voters_either() -> None:
+    lines = [f"a,b,v{k}\n" for k in range(20)] + [f"b,c,v{k}\nc,a,v{k}\n" for k in range(20)]
+    votes = parse_votes(("winner,loser,voter\n" + "".join(lines)).encode(), "x", ".csv")
+    errors = log_errors(votes.game, TAU, votes.game.comparisons, votes.ballots)
+    plain = log_errors(votes.game, TAU, votes.game.comparisons)
+    assert errors == pytest.approx(plain, rel=1e-12)
+    assert np.all(errors > 0.04)  # half a win of 20 moves P by .025, and log q by some .025/τ
+
+
+# -- claims ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("free", [0.0, 0.3, 0.9, 1.0])
+def test_a_claim_is_spared_if_some_result_of_the_unmet_pair_makes_it_true(free: float) -> None:
+    """N20 (e): 1 and 3 never met; whatever their win rate is, the equilibrium that it makes is not rejected."""
+    seen = np.array([[0.5, 0.8, 0.5], [0.2, 0.5, 0.7], [0.5, 0.3, 0.5]])
+    counts = np.array([[0, 10**6, 0], [10**6, 0, 10**6], [0, 10**6, 0]])
+    true = seen.copy()
+    true[0, 2], true[2, 0] = free, 1 - free
+    claim = regularised_nash(PreferenceGame.from_preferences(true), TAU).policy
+    game = PreferenceGame.from_preferences(seen)
+    assert claim_test(game, TAU, claim, counts) == 1.0
+    full = np.where(np.eye(3, dtype=bool), 0, 10**6)
+    if free != 0.3:  # canary: a pair that met a million times says something
+        assert claim_test(game, TAU, claim, full) < 1e-6
+    assert claim_test(game, TAU, [0.05, 0.05, 0.9], counts) < 1e-6
+
+
+def test_the_test_of_a_lottery_is_the_inverse_of_the_confidence_region() -> None:
+    votes = load_votes("soundquality")
+    assert votes.wins is not None
+    assert lottery_claim_test(votes.wins, maximal_lottery(votes.game).policy) == 1.0
+    claim = np.eye(8)[list(votes.game.labels).index("WideStereo")]
+    p = lottery_claim_test(votes.wins, claim)
+    for alpha, allowed in ((p * 0.99, True), (p * 1.01, False)):
+        low, _ = confidence_box(votes.wins, 1 - alpha)
+        assert bool(np.max(low @ claim) <= 0.5) is allowed
+    assert lottery_claim_test(votes.wins, np.full(8, 1 / 8)) < 1e-6
+
+
+# -- what is said ----------------------------------------------------------------------------------------------------
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    out, err = capsys.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+def test_solve_says_how_sure_it_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = told(
+        capsys, "solve", "soundquality", "--bootstrap", "200", "--confidence", "0.95", "--claim", "uniform", "--json"
+    )
+    answer = json.loads(out)
+    sure = answer["uncertainty"]
+    assert code == 0
+    assert answer["reading"]["layout"] == "matrix"
+    assert sure["judgments"] == {"least": 783, "median": 783, "most": 783, "unmet_pairs": 0}
+    assert sure["proved"] == "of this table of counts, not of the voters behind it"
+    ranges = dict(zip(answer["labels"], sure["range"], strict=True))
+    assert [round(ranges[x][1], 3) for x in ("Mono", "PhantomMono")] == [0.086, 0.098]  # N27's numbers
+    assert sure["claim"]["p_value"] < 1e-6
+    assert 0.4 < sure["support_frequency"][answer["labels"].index("Stereo")] < 1
+    saved = tmp_path / "answer.json"
+    saved.write_text(out, encoding="utf-8")
+    assert told(capsys, "certify", str(saved))[0] == 0
+
+
+def test_solve_has_intervals_of_the_regularised_equilibrium(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = told(capsys, "solve", "soundquality", "--tau", "0.1")
+    votes = load_votes("soundquality")
+    policy = regularised_nash(votes.game, 0.1).policy
+    low, high = equilibrium_interval(votes, policy, 0.1)[votes.game.labels.index("Stereo")]
+    assert code == 0
+    assert f"{low:.4f}-{high:.4f}" in out
+    assert policy[votes.game.labels.index("Stereo")] == pytest.approx(0.249, abs=0.0005)  # N27: .249 ± .016
+    assert (high - low) / 2 / 1.96 == pytest.approx(0.016, abs=0.0006)
+    assert "judgments a pair: 783 to 783" in out
+
+
+@pytest.mark.parametrize("given", [("--bootstrap", "9"), ("--confidence", "0.9"), ("--claim", "uniform")])
+def test_what_needs_counts_is_refused_without_them(capsys: pytest.CaptureFixture[str], given: tuple[str, str]) -> None:
+    code, out, err = told(capsys, "solve", "rps", *given)
+    assert (code, out) == (2, "")
+    assert given[0].removeprefix("--") in err
+    assert "holds no counts" in err
+
+
+def test_no_counts_no_doubt() -> None:
+    votes = load_votes("rps")
+    assert how_sure(votes, np.full(3, 1 / 3)) is None
+    with pytest.raises(BadInput, match="confidence is for the maximal lottery"):
+        how_sure(load_votes("soundquality"), np.full(8, 1 / 8), temperature=0.1, confidence=0.9)
+
+
+def test_lotteries_of_large_tables_with_many_ties_are_lotteries() -> None:
+    """Half of the pairs even: float64 cannot tell the support, and rationals would take minutes."""
+    rng = np.random.default_rng(5)
+    a = np.triu(rng.integers(-2, 3, (3, 40, 40)) * (rng.random((3, 40, 40)) < 0.5), 1) / 8
+    a = a - np.swapaxes(a, 1, 2)
+    found = lottery_batch(a)
+    assert np.all(found >= 0)
+    assert found.sum(axis=1) == pytest.approx(1, abs=1e-9)
+    assert np.max(np.einsum("xij,xj->xi", a, found)) < 1e-8
