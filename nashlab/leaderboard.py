@@ -27,7 +27,8 @@ MORE = """
 .heat { width: auto; font-size: .72rem; }
 .wide { overflow-x: auto; }
 .heat td { text-align: center; padding: .15rem .3rem; border: 0; }
-.heat th { font-weight: 400; padding: .1rem .3rem; border: 0; white-space: nowrap; } .heat th.up { writing-mode: vertical-rl; }
+.heat th { font-weight: 400; padding: .1rem .3rem; border: 0; white-space: nowrap; }
+.heat th.up { writing-mode: vertical-rl; }
 .bar { background: #7aa6d8; height: .6rem; display: inline-block; } svg text { font: 12px system-ui, sans-serif; }
 """
 
