@@ -457,7 +457,7 @@ def _projected(vertices: Any, mu: np.ndarray, steps: int = 200_000) -> np.ndarra
 
 def test_projections_are_the_nearest_lotteries() -> None:
     rng = np.random.default_rng(7)
-    seen = 0
+    seen = apart = 0
     while seen < 25:
         n = int(rng.integers(3, 7))
         whole = np.triu(rng.integers(-1, 2, (n, n)) * (rng.random((n, n)) < 0.7), 1)
@@ -473,6 +473,8 @@ def test_projections_are_the_nearest_lotteries() -> None:
         # canary: the middle of the face is told apart, unless it is the answer
         middle = np.mean([[float(x) for x in v] for v in answer.face.vertices], axis=0)
         assert distance(middle, near) > 2e-6 or distance(middle, answer.policy) <= 4e-6
+        apart += distance(middle, near) > 2e-6
+    assert apart > 20
 
 
 def test_only_rational_projections_are_called_exact() -> None:

@@ -36,6 +36,7 @@ from nashlab.arrays import log_softmax as stable_log_softmax
 from nashlab.arrays import sigmoid as stable_sigmoid
 from nashlab.certificate import best_response, certify, check_lottery, enclose_lottery, exploitability
 from nashlab.certificate import residual as nashlab_residual
+from nashlab.check.losses import NAMED
 from nashlab.environment import ExactEnvironment, estimate
 from nashlab.equilibrium import maximal_lottery, regularised_nash
 from nashlab.gallery import get as gallery_game
@@ -427,6 +428,26 @@ def slic_loss(n, tau, P, mu, nu, lpi):
         return P[y][z] * max(0, 1 - tau * d) + (1 - P[y][z]) * max(0, 1 + tau * d)
 
     return pair_expect(n, nu, pair)
+
+
+@coq("Named.sppo_loss")
+def sppo_loss(n, tau, P, mu, nu, lpi):
+    """Definition sppo_loss n tau (P : nat -> nat -> R) mu nu (lpi : nat -> R) : R := pair_expect n nu (fun y y' => let
+    h := logratio mu lpi y in let h' := logratio mu lpi y' in P y y' * ((h - 1 / (2 * tau)) ^ 2 + (h' + 1 / (2 * tau))
+    ^ 2) + (1 - P y y') * ((h' - 1 / (2 * tau)) ^ 2 + (h + 1 / (2 * tau)) ^ 2))."""
+
+    def pair(y, z):
+        h, k, a = logratio(mu, lpi, y), logratio(mu, lpi, z), 1 / (2 * tau)
+        return P[y][z] * ((h - a) ** 2 + (k + a) ** 2) + (1 - P[y][z]) * ((k - a) ** 2 + (h + a) ** 2)
+
+    return pair_expect(n, nu, pair)
+
+
+@coq("Named.exo")
+def exo(e, x):
+    """Definition exo e x : R := sigmoid x * (ln (sigmoid x) - ln (1 - e)) + sigmoid (- x) * (ln (sigmoid (- x)) - ln
+    e)."""
+    return sigmoid(x) * (ln(sigmoid(x)) - ln(1 - e)) + sigmoid(-x) * (ln(sigmoid(-x)) - ln(e))
 
 
 @coq("Gradients.advantage")
@@ -1735,6 +1756,14 @@ def heights(f: Transcription, s: Sample) -> list[Pair]:
     ]
 
 
+def sppo_by_pairs(s: Sample) -> float:
+    """The named loss of every ordered pair, weighed by ν, ν and P; each label has its winner first."""
+    h, nu = np.array(s.lpi) - s.log_mu, np.exp(s.log_nu)
+    won = NAMED["sppo"](*np.broadcast_arrays(h[:, None], h[None, :]), tau=s.tau)
+    p = np.array(s.P)
+    return float(nu @ (p * won + (1 - p) * won.T) @ nu)
+
+
 #: Coq name -> (the transcription to judge, a sample) -> pairs of what it says and what nashlab says.
 COMPARISONS: dict[str, Comparison] = {
     "Basics.sum": lambda f, s: [(f(s.n, s.vector.__getitem__), math.fsum(s.vector))],
@@ -1806,6 +1835,9 @@ COMPARISONS: dict[str, Comparison] = {
     ],
     "Gradients.ipo_loss": lambda f, s: [(f(s.n, s.tau, s.P, s.mu, s.nu, s.lpi), s.loss(ipo))],
     "Gradients.sigmoid": lambda f, s: [(vector(s.n, lambda y: f(s.vector[y])), stable_sigmoid(np.array(s.vector)))],
+    "Named.sppo_loss": lambda f, s: [(f(s.n, s.tau, s.P, s.mu, s.nu, s.lpi), sppo_by_pairs(s))],
+    "Named.exo": lambda f, s: [(f(0.1, s.tau * d), NAMED["exo_pair"](np.array(d), np.array(0.0), tau=s.tau))
+                               for d in s.vector],
     "Gradients.dpo_loss": lambda f, s: [(f(s.n, s.tau, s.P, s.mu, s.nu, s.lpi), s.loss(dpo))],
     "Gradients.slic_loss": lambda f, s: [(f(s.n, s.tau, s.P, s.mu, s.nu, s.lpi), s.loss(slic))],
     "Gradients.advantage": lambda f, s: [
