@@ -107,6 +107,7 @@ def train_command(
     unfit: Annotated[str, tyro.conf.arg(help="refuse or drop: prompts empty or too long")] = "refuse",
     unended_penalty: Annotated[float, tyro.conf.arg(help="what an answer loses that the limit cuts off")] = 0.0,
     cut_mark: Annotated[str, tyro.conf.arg(help="what the judge reads behind such an answer")] = "",
+    portions: Annotated[int, tyro.conf.arg(help="of a step: one is judged while the next is written")] = 1,
     held_out: Annotated[int, tyro.conf.arg(help="prompts to measure on, which are not trained on")] = 32,
     measure_every: Annotated[int | None, tyro.conf.arg(help="steps between measurements (a tenth of all)")] = None,
     checkpoint_every: Annotated[int, tyro.conf.arg(help="steps between two checkpoints (0: at the end alone)")] = 10,
@@ -134,7 +135,8 @@ def train_command(
     named = {"name": judge, **_options(judge_options)} if judge_options and judge is not None else judge
     recipe = Recipe(
         policy, prompts, named, settings, method, completions, max_new_tokens, temperature, labels, held_out,
-        template, column, max_prompt_tokens, cut, unfit, unended_penalty, cut_mark, lora, dtype, device,
+        template, column, max_prompt_tokens, cut, unfit, unended_penalty, cut_mark, portions, lora, dtype,
+        device,
     )  # fmt: skip
     _writable(out)
     quiet()

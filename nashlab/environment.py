@@ -72,7 +72,7 @@ class Feedback(NamedTuple):
     labels: Labels = "hard"
 
     def check(self, spec: AlgorithmSpec) -> Feedback:
-        """Refuse what makes no pairs for this method, or what it cannot sample at all, by name."""
+        """Refuse a number of completions that makes no pairs, and a method that has no sampled form."""
         if spec.objective is None:
             raise BadInput(
                 f"{spec.name} has no sampled form: its update asks for p(y ≻ π) of every y; use exact feedback"
@@ -189,7 +189,7 @@ class BanditEnvironment:
     turn: Array = 1.0
 
     def advantage(self, log_opponent: Array) -> Array:
-        """Not to be had from samples: an algorithm that asks has no sampled form."""
+        """Samples cannot answer this: an algorithm that asks has no sampled form."""
         raise BadInput("p(y ≻ π) for every y cannot be sampled: this algorithm needs exact feedback")
 
     def pull(

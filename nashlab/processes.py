@@ -41,7 +41,7 @@ def process_pool(workers: int, ready: Callable[[], object] | None = None) -> Ite
 
 
 class _Pool(ProcessPoolExecutor):
-    """Workers are born deaf to Ctrl-C, which until they are ready would be a traceback of each."""
+    """Workers start with Ctrl-C ignored: until they are ready, each would print a traceback."""
 
     def submit(self, *work: Any, **options: Any) -> Future[Any]:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import tomllib
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -70,7 +69,6 @@ def checked(kind: type[T], table: Any, where: str) -> T:
         raise BadInput(f"{where}: {error}") from None
 
 
-@functools.cache
 def _model_of(kind: type[Any]) -> type[BaseModel]:
     """The fields of a dataclass, for pydantic to check: no other keys, no conversions but that of whole numbers."""
     from pydantic import ConfigDict, create_model

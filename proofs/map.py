@@ -4,10 +4,10 @@ An identifier of the theory is a prefix of theorem names in coq/*.v and the firs
 @claim in nashlab/verify/*.py and @bridge_claim in llm_bridge/verify/*.py; `L2.iv` belongs to L2.  Without options
 both tables are printed.  --write puts the map between `<!-- map -->` and `<!-- /map -->` of proofs/README.md.
 
-A tick of the matrix says that all in its cell was run and passed.  So the matrix, between `<!-- matrix -->` and
-`<!-- /matrix -->` of README.md, is written only with --results: the verify.json of `nashlab verify --proofs` and that
-of `llm-bridge verify`.  --check exits 1 if the map would change, or if the matrix lacks a cell for what the sources
-have, or has one for what they lack; with --results, if the matrix would change.
+A tick of the matrix, between `<!-- matrix -->` and `<!-- /matrix -->` of README.md, says that all in its cell was run
+and passed.  So ticks come from --results alone: the verify.json of `nashlab verify --proofs` and of `llm-bridge
+verify`.  A cell that the results do not touch stays as it is; a new one without results is "not run".  --check exits 1
+if a file would change.
 """
 
 from __future__ import annotations
@@ -164,11 +164,11 @@ def read_results(paths: Iterable[Path]) -> dict[tuple[str, str], str]:
     return statuses
 
 
-def cell(items: Sequence[Item], statuses: Statuses | None) -> str:
+def cell(items: Sequence[Item], statuses: Statuses) -> str:
     """Empty if there is nothing, else what the results say, a cross before all else; a tick if all of it passed."""
     if not items:
         return ""
-    seen = {status_of(item, statuses or {}) for item in items}
+    seen = {status_of(item, statuses) for item in items}
     return next((word for word in (CROSS, "skipped", "not run") if word in seen), TICK)
 
 
@@ -180,12 +180,17 @@ def status_of(item: Item, statuses: Statuses) -> str:
     return {"pass": TICK, "fail": CROSS, "skipped": "skipped", None: "not run"}[status]
 
 
-def matrix_table(items: Sequence[Item], statuses: Statuses | None = None) -> str:
-    """Identifiers against the five ways of checking."""
-    rows = [
-        (row, *(cell([i for i in found if i.column == column], statuses) for column in COLUMNS))
-        for row, found in by_row(items).items()
-    ]
+def matrix_table(items: Sequence[Item], statuses: Statuses, before: Mapping[tuple[str, str], str]) -> str:
+    """Identifiers against the five ways of checking; ``before`` has the cells of the matrix as it was."""
+    rows = []
+    for row, found in by_row(items).items():
+        cells = []
+        for column in COLUMNS:
+            own = [i for i in found if i.column == column]
+            untouched = all(status_of(i, statuses) == "not run" for i in own)
+            kept = before.get((row, column), "") if own and untouched else ""
+            cells.append(kept or cell(own, statuses))
+        rows.append((row, *cells))
     note = "A tick says that a part of the statement at least is proved or checked there; which: proofs/README.md."
     return f"{table(('', *COLUMNS), rows)}\n\n{note}"
 
@@ -198,35 +203,30 @@ def inserted(path: Path, marker: str, text: str) -> str:
     return f"{parts[0]}{parts[1]}\n{text}\n{parts[3]}{parts[4]}"
 
 
+def cells_of(path: Path) -> dict[tuple[str, str], str]:
+    """(identifier, column) -> cell of the matrix in a file."""
+    text = path.read_text(encoding="utf-8").partition("<!-- matrix -->")[2].partition("<!-- /matrix -->")[0]
+    lines = [[c.strip() for c in line.strip().strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    return {(row, column): c for row, *cells in lines for column, c in zip(COLUMNS, cells, strict=True)}
+
+
 def wanted(path: Path, statuses: Statuses | None = None) -> str:
     """One of the two files as the sources, and for the matrix the results, would have it."""
     items = evidence()
     if path == MAP:
         return inserted(path, "map", map_table(items))
-    if statuses is None:
-        raise SystemExit("the matrix needs --results: a tick stands for what was run and passed")
-    return inserted(path, "matrix", matrix_table(items, statuses))
+    return inserted(path, "matrix", matrix_table(items, statuses or {}, cells_of(path)))
 
 
 def stale(path: Path, statuses: Statuses | None = None) -> bool:
-    """Whether a file is not as it would be written; of the matrix without results, whether its cells are others."""
-    text = path.read_text(encoding="utf-8")
-    if path == MAP or statuses is not None:
-        return text != wanted(path, statuses)
-    written = text.partition("<!-- matrix -->")[2].partition("<!-- /matrix -->")[0]
-    return filled(written) != filled(matrix_table(evidence()))
-
-
-def filled(table_text: str) -> list[tuple[str, ...]]:
-    """Of every line of a matrix its name, and which cells are not empty."""
-    lines = [line.strip("|").split("|") for line in table_text.splitlines() if line.startswith("| ")]
-    return [(name.strip(), *("filled" if cell.strip() else "" for cell in cells)) for name, *cells in lines]
+    """Whether a file is not as it would be written."""
+    return path.read_text(encoding="utf-8") != wanted(path, statuses)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print, write or check the tables."""
     parser = argparse.ArgumentParser(description="The map of the proofs and the verification matrix.")
-    parser.add_argument("--write", action="store_true", help="write the map and, with --results, the matrix")
+    parser.add_argument("--write", action="store_true", help="write both tables between their markers")
     parser.add_argument("--check", action="store_true", help="exit 1 if a file is not as it would be written")
     parser.add_argument("--results", type=Path, nargs="+", help="verify.json files that the matrix's ticks come from")
     options = parser.parse_args(arguments)
@@ -239,15 +239,13 @@ def main(arguments: list[str] | None = None) -> int:
     if options.write:
         from nashlab.files import replacing
 
-        if statuses is None:
-            print(f"{MATRIX.name}: the matrix is left as it is, for want of --results", file=sys.stderr)
-        for path in (MAP,) if statuses is None else (MAP, MATRIX):
+        for path in (MAP, MATRIX):
             text = wanted(path, statuses)
             with replacing(path) as part:
                 part.write_text(text, encoding="utf-8")
         return 0
     items = evidence()
-    print(map_table(items), matrix_table(items, statuses), sep="\n\n")
+    print(map_table(items), matrix_table(items, statuses or {}, cells_of(MATRIX)), sep="\n\n")
     return 0
 
 

@@ -215,6 +215,13 @@ PREDICTED: dict[str, list[Row]] = {
         ("human against the reference", 0.75, 0.25, "people write better synopses than a T5 of 77 M weights"),
         ("ceiling", 0.75, 0.25, "a mean of max(p, 1 − p)"),
     ],
+    "9_votes_on_chat_models": [
+        ("votes", 8931.0, 0.5, "counted: the rows of the file"),
+        ("pairs_met", 927.0, 0.5, "counted, of 1,711"),
+        ("necessary", 0.0, 0.5, "N27: no response is in the lottery for every filling"),
+        ("equilibrium_moved_over_bound", 0.5, 0.5, "not above 1; N19"),
+        ("planned_over_evenly", 0.5, 0.5, "not above 1; N21"),
+    ],
 }
 """Notebook -> what the theory says of its ``measured``; a notebook without a row fails."""
 

@@ -126,6 +126,7 @@ def test_every_statement_is_typeset_as_mathml_and_keeps_its_words() -> None:
 def test_indices_accents_and_braces_become_elements() -> None:
     assert latex("π*_τ") == "\\pi ^{*}_{\\tau }"
     assert latex("x₁₂² ≤ {a}") == "x_{12}^{2} \\le  \\{a\\}"
+    assert latex("q_iq_j/m_ij") == "q_{i}q_{j}/m_{ij}"
     assert latex("π̂") == "\\hat{\\pi }"
     assert "<msup>" in typeset("e^{−τh}")
 

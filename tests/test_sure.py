@@ -168,3 +168,14 @@ def test_lotteries_of_large_tables_with_many_ties_are_lotteries() -> None:
     assert np.all(found >= 0)
     assert found.sum(axis=1) == pytest.approx(1, abs=1e-9)
     assert np.max(np.einsum("xij,xj->xi", a, found)) < 1e-8
+
+
+def test_certify_reads_a_filled_table_as_solve_does(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The verifier's own reader knows no wins added to each side: it must not blame the answer for that."""
+    votes, answer = tmp_path / "votes.csv", tmp_path / "answer.json"
+    votes.write_text("winner,loser\na,b\na,b\nb,c\nc,a\n", encoding="utf-8")
+    answer.write_text(told(capsys, "solve", str(votes), "--fill", "add-1/3", "--json")[1], encoding="utf-8")
+    code, out, _ = told(capsys, "certify", str(answer), str(votes), "--fill", "add-1/3")
+    assert code == 0
+    assert "REFUTED" not in out
+    assert told(capsys, "certify", str(answer), str(votes))[0] == 1  # canary: without the fill it is another table

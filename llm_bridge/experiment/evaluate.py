@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from llm_bridge.judges import Judge
 from llm_bridge.training import share_interval
+from nashlab.arrays import kl, l1
 from nashlab.certificate import exploitability
 from nashlab.equilibrium import maximal_lottery, regularised_nash
 from nashlab.files import plain
@@ -178,7 +179,7 @@ def closed_tables(
         everyone = {m: [v for (mm, _), v in logs[which]["policies"].items() if mm == m] for m in methods}
         everyone |= {"reference": [log_mu], "equilibrium": [np.asarray(target.log_policy)]}
         policies = {m: [np.exp(v) for v in rows] for m, rows in everyone.items()}
-        quality = {m: _quality(game, rows, np.asarray(target.policy), log_mu, tau) for m, rows in everyone.items()}
+        quality = {m: _quality(game, rows, np.asarray(target.log_policy), log_mu, tau) for m, rows in everyone.items()}
 
         def rates(x: str, y: str, a: Array = a, policies: dict[str, list[Array]] = policies) -> Array:
             return pairings(a, policies[x], policies[y])
@@ -200,14 +201,14 @@ def _summarised(methods: Sequence[str], table: dict[str, Any], quality: dict[str
 
 
 def _quality(
-    game: PreferenceGame, rows: Sequence[Array], target: Array, log_mu: Array, tau: float
+    game: PreferenceGame, rows: Sequence[Array], log_target: Array, log_mu: Array, tau: float
 ) -> dict[str, list[float]]:
     """Means over prompts, one number a seed."""
     return {
         "exploitability": [float(exploitability(game, v, tau).mean()) for v in rows],
         "exploitability_unregularised": [float(exploitability(game, v, 0.0).mean()) for v in rows],
-        "distance": [float(np.abs(np.exp(v) - target).sum(axis=1).mean()) for v in rows],
-        "kl": [float((np.exp(v) * (v - log_mu)).sum(axis=1).mean()) for v in rows],
+        "distance": [float(l1(v, log_target).mean()) for v in rows],
+        "kl": [float(kl(v, log_mu).mean()) for v in rows],
     }
 
 

@@ -7,8 +7,9 @@ tokenizer's ``eos_token``; a generation configuration may list several.  Each of
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 from nashlab.game import BadInput, first_line
@@ -168,8 +169,8 @@ def ends_of(model: Any, tokenizer: Any, given: int | Sequence[int] | None = None
 
 
 def _ids(value: Any) -> tuple[int, ...]:
-    found = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
-    if not found or not all(isinstance(i, int) and not isinstance(i, bool) for i in found):
+    found = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    if not found or not all(isinstance(i, Integral) and not isinstance(i, bool) for i in found):
         raise BadInput(f"eos_id = {value!r}, must be a token's id, or several of them")
     return tuple(int(i) for i in found)
 

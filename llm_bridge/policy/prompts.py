@@ -231,7 +231,9 @@ def _chat_of(prompt: Sequence[Message] | Chat) -> Chat:
 
 def _check_messages(messages: Any, name: str) -> None:
     if isinstance(messages, Mapping):
-        raise BadInput(f"{name} is one message, must be a text or a list of messages")
+        what = "one message" if "role" in messages else f"a row with {', '.join(map(repr, messages))}"
+        advice = "a lone conversation is [messages]; with tools or options it is Chat(messages, tools, options)"
+        raise BadInput(f"{name} is {what}, must be a text or a list of messages ({advice})")
     if not isinstance(messages, Sequence) or not messages:
         raise BadInput(f"{name} = {messages!r:.60}, must be a text or a list of messages")
     for j, message in enumerate(messages):

@@ -127,14 +127,13 @@ def keep_rows(cache: Any, rows: Tensor) -> None:
     if hasattr(cache, "self_attention_cache") or not hasattr(cache, "layers"):
         cache.batch_select_indices(rows)
         return
-    if not any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers):
+    recurrent = [isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers]
+    if not any(recurrent):
         cache.batch_select_indices(rows)  # of the whole: some caches hold more than their layers
         return
-    for layer in cache.layers:
-        if isinstance(layer, LinearAttentionCacheLayerMixin):
-            layer.reorder_cache(rows)
-        else:
-            layer.batch_select_indices(rows)
+    for layer, has_states in zip(cache.layers, recurrent, strict=True):
+        choose = layer.reorder_cache if has_states else layer.batch_select_indices
+        choose(rows)
 
 
 def is_plain(cache: Any) -> bool:

@@ -92,9 +92,9 @@ class Generated:
             drawn, asked = [], []
             for part, share in _portions(turn, self.portions):
                 drawn.append(self._completions(share, prompt.rows(part), counts))
-                here = (left >= part.start * k) & (left < part.stop * k)
-                pairs = (left[here] - part.start * k, right[here] - part.start * k)
-                asked.append((here, judging.submit(self._judged, share, drawn[-1], *pairs)))
+                mine = (left >= part.start * k) & (left < part.stop * k)
+                pairs = (left[mine] - part.start * k, right[mine] - part.start * k)
+                asked.append((mine, judging.submit(self._judged, share, drawn[-1], *pairs)))
             completion = _joined(drawn, policy.pad_id)
             scored, to_scored = completion, None
             if len(counts) == 2 and not turn.method.reads_right:  # only y is scored: y' has done its work
@@ -104,8 +104,8 @@ class Generated:
                 lambda model: model.log_prob(prompt, scored, temperature=self.temperature).detach()
             )
             p = torch.empty(len(left), dtype=torch.float64)
-            for here, answer in asked:
-                p[here] = answer.result()
+            for mine, answer in asked:
+                p[mine] = answer.result()
         tally = _agreement(p) | lengths(completion, policy)
         weight = torch.full((len(left),), len(turn.rows) / (len(left) * turn.total))
         left, right, p, weight = _judged_pairs(left, right, self._labelled(turn, p), weight, left // k)

@@ -53,7 +53,7 @@ class Recipe:
     judge      a name (:mod:`llm_bridge.judges.registry`), a table of a name and options, or a judge itself; offline
                methods need none, and then have no win rate.
     settings   of training;  method  by name or alias.
-    completions, max_new_tokens, temperature, labels   see :class:`llm_bridge.training.Generated`.
+    completions, max_new_tokens, temperature, labels, portions   see :class:`llm_bridge.training.Generated`.
     held_out   prompts to measure on, which are not trained on.
     template, column, max_prompt_tokens, cut, unfit   how prompts are read, see :func:`llm_bridge.policy.encoded`.
     unended_penalty, cut_mark   of completions that the limit cuts off, see :class:`llm_bridge.training.Generated`.
@@ -78,6 +78,7 @@ class Recipe:
     unfit: str = "refuse"
     unended_penalty: float = 0.0
     cut_mark: str = ""
+    portions: int = 1
     lora: int = 0
     dtype: str | None = None
     device: str = "auto"
@@ -228,6 +229,7 @@ class Project:
             _columns([texts.training[i] for i in kept]),
             cut_mark=recipe.cut_mark,
             unended_penalty=recipe.unended_penalty,
+            portions=recipe.portions,
         )
 
     @cached_property

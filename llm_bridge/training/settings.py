@@ -54,6 +54,8 @@ class Settings:
     schedule, warmup see SCHEDULES; the warm-up is linear, in steps.
     max_grad_norm    gradients are clipped to this norm; inf: never.
     precision        "no" or "bf16": what forward passes compute in; weights that are trained are float32 or float64.
+                     bfloat16 rounds log π of a completion by about 0.2 nats (rms, of 64 tokens): the first step records
+                     its own figure as ``rounding``.  A log-ratio has √2 times that, which should be small beside 1/τ.
     measure_every, checkpoint_every   in steps; 0: at the end alone (measuring: at the start as well).
     """
 

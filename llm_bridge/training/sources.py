@@ -27,6 +27,7 @@ from llm_bridge.training.methods import IMITATION, Bridged, sampler_of
 from llm_bridge.training.objective import Samples, all_pairs, cross_pairs
 from llm_bridge.training.players import Players
 from nashlab.algorithm import Sampler
+from nashlab.arrays import kl, l1
 from nashlab.certificate import exploitability
 from nashlab.equilibrium import regularised_nash
 from nashlab.game import BadInput, PreferenceGame, check_temperature
@@ -224,8 +225,8 @@ class Closed:
         wins = 0.5 + np.einsum("xi,xij,xj->x", pi, self.margins, mu)
         return {
             "exploitability": float(exploitability(game, log_pi, tau).mean()),
-            "distance": float(np.abs(pi - regularised_nash(game, tau).policy).sum(axis=1).mean()),
-            "exact_kl": float((pi * (log_pi - log_mu)).sum(axis=1).mean()),
+            "distance": float(l1(log_pi, regularised_nash(game, tau).log_policy).mean()),
+            "exact_kl": float(kl(log_pi, log_mu).mean()),
             "win_rate": float(wins.mean()),
         }
 

@@ -226,6 +226,8 @@ class Trainer:
                 self.accelerator.backward(value * self.accelerator.num_processes)
             loss += float(value.detach())
             _add(tally, self._divergence(log_prob.detach(), part, term))
+            if self.step == 0 and stream == NOW and self.settings.precision != "no":
+                _add(tally, self._rounding(log_prob.detach(), part))
         norm = float(whole(self.accelerator.clip_grad_norm_(self._trained, self.settings.max_grad_norm)))
         if self._anywhere(not (math.isfinite(loss) and math.isfinite(norm))):
             sound = self._undone or not self._anywhere(not scored)
@@ -234,6 +236,8 @@ class Trainer:
         if self.shards is not None:
             self.shards.gather()
         means = self._over_processes(tally | {"loss": (loss * self.accelerator.num_processes, 1.0)})
+        if "rounding" in means:
+            means["rounding"] **= 0.5
         spent = {"collect_seconds": collected - started, "update_seconds": time.perf_counter() - collected}
         return {**means, "grad_norm": norm, **spent}
 
@@ -319,6 +323,12 @@ class Trainer:
         tokens = samples.completion.mask.sum(dim=1).to(weighted)
         kl = float((weighted * h).sum())
         return {"kl": (kl, total), "kl_per_token": (kl, float((weighted * tokens).sum()))}
+
+    def _rounding(self, log_prob: Tensor, samples: Samples) -> Tally:
+        """Mean square of what lower precision adds to log π of a completion: once more, in the weights' own."""
+        with torch.no_grad():
+            exact = self.scorer(samples)
+        return {"rounding": (float((log_prob - exact).double().square().sum()), float(len(exact)))}
 
     def _over_processes(self, tally: Tally) -> dict[str, float]:
         names = sorted(tally)

@@ -62,7 +62,7 @@ def _printed(x: float) -> Ball:
 
 
 def _upper(ball: Ball) -> float:
-    """A float64 that is certainly at least the ball."""
+    """A float64 that no number of the ball exceeds."""
     return math.nextafter(float(ball.upper().mid()), math.inf)  # the upper end is exact, its float64 the nearest
 
 

@@ -46,6 +46,8 @@ def read_margins(data: bytes, suffix: str, kind: str | None = None, fill: str | 
 
 
 def _read(data: bytes, suffix: str, kind: str | None, fill: str | None) -> Game:
+    if fill not in (None, "refuse", "half") or kind == "payoff":
+        raise Unread(f"{kind if kind == 'payoff' else fill!r} is not known to this reader")
     if suffix == ".npy" or data.startswith(b"\x93NUMPY"):
         return _game(_npy(data), None, kind, fill)
     try:

@@ -1,4 +1,4 @@
-"""Maximal lotteries of many small games at a time: a compiled simplex, each answer verified, the rest done carefully.
+"""Maximal lotteries of many small games at a time: a compiled simplex, verified answers; failures are solved again.
 
 With |A| < 1 the game B = 1 + A has only positive payoffs, so  max Σy, By ≤ 1, y ≥ 0  starts at a feasible basis and its
 optimum is y = x, up to scale.  A float simplex can stop at a wrong basis; so the weights are solved again from the

@@ -1,4 +1,4 @@
-"""Maximal lotteries in rational arithmetic: the whole optimal face, whatever the float guess was worth.
+"""Maximal lotteries in rational arithmetic: the whole optimal face, whether or not the float guess was right.
 
 Every equilibrium lives on the responses B that some equilibrium uses, where Ax = 0; so the face is
 

@@ -83,7 +83,7 @@ def unit_scale(margins: Array) -> Array:
 
 
 class Guess(NamedTuple):
-    """What the interior point knows: a policy near the middle of the optimal face, its support, and if it is proved.
+    """What the interior point knows: a policy near the middle of the optimal face, its support, whether that is proved.
 
     policy   [n], purified (zero off the support) where ``sure``.
     support  indices.

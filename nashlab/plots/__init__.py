@@ -1,4 +1,4 @@
-"""Figures.  Each function returns a matplotlib Figure that belongs to nobody else (no pyplot, no global state).
+"""Figures.  Each function returns a matplotlib Figure of its own (no pyplot, no global state).
 
 style   palette, one look for all;  save writes a figure whole or not at all
 runs    convergence with its predicted rate, trajectories on the simplex, last and average iterates

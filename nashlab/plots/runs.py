@@ -9,7 +9,7 @@ import numpy as np
 
 from nashlab.algorithm import AlgorithmSpec, Problem, Setting
 from nashlab.algorithms import get
-from nashlab.arrays import oscillation
+from nashlab.arrays import l1, oscillation
 from nashlab.certificate import exploitability, residual
 from nashlab.environment import ExactEnvironment
 from nashlab.equilibrium import regularised_nash
@@ -127,7 +127,7 @@ def simplex(
                 policy = np.exp(path.log_path)
                 axes.plot(*policy.T, lw=1.4, label=path.label, **style)
                 axes.plot(*policy[:1].T, marker=".", ms=4, color=MUTED, ls="none")
-                if path.log_target is not None and np.abs(np.exp(path.log_target) - np.exp(log_nash)).sum() > 1e-3:
+                if path.log_target is not None and l1(path.log_target, log_nash) > 1e-3:
                     target = np.exp(path.log_target)[None].T
                     axes.plot(*target, marker="o", ms=5, mfc="white", mec=style["color"], ls="none", zorder=5)
             axes.plot(*np.exp(log_nash)[None].T, color=INK, **STAR)
@@ -232,7 +232,7 @@ def certified_distance(run: Iterates) -> dict[str, Array]:
     tau, game = run.temperature, run.game
     r = residual(game.advantage(run.last), game.log_reference, run.last, tau)
     return {
-        "distance": np.abs(np.exp(run.last) - regularised_nash(game, tau).policy).sum(axis=1),
+        "distance": l1(run.last, regularised_nash(game, tau).log_policy),
         "N14": np.sqrt(2 * exploitability(game, run.last, tau) / tau),
         "E3": 2 * np.tanh(oscillation(r, game.support) / 4),
     }

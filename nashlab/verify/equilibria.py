@@ -45,7 +45,7 @@ def e1(cases: Cases, twin: bool) -> Iterator[Observation]:
     "Newton never meets a singular Jacobian: every singular value of D^½(I − AD/τ)D^-½ across √π is at least 1",
     tolerance=1e-9,
     because="singular values of matrices of norm 1 + λ/τ ≤ 33, to n·1e-16 of that; solutions are judged by E3",
-    twin="a symmetric part in A, as from preferences with P + Pᵀ ≠ 1",
+    twin="a symmetric part of up to 2e-4 in A, as from preferences with P + Pᵀ ≠ 1",
 )
 def e4(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("E4")
@@ -53,7 +53,7 @@ def e4(cases: Cases, twin: bool) -> Iterator[Observation]:
         game, tau, log_pi = case
         a = game.margins
         if twin:
-            noise = rng.uniform(0, 0.2, a.shape)
+            noise = rng.uniform(0, 1e-4, a.shape)
             a = a + noise + noise.T
         pi = np.exp(log_pi)
         root = np.sqrt(pi)

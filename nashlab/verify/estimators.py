@@ -136,12 +136,12 @@ def _terms(case: Case) -> tuple[Array, Array, Array, Array]:
     "the contrast (X₁+X₂)/2 never has more variance than X₁, and at most half iff E[s·s' f²] + |E X₁|² ≥ 0",
     tolerance=1e-12,
     because="variances of size 1/τ² at most, by enumeration; relative to them",
-    twin="the contrast with the second score added instead of subtracted",
+    twin="a contrast whose second score is a millionth too small",
 )
 def l10(cases: Cases, twin: bool) -> Iterator[Observation]:
     for case in cases.all("L10"):
         mass, f, x1, x2 = _terms(case)
-        contrast = 0.5 * (x1 - x2 if twin else x1 + x2)
+        contrast = 0.5 * (x1 + (1.0 - (1e-6 if twin else 0.0)) * x2)
         mean, single = _moments(x1, mass)
         both_mean, both = _moments(contrast, mass)
         scale = 1.0 + single
@@ -225,7 +225,7 @@ def pairs_variance(k: float, first: float, second: float) -> float:
     "k completions, all pairs, against k/2 fresh pairs: variance ratio (1 + 2(k−2)ρ)/(k−1), ρ ∈ [0, ½]; the best k",
     tolerance=1e-9,
     because="enumeration of all nᵏ draws; the best k is found again by minimising on a line and by simulation",
-    twin="the ratio 1/(k−1), as if pairs that share a response were independent",
+    twin="a ρ that is a millionth larger",
 )
 def n17(cases: Cases, twin: bool) -> Iterator[Observation]:
     from scipy.optimize import minimize_scalar
@@ -245,7 +245,7 @@ def n17(cases: Cases, twin: bool) -> Iterator[Observation]:
                 value = _batch(Pairwise(ipo), case, setting, drawn, case.game.preferences[_pairs(drawn)]) * tau / 4
                 total += float(np.prod(pi[list(drawn)])) * float(np.sum((value - mean) ** 2))
             ratio = total / (second / (k / 2))
-            formula = 1 / (k - 1) if twin else (1 + 2 * (k - 2) * rho) / (k - 1)
+            formula = (1 + 2 * (k - 2) * rho * (1.0 + (1e-6 if twin else 0.0))) / (k - 1)
             off = max(off, abs(ratio - formula))
         yield Observation(off, case.describe)
         prompts, generation, label = (float(np.exp(rng.normal())) for _ in range(3))

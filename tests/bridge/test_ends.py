@@ -61,6 +61,7 @@ def test_every_end_is_found_where_it_is_declared() -> None:
     model = tiny_policy("llama", eos_token_id=[3, 4]).model
     model.generation_config.eos_token_id = [5, 4]
     assert ends_of(model, None) == (3, 4, 5)
+    assert ends_of(None, None, np.array([5, 3])) == (*ends_of(None, None, np.int64(5)), 3)  # type: ignore[arg-type]
     for wrong in ("end", [], [1.5], True):
         with pytest.raises(BadInput, match=r"eos_id = .* must be a token's id, or several"):
             ends_of(model, None, wrong)  # type: ignore[arg-type]

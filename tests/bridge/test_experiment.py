@@ -468,7 +468,7 @@ def test_completions_may_be_compared_by_any_judge_that_has_a_name(
     config = written(tmp_path / "c.toml", corpus, **SAMPLED)
     experiment = read_experiment(config, ["corpus.raters=none", "comparisons.judge=shortest:p"])
     assert _pairs_about(experiment)["judge"] == "shortest:p"
-    _make_comparisons(Start(replace(experiment, sft=None), Stages(tmp_path)), tmp_path, tmp_path)
+    _make_comparisons(Start(experiment, Stages(tmp_path)), tmp_path, tmp_path)
     found = [c for name in ("train", "held-out") for c in load_comparisons(tmp_path / f"{name}.jsonl")]
     clear = [c for c in found if len(c.left) != len(c.right)]
     assert len(clear) > 10

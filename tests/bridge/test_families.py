@@ -58,7 +58,9 @@ HYBRIDS: dict[str, Callable[[], PretrainedConfig]] = {
     "jamba": lambda: decoder("jamba", attn_layer_period=2, attn_layer_offset=1, num_experts=2, mamba_d_state=4,
                              mamba_dt_rank=2, use_mamba_kernels=False),
     "minimax": lambda: decoder("minimax", **TURNS, num_local_experts=2, num_experts_per_tok=1, block_size=4),
-    "kimi": lambda: decoder("kimi_linear"),
+    "kimi": lambda: decoder("kimi_linear", **TURNS, num_local_experts=2, num_experts_per_tok=1, kv_lora_rank=8,
+                            moe_intermediate_size=8, qk_rope_head_dim=4, qk_nope_head_dim=4, v_head_dim=4,
+                            linear_head_dim=4, linear_num_heads=4, head_dim=None, num_key_value_heads=4),
 }  # fmt: skip
 
 
@@ -129,7 +131,7 @@ def test_log_probabilities_and_what_is_sampled_from_are_those_of_brute_force(
 
 def test_a_cache_that_is_wrong_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     """A canary: rows chosen as transformers does it, which forgets recurrent states, and one that mixes rows up."""
-    config, ordinary = HYBRIDS["falcon_h1"](), tiny_policy("gpt2", dtype=torch.float32)
+    config, ordinary = HYBRIDS["falcon_h1"](), tiny_policy("gpt2", vocab=11, dtype=torch.float32)
     with monkeypatch.context() as patched:
         patched.setattr(KEEP_ROWS, lambda cache, rows: cache.batch_select_indices(rows))
         with pytest.warns(RuntimeWarning, match="FalconH1ForCausalLM is sampled without a cache"):

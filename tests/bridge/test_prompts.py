@@ -162,6 +162,7 @@ def test_templates_that_read_lists_of_parts_get_them() -> None:
         ("hello", "prompts = 'hello' is a single str, must be a list"),
         ({"role": "user", "content": "hello"}, "is a single dict, must be a list"),
         ([{"role": "user", "content": "hello"}], r"prompts\[0\] is one message, must be a text or a list of messages"),
+        ([{"prompt": "a", "tools": []}], r"prompts\[0\] is a row with 'prompt', 'tools', must be a text or a list"),
         (["a", None], r"prompts\[1\] = None, must be a text or a list of messages"),
         ([[{"role": "user"}]], r"prompts\[0\]\[0\] has the content None, must be a text"),
         ([[{"content": "a"}]], r"prompts\[0\]\[0\] = .* must be a message with a role"),

@@ -359,13 +359,14 @@ def test_sampling_leaves_modes_gradients_and_the_random_state_as_they_were(lora:
     list(policy.model.modules())[3].eval()
     modes = [module.training for module in policy.model.modules()]
     trained = [p.requires_grad for p in policy.model.parameters()]
+    cached = policy.model.config.use_cache
     state = torch.get_rng_state()
     one, two = (observed(policy, reference, prompts(), 0.5)[0] for _ in range(2))
     assert torch.equal(one.ids, two.ids)
     assert torch.equal(state, torch.get_rng_state())
     assert modes == [module.training for module in policy.model.modules()]
     assert trained == [p.requires_grad for p in policy.model.parameters()]
-    assert not policy.model.config.use_cache or policy.model.training
+    assert policy.model.config.use_cache == cached
 
 
 def test_bad_input_is_named() -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -562,3 +563,25 @@ def test_every_optimiser_resumes_to_the_same_bits(tmp_path: Path, optimiser: str
     trainer.run.save()
     again, _ = trained(optimiser=optimiser, beta1=beta1, folder=tmp_path)
     assert largest(again, whole) == 0
+
+
+def test_the_first_step_in_lower_precision_records_what_rounding_adds() -> None:
+    """rms of log π in bfloat16 minus log π in float32, against the same two forward passes made here; once."""
+    policy = tiny("llama", seed=2)
+    policy.model.float()
+    settings = Settings(steps=2, batch=2, learning_rate=1e-3, precision="bf16")
+    seen: list[Tensor] = []
+    log_prob = policy.log_prob
+
+    def watched(*args: Any, **options: Any) -> Tensor:
+        seen.append(log_prob(*args, **options))
+        return seen[-1]
+
+    policy.log_prob = watched  # type: ignore[method-assign]
+    first, second = train(policy, "online-ipo", generated(), settings)
+    scored = next(i for i, values in enumerate(seen) if values.requires_grad)
+    rounded, exact = (values.detach() for values in seen[scored : scored + 2])
+    assert first["rounding"] == pytest.approx(float((rounded - exact).double().square().mean().sqrt()), rel=1e-6)
+    assert 1e-4 < first["rounding"] < 1
+    assert "rounding" not in second
+    assert "rounding" not in train(tiny("llama"), "online-ipo", generated(), replace(settings, precision="no"))[0]

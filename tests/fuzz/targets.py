@@ -128,8 +128,8 @@ def mutate_answer(data: bytes, rng: random.Random) -> bytes:
 
 # -- games -----------------------------------------------------------------------------------------------------------
 
-KINDS = ("", "preferences", "wins", "margins")
-FILLS = ("", "half")
+KINDS = ("", "preferences", "wins", "margins", "payoff")
+FILLS = ("", "half", "bradley-terry", "add-1", "add-1/3")
 
 
 def _headed(data: bytes) -> tuple[str, dict[str, Any], bytes]:
@@ -183,6 +183,18 @@ def game_seeds() -> list[bytes]:
         (".tsv", b"0\t2\n-2\t0"), (".txt", b"0 2\n-2 0\n"),
         (".abif", b"3: A > B > C\n2: C = B > A\n"), (".blt", b'3 1\n2 1 2 3 0\n1 3 2 0\n0\n"A"\n"B"\n"C"\n"T"\n'),
         (".cvotes", b"#/a/b/c\n2: a>b>c\n"),
+        (".cvotes", b"#/Candidates: A;B\n#/Weight Allowed: true\nA>B ^2 * 3\nB=A\n"),
+        (".csv", b"model_a,model_b,verdict\nx,y,A>>B\ny,x,[[C]]\nx,y,2-1\n"),
+        (".csv", b"a,b,prob_a,prob_b\nx,y,.75,.25\n"),
+        (".csv", b"home.team,away.team,home.wins,away.wins,total\nx,y,3,4,7\n"),
+        (".csv", b"sep=;\na;b\n0;1,5\n-1,5;0\n"),
+        (".csv", b"judge,a:b,a:c,b:c\nu,1,-1,0\nv,b,tie,\n"), (".csv", b"A,B,C,count\n1,2,,3\n2.0,1.0,3.0,1\n"),
+        (".csv", b"rank1,rank2,n\na=b,c,2\nb,a,1\n"), (".csv", b"agent,1,2,3\n1,.5,.2,.9\n2,.1,.8,.3\n"),
+        (".csv", b",a,b,All\na,0,2,2\nb,3,0,3\nAll,3,2,5\n"), (".csv", b",a,b\na,--,70\nb,30,#N/A\n"),
+        (".csv", b"winner;loser;n\nx;y;1.000\ny;x;2.500\n"), (".csv", "winner,loser\nx,y\ny,x\n".encode("utf-16")),
+        (".json", b'{"winner": ["a", "b"], "loser": ["b", "a"], "count": [3, 1]}'),
+        (".soi", b"3\n1,a\n2,b\n3,c\n3,3,2\n2,1,{2,3}\n1,3\n"), (".wmd", b"2\n1,a\n2,b\n3,3,1\n3,1,2\n"),
+        *_columned(),
     ]  # fmt: skip
     head = b"# FILE NAME: t.%s\n# DATA TYPE: %s\n# NUMBER ALTERNATIVES: 3\n# ALTERNATIVE NAME 1: a\n"
     head += b"# ALTERNATIVE NAME 2: b\n# ALTERNATIVE NAME 3: c\n"
@@ -195,6 +207,23 @@ def game_seeds() -> list[bytes]:
     if ROOM == "nashlab.votes":
         tables += [(suffix + ".gz", _packed(body)) for suffix, body in tables[:2]]
     return [suffix.encode() + b"||\n" + body for suffix, body in tables]
+
+
+def _columned() -> list[tuple[str, bytes]]:
+    """One log as Parquet, as an Arrow file and as an Arrow stream."""
+    import pyarrow as pa
+    from pyarrow import ipc, parquet
+
+    table = pa.table({"winner": ["a", "b"], "loser": ["b", "a"], "count": [2, 1], "tie": [False, True]})
+    found = []
+    for suffix, writer in ((".arrow", ipc.new_file), (".arrows", ipc.new_stream)):
+        stream = io.BytesIO()
+        with writer(stream, table.schema) as file:
+            file.write_table(table)
+        found.append((suffix, stream.getvalue()))
+    stream = io.BytesIO()
+    parquet.write_table(table, stream)
+    return [*found, (".parquet", stream.getvalue())]
 
 
 def _packed(data: bytes) -> bytes:
@@ -222,7 +251,7 @@ SUFFIXES = (
 def mutate_game_bytes(body: bytes, rng: random.Random) -> bytes:
     if body.lstrip()[:1] in (b"{", b"[") and rng.random() < 0.7:
         return mutate_json(body, rng)
-    if body[:1] not in (b"\x93", b"\x1f") and rng.random() < 0.7:
+    if body[:1] not in (b"\x93", b"\x1f", b"\xff") and body[:4] not in (b"PAR1", b"ARRO") and rng.random() < 0.7:
         return mutate_lines(body, rng)
     return mutate_bytes(body, rng)
 
