@@ -7,6 +7,7 @@ diverged, 2 bad input or a judge that failed, 130 interrupted.  Nothing is fetch
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -334,11 +335,14 @@ def _options(given: tuple[str, ...]) -> dict[str, Any]:
 
 
 def quiet() -> None:
-    """No bars and advice of transformers beside our own."""
+    """No bars and advice of transformers beside our own; what is logged here is told on stderr."""
     import transformers
 
     transformers.logging.disable_progress_bar()
     transformers.logging.set_verbosity_error()
+    log = logging.getLogger("llm_bridge")
+    log.setLevel(logging.INFO)
+    log.handlers = [logging.StreamHandler()]
 
 
 def told_progress(advance: Any, project: Any) -> Any:

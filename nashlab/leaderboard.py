@@ -25,8 +25,10 @@ HEAT = 40  # responses of the table of head-to-heads
 
 MORE = """
 .heat { width: auto; font-size: .72rem; }
-.heat td { text-align: center; padding: .15rem .3rem; border: 0; color: #111; }
-.heat th { font-weight: 400; padding: .1rem .3rem; border: 0; } .heat th.up { writing-mode: vertical-rl; }
+.wide { overflow-x: auto; }
+.heat td { text-align: center; padding: .15rem .3rem; border: 0; }
+.heat th { font-weight: 400; padding: .1rem .3rem; border: 0; white-space: nowrap; }
+.heat th.up { writing-mode: vertical-rl; }
 .bar { background: #7aa6d8; height: .6rem; display: inline-block; } svg text { font: 12px system-ui, sans-serif; }
 """
 
@@ -265,7 +267,7 @@ def _html(ranking: Ranking, planned: Plan | None) -> str:
 <h1>{escape(game.name)}: leaderboard</h1>
 <p class="lead">{escape(str(reading))}</p>
 <ul>{notes}</ul>
-<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
+<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
 <p class="small">Lottery: the maximal lottery (τ = 0), {ranking.bootstrap} resamples of {ranking.unit}. Equilibrium: τ =
 {ranking.temperature:g}, delta method. Elo: Bradley-Terry in Elo's units, where the order of votes does not matter.</p>
 <h2>Cycles</h2>
@@ -356,7 +358,8 @@ def _heat(ranking: Ranking) -> str:
             cells.append(f'<td style="background:{colour}" title="{told}">{100 * p:.0f}</td>')
         rows.append(f"<tr><th>{name}</th>{''.join(cells)}</tr>")
     more = "" if len(ranking.order) <= HEAT else f'<p class="small">The first {HEAT} responses.</p>'
-    return f'<table class="heat">{"".join(rows)}</table>{more}<p class="small">Per cent of wins of row over column.</p>'
+    table = f'<div class="wide"><table class="heat">{"".join(rows)}</table></div>'
+    return f'{table}{more}<p class="small">Per cent of wins of row over column.</p>'
 
 
 # -- files -----------------------------------------------------------------------------------------------------------

@@ -25,7 +25,9 @@ def run_command(
     /,
     *,
     game: str,
-    tau: Tau,
+    tau: Annotated[
+        float | Literal["auto"], tyro.conf.arg(help="temperature τ, or auto: the one that spends --kl")
+    ],
     step_size: Annotated[float, tyro.conf.arg(help="η; for gradient methods it multiplies D(Aπ − τh)")] = 0.1,
     steps: int = 10_000,
     beta: Annotated[float, tyro.conf.arg(help="β of the geometric mixture, in [0, 1]")] = 0.125,
@@ -36,6 +38,9 @@ def run_command(
     start: Annotated[
         str | None,
         tyro.conf.arg(help="first policy: like --reference (default: μ; tilted from it where μ is the equilibrium)"),
+    ] = None,
+    kl: Annotated[
+        float | None, tyro.conf.arg(help="with --tau auto: what the equilibrium may spend, KL(π*‖μ) in nats (N23)")
     ] = None,
     reading: HowToRead = AS_WRITTEN,
     json_output: Json = False,
@@ -58,6 +63,7 @@ def run_command(
 
     Example: nashlab run omd nash-md egpo online-ipo ipo-md --game rps --tau 0.01 --plot out.png
              nashlab run online-ipo online-ipo+adam:0 online-ipo+momentum:0.9 --game rps --tau 0.1
+             nashlab run nash-prox egpo --game soundquality --tau auto --kl 0.5
 
     Args:
         algorithms: names from `nashlab algorithms`; +OPTIMISER[:MOMENTUM] gives a gradient method another optimiser
@@ -79,9 +85,10 @@ def run_command(
         from nashlab.plots import check_figure_path
 
         check_figure_path(plot)
+    temperature = _temperature(problem, tau, kl)
     for spec in specs:
-        spec.check(tau, step_size, beta)
-    first = _first_policy(problem, tau, start)
+        spec.check(temperature, step_size, beta)
+    first = _first_policy(problem, temperature, start)
     seen = None
     if feedback == "bandit":
         seen = Feedback(completions, labels)
@@ -98,7 +105,7 @@ def run_command(
             advance(spec.title)
             numbers: dict[str, Any] = {"step_size": step_size, "beta": beta, "behaviour": data_policy, "start": first}
             numbers |= {"feedback": seen, "seed": seed, "schedule": schedule}
-            runs.append(rated_run(spec, problem, tau, steps=steps, **numbers))
+            runs.append(rated_run(spec, problem, temperature, steps=steps, **numbers))
     if plot is not None:
         from nashlab.plots import convergence, save
 
@@ -108,6 +115,20 @@ def run_command(
     else:
         show_runs(runs)
     return 0
+
+
+def _temperature(problem: PreferenceGame, tau: float | Literal["auto"], kl: float | None) -> float:
+    """τ as given, or the one that spends the budget; which one it is, is said."""
+    from nashlab.equilibrium import temperature_for
+    from nashlab.game import BadInput
+
+    if (tau == "auto") != (kl is not None):
+        raise BadInput("--tau auto and --kl are given together: the temperature that spends this divergence")
+    if kl is None:
+        return float(tau)
+    found = temperature_for(problem, kl)
+    print(f"τ = {found:.6g}: the equilibrium spends KL(π*‖μ) = {kl:g} nats", file=sys.stderr)
+    return found
 
 
 def rates_command(

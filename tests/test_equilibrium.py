@@ -17,6 +17,7 @@ import pytest
 import strategies as own
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import xlogy
 
 from nashlab.certificate import balls, certify, certify_ball, check_lottery
 from nashlab.equilibrium import (
@@ -27,6 +28,7 @@ from nashlab.equilibrium import (
     projection,
     regularised_nash,
     sensitivity,
+    temperature_for,
 )
 from nashlab.equilibrium.exact import _sampled_vertices, exact_face, strictly_complementary
 from nashlab.equilibrium.lottery import kernel_policy, together
@@ -568,3 +570,35 @@ def test_no_temperature_brings_a_warning(tau: float) -> None:
             answer = nash(game(np.array(get(name).margins) * scale), max(tau, 1e-270 * scale))
             assert np.all(np.isfinite(answer.policy))
             assert np.isfinite(answer.certificate.exploitability)
+
+
+# -- a divergence for a temperature ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9])
+def test_a_budget_is_spent_at_its_temperature(share: float) -> None:
+    """KL of the equilibrium that a fixed-point iteration finds there, to 1e-6 of it; twice τ spends visibly less."""
+    game = get("soundquality")
+    lottery = maximal_lottery(game).policy
+    most = float(xlogy(lottery, game.n * lottery).sum())  # what the limit at τ = 0 spends, from uniform
+    tau = temperature_for(game, share * most)
+
+    def spent(tau: float) -> float:
+        log_pi = game.log_reference
+        step = tau / (tau**2 + 0.1)
+        for _ in range(200_000):
+            moved = (1 - step * tau) * log_pi + step * (tau * game.log_reference + game.margins @ np.exp(log_pi))
+            moved -= np.log(np.exp(moved).sum())
+            if np.max(np.abs(moved - log_pi)) < 1e-14:
+                break
+            log_pi = moved
+        return float(np.exp(log_pi) @ (log_pi - game.log_reference))
+
+    assert spent(tau) == pytest.approx(share * most, rel=1e-6)
+    assert spent(1.001 * tau) < share * most * (1 - 1e-6)
+
+
+@pytest.mark.parametrize("kl", [0.0, -1.0, float("nan"), float("inf"), 5.0])
+def test_a_budget_that_cannot_be_spent_is_refused(kl: float) -> None:
+    with pytest.raises(BadInput, match="kl = "):
+        temperature_for(get("soundquality"), kl)

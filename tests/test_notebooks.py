@@ -76,6 +76,7 @@ def convergence() -> list[Row]:
         ("rate mmd", abs(1 + 1j * b) / (1 + STEP * TAU), 1e-6, fit + "|1 + iηλ|/(1 + ητ)"),
         ("rate nash-md-debiased", abs(1 + 1j * b) / (1 + STEP * TAU), 1e-6, fit + "its mixture is MMD (N10)"),
         ("rate egpo", abs(a - b**2 + 1j * a * b), 1e-6, fit + "|a − b² + iab|"),
+        ("rate mnpo", abs(1 - 0.125 * (1 - a - 1j * b)), 1e-6, fit + "|1 − β(1 − a − ib)|, β = .125"),
         ("rate optimistic-mmd", float(abs(optimistic).max()), 1e-6, fit + "a root of (1 + ητ)z² = (1 + 2iηλ)z − iηλ"),
         ("rate nash-md", a * abs(1 + 1j * STEP * frequency(FIGURE_6, hot)), 1e-6, fit + "(1 − ητ)|1 + iηλ'|"),
         ("rate offline-ipo", 1 - STEP * TAU / 3, 1e-6, fit + "1 − ητ/n, the covariance of a uniform μ_b being I/n"),
@@ -214,6 +215,13 @@ PREDICTED: dict[str, list[Row]] = {
     "8_the_summarisation_table": [
         ("human against the reference", 0.75, 0.25, "people write better synopses than a T5 of 77 M weights"),
         ("ceiling", 0.75, 0.25, "a mean of max(p, 1 − p)"),
+    ],
+    "9_votes_on_chat_models": [
+        ("votes", 8931.0, 0.5, "counted: the rows of the file"),
+        ("pairs_met", 927.0, 0.5, "counted, of 1,711"),
+        ("necessary", 0.0, 0.5, "N27: no response is in the lottery for every filling"),
+        ("equilibrium_moved_over_bound", 0.5, 0.5, "not above 1; N19"),
+        ("planned_over_evenly", 0.5, 0.5, "not above 1; N21"),
     ],
 }
 """Notebook -> what the theory says of its ``measured``; a notebook without a row fails."""

@@ -245,7 +245,10 @@ class Policy:
 
     def is_end(self, ids: Tensor) -> Tensor:
         """Which of these tokens end a sequence."""
-        return torch.isin(ids, torch.tensor(self.ends, device=ids.device))
+        found = ids == self.ends[0]
+        for end in self.ends[1:]:  # few; a tensor of them would have to be sent to the device for every token
+            found |= ids == end
+        return found
 
     def ended(self, completion: Tokens) -> Tensor:
         """Which completions hold an end of sequence, [B]: the others were cut off."""

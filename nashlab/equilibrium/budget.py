@@ -1,0 +1,49 @@
+"""Temperatures from budgets: the τ whose equilibrium spends a given divergence from the reference (N23)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nashlab.arrays import kl
+from nashlab.equilibrium.regularised import regularised_nash
+from nashlab.game import BadInput, PreferenceGame
+
+__all__ = ["temperature_for"]
+
+COLDEST = 1e-6  # the lowest temperature that is tried
+
+
+def temperature_for(game: PreferenceGame, divergence: float) -> float:
+    """The temperature τ at which KL(π*_τ‖μ) = κ, in nats.
+
+    KL(π*_τ‖μ) grows with 1/τ, so there is one τ; KL ≤ 1/(24τ²) says where to begin, bisection in log τ finds it to
+    1e-9 of itself.  A contextual game's divergence is averaged over its prompts.
+
+    Errors: BadInput where κ is not positive, or more than the equilibrium spends at any temperature down to 1e-6.
+    Source: N23 (b), (c).
+
+    >>> rps = PreferenceGame.from_margins([[0, 0.5, -0.5], [-0.5, 0, 0.5], [0.5, -0.5, 0]], reference=[0.5, 0.3, 0.2])
+    >>> tau = temperature_for(rps, 0.01)
+    >>> round(tau, 4), round(float(kl(regularised_nash(rps, tau).log_policy, rps.log_reference)), 9)
+    (0.6411, 0.01)
+    """
+    if not 0 < divergence < np.inf:
+        raise BadInput(f"kl = {divergence:g}, must be positive and finite")
+    if game.batch and game.weights is None:
+        raise BadInput("kl: one budget is for one game, not for a batch of them")
+    high = 1.0 / np.sqrt(24.0 * divergence)
+    low, spent = high, _spent(game, high)
+    while spent < divergence:
+        high, low = low, low / 4
+        if low < COLDEST:
+            raise BadInput(f"kl = {divergence:g}, must be at most {spent:.6g}: no temperature spends more on this game")
+        spent = _spent(game, low)
+    while high / low > 1 + 1e-9:
+        middle = float(np.sqrt(low * high))
+        low, high = (middle, high) if _spent(game, middle) >= divergence else (low, middle)
+    return float(np.sqrt(low * high))
+
+
+def _spent(game: PreferenceGame, temperature: float) -> float:
+    """KL(π*_τ‖μ), averaged over prompts."""
+    return game.mean(kl(regularised_nash(game, temperature).log_policy, game.log_reference))
