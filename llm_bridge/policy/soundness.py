@@ -60,7 +60,7 @@ def check_distribution(policy: Policy) -> None:
     forward = policy.forward
     name = f"model = {forward.name}"
     a, b, c, d = _ordinary_tokens(policy, 4)
-    near = (8 * max(_rounding_of_products(forward.dtype, forward.device), torch.finfo(torch.float32).eps)) ** 0.75
+    near = _nearness(policy)
     other = [c, d] if forward.padding_makes_nan else [d, c, a, b]
     prompt, completion = (tokens.to(forward.device) for tokens in (pad_left([[a, b]]), pad_right([[c, d, a]])))
     with evaluating(policy.model):
@@ -148,7 +148,7 @@ def distrust_of_cache(policy: Policy) -> str | None:
             ours = decoded()
     except Exception as error:  # caches are of many kinds, and fail in as many ways
         return first_line(error)
-    if close(ours, again, (8 * torch.finfo(forward.dtype).eps) ** 0.75):
+    if close(ours, again, _nearness(policy)):
         return None
     return f"its logits are off by {float((ours - again).abs().max()):.2g}"
 
@@ -191,6 +191,12 @@ def _ordinary_tokens(policy: Policy, count: int) -> list[int]:
     known = range(min(policy.forward.vocabulary, count + len(special)))
     found = [i for i in known if i not in special] or [policy.eos_id]
     return (found * count)[:count]
+
+
+def _nearness(policy: Policy) -> float:
+    """How far logits may lie apart that are computed in another order; parts of every model compute in float32."""
+    rounding = _rounding_of_products(policy.forward.dtype, policy.forward.device)
+    return float((8 * max(rounding, torch.finfo(torch.float32).eps)) ** 0.75)
 
 
 def _rounding_of_products(dtype: torch.dtype, device: torch.device) -> float:
