@@ -7,8 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from nashlab.algorithms import REGISTRY
-from nashlab.claims import Cases, Observation, claim
+from nashlab.claims import Case, Cases, Observation, claim
 from nashlab.verify import oracle, subject
+from nashlab.verify.oracle import Array
+
+
+def _moved(case: Case, log_pi: Array, log_opponent: Array, step: float) -> Array:
+    """(log π + ητ log μ + ηAν)/(1 + ητ), normalised."""
+    game, tau, _ = case
+    pulled = log_pi + step * tau * game.log_reference + step * game.margins @ np.exp(log_opponent)
+    return np.asarray(oracle.log_softmax(pulled / (1 + step * tau)))
 
 
 @claim(
@@ -23,16 +31,12 @@ def n26(cases: Cases, twin: bool) -> Iterator[Observation]:
     egpo = REGISTRY["egpo"]
     for case in cases.all("N26"):
         game, tau, _ = case
-        log_mu, log_q = game.log_reference, subject.solved(game, tau)
+        log_q = subject.solved(game, tau)
         for spread in (0.1, 1.0, 5.0):
             log_pi = np.asarray(oracle.log_softmax(log_q + spread * rng.normal(size=game.n)))
             step = 2 * (tau + np.sqrt(1 + tau**2)) * (2.0 if twin else 1.0)
-
-            def moved(log_opponent: oracle.Array, a=game.margins, x=log_pi, m=log_mu, s=step, t=tau) -> oracle.Array:
-                return np.asarray(oracle.log_softmax((x + s * t * m + s * a @ np.exp(log_opponent)) / (1 + s * t)))
-
-            log_half = moved(log_pi)
-            log_next = moved(log_half)
+            log_half = _moved(case, log_pi, log_pi, step)
+            log_next = _moved(case, log_pi, log_half, step)
             before, after = oracle.kl(log_q, log_pi), oracle.kl(log_q, log_next)
             game_term = (np.exp(log_next) - np.exp(log_half)) @ game.margins @ (np.exp(log_half) - np.exp(log_pi))
             written = (

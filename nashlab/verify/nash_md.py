@@ -144,9 +144,9 @@ def n9(cases: Cases, twin: bool) -> Iterator[Observation]:
     for n in (2, 5, 50):
         chain = PreferenceGame.from_margins(oracle.transitive_chain(n), name=f"transitive chain of {n}")
         m = random_policy(n, rng)
-        variance = float(m @ (chain.margins @ m) ** 2)
+        spread = float(m @ (chain.margins @ m) ** 2)
         power = 3.0 - (1e-3 if twin else 0.0)
-        yield Observation(abs(variance - (1 - np.sum(m**power)) / 12), Case(chain, 1.0, np.log(m)).describe)
+        yield Observation(abs(spread - (1 - np.sum(m**power)) / 12), Case(chain, 1.0, np.log(m)).describe)
 
 
 @claim(

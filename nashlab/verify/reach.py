@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linprog, minimize_scalar
 
 from nashlab.certificate import exploitability, residual
@@ -15,6 +16,8 @@ from nashlab.gallery import random_game
 from nashlab.game import PreferenceGame
 from nashlab.verify import oracle, subject
 from nashlab.verify.oracle import Array
+
+Mask = NDArray[np.bool_]
 
 
 def _flow(pi: Array, h: Array, tau: float) -> Array | None:
@@ -33,12 +36,12 @@ def _flow(pi: Array, h: Array, tau: float) -> Array | None:
     return margins
 
 
-def _excess(pi: Array, h: Array, tau: float, part: Array) -> float:
+def _excess(pi: Array, h: Array, tau: float, part: Mask) -> float:
     """E_S h − E_{S^c} h − 1/(2τ)."""
     return float(pi[part] @ h[part] / pi[part].sum() - pi[~part] @ h[~part] / pi[~part].sum() - 0.5 / tau)
 
 
-def _thresholds(h: Array) -> Iterator[Array]:
+def _thresholds(h: Array) -> Iterator[Mask]:
     for k in range(1, len(h)):
         part = np.zeros(len(h), dtype=bool)
         part[np.argsort(-h)[:k]] = True

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nashlab.claims import Cases, Observation, claim, random_policy
 from nashlab.equilibrium import regularised_nash
@@ -14,7 +15,7 @@ from nashlab.verify import oracle
 from nashlab.verify.oracle import Array
 
 
-def _prefixes(depth: int) -> Iterator[tuple[Array, Array]]:
+def _prefixes(depth: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
     """The two halves of the sequences of ``depth`` binary tokens that each prefix goes on with."""
     words = np.array(list(itertools.product((0, 1), repeat=depth)))
     for length in range(depth):
@@ -80,7 +81,7 @@ def n25(cases: Cases, twin: bool) -> Iterator[Observation]:
         win = game.margins @ np.exp(log_nu)
         spread = np.zeros(n)
         for zero, one in _prefixes(depth):
-            spread[zero | one] += np.ptp(win[zero | one]) ** 2
+            spread[zero | one] += float(np.ptp(win[zero | one])) ** 2
         off = oracle.l1(log_nu, exact)
         near = oracle.l1(log_nu, plain) - 2 * np.tanh(np.ptp(total) / 4)
         small = max(float(np.max(total - beta * (1 - beta) / (8 * tau**2) * spread)), -float(total.min()))

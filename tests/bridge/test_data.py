@@ -299,7 +299,7 @@ WHOLE = {"prompt": "x", "summary": "y", "left": "a", "right": "b", "p": 1}
         ("f.jsonl", b"\xff\xfe\n", "cannot be read"),
         ("f.jsonl", b"", "holds no rows"),
         ("f.jsonl.xz", b"not compressed", "cannot be read"),
-        ("f.jsonl.gz", gzip.compress(json.dumps(WHOLE).encode() + b"\n")[:-9], "cannot be read"),
+        ("f.jsonl.gz", gzip.compress(json.dumps(WHOLE).encode() + b"\n", mtime=0)[:-9], "cannot be read"),
         ("f.parquet", b"PAR1", "is not a parquet file"),
         ("f.csv", b"prompt,left\n", "holds no rows"),
         ("f.csv", b"prompt,left,right,p,left\nx,a,b,1,c\n", "f.csv: has the column 'left' more than once"),
