@@ -63,6 +63,7 @@ def solve_command(
     """
     from nashlab.answer import answer_of
     from nashlab.equilibrium import nash
+    from nashlab.files import plain
     from nashlab.game import BadInput, check_temperature
     from nashlab.votes import read_reference
     from nashlab.votes.sure import how_sure
@@ -77,7 +78,7 @@ def solve_command(
     doubt: dict[str, Any] = {"bootstrap": bootstrap, "confidence": confidence, "claim": claimed, "seed": seed}
     sure = how_sure(votes, solution.policy, temperature=temperature, **doubt)
     if json_output:
-        print_json(answer_of(solution) | {"reading": votes.game.reading, "uncertainty": sure})
+        print_json(plain(answer_of(solution)) | {"reading": votes.game.reading, "uncertainty": sure})
     else:
         show_solution(solution, sure)
     return 0 if solution.status.ok else 1

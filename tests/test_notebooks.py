@@ -76,6 +76,7 @@ def convergence() -> list[Row]:
         ("rate mmd", abs(1 + 1j * b) / (1 + STEP * TAU), 1e-6, fit + "|1 + iηλ|/(1 + ητ)"),
         ("rate nash-md-debiased", abs(1 + 1j * b) / (1 + STEP * TAU), 1e-6, fit + "its mixture is MMD (N10)"),
         ("rate egpo", abs(a - b**2 + 1j * a * b), 1e-6, fit + "|a − b² + iab|"),
+        ("rate mnpo", abs(1 - 0.125 * (1 - a - 1j * b)), 1e-6, fit + "|1 − β(1 − a − ib)|, β = .125"),
         ("rate optimistic-mmd", float(abs(optimistic).max()), 1e-6, fit + "a root of (1 + ητ)z² = (1 + 2iηλ)z − iηλ"),
         ("rate nash-md", a * abs(1 + 1j * STEP * frequency(FIGURE_6, hot)), 1e-6, fit + "(1 − ητ)|1 + iηλ'|"),
         ("rate offline-ipo", 1 - STEP * TAU / 3, 1e-6, fit + "1 − ητ/n, the covariance of a uniform μ_b being I/n"),

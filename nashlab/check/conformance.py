@@ -17,7 +17,7 @@ from nashlab.check.forms import form_of
 from nashlab.check.likeness import likeness, named, probes
 from nashlab.game import BadInput, check_temperature, suggestion
 
-__all__ = ["assert_conforms", "target_named"]
+__all__ = ["assert_conforms", "conformity", "target_named", "told"]
 
 CONFORMS = 1e-6  # relative: what a single-precision constant or a temperature off by a millionth would exceed
 
@@ -46,22 +46,27 @@ def assert_conforms(function: Callable[..., Any], name: str, *, tau: float) -> N
     ...     lambda h_gap, p, *, tau: (h_gap - (p - 0.5) / (2 * tau)) ** 2, "ipo", tau=0.1
     ... )
     Traceback (most recent call last):
-    AssertionError: the loss is not ipo at tau = 0.1 (...): its temperature is 2 tau...
+    AssertionError: the loss is not ipo at tau = 0.1 (...): it is ...its temperature is 2 tau...
     """
+    fault = conformity(function, name, tau=tau)
+    if fault:
+        raise AssertionError(f"the loss is not {name} at tau = {tau:g} {fault}")
+
+
+def conformity(function: Callable[..., Any], name: str, *, tau: float) -> str:
+    """How a function differs from the loss ``name`` at τ, and what it looks like; "" if it conforms."""
     check_temperature(tau, positive=True, name="tau")
-    target, mine = target_named(name), loss_of(function, form_of(function), tau)
+    mine = loss_of(function, form_of(function), tau)
     if mine.reduction == "coupled":
-        raise AssertionError(f"the loss is not {name}: the loss of a pair depends on the other pairs of its batch")
-    pairs = probes(tau)
+        return "(the loss of a pair depends on the other pairs of its batch)"
+    target, pairs = target_named(name), probes(tau)
     own = np.concatenate(mine.slopes(pairs, tau))
     off = miss(own, np.concatenate(target.slopes(pairs, tau)))
     if off <= CONFORMS:
-        return
+        return ""
     found = recognised(own, lambda d, t, x: np.concatenate(d.slopes(target, pairs, t, x)), tau)
-    raise AssertionError(
-        f"the loss is not {name} at tau = {tau:g} ({100 * off:.2g} % of its gradient is something else): "
-        + told(found, _other_names(mine, name, tau))
-    )
+    why = told(found, _other_names(mine, name, tau))
+    return f"({100 * off:.2g} % of its gradient is something else): {why}"
 
 
 def _other_names(mine: Loss, name: str, tau: float) -> str:
@@ -74,5 +79,5 @@ def _other_names(mine: Loss, name: str, tau: float) -> str:
 
 def told(found: list[Found], others: str = "") -> str:
     """How a failure ends: the deviations that explain it, and the loss that it is instead."""
-    said = [one.words for one in found] + ([f"it is {others}"] if others else [])
+    said = ([f"it is {others}"] if others else []) + [one.words for one in found]
     return "; or ".join(said) if said else "it looks like no deviation that is known"

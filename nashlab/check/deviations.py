@@ -77,6 +77,11 @@ def _without_reference(loss: Loss, pairs: Pairs, tau: float, _: float) -> Slopes
     return loss.slopes({**pairs, "reference_chosen": nothing, "reference_rejected": nothing}, tau)
 
 
+def _averaged_without_reference(loss: Loss, pairs: Pairs, tau: float, _: float) -> Slopes:
+    nothing = np.zeros_like(pairs["p"])
+    return _averaged(loss, {**pairs, "reference_chosen": nothing, "reference_rejected": nothing}, tau, 0.0)
+
+
 def _same_reference(loss: Loss, pairs: Pairs, tau: float, _: float) -> Slopes:
     own = {f"reference_{side}": pairs[f"policy_{side}"] for side in ("chosen", "rejected")}
     return loss.slopes({**pairs, **own}, tau)
@@ -112,6 +117,9 @@ DEVIATIONS: dict[str, Deviation] = {
     "averaged": Deviation("log-probabilities are averaged over tokens (L2.iv)", _averaged),
     "smoothing": Deviation("labels are smoothed by {:.4g}", _smoothed, (-0.45, 0.45)),
     "no-reference": Deviation("the reference is left out", _without_reference),
+    "averaged-without-reference": Deviation(
+        "log-probabilities are averaged over tokens and the reference is left out", _averaged_without_reference
+    ),
     "own-reference": Deviation("the reference is the policy itself (adapters left on?)", _same_reference),
     "margin": Deviation("a margin of {:.4g} is subtracted from tau times the gap", _margin, (-4.0, 4.0)),
     "chosen-only": Deviation("only the chosen response is trained", _chosen_only),

@@ -141,7 +141,7 @@ def probe(form: Form, rows: int = 5) -> dict[str, Array]:
     """A few pairs in the middle of what can happen, no two alike."""
     from nashlab.check.forms import pairs_of
 
-    t = np.linspace(0.0, 1.0, rows)
+    t = np.linspace(0.0, 1.0, rows)[np.random.default_rng(rows).permutation(rows)]  # no column is sorted
     policy = (-1.3 - 2.1 * t, -2.9 + 1.7 * t**2)
     reference = (-1.9 - 0.7 * t, -2.2 - 0.4 * t)
     return form.columns(pairs_of(policy, reference, p=0.2 + 0.7 * t, length=(2.0 + t * (rows - 1), 3.0 + 0 * t)))

@@ -25,6 +25,7 @@ EQUAL = 1e-6  # relative
 NEAR = 0.2  # relative: what a loss is nearest to is said only if it is near
 WIDEST = 8.0  # times τ, and one over it: other temperatures that are tried
 PROBES = 24
+SHAPE = 0.3  # of the gradient, at the nearest temperature of the grid: no temperature between will make it equal
 
 
 @cache
@@ -51,6 +52,14 @@ def fingerprint(loss: Judged, tau: float, pairs: Pairs) -> Array:
     return np.concatenate(loss.slopes(pairs, tau))
 
 
+@cache
+def named_fingerprint(name: str, factor: float, tau: float) -> Array:
+    """That of a named loss at ``factor`` · τ, on the pairs of τ; many verdicts share it."""
+    loss = named(name)
+    assert loss is not None
+    return fingerprint(loss, factor * tau, probes(tau))
+
+
 class Likeness(NamedTuple):
     """equal: names at the same τ; elsewhere: name -> the multiple of τ; nearest: a name and how far off it is."""
 
@@ -63,18 +72,17 @@ def likeness(loss: Judged, tau: float, spec: Spec) -> Likeness:
     """The named losses that this one equals at its own or at another temperature, and the nearest if it equals none."""
     from nashlab.check.losses import NAMED
 
-    pairs = probes(tau)
-    own = fingerprint(loss, tau, pairs)
+    own = fingerprint(loss, tau, probes(tau))
     equal, elsewhere, misses = [], {}, {}
     for name in NAMED:
         other = named(name)
         if other is None or other.form.spec.behaviour not in (None, spec.behaviour):
             continue
-        misses[name] = miss(own, fingerprint(other, tau, pairs))
+        misses[name] = miss(own, named_fingerprint(name, 1.0, tau))
         if misses[name] <= EQUAL:
             equal.append(name)
         else:
-            factor, there = _other_temperature(own, other, tau, pairs)
+            factor, there = _other_temperature(own, name, tau)
             if there <= EQUAL:
                 elsewhere[name] = factor
     closest = min(misses, key=lambda name: misses[name])
@@ -82,18 +90,21 @@ def likeness(loss: Judged, tau: float, spec: Spec) -> Likeness:
     return Likeness(equal, elsewhere, near)
 
 
-def _other_temperature(own: Array, other: Loss, tau: float, pairs: Pairs) -> tuple[float, float]:
+def _other_temperature(own: Array, name: str, tau: float) -> tuple[float, float]:
     """The multiple of τ at which the named loss is nearest, and how far off it is there."""
     from scipy.optimize import minimize_scalar
 
-    def off(log_factor: float) -> float:
-        return miss(own, fingerprint(other, tau * float(np.exp(log_factor)), pairs))
-
+    other = named(name)
+    assert other is not None
     grid = np.log(WIDEST) * np.linspace(-1, 1, 13)
-    coarse = [off(x) for x in grid]
+    coarse = [miss(own, named_fingerprint(name, float(np.exp(x)), tau)) for x in grid]
     k = int(np.argmin(coarse))
-    if coarse[k] > 0.3:  # not the same shape at any of them
+    if coarse[k] > SHAPE:
         return float(np.exp(grid[k])), coarse[k]
-    low, high = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
-    best = minimize_scalar(off, bounds=(low, high), method="bounded", options={"xatol": 1e-10})
+
+    def off(log_factor: float) -> float:
+        return miss(own, fingerprint(other, tau * float(np.exp(log_factor)), probes(tau)))
+
+    between = (grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)])
+    best = minimize_scalar(off, bounds=between, method="bounded", options={"xatol": 1e-9})
     return float(np.exp(best.x)), float(best.fun)

@@ -47,7 +47,8 @@ def __getattr__(name: str) -> Any:
 
 def _fixture(name: str) -> Any:
     def assertion() -> Callable[..., None]:
-        return __getattr__(name)  # type: ignore[no-any-return]
+        found: Callable[..., None] = __getattr__(name)
+        return found
 
     assertion.__doc__ = f"nashlab's {name}; see nashlab.check.pytest_plugin."
     return pytest.fixture(assertion, name=name)

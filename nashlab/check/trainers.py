@@ -56,7 +56,7 @@ class TinyPolicy(torch.nn.Module):
 
 
 @dataclass(frozen=True)
-class Sequence_:
+class Example:
     """A prompt and a completion, which ends with the end-of-sequence token."""
 
     prompt: tuple[int, ...]
@@ -71,10 +71,10 @@ def completions() -> list[tuple[int, ...]]:
     return [(*c, END) for c in found]
 
 
-def pairs_of_sequences() -> list[tuple[Sequence_, Sequence_]]:
+def pairs_of_sequences() -> list[tuple[Example, Example]]:
     """Every ordered pair of different completions of every prompt, in an order that mixes lengths."""
     every = [
-        (Sequence_(prompt, a), Sequence_(prompt, b))
+        (Example(prompt, a), Example(prompt, b))
         for prompt in PROMPTS
         for a in completions()
         for b in completions()
@@ -84,7 +84,7 @@ def pairs_of_sequences() -> list[tuple[Sequence_, Sequence_]]:
     return [every[k] for k in order]
 
 
-def micro_batches(pairs: Sequence[tuple[Sequence_, Sequence_]], count: int) -> list[Batch]:
+def micro_batches(pairs: Sequence[tuple[Example, Example]], count: int) -> list[Batch]:
     """The pairs as ``count`` padded batches.
 
     Each holds, for side = chosen, rejected: ``input_ids_{side}`` [B, L] (prompt, completion, then padding 0),
@@ -94,7 +94,7 @@ def micro_batches(pairs: Sequence[tuple[Sequence_, Sequence_]], count: int) -> l
     return [_batch(pairs[len(pairs) * k // count : len(pairs) * (k + 1) // count]) for k in range(count)]
 
 
-def _batch(pairs: Sequence[tuple[Sequence_, Sequence_]]) -> Batch:
+def _batch(pairs: Sequence[tuple[Example, Example]]) -> Batch:
     batch: Batch = {}
     for k, side in enumerate(("chosen", "rejected")):
         sequences = [pair[k] for pair in pairs]
@@ -119,7 +119,7 @@ class Reading:
     without_end: bool = False
     unshifted: bool = False
 
-    def log_probability(self, policy: torch.nn.Module, s: Sequence_, padded: int) -> torch.Tensor:
+    def log_probability(self, policy: torch.nn.Module, s: Example, padded: int) -> torch.Tensor:
         """Σ_t log π(y_t | ·) over what this reading counts, by a loop."""
         ids = [*s.prompt, *s.completion, *([PAD] * (padded - len(s.prompt) - len(s.completion)))]
         log_policy = torch.log_softmax(policy(torch.tensor([ids]))[0], dim=-1)
@@ -147,7 +147,7 @@ class Task:
         self.policy, self.reference = (TinyPolicy(seed, scale=max(1.0, 0.5 / tau)) for seed in (1, 2))
         self._read: dict[Reading, tuple[dict[str, Array], Array]] = {}
 
-    def groups(self) -> list[list[tuple[Sequence_, Sequence_]]]:
+    def groups(self) -> list[list[tuple[Example, Example]]]:
         """The pairs of each micro-batch."""
         n, count = len(self.pairs), self.accumulation
         return [self.pairs[n * k // count : n * (k + 1) // count] for k in range(count)]
@@ -199,7 +199,7 @@ def _left_by(step: Step, policy: TinyPolicy, reference: TinyPolicy, batches: lis
         and returned.requires_grad
         and all(p.grad is None for p in policy.parameters())
     ):
-        returned.backward()  # type: ignore[no-untyped-call]
+        returned.backward()
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in policy.parameters()]
     found = _flat(gradients)
     if not np.all(np.isfinite(found)):
@@ -263,7 +263,7 @@ def _scale(found: Array, right: Array, task: Task) -> Iterator[Found]:
         return
     tokens = np.array([sum(len(s.completion) for pair in group for s in pair) for group in task.groups()], dtype=float)
     sizes = np.array([len(group) for group in task.groups()], dtype=float)
-    for words, weight in (
+    for name, weight in (
         ("micro-batches are weighed by their tokens, not by their pairs", tokens / sizes),
         ("micro-batches of unequal size are averaged as if they were equal", 1 / sizes),
         ("only the last micro-batch counts", np.eye(count)[-1]),
@@ -271,7 +271,7 @@ def _scale(found: Array, right: Array, task: Task) -> Iterator[Found]:
     ):
         off = miss(found, weight @ right)
         if off <= EXACT:
-            yield Found(words, off)
+            yield Found(name, off)
 
 
 def _readings(found: Array, loss: Loss, tau: float, task: Task) -> Iterator[Found]:
@@ -293,14 +293,14 @@ def assert_policy_gradient(step: Step, *, tau: float) -> None:
     """
     check_temperature(tau, positive=True, name="tau")
     policy, reference = TinyPolicy(seed=1), TinyPolicy(seed=2)
-    sequences = [Sequence_(PROMPTS[k % 2], c) for k, c in enumerate(completions())]
+    sequences = [Example(PROMPTS[k % 2], c) for k, c in enumerate(completions())]
     p = 0.1 + 0.8 * torch.rand(len(sequences), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     batch = {k.removesuffix("_chosen"): x for k, x in _batch([(s, s) for s in sequences]).items() if "chosen" in k}
     found = _left_by(step, policy, reference, [batch | {"preference": p}])
     terms = [_token_terms(policy, reference, s) for s in sequences]
 
     def gradient(weigh: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]) -> Array:
-        total = sum(weigh(log_p, h, p[k]) for k, (log_p, h) in enumerate(terms)) / len(sequences)
+        total = torch.stack([weigh(log_p, h, p[k]) for k, (log_p, h) in enumerate(terms)]).mean()
         return _flat(torch.autograd.grad(-total, list(policy.parameters()), retain_graph=True))
 
     right = gradient(lambda log_p, h, q: log_p.sum() * (q - 0.5 - tau * h.sum()))
@@ -324,13 +324,13 @@ def assert_policy_gradient(step: Step, *, tau: float) -> None:
     if miss(found, right) <= EXACT:
         factor = float(found @ right) / float(right @ right)
         reasons = [Found(f"it is {factor:.4g} times too large", miss(found, right))]
-    off = 100 * np.linalg.norm(found - right) / np.linalg.norm(right)
+    share = 100 * float(np.linalg.norm(found - right) / np.linalg.norm(right))
     raise AssertionError(
-        f"the step's gradient is not the policy gradient at tau = {tau:g}, it is {off:.2g} % off: {told(reasons)}"
+        f"the step's gradient is not the policy gradient at tau = {tau:g}, it is {share:.2g} % off: {told(reasons)}"
     )
 
 
-def _token_terms(policy: TinyPolicy, reference: TinyPolicy, s: Sequence_) -> tuple[torch.Tensor, torch.Tensor]:
+def _token_terms(policy: TinyPolicy, reference: TinyPolicy, s: Example) -> tuple[torch.Tensor, torch.Tensor]:
     """log π of each completion token, and its log-ratio as a number."""
     ids, first = [*s.prompt, *s.completion], len(s.prompt)
     own, theirs = (torch.log_softmax(m(torch.tensor([ids]))[0], dim=-1) for m in (policy, reference))

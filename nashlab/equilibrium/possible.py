@@ -5,9 +5,12 @@ y is in the support of some lottery of A iff no lottery of the others beats y:  
     never       max {x_y : (L−½)x ≤ 0, Σx = 1, x ≥ 0} = 0
     necessary   min {(L−½)_y·x : (L−½)₋x ≤ 0, Σx = 1, x ≥ 0, x_y = 0} ≥ 0
 
-Both linear programmes relax "there is one A of the box" to "each row may have its own"; what they prove is proved.
+Both linear programmes relax "there is one A of the box" to "each row may have its own", so what they find holds for A.
 The other answers need a witness A: on the support S of x the skew flow x_iA_ijx_j must balance (a linear programme,
 N22), off it each row may be at its lowest.  Where no witness is found either, y is "undecided", and said to be.
+
+The programmes are solved in floats, to 1e-10; a response that 1e-9 in a table would move is not told apart from its
+neighbours.  There is no rational proof here.
 """
 
 from __future__ import annotations
@@ -23,13 +26,13 @@ __all__ = ["Membership", "who_is_in"]
 
 Array = NDArray[np.float64]
 
-TOLERANCE = (
-    1e-9  # of the linear programmes, whose numbers are of size 1: feasible to 1e-9 by HiGHS's own default of 1e-7
-)
+FEASIBLE = 1e-10  # HiGHS's smallest; its default, 1e-7, is too coarse for the tolerance below
+TOLERANCE = 1e-9  # of the linear programmes, whose numbers are of size 1
+HIGHS = {"primal_feasibility_tolerance": FEASIBLE, "dual_feasibility_tolerance": FEASIBLE}
 
 
 class Membership(NamedTuple):
-    """Indices of the responses that are proved to be in the support for every table of the box, for some, for none; of
+    """Indices of the responses found to be in the support for every table of the box, some, none (in floats); of
     the ``undecided`` it is known that they are not in the support of each table, or not known that they are, and no
     table was found in which they are."""
 
@@ -77,7 +80,8 @@ def _programme(goal: Array, low: Array, without: int | None) -> Array | None:
     n = len(low)
     bounds = [(0.0, 0.0 if i == without else None) for i in range(n)]
     rows = [i for i in range(n) if i != without]
-    answer = linprog(goal, A_ub=low[rows], b_ub=np.zeros(len(rows)), A_eq=np.ones((1, n)), b_eq=[1.0], bounds=bounds)
+    whole = {"A_eq": np.ones((1, n)), "b_eq": [1.0], "bounds": bounds, "options": HIGHS}
+    answer = linprog(goal, A_ub=low[rows], b_ub=np.zeros(len(rows)), **whole)
     return None if answer.status != 0 else np.maximum(answer.x, 0.0)
 
 
@@ -98,7 +102,8 @@ def _balances(x: Array, low: Array, high: Array) -> bool:
     values = np.concatenate([x[held[j]], -x[held[i]]])
     balance = coo_matrix((values, (rows, columns)), shape=(held.size, i.size))
     bounds = np.stack([low[held[i], held[j]], high[held[i], held[j]]], axis=1)
-    return bool(linprog(np.zeros(i.size), A_eq=balance, b_eq=np.zeros(held.size), bounds=bounds).status == 0)
+    found = linprog(np.zeros(i.size), A_eq=balance, b_eq=np.zeros(held.size), bounds=bounds, options=HIGHS)
+    return bool(found.status == 0)
 
 
 def _has_mass(low: Array, high: Array, y: int) -> bool:

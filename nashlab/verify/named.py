@@ -23,6 +23,11 @@ def _sppo(p: Array, h: Complex, log_nu: Array, tau: float) -> Any:
     return nu @ (p * (won[:, None] + lost[None, :]) + (1 - p) * (lost[:, None] + won[None, :])) @ nu
 
 
+def _sppo_gradient(model: Model, p: Array, log_mu: Array, log_nu: Array, tau: float) -> Array:
+    """∇_θ of it at h = log π_θ − log μ."""
+    return model.gradient(lambda log_pi: _sppo(p, log_pi - log_mu, log_nu, tau))
+
+
 @claim(
     "L16",
     "SPPO with hard labels, a fixed reference and y, y' ~ SG π has online IPO's gradient, constant included",
@@ -37,7 +42,7 @@ def l16(cases: Cases, twin: bool) -> Iterator[Observation]:
         p, log_mu = game.preferences, game.log_reference
         for model in oracle.models(log_pi, rng):
             frozen = log_mu if twin else model.log_policy(model.theta).real
-            own = model.gradient(lambda log_p, nu=frozen, p=p, mu=log_mu, t=tau: _sppo(p, log_p - mu, nu, t))
+            own = _sppo_gradient(model, p, log_mu, frozen, tau)
             ipo = oracle.loss_gradient(oracle.ipo, model, p, log_mu, frozen, tau)
             yield Observation(oracle.size(own - ipo) * tau / (1.0 + oracle.size(ipo) * tau), case.describe)
         # what ships under the name is that loss

@@ -90,12 +90,12 @@ def test_a_served_policy_s_completions_are_those_of_the_policy(engine: Callable[
     server = engine()
     served = ServedPolicy(server.url, "policy", concurrent=4)
     prompt = pad_left([PROMPTS.rows[0]])
-    found = served(tiny("gpt2", seed=1), prompt, max_new_tokens=3, completions=400, uniforms=torch.rand(400, 3))
-    assert found.ids.shape[0] == 400
+    found = served(tiny("gpt2", seed=1), prompt, max_new_tokens=3, completions=200, uniforms=torch.rand(200, 3))
+    assert found.ids.shape[0] == 200
     for seed, same in ((1, True), (5, False)):
         p = tiny("gpt2", seed=seed).stream(prompt).logits.softmax(-1)[0].detach().double().numpy()
-        share = np.bincount(found.ids[:, 0].numpy(), minlength=len(p)) / 400
-        off = np.abs(share - p) / np.sqrt(p * (1 - p) / 400)
+        share = np.bincount(found.ids[:, 0].numpy(), minlength=len(p)) / 200
+        off = np.abs(share - p) / np.sqrt(p * (1 - p) / 200)
         assert (off.max() < 4) == same
 
 
@@ -171,7 +171,7 @@ def test_portions_change_nothing(method: str, labels: str) -> None:
         return weights(policy)
 
     whole = trained(1)
-    for portions in (2, 4, 9):  # of four prompts a step
+    for portions in (3, 9):  # of four prompts a step
         off = max(np.abs(a - b).max() for a, b in zip(trained(portions), whole, strict=True))
         assert off < 1e-9  # float64 sums of other batches, divided by Adam
 
