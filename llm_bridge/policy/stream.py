@@ -18,6 +18,7 @@ from transformers.cache_utils import (
 from llm_bridge.policy.forward import Forward
 from llm_bridge.policy.switches import adapter_layers, adapters_off, flags
 from llm_bridge.policy.tokens import Tokens
+from nashlab.game import BadInput
 
 __all__ = ["Stream"]
 
@@ -76,6 +77,8 @@ class Stream:
             ids, self.mask, encoded=self.encoded, cache=self.cache, caching=caching
         )
         if first and caching:
+            if self.cache is None:
+                raise BadInput("it has none")
             give_room(self.cache)
         self.logits = self.forward.to_logits(states[:, -1])
 

@@ -275,8 +275,9 @@ def test_a_model_that_is_hardly_not_causal_is_refused_in_half_precision_too(dtyp
     assert load_policy(BertGenerationConfig(**ENCODER, is_decoder=True), dtype=dtype).chunked
 
 
+@pytest.mark.filterwarnings("ignore:.*is sampled without a cache:RuntimeWarning")
 def test_canary_without_the_check_such_models_are_other_distributions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llm_bridge.policy.policy.check_distribution", lambda policy: None)
+    monkeypatch.setattr("llm_bridge.policy.soundness.check_distribution", lambda policy: None)
     prompt, completion = prompts(), completions()
     for why in ("so is its generator", "RWKV reads padding"):
         policy = load_policy(NO_POLICIES[why][0])
@@ -323,18 +324,26 @@ def test_other_families_work(what: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert float((found - truth).detach().abs().max()) <= 1e-5
 
 
-WITHOUT_STREAM = {
+OTHER_CACHES = {
     "states that cannot be cut": MambaConfig(vocab_size=7, hidden_size=16, num_hidden_layers=2, state_size=4,
                                              eos_token_id=EOS, pad_token_id=PAD),
     "no cache": OpenAIGPTConfig(vocab_size=7, n_embd=16, n_layer=2, n_head=2, eos_token_id=EOS, pad_token_id=PAD),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("why", WITHOUT_STREAM)
-def test_models_without_rows_in_a_cache_are_scored_but_not_decoded(why: str) -> None:
-    policy, prompt = load_policy(WITHOUT_STREAM[why]), prompts()
-    with pytest.raises(BadInput, match=r"model = \w+, must have a cache of which rows can be chosen"):
-        policy.stream(prompt)
+@pytest.mark.parametrize("why", OTHER_CACHES)
+def test_models_with_a_wrong_cache_or_none_are_scored_and_decoded_without(why: str) -> None:
+    """Mamba's own forgets which tokens are padding once it decodes."""
+    with pytest.warns(RuntimeWarning, match=r"is sampled without a cache.*(it has none|logits are off by)"):
+        policy, prompt = load_policy(OTHER_CACHES[why]), prompts()
+    assert not policy.forward.caches
+    stream, written = policy.stream(prompt), pad_right([[3, 4, 5], [2, 3, 2], [4, 4, 2]])
+    stream.push(written.ids[:, 0])
+    stream.keep(torch.tensor([2, 0]))
+    stream.push(written.ids[[2, 0], 1])
+    with torch.no_grad():
+        whole = policy.logits(prompt, written)[[2, 0], 2]
+    assert float((stream.logits - whole).abs().max()) <= 1e-5
     completion = pad_right([[3, EOS], [4], [2, 2], [EOS], [5, 6, 3], [6]], PAD)
     several = policy.log_prob(prompt, completion)
     truth = naive_log_prob(policy, prompt.rows(torch.arange(3).repeat_interleave(2)), completion)
