@@ -201,10 +201,10 @@ def test_predicted_and_measured_rates_agree(name: str) -> None:
 
 
 def test_an_unstable_step_is_predicted_and_seen() -> None:
-    rate = local_rate("omd", GAME, 0.05, step_size=3.0)
+    rate = local_rate("omd", GAME, 0.05, step_size=6.0)
     assert rate is not None
     assert rate.measured is not None
-    assert rate.predicted > 1.2
+    assert rate.predicted > 1.1
     assert abs(rate.predicted - rate.measured) <= 1e-3
     closed = local_rate("omd", gallery("rps"), 0.1, step_size=2.0)
     assert closed is not None
