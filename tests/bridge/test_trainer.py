@@ -482,10 +482,10 @@ def test_weight_decay_is_every_optimiser_s() -> None:
 
 
 def test_what_a_source_cannot_be_is_refused_by_name() -> None:
-    two, rows = Prompts("ab", [[1], [2]]), [[1, 0], [2, 0]]
+    two, rows = Prompts(["a", "b"], [[1], [2]]), [[1, 0], [2, 0]]
     judge = generated().judge
     for make, words in (
-        (lambda: Generated(Prompts("a", [[1], [2]]), judge), "prompts.texts holds 1, must be one for each of the 2"),
+        (lambda: Generated(Prompts(["a"], [[1], [2]]), judge), "prompts.texts holds 1, must be one for each of the 2"),
         (lambda: Generated(two, judge, completions=2.5), "completions = 2.5, must be an integer of at least 2"),
         (lambda: Generated(two, judge, max_new_tokens=0), "max_new_tokens = 0, must be an integer of at least 1"),
         (lambda: Generated(two, judge, temperature=0), "temperature = 0.0, must be positive and finite"),
