@@ -251,7 +251,7 @@ def test_closed_sets_of_many_prompts_resume_to_the_same_weights(tmp_path: Path, 
     settings = Settings(**(SETTINGS | {"steps": 8, "batch": 3, "precision": precision}))
 
     def game() -> Closed:  # a new one for each run, as another process has it
-        return Closed(Prompts("abcdefg", rows), [candidates] * 7, np.stack([GAME.margins] * 7))
+        return Closed(Prompts(list("abcdefg"), rows), [candidates] * 7, np.stack([GAME.margins] * 7))
 
     def policy() -> Policy:
         made = tiny("gpt2", seed=1)
@@ -328,7 +328,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
         ("method = 'online-ipo' there, 'ipo-md' here", "ipo-md", generated(), {}),
         ("tau = 0.3 there, 0.4 here", "online-ipo", generated(), {"tau": 0.4}),
         ("its source is another", "online-ipo", generated(labels="hard"), {}),
-        ("its source is another", "online-ipo", replace(generated(), prompts=Prompts("abd", PROMPTS.rows)), {}),
+        ("its source is another", "online-ipo", replace(generated(), prompts=Prompts(list("abd"), PROMPTS.rows)), {}),
     ):
         with pytest.raises(BadInput, match="belongs to another run: " + words):
             trained(method, source, folder=tmp_path, steps=2, **change)
@@ -482,10 +482,10 @@ def test_weight_decay_is_every_optimiser_s() -> None:
 
 
 def test_what_a_source_cannot_be_is_refused_by_name() -> None:
-    two, rows = Prompts("ab", [[1], [2]]), [[1, 0], [2, 0]]
+    two, rows = Prompts(["a", "b"], [[1], [2]]), [[1, 0], [2, 0]]
     judge = generated().judge
     for make, words in (
-        (lambda: Generated(Prompts("a", [[1], [2]]), judge), "prompts.texts holds 1, must be one for each of the 2"),
+        (lambda: Generated(Prompts(["a"], [[1], [2]]), judge), "prompts.texts holds 1, must be one for each of the 2"),
         (lambda: Generated(two, judge, completions=2.5), "completions = 2.5, must be an integer of at least 2"),
         (lambda: Generated(two, judge, max_new_tokens=0), "max_new_tokens = 0, must be an integer of at least 1"),
         (lambda: Generated(two, judge, temperature=0), "temperature = 0.0, must be positive and finite"),
@@ -519,7 +519,7 @@ def test_what_a_judge_cannot_mean_is_refused(labels: str) -> None:
 def test_recorded_comparisons_are_scored_at_the_temperature_they_were_sampled_at() -> None:
     policy = tiny("gpt2", seed=1)
     rows = [list(ids) for ids in LANGUAGE.sequences[:4]]
-    source = Recorded(Prompts("abcd", [list(PROMPT)] * 4), rows, rows[::-1], [0.7] * 4, temperature=2.0)
+    source = Recorded(Prompts(list("abcd"), [list(PROMPT)] * 4), rows, rows[::-1], [0.7] * 4, temperature=2.0)
     trainer = Trainer(policy, bridged("offline-ipo"), source, Settings(steps=1, batch=4, tau=0.3))
     samples, _ = source.collect(trainer._turn(NOW))
     with torch.no_grad():
