@@ -8,23 +8,27 @@ oscillations of log-policies; it keeps the proximal point method's convergence w
 
 from nashlab.algorithm import AlgorithmSpec, Environment, Setting, State
 from nashlab.algorithms.mmd import magnetic_step
-from nashlab.arrays import array_namespace, oscillation
+from nashlab.arrays import Array, array_namespace, log_ratio, oscillation
 
 RELATIVE_ERROR = 0.1  # any constant below 1 keeps convergence; a tenth costs few inner steps
+
+
+def next_centre(log_policy: Array, log_centre: Array, residual: Array, s: Setting) -> Array:
+    """The policy, where it solves the inner problem well enough; the old centre elsewhere."""
+    xp = array_namespace(log_policy)
+    inside = xp.isfinite(s.log_reference)
+    travelled = oscillation(log_ratio(log_policy, log_centre), inside)
+    solved = oscillation(residual, inside) <= RELATIVE_ERROR * travelled
+    return xp.where(solved[..., None], log_policy, log_centre)
 
 
 def update(state: State, s: Setting, env: Environment) -> State:
     """One inner step; the outer loop is a comparison in the state."""
     log_policy, log_magnet = state["log_policy"], state["log_magnet"]
-    xp = array_namespace(log_policy)
-    inside = xp.isfinite(s.log_reference)
-    travelled = xp.where(inside, log_policy, xp.zeros_like(log_policy)) - xp.where(
-        inside, log_magnet, xp.zeros_like(log_policy)
-    )
-    residual = travelled - env.advantage(log_policy) / s.temperature
-    solved = oscillation(residual, inside) <= RELATIVE_ERROR * oscillation(travelled, inside)
-    log_magnet = xp.where(solved[..., None], log_policy, log_magnet)
-    moved = magnetic_step(log_policy, log_magnet, env.advantage(log_policy), s.step_size, s.temperature)
+    advantage = env.advantage(log_policy)
+    residual = log_ratio(log_policy, log_magnet) - advantage / s.temperature
+    log_magnet = next_centre(log_policy, log_magnet, residual, s)
+    moved = magnetic_step(log_policy, log_magnet, advantage, s.step_size, s.temperature)
     return {**state, "log_policy": moved, "log_magnet": log_magnet}
 
 

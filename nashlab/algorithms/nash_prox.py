@@ -8,31 +8,21 @@ criterion: its residual is a tenth of the distance travelled from ν.
 
 from nashlab.algorithm import AlgorithmSpec, Environment, Setting, State
 from nashlab.algorithms._targets import regularised
-from nashlab.algorithms.comal import RELATIVE_ERROR
+from nashlab.algorithms.comal import next_centre
 from nashlab.algorithms.mmd import magnetic_step
-from nashlab.arrays import Array, array_namespace, blend, oscillation
+from nashlab.arrays import blend, log_ratio
 
 
 def update(state: State, s: Setting, env: Environment) -> State:
     """One inner step, at the step size that needs no tuning; the outer loop is a comparison in the state."""
     log_policy, log_centre = state["log_policy"], state["log_centre"]
-    xp = array_namespace(log_policy)
-    inside, nothing = xp.isfinite(s.log_reference), xp.zeros_like(log_policy)
     hot = s.temperature + 1.0 / s.step_size
-
-    def finite(log_p: Array) -> Array:
-        return xp.where(inside, log_p, nothing)
-
-    def magnet(log_centre: Array) -> Array:
-        return blend(log_centre, s.log_reference, s.temperature / hot)
-
-    residual = finite(log_policy) - finite(magnet(log_centre)) - env.advantage(log_policy) / hot
-    travelled = finite(log_policy) - finite(log_centre)
-    solved = oscillation(residual, inside) <= RELATIVE_ERROR * oscillation(travelled, inside)
-    log_centre = xp.where(solved[..., None], log_policy, log_centre)
-    step = 2.0 * (hot + (1.0 + hot**2) ** 0.5)
-    log_magnet = magnet(log_centre)
-    ahead = magnetic_step(log_policy, log_magnet, env.advantage(log_policy), step, hot)
+    share, step = s.temperature / hot, 2.0 * (hot + (1.0 + hot**2) ** 0.5)
+    advantage = env.advantage(log_policy)
+    residual = log_ratio(log_policy, blend(log_centre, s.log_reference, share)) - advantage / hot
+    log_centre = next_centre(log_policy, log_centre, residual, s)
+    log_magnet = blend(log_centre, s.log_reference, share)
+    ahead = magnetic_step(log_policy, log_magnet, advantage, step, hot)
     moved = magnetic_step(log_policy, log_magnet, env.advantage(ahead), step, hot)
     return {**state, "log_policy": moved, "log_centre": log_centre}
 
