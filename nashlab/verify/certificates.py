@@ -81,12 +81,9 @@ def n14(cases: Cases, twin: bool) -> Iterator[Observation]:
         game, tau, _ = case
         q = subject.solved(game, tau)
         for _ in range(4):
-            # not too near: KL(π‖q) here is the plain difference of logarithms
-            log_pi = oracle.log_softmax(q + 10.0 ** rng.uniform(-2, 1) * rng.normal(size=q.shape))
+            log_pi = oracle.nearby(q, rng, -2)
             gap = (1.0 - (1e-6 if twin else 0.0)) * float(exploitability(game, log_pi, tau))
-            d = log_pi - q
-            # KL as Σ π(e^{−d} − 1 + d): the same number for normalised policies, without its cancellation
-            divergence = float(np.sum(np.exp(q) - np.exp(log_pi) + np.exp(log_pi) * d))
+            divergence = oracle.kl_nearby(log_pi, q)
             osc = float(np.ptp(residual(game.advantage(log_pi), game.log_reference, log_pi, tau)))
             scale = max(gap / tau, 1e-6)
             low = (divergence - gap / tau) / scale

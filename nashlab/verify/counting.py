@@ -159,10 +159,8 @@ def n24(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("N24")
     constant = 0.1 if twin else 0.125
     even = Case(PreferenceGame.from_margins(np.zeros((9, 9))), 0.3, np.full(9, -np.log(9)))  # nearly attains Nash-MD's
-    for case in itertools.chain([even], cases.random("N24", max_n=4, share=0.5)):
-        game, tau, _ = case
-        # τh between 0 and 1, as at every step of a run from μ
-        log_pi = np.asarray(oracle.log_softmax(game.log_reference + rng.uniform(size=game.n) / tau * (game.n < 9)))
+    for case in itertools.chain([even], _on_the_way(cases.random("N24", max_n=4, share=0.5), rng)):
+        game, tau, log_pi = case
         step = float(10.0 ** rng.uniform(-2, 0)) * min(1.0, 1.0 / tau)
         log_q = subject.solved(game, tau)
         log_m = oracle.mixture(log_pi, game.log_reference, step * tau)
@@ -179,16 +177,21 @@ def n24(cases: Cases, twin: bool) -> Iterator[Observation]:
         yield Observation(max(0.0, nash_md, omd, single), lambda about=about, step=step: {**about, "step": step})
 
 
+def _on_the_way(cases: Iterator[Case], rng: np.random.Generator) -> Iterator[Case]:
+    """The cases with policies whose τh is between 0 and 1, as at every step of a run from μ."""
+    for case in cases:
+        moved = case.game.log_reference + rng.uniform(size=case.game.n) / case.temperature
+        yield case._replace(log_policy=np.asarray(oracle.log_softmax(moved)))
+
+
 def _after(game: PreferenceGame, log_q: Array, log_m: Array, log_opponent: Array, step: float) -> float:
     """E KL(q, π₊), π₊ ∝ m e^{ηo}: an opponent is drawn, then a win or a loss of every response against it."""
     wins, n = game.margins + 0.5, game.n
     outcomes = np.array(list(itertools.product((0.0, 1.0), repeat=n)))
     drift = oracle.kl(log_q, log_m) - step * float(np.exp(log_q) @ wins @ np.exp(log_opponent))
     sums = np.log(np.exp(step * outcomes) @ np.exp(log_m))
-    columns = wins if np.any(game.margins) else wins[:, :1]  # without a game all columns are one
-    weights = np.exp(log_opponent) if columns.shape[1] == n else np.ones(1)
-    chances = [np.prod(np.where(outcomes == 1.0, column, 1.0 - column), axis=1) for column in columns.T]
-    return drift + sum(float(w * (chance @ sums)) for w, chance in zip(weights, chances, strict=True))
+    chances = [np.prod(np.where(outcomes == 1.0, column, 1.0 - column), axis=1) for column in wins.T]
+    return drift + float(np.exp(log_opponent) @ [chance @ sums for chance in chances])
 
 
 def _after_one(game: PreferenceGame, log_q: Array, log_m: Array, step: float) -> float:
@@ -211,6 +214,9 @@ def n27(cases: Cases, twin: bool) -> Iterator[Observation]:
     for case in cases.random("N27", max_n=6, share=0.25):
         game = case.game
         wins = game.margins + 0.5
+        solution = maximal_lottery(game)
+        lottery = np.exp(solution.log_policy)
+        known = solution.unique and _steep(game, lottery)
         width = 10.0 ** rng.uniform(-2, 0) * rng.uniform(size=wins.shape)
         for spread in (width, np.full_like(width, 1e-9)):
             around = np.triu(spread, 1)
@@ -218,21 +224,15 @@ def n27(cases: Cases, twin: bool) -> Iterator[Observation]:
             low = wins - around - around.T + shift - np.transpose(shift)
             np.fill_diagonal(low, 0.5)
             ranges = lottery_ranges(low, 1.0 - low.T)
-            solution = maximal_lottery(game)
-            lottery = np.exp(solution.log_policy)
             outside = max(float(np.max(ranges[:, 0] - lottery)), float(np.max(lottery - ranges[:, 1])))
-            wide = (
-                float(np.max(np.ptp(ranges, axis=1)))
-                if spread is not width and solution.unique and _steep(game)
-                else 0.0
-            )
+            wide = float(np.max(np.ptp(ranges, axis=1))) if known and spread is not width else 0.0
             yield Observation(max(0.0, outside, wide), case.describe)
 
 
-def _steep(game: PreferenceGame) -> bool:
+def _steep(game: PreferenceGame, lottery: Array) -> bool:
     """Is the lottery so well determined that a change of 1e-9 moves it by less than 1e-7?"""
-    held = np.exp(maximal_lottery(game).log_policy) > 0
+    held = lottery > 0
     inner = game.margins[np.ix_(held, held)]
     bordered = np.block([[inner, np.ones((held.sum(), 1))], [np.ones((1, held.sum())), np.zeros((1, 1))]])
-    slack = -(game.margins @ np.exp(maximal_lottery(game).log_policy))[~held]
+    slack = -(game.margins @ lottery)[~held]
     return bool(np.linalg.svd(bordered)[1][-1] > 0.02 and (slack.size == 0 or slack.min() > 0.02))

@@ -29,6 +29,7 @@ __all__ = [
     "gradient",
     "ipo",
     "kl",
+    "kl_nearby",
     "l1",
     "least_residual",
     "log_softmax",
@@ -82,6 +83,12 @@ def kl(log_p: Array, log_q: Array) -> float:
     return float(np.sum(np.exp(log_p) * (log_p - log_q)))
 
 
+def kl_nearby(log_p: Array, log_q: Array) -> float:
+    """KL(p‖q) as Σ (q − p + p log(p/q)): the same number for normalised policies, without its cancellation."""
+    p = np.exp(log_p)
+    return float(np.sum(np.exp(log_q) - p + p * (log_p - log_q)))
+
+
 def symmetric_kl(log_p: Array, log_q: Array) -> float:
     """KL(p‖q) + KL(q‖p)."""
     return kl(log_p, log_q) + kl(log_q, log_p)
@@ -97,9 +104,9 @@ def size(x: Array) -> float:
     return float(np.max(np.abs(x)))
 
 
-def nearby(log_q: Array, rng: np.random.Generator) -> Array:
-    """A policy at a random distance from q, from 1e-6 to far."""
-    return np.asarray(log_softmax(log_q + 10.0 ** rng.uniform(-6, 1) * rng.normal(size=log_q.shape)))
+def nearby(log_q: Array, rng: np.random.Generator, nearest: float = -6) -> Array:
+    """A policy at a random distance from q, from 10 to the power ``nearest`` to far."""
+    return np.asarray(log_softmax(log_q + 10.0 ** rng.uniform(nearest, 1) * rng.normal(size=log_q.shape)))
 
 
 # -- derivatives of losses ---------------------------------------------------------------------------------------------

@@ -14,17 +14,10 @@ from nashlab.game import PreferenceGame
 from nashlab.verify import oracle, subject
 from nashlab.verify.oracle import Array
 
-SHARPEST = (3.0 + 2.0 * np.sqrt(3.0)) / 12.0  # N19's C, the limit of C_n
-
 
 def constant(n: int) -> float:
     """N19's C_n = ½(½ + √((1 − 1/n²)/3))."""
     return float(0.5 * (0.5 + np.sqrt((1.0 - 1.0 / n**2) / 3.0)))
-
-
-def _apart(log_q: Array, rng: np.random.Generator) -> Array:
-    """A policy not too near q, whose distance is more than the rounding of q."""
-    return np.asarray(oracle.log_softmax(log_q + 10.0 ** rng.uniform(-2, 1) * rng.normal(size=log_q.shape)))
 
 
 def _between(log_pi: Array, log_q: Array) -> tuple[Array, Array]:
@@ -48,7 +41,7 @@ def n18(cases: Cases, twin: bool) -> Iterator[Observation]:
         game, tau, _ = case
         log_q = subject.solved(game, tau)
         for _ in range(4):
-            log_pi = _apart(log_q, rng)
+            log_pi = oracle.nearby(log_q, rng, -2)
             ell, mean = _between(log_pi, log_q)
             r = residual(game.advantage(log_pi), game.log_reference, log_pi, tau)
             sym = float(np.sum(mean * ell * ell))
@@ -140,10 +133,9 @@ def n29(cases: Cases, twin: bool) -> Iterator[Observation]:
         log_q = subject.solved(game, tau)
         q = np.exp(log_q)
         for _ in range(4):
-            log_pi = _apart(log_q, rng)
+            log_pi = oracle.nearby(log_q, rng, -2)
             gap = float(exploitability(game, log_pi, tau))
-            ell = log_pi - log_q
-            divergence = float(np.sum(q - np.exp(log_pi) + np.exp(log_pi) * ell))
+            divergence = oracle.kl_nearby(log_pi, log_q)
             x = (1.0 + (1e-3 if twin else 0.0)) * game.margins @ (np.exp(log_pi) - q) / tau
             x = x - q @ x
             written = tau * (divergence + oracle.log_sum(log_q + x))
