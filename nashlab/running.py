@@ -57,7 +57,7 @@ def run_command(
     seed: int = 0,
     schedule: Annotated[
         str, tyro.conf.arg(help="step size at time t: constant, inverse-root η/√(1+t), harmonic η/(1+t/2)")
-    ] = ("constant"),
+    ] = "constant",
 ) -> int:
     """Run algorithms: exploitability and distance against steps, predicted and measured rate, and where they go.
 

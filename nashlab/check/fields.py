@@ -22,7 +22,7 @@ from nashlab.arrays import geometric_mixture, log_softmax
 from nashlab.check.evaluation import Evaluated
 from nashlab.check.forms import Form, Pairs, Spec, pairs_of
 
-__all__ = ["Bundle", "Field", "Judged", "Rest", "Table", "behaviour_of", "rest", "self_play", "unit_of"]
+__all__ = ["Bundle", "Field", "Judged", "Rest", "Table", "behaviour_of", "mixture", "rest", "self_play", "unit_of"]
 
 Array = NDArray[np.float64]
 Behaviour = Callable[[Array, Array], Array]  # (log π, log μ) -> log ν
@@ -58,13 +58,17 @@ class Table(NamedTuple):
         return self.preferences - 0.5
 
 
+def mixture(beta: float) -> Behaviour:
+    """Samples from m_β."""
+    return lambda log_policy, log_reference: geometric_mixture(log_policy, log_reference, beta)
+
+
 def behaviour_of(spec: Spec) -> Behaviour:
     """Who samples both responses, as a function of log π and log μ; the policy itself where nothing is said."""
     if spec.behaviour == "reference":
         return lambda log_policy, log_reference: log_reference
     if spec.behaviour == "mixture":
-        beta = spec.beta or 0.0
-        return lambda log_policy, log_reference: geometric_mixture(log_policy, log_reference, beta)
+        return mixture(spec.beta or 0.0)
     return lambda log_policy, log_reference: log_policy
 
 

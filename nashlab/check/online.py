@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.arrays import geometric_mixture, log_softmax, sigmoid
+from nashlab.arrays import log_softmax, sigmoid
 from nashlab.check.fields import Behaviour, Bundle, Field, Judged, Rest, Table, rest, self_play
 from nashlab.equilibrium import regularised_nash
 from nashlab.gallery import get
@@ -138,11 +138,6 @@ def mixture_points(tau: float, beta: float) -> list[Array]:
     mixed = equilibria("general", tau / (1 - beta))
     games = zip(tables("general"), mixed, strict=True)
     return [log_softmax(t.log_reference + t.margins @ np.exp(m) / tau) for t, m in games]
-
-
-def mixture(beta: float) -> Behaviour:
-    """Samples from m_β."""
-    return lambda log_policy, log_reference: geometric_mixture(log_policy, log_reference, beta)
 
 
 def effective_temperature(

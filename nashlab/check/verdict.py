@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nashlab.check.closed_form import closed_form
 from nashlab.check.counterexample import bradley_terry_optimum, counterexample
-from nashlab.check.fields import Behaviour, Judged, behaviour_of
+from nashlab.check.fields import Behaviour, Judged, behaviour_of, mixture
 from nashlab.check.forms import GAP, LENGTHS, PAIR, Spec, pairs_of
 from nashlab.check.likeness import likeness
 from nashlab.check.loading import located
@@ -24,7 +24,6 @@ from nashlab.check.online import (
     effective_temperature,
     equilibria,
     estimate,
-    mixture,
     mixture_points,
     parallel,
     rlhf_optima,
