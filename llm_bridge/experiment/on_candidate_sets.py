@@ -13,9 +13,9 @@ import numpy as np
 from llm_bridge.experiment.configuration import Experiment
 from llm_bridge.experiment.evaluate import closed_tables
 from llm_bridge.experiment.stages import read_json
-from llm_bridge.experiment.start import Start, judge_about, judge_title, keep, learned, texts_about, texts_of_split
+from llm_bridge.experiment.start import Start, judge_about, judge_title, learned, texts_about, texts_of_split
 from llm_bridge.judges import Cached, SummaryFeatures, candidate_sets, intransitivity, judge_named, matrix
-from llm_bridge.policy import Policy, completions_of
+from llm_bridge.policy import Policy, completions_of, save_policy
 from llm_bridge.training import Closed, Players, Settings, bridged, train
 from nashlab.files import plain
 
@@ -68,7 +68,7 @@ class ClosedGround:
         kept: dict[str, Any] = {name: closed.log_policies(policy) for name, closed in sets.items()}
         kept |= {f"{name}, reference": closed.log_policies(reference) for name, closed in sets.items()}
         np.savez(part / "log-policies.npz", **kept)
-        keep(policy, part / "policy")
+        save_policy(policy, part / "policy")
 
     def merit(self, record: Mapping[str, float]) -> float:
         """Minus what is left to exploit."""

@@ -30,7 +30,6 @@ from llm_bridge.experiment.start import (
     device_of,
     judge_about,
     judge_title,
-    keep,
     learned,
     quietly,
     texts_about,
@@ -45,7 +44,17 @@ from llm_bridge.judges import (
     matrix,
     pair_score,
 )
-from llm_bridge.policy import Policy, Prompts, Reference, Tokens, completions_of, load_policy, sample, texts_of
+from llm_bridge.policy import (
+    Policy,
+    Prompts,
+    Reference,
+    Tokens,
+    completions_of,
+    load_policy,
+    sample,
+    save_policy,
+    texts_of,
+)
 from llm_bridge.preferences import (
     MODELS,
     BradleyTerry,
@@ -101,7 +110,7 @@ class SampledGround:
         measure = self._measure(policy)
         train(policy, bridged(method), source, settings, reference=reference, folder=work, measure=measure)
         self._answer(policy, policy, reference, settings.seed).write(part / "answers.json")
-        keep(policy, part / "policy")
+        save_policy(policy, part / "policy")
 
     def merit(self, record: Mapping[str, float]) -> float:
         """How often the preference model prefers it to the reference."""

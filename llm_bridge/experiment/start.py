@@ -24,6 +24,7 @@ from llm_bridge.policy import (
     encoded,
     load_policy,
     reference_of,
+    save_policy,
 )
 from llm_bridge.training import IMITATION, Examples, Settings, train
 from nashlab.game import BadInput, first_line
@@ -35,7 +36,6 @@ __all__ = [
     "device_of",
     "judge_about",
     "judge_title",
-    "keep",
     "learned",
     "quietly",
     "texts_about",
@@ -97,13 +97,7 @@ def _fine_tune(experiment: Experiment, part: Path, work: Path) -> None:
     source = _examples(policy, corpus, examples)
     check = _examples(policy, corpus, texts_of_split(corpus, "validation", 64))
     train(policy, IMITATION, source, experiment.sft, folder=work, measure=check.measure)
-    keep(policy, part / "policy")
-
-
-def keep(policy: Policy, folder: Path) -> None:
-    """Weights (of adapters: the adapters) and tokenizer, as ``load_policy`` reads them."""
-    policy.model.save_pretrained(folder)
-    policy.tokenizer.save_pretrained(folder)
+    save_policy(policy, part / "policy")
 
 
 def _examples(policy: Policy, corpus: Corpus, examples: Sequence[Example]) -> Examples:

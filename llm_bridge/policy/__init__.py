@@ -2,7 +2,16 @@
 
 from llm_bridge.policy.chats import Chat, ends_of
 from llm_bridge.policy.forward import NotFinite
-from llm_bridge.policy.loading import LoraOptions, load_policy, located, read_weights, smollm2, title_t5, tokenizer_at
+from llm_bridge.policy.loading import (
+    LoraOptions,
+    load_policy,
+    located,
+    read_weights,
+    save_policy,
+    smollm2,
+    title_t5,
+    tokenizer_at,
+)
 from llm_bridge.policy.policy import Policy
 from llm_bridge.policy.prompts import Prompts, completions_of, encoded, prompt_ids, texts_of
 from llm_bridge.policy.reference import REFERENCE_KINDS, Reference, check_reference, reference_of
@@ -34,6 +43,7 @@ __all__ = [
     "read_weights",
     "reference_of",
     "sample",
+    "save_policy",
     "seeded",
     "smollm2",
     "texts_of",

@@ -37,7 +37,16 @@ from llm_bridge.policy.policy import Policy
 from llm_bridge.policy.switches import seeded
 from nashlab.game import BadInput, first_line, suggestion
 
-__all__ = ["LoraOptions", "load_policy", "located", "read_weights", "smollm2", "title_t5", "tokenizer_at"]
+__all__ = [
+    "LoraOptions",
+    "load_policy",
+    "located",
+    "read_weights",
+    "save_policy",
+    "smollm2",
+    "title_t5",
+    "tokenizer_at",
+]
 
 ADAPTERS = "adapter_config.json"
 QUANTISED = ("4bit", "8bit")
@@ -117,6 +126,13 @@ def load_policy(
     else:
         model = model.to(device)
     return Policy(model.train(), chosen, eos_id=eos_id)
+
+
+def save_policy(policy: Policy, folder: str | Path) -> None:
+    """Weights (of adapters: the adapters) and, where there is one, the tokenizer, as :func:`load_policy` reads them."""
+    policy.model.save_pretrained(folder)
+    if policy.tokenizer is not None:
+        policy.tokenizer.save_pretrained(folder)
 
 
 def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:

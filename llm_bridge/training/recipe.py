@@ -23,7 +23,17 @@ import torch
 
 from llm_bridge.data import Conversation, Question, held_out, load_pairs, load_prompts, mixed
 from llm_bridge.judges import Judge, Named, ScoreJudge, check_judge, judge_named
-from llm_bridge.policy import Chat, LoraOptions, Policy, Prompts, Reference, completions_of, encoded, load_policy
+from llm_bridge.policy import (
+    Chat,
+    LoraOptions,
+    Policy,
+    Prompts,
+    Reference,
+    completions_of,
+    encoded,
+    load_policy,
+    save_policy,
+)
 from llm_bridge.training.card import model_card
 from llm_bridge.training.generated import Generated
 from llm_bridge.training.methods import Bridged, bridged
@@ -197,9 +207,7 @@ class Project:
         """Weights, tokenizer with its chat template, settings and a model card, in the place of what was there."""
         place, part = self.folder / "policy", self.folder / ".policy.part"
         shutil.rmtree(part, ignore_errors=True)
-        self.policy.model.save_pretrained(part)
-        if self.policy.tokenizer is not None:
-            self.policy.tokenizer.save_pretrained(part)
+        save_policy(self.policy, part)
         asked = self.recipe.as_json()
         (part / "training.json").write_text(json.dumps(asked, indent=1), encoding="utf-8")
         card = model_card(self.recipe.bridged.spec, asked, plain(self.last), adapters=self.policy.has_adapters)
