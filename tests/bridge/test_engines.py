@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from arena import PROMPTS, SETTINGS, generated, weights
+from serving import StandIn, running
 
 from llm_bridge.judges import OneOrder
 from llm_bridge.policy import Policy, Tokens, pad_left, sample
@@ -22,57 +21,30 @@ from llm_bridge.verify import tiny
 from nashlab.game import BadInput
 
 
-class Engine(ThreadingHTTPServer):
+class Engine(StandIn):
     """A stand-in for vLLM's server: it has weights of its own, and answers with token ids drawn from them."""
 
     def __init__(self, spoil: Callable[[list[int]], list[int]] = lambda ids: ids) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         self.policy, self.spoil, self.pushes = tiny("gpt2", seed=1), spoil, 0
-        self.bodies: list[dict[str, Any]] = []
-        self.lock = threading.Lock()
-        self.url = f"http://127.0.0.1:{self.server_port}/v1"
 
     def push(self, policy: Policy) -> None:
         self.pushes += 1
         self.policy.model.load_state_dict(policy.model.state_dict())
 
-    def answer(self, body: dict[str, Any]) -> list[int]:
+    def answer(self, body: dict[str, Any]) -> tuple[int, Any]:
         generator = torch.Generator().manual_seed(body["seed"])
         with self.lock:
-            self.bodies.append(body)
             tokens = sample(self.policy, pad_left([body["prompt"]]), max_new_tokens=body["max_tokens"],
                             temperature=body["temperature"], generator=generator)  # fmt: skip
-        return self.spoil(tokens.ids[0][tokens.mask[0]].tolist())
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Engine
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        data = json.dumps({"choices": [{"text": "never read", "token_ids": self.server.answer(body)}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: Any) -> None: ...
+        ids = self.spoil(tokens.ids[0][tokens.mask[0]].tolist())
+        return 200, {"choices": [{"text": "never read", "token_ids": ids}]}
 
 
 @pytest.fixture
 def engine() -> Iterator[Callable[..., Engine]]:
-    opened = []
-
-    def make(**options: Any) -> Engine:
-        server = Engine(**options)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        opened.append(server)
-        return server
-
-    yield make
-    for server in opened:
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as opened:
+        yield lambda **options: opened.enter_context(running(Engine(**options)))
 
 
 def judge(prompts: list[str], left: list[str], right: list[str]) -> list[float]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from serving import StandIn, running
 from transformers import LlamaConfig, LlamaForSequenceClassification
 from words import word_tokenizer
 
@@ -65,40 +62,24 @@ def test_reward_model(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
     check(reward_model.run(base, str(tmp_path / "scorer"), [PROMPTS], folder, QUICK, held_out=2, **OPTIONS), folder)
 
 
-class Short(BaseHTTPRequestHandler):
+class Short(StandIn):
     """A server that says that the shorter answer is better."""
 
-    asked = 0
-
-    def do_POST(self) -> None:
-        Short.asked += 1
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def answer(self, body: dict[str, Any]) -> tuple[int, Any]:
         text = body["messages"][0]["content"]
         a, b = (len(text.split(f"[Answer {side}]\n")[1].split("\n")[0]) for side in "AB")
         said = "A" if a < b else "B" if b < a else "C"
-        data = json.dumps({"choices": [{"message": {"content": said}}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: Any) -> None: ...
+        return 200, {"choices": [{"message": {"content": said}}]}
 
 
-@pytest.fixture
-def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Short) as opened:
-        threading.Thread(target=opened.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{opened.server_port}/v1"
-        opened.shutdown()
-
-
-def test_http_judge(base: str, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    check(http_judge.run(base, server, "judge", [PROMPTS], tmp_path, QUICK, held_out=2, **OPTIONS), tmp_path)
-    asked = Short.asked
-    assert asked > 0
-    http_judge.run(base, server, "judge", [PROMPTS], tmp_path, QUICK, held_out=2, **OPTIONS)  # it is done already
-    assert Short.asked == asked
+def test_http_judge(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with running(Short()) as server:
+        where = (base, server.url, "judge", [PROMPTS], tmp_path, QUICK)
+        check(http_judge.run(*where, held_out=2, **OPTIONS), tmp_path)
+        asked = len(server.bodies)
+        assert asked > 0
+        http_judge.run(*where, held_out=2, **OPTIONS)  # it is done already
+        assert len(server.bodies) == asked
 
 
 def test_messages(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

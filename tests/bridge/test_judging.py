@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from serving import StandIn, running
 from transformers import GPT2Config, GPT2ForSequenceClassification, LlamaConfig, LlamaForSequenceClassification
 from words import word_tokenizer
 
@@ -264,44 +263,24 @@ def test_a_folder_alone_is_a_reward_model(tmp_path: Path) -> None:
 # -- servers ---------------------------------------------------------------------------------------------------------
 
 
-class Stand(ThreadingHTTPServer):
-    """A stand-in for a served model: ``script`` says of the n-th request a status and a body, or how long to wait."""
+class Stand(StandIn):
+    """A stand-in for a served model: ``script`` says of the n-th request a status, a body, and how long to wait."""
 
     def __init__(self, script: Callable[[int, dict[str, Any]], tuple[int, Any, float]]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         self.script, self.count, self.at_once, self.most = script, 0, 0, 0
-        self.bodies: list[dict[str, Any]] = []
-        self.lock = threading.Lock()
-        self.url = f"http://127.0.0.1:{self.server_port}/v1"
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Stand
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with self.server.lock:
-            number = self.server.count
-            self.server.count += 1
-            self.server.at_once += 1
-            self.server.most = max(self.server.most, self.server.at_once)
-            self.server.bodies.append(body)
-        status, said, wait = self.server.script(number, body)
+    def answer(self, body: dict[str, Any]) -> tuple[int, Any]:
+        with self.lock:
+            number = self.count
+            self.count += 1
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        status, said, wait = self.script(number, body)
         time.sleep(wait)
-        with self.server.lock:
-            self.server.at_once -= 1
-        data = said.encode() if isinstance(said, str) else json.dumps(said).encode()
-        try:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            if status == 429:
-                self.send_header("Retry-After", "0")
-            self.end_headers()
-            self.wfile.write(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-
-    def log_message(self, *args: Any) -> None: ...
+        with self.lock:
+            self.at_once -= 1
+        return status, said
 
 
 def says(text: str, **more: Any) -> dict[str, Any]:
@@ -310,18 +289,8 @@ def says(text: str, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def stand() -> Iterator[Callable[..., Stand]]:
-    opened = []
-
-    def make(script: Callable[[int, dict[str, Any]], tuple[int, Any, float]]) -> Stand:
-        server = Stand(script)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        opened.append(server)
-        return server
-
-    yield make
-    for server in opened:
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as opened:
+        yield lambda script: opened.enter_context(running(Stand(script)))
 
 
 def served(server: Stand, **options: Any) -> ServedModel:
@@ -368,7 +337,7 @@ def test_a_server_that_is_gone_or_refuses_is_a_judge_that_failed(stand: Callable
 
 
 def _gone() -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+    with StandIn() as server:
         port = server.server_port
     judge = ServedModel(f"http://127.0.0.1:{port}/v1", retries=1)
     judge.server.first_wait = 0.001
