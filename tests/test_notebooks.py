@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
-SECONDS_A_CELL = 900  # a limit for a busy machine: a whole notebook takes about 20 s on a core of its own
+SECONDS_A_CELL = 240  # a limit for a busy machine: the longest notebook takes two minutes on a core of its own
 LARGEST = 500_000  # bytes
 
 # What was printed on one machine and is measured on another differs by rounding, which runs amplify: contracting ones
