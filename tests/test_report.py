@@ -127,6 +127,7 @@ def test_indices_accents_and_braces_become_elements() -> None:
     assert latex("π*_τ") == "\\pi ^{*}_{\\tau }"
     assert latex("x₁₂² ≤ {a}") == "x_{12}^{2} \\le  \\{a\\}"
     assert latex("q_iq_j/m_ij") == "q_{i}q_{j}/m_{ij}"
+    assert latex("r_y - r_y'") == "r_{y} - r_{y'}"
     assert latex("π̂") == "\\hat{\\pi }"
     assert "<msup>" in typeset("e^{−τh}")
 

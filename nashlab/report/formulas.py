@@ -24,8 +24,8 @@ SYMBOLS = {symbol: f"\\{name} " for symbol, name in NAMES.items()}
 SYMBOLS |= {"−": "-", "½": "\\tfrac{1}{2}", "ᵀ": "^{\\top}"} | {char: f"\\{char}" for char in "%&#$"}
 FUNCTIONS = ("SG", "KL", "SymKL", "BR", "Var", "log", "exp", "osc", "max", "min", "E")
 WORD = re.compile(r"(?:[A-Za-z]{3,}|[A-Z]{2,})(?:-[A-Za-z]{2,})*")  # Ax and ij are products
-# an index; in q_iq_j the second q is none
-INDEX = re.compile(r"([_^])([A-Za-z0-9]+(?=[A-Za-z][_^])|[A-Za-z0-9]+(?![A-Za-z0-9_^])|[^\s{])")
+# an index with its primes, so that r_y' is r of y'; in q_iq_j the second q is none
+INDEX = re.compile(r"([_^])([A-Za-z0-9]+(?=[A-Za-z][_^])|[A-Za-z0-9]+(?![A-Za-z0-9_^])'*|[^\s{]'*)")
 # a token of a formula: a symbol of mathematics, an operator, an index, one letter by itself, a function's parenthesis
 FORMULA = re.compile(r"[^\x00-\x7f–’…]|[=<>^_|]|^\(?[b-zB-HJ-Z][,;:)}]*$|\d[.\d]*[a-z(/]|[A-Za-z]\(")
 NAME = re.compile(r"[A-Za-z]\w*_\w*[a-z]{3,}\w*,?")  # of a theorem
