@@ -75,7 +75,7 @@ class HeldOut:
 
     def begin(self, policy: Policy) -> None:
         """Keep what this policy says as the start."""
-        self.start = [text for tokens, _ in self._drawn(policy, policy) for text in self._texts(policy, tokens)]
+        self.start = [text for tokens, _ in self._drawn(policy) for text in self._texts(policy, tokens)]
 
     def __call__(self, players: Players) -> dict[str, float]:
         """The numbers at this moment."""
@@ -86,7 +86,7 @@ class HeldOut:
         lengths: list[int] = []
         ended: list[bool] = []
         self.answers = []
-        for tokens, rows in self._drawn(policy, policy):
+        for tokens, rows in self._drawn(policy):
             self.answers += self._texts(policy, tokens)
             ratios += self._log_ratios(policy, reference, tokens, rows)
             lengths += tokens.mask.sum(dim=1).tolist()
@@ -113,7 +113,7 @@ class HeldOut:
         low, high = share_interval(min(float(judged.sum()), len(judged)), len(judged))
         return {"win_rate": float(judged.mean()), "win_rate_low": low, "win_rate_high": high, **left_out}
 
-    def _drawn(self, policy: Policy, model: Policy | Reference) -> list[tuple[Tokens, range]]:
+    def _drawn(self, policy: Policy) -> list[tuple[Tokens, range]]:
         """Two completions of every prompt, a batch at a time; random numbers belong to the prompt."""
         found = []
         for first in range(0, len(self.prompts.rows), self.batch):
@@ -122,7 +122,7 @@ class HeldOut:
             uniforms = np.concatenate([np.random.default_rng([self.seed, i]).random(shape) for i in rows])
             with torch.no_grad():
                 tokens = sample(
-                    model,
+                    policy,
                     self.prompts.tokens(policy, rows),
                     completions=2,
                     max_new_tokens=self.max_new_tokens,
