@@ -14,8 +14,6 @@ from nashlab.check.losses import NAMED
 from nashlab.check.trainers import assert_gradient, assert_mixture, assert_policy_gradient
 from nashlab.game import BadInput
 
-pytest_plugins = ["nashlab.check.pytest_plugin"]
-
 TAU = 0.3
 
 
