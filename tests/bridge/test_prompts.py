@@ -248,8 +248,7 @@ def test_recorded_answers_are_what_the_template_makes_of_the_conversation(family
     ids = completions_of(policy, [answer], prompts)[0]
     told = [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
     own = tokenizer.apply_chat_template(told, tokenize=True)["input_ids"]
-    if own[: len(prompts.rows[0])] == prompts.rows[0]:  # not where a blank joins the prompt's last token
-        assert [*prompts.rows[0], *ids] == own[: len(prompts.rows[0]) + len(ids)]
+    assert [*prompts.rows[0], *ids] == own[: len(prompts.rows[0]) + len(ids)]
     assert ids[-1] == tokenizer(ENDS[family], add_special_tokens=False)["input_ids"][-1]
     assert not any(token in policy.ends for token in ids[:-1])
 
