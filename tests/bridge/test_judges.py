@@ -207,8 +207,14 @@ def test_the_scale_is_that_of_a_general_minimiser() -> None:
     # differences that say nothing; one that says something among them is enough
     assert fit_scale([0.0, 0.0], [1, 0.2]) == 1e-3
     assert fit_scale([0.0, 1e-9], [0, 1]) == pytest.approx(1e3)
-    for bad in (([], []), ([1.0], [2.0]), ([np.nan], [1.0]), ([1.0, 2.0], [1.0])):
-        with pytest.raises(BadInput):
+    sizes, numbers = r"must be \[B\] both, B at least 1", "differences must be finite and p between 0 and 1"
+    for bad, rule in (
+        (([], []), sizes),
+        (([1.0, 2.0], [1.0]), sizes),
+        (([1.0], [2.0]), numbers),
+        (([np.nan], [1.0]), numbers),
+    ):
+        with pytest.raises(BadInput, match=rule):
             fit_scale(*bad)
 
 
