@@ -62,7 +62,7 @@ class Setting(NamedTuple):
 class Objective(Protocol):
     """An alignment objective: the weights that it gives to the two score vectors of a pair.
 
-    It receives only (h_left, h_right, p, τ), elementwise; the expected ascent direction: E[c_left s(y) + c_right s(y')].
+    It receives only (h_left, h_right, p, τ), elementwise; the ascent direction is E[c_left s(y) + c_right s(y')].
     """
 
     symmetric: ClassVar[bool]

@@ -252,7 +252,7 @@ def enclose_lottery(game: PreferenceGame, log_policy: Array) -> Certificate | No
     """Prove that a policy's support is that of the only maximal lottery, and bound its distance to the printed policy.
 
     Encloses the solution of A_BB x = 0, Σx = 1 on the policy's support B.  If every weight and every slack off B is
-    certainly positive, x is the unique equilibrium (E6).  None: not proved.  Cost: one inverse, or ball arithmetic where
+    certainly positive, x is the only equilibrium (E6).  None: not proved.  Cost: one inverse, or ball arithmetic where
     that is too coarse and the game small.
 
     >>> rps = PreferenceGame.from_margins([[0, 0.3, -0.1], [-0.3, 0, 0.2], [0.1, -0.2, 0]])
