@@ -11,6 +11,7 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -57,8 +58,12 @@ def _exactly(x: Fraction | float) -> Ball:
 
 
 def _printed(x: float) -> Ball:
-    """A ball around both readings of a printed double: the double itself and its decimal text."""
-    return functools.reduce(lambda a, b: a.union(b), _readings(x))
+    """A ball with the double x and its shortest decimal text, which lies within half a unit in the last place."""
+    from flint import arb
+
+    if (1024 * x).is_integer() and abs(x) < 1e6:  # at most 16 digits: the text is the double
+        return arb(x)
+    return arb(x, max(math.ulp(x) / 2, math.ulp(0.0)))  # half of the smallest double is none
 
 
 def _upper(ball: Ball) -> float:
@@ -76,22 +81,22 @@ def _largest(balls: Sequence[Ball]) -> Ball:
     return functools.reduce(lambda a, b: a.max(b), balls)
 
 
-def _away(log_policy: Array, truth: Sequence[Ball]) -> Ball:
-    """‖p − truth‖₁ for the printed p: np.exp(log_policy) or exp(log_policy), as doubles or as their texts."""
-    return _total([abs(_form(x) - q) for x, q in zip(log_policy.tolist(), truth, strict=True)])
-
-
-def _form(x: float) -> Ball:
-    """A printed probability, given its logarithm: np.exp(x) or e^x, as doubles or as their texts."""
-    p = _printed(float(np.exp(x)))
-    return p if x == -math.inf else p.union(_printed(x).exp())
-
-
-def _trivial(log_policy: Array) -> float:
-    """The trivial bound of ‖p − q‖₁ for any policy q: 1 + Σp, which is 2 up to rounding."""
+def _forms(log_policy: Array) -> list[Ball]:
+    """The printed policy p: np.exp(log_policy) or exp(log_policy), as doubles or as their texts."""
     from flint import arb
 
-    return _upper(1 + _away(log_policy, [arb(0)] * len(log_policy)))
+    pairs = zip(log_policy.tolist(), np.exp(log_policy).tolist(), strict=True)
+    return [arb(0) if x == -math.inf else _printed(p).union(_printed(x).exp()) for x, p in pairs]
+
+
+def _apart(printed: Sequence[Ball], truth: Sequence[Ball]) -> list[Ball]:
+    """|p − truth|, response by response."""
+    return [abs(p - q) for p, q in zip(printed, truth, strict=True)]
+
+
+def _trivial(printed: Sequence[Ball]) -> float:
+    """What ‖p − q‖₁ is at most, whatever the policy q: 1 + Σp, that is 2 but for rounding."""
+    return _upper(1 + _total(printed))
 
 
 # -- τ > 0 -----------------------------------------------------------------------------------------------------------
@@ -129,8 +134,9 @@ def certify_ball(game: PreferenceGame, log_policy: Array, temperature: float) ->
         # a printed temperature is a double or its text: bounded at both, since one ball would be too wide
         judged = [_judged(game, log_policy, pi, advantage, t) for t in _readings(tau)]
         value, bound = (max(each) for each in zip(*judged, strict=True))
-        bound = _upper(arb(bound) + _away(log_policy, pi.tolist()))
-        return Certificate(value, _least([bound, _trivial(log_policy)]), "ball", rigorous=True)
+        printed = _forms(log_policy)
+        bound = _upper(arb(bound) + _total(_apart(printed, pi.tolist())))
+        return Certificate(value, _least([bound, _trivial(printed)]), "ball", rigorous=True)
 
 
 def _judged(game: PreferenceGame, log_policy: Array, pi: Any, advantage: list[Ball], t: Ball) -> tuple[float, float]:
@@ -245,7 +251,7 @@ def bound_rational(log_policy: Array, policy: Sequence[Fraction]) -> float:
     True
     """
     with _precision(_bits(log_policy[np.isfinite(log_policy)])):
-        return _upper(_away(log_policy, [_exactly(x) for x in policy]))
+        return _upper(_total(_apart(_forms(log_policy), [_exactly(x) for x in policy])))
 
 
 def enclose_lottery(game: PreferenceGame, log_policy: Array) -> Certificate | None:
@@ -279,19 +285,30 @@ def _enclosed(game: PreferenceGame, log_policy: Array, solve: Any) -> Certificat
     truth = [arb(0)] * game.n
     for i, w in zip(held.tolist(), weights, strict=True):
         truth[i] = w
-    away = _upper(_away(log_policy, truth))
-    return Certificate(_beaten(game, log_policy, away), min(away, _trivial(log_policy)), "ball", rigorous=True)
+    return _near_a_lottery(game, _forms(log_policy), truth)
 
 
-def _beaten(game: PreferenceGame, log_policy: Array, away: float) -> float:
-    """An upper bound of max_y (Ap)_y for the printed p within ``away`` of a lottery x."""
-    from flint import arb, arb_mat
+def _near_a_lottery(
+    game: PreferenceGame, printed: Sequence[Ball], truth: Sequence[Ball], slip: float = 0.0
+) -> Certificate:
+    """For the printed p near a lottery x (Ax ≤ 0) that is ``slip`` at most from the policy in question:
 
-    n = game.n
-    if n > SOLVED_IN_BALLS:  # Ax ≤ 0, so no reply gains more than max|A| ‖p − x‖₁
-        return _upper(arb(away) * arb(float(np.max(np.abs(game.margins)))) * rounding.ABOVE)
-    product = arb_mat(n, n, _entries(game)) * arb_mat(n, 1, [_form(x) for x in log_policy.tolist()])
-    return max(_upper(_largest([product[i, 0] for i in range(n)])), 0.0)
+        ‖p − x‖₁ + slip,   (Ap)_y ≤ Σ_j |A_yj| |p_j − x_j|
+    """
+    from flint import arb
+
+    apart = _apart(printed, truth)
+    moved = np.array([_upper(each) for each in apart])
+    margins, exponent = _unit_scale(game.margins)
+    scaled = float(np.max(np.abs(margins) @ moved)) * rounding.ABOVE + game.n * math.ulp(0.0)
+    worst = math.nextafter(math.ldexp(scaled, exponent), math.inf)  # above margins too that doubles round to 0
+    return Certificate(worst, min(_upper(_total(apart) + arb(slip)), _trivial(printed)), "ball", rigorous=True)
+
+
+def _unit_scale(margins: Array) -> tuple[Array, int]:
+    """A over the power of two that brings its largest entry into [½, 1), and its exponent."""
+    exponent = int(np.frexp(np.max(margins))[1])
+    return np.ldexp(margins, -exponent), exponent
 
 
 def _solved_by_inverse(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list[Ball], list[Ball]] | None:
@@ -299,8 +316,7 @@ def _solved_by_inverse(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[li
     from flint import arb
 
     k = held.size
-    # a power of two that brings the border to the size of the margins
-    margins = np.ldexp(game.margins, -np.frexp(np.max(game.margins))[1])
+    margins, _ = _unit_scale(game.margins)  # so that the border and the margins are of one size
     blur = rounding.UNIT if game.exact is not None else 0.0
     bordered = np.ones((k + 1, k + 1))
     bordered[:k, :k], bordered[k, k] = margins[np.ix_(held, held)], 0.0
@@ -326,7 +342,7 @@ def _solved_in_balls(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list
     from flint import arb, arb_mat
 
     n, k = game.n, held.size
-    whole = arb_mat(n, n, _entries(game)) * arb(2) ** -int(np.frexp(np.max(np.abs(game.margins)))[1])
+    whole = arb_mat(n, n, _entries(game)) * arb(2) ** -_unit_scale(game.margins)[1]
     inside = held.tolist()
     entries = [v for i in inside for v in (*(whole[i, j] for j in inside), arb(1))] + [arb(1)] * k + [arb(0)]
     try:
@@ -356,7 +372,7 @@ def enclose_projection(
     n = game.n
     held = [i for i in range(n) if point[i] > 0]
     with _precision(2 * BITS):
-        from flint import arb, arb_mat
+        from flint import arb_mat
 
         a = arb_mat(n, n, _entries(game))
         x, u = (arb_mat(n, 1, [_exactly(v) for v in vector]) for vector in (point, multipliers))
@@ -365,8 +381,5 @@ def enclose_projection(
         w = [x[i, 0].log() - _exactly(mu[i]).log() - pull[i, 0] for i in held]
         cost = _total([-u[i, 0] * product[i, 0] for i in range(n) if point[i] == 0])
         gap = _largest(w) + _largest([-v for v in w]) + cost
-        bound = _upper(arb(_root(2 * gap)) + _away(log_policy, [_exactly(v) for v in point]))
-        trivial = _trivial(log_policy)
-        worst = _beaten(game, log_policy, _upper(_away(log_policy, [_exactly(v) for v in point])))
-    witness = {"point": tuple(point), "multipliers": tuple(multipliers)}
-    return Certificate(worst, min(bound, trivial), "ball", rigorous=True, witness=witness)
+        near = _near_a_lottery(game, _forms(log_policy), [_exactly(v) for v in point], _root(2 * gap))
+    return replace(near, witness={"point": tuple(point), "multipliers": tuple(multipliers)})
