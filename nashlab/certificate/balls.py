@@ -63,7 +63,7 @@ def _printed(x: float) -> Ball:
 
     if (1024 * x).is_integer() and abs(x) < 1e6:  # at most 16 digits: the text is the double
         return arb(x)
-    return arb(x, max(math.ulp(x) / 2, math.ulp(0.0)))  # half of the smallest double is none
+    return arb(x, max(math.ulp(x) / 2, math.ulp(0.0)))  # half of the smallest double would be 0
 
 
 def _upper(ball: Ball) -> float:
@@ -95,7 +95,7 @@ def _apart(printed: Sequence[Ball], truth: Sequence[Ball]) -> list[Ball]:
 
 
 def _trivial(printed: Sequence[Ball]) -> float:
-    """What ‖p − q‖₁ is at most, whatever the policy q: 1 + Σp, that is 2 but for rounding."""
+    """The trivial bound of ‖p − q‖₁ for any policy q: 1 + Σp, which is 2 up to rounding."""
     return _upper(1 + _total(printed))
 
 
