@@ -1,7 +1,7 @@
-"""The smallest game on which a loss misses: games are tried from the simplest on, so the first miss is the smallest.
+"""The smallest game on which a loss misses: games are tried in order of simplicity, so the first miss is the smallest.
 
-Two responses come before three, an even reference before an uneven one, tenths before hundredths, one token before
-sequences of unequal length.
+Two responses come before three, a uniform reference before others, tenths before hundredths, one token before sequences
+of unequal length.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["bradley_terry_optimum", "candidates", "counterexample"]
 
 Array = NDArray[np.float64]
 
-VISIBLE = 1e-3  # of the natural gradient, in units of the pull of a certain preference at h = 0
-TRIED = 4  # misses that are followed to their rest, before one that does not settle is reported
+VISIBLE = 1e-3  # of the natural gradient, in units of the gradient of a certain preference at h = 0
+TRIED = 4  # misses whose flow is followed before one that does not settle is reported
 
 
 @cache
@@ -45,7 +45,7 @@ def candidates(kind: str, lengths: bool) -> tuple[Table, ...]:
 
 
 def _three(first: float, second: float, third: float, *, transitive: bool) -> Array:
-    """P of three responses: p₁₂, p₂₃, p₃₁; of strengths, p₁₂ and p₂₃ and what follows from them."""
+    """P of three responses from p₁₂, p₂₃, p₃₁; if transitive, from the strengths that p₁₂ and p₂₃ imply."""
     if transitive:
         odds = (first / (1 - first)) * (second / (1 - second))
         third = 1 / (1 + odds)
@@ -67,7 +67,7 @@ def goals_of(goal: Callable[[Table, float], Array], lengths: bool, tau: float) -
 
 
 def bradley_terry_optimum(table: Table, tau: float) -> Array:
-    """log of μ exp(r/τ), with rewards the logits of P against the first response (E7)."""
+    """log of μ exp(r/τ), where the rewards are the logits of P against the first response (E7)."""
     p = table.preferences[:, 0]
     return np.asarray(log_softmax(table.log_reference + np.log(p / (1 - p)) / tau))
 

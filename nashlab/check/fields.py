@@ -1,10 +1,10 @@
-"""The expected gradient of a loss on small games, by enumeration of every pair, and where it vanishes.
+"""The expected gradient of a loss on small games, by enumeration of all pairs, and its zeros.
 
 For y, y' ~ SG[ν] and a label drawn with p(y ≻ y'),
 
     ∇_θ E ℓ = u − π Σu,    u_i = Σ_j 2 ν_i ν_j (P_ij ∂ℓ_ij/∂log π(chosen) + P_ji ∂ℓ_ji/∂log π(rejected))
 
-for a tabular softmax.  Divided by π it is the natural gradient, which has the same zeros and moves responses of little
+for a tabular softmax.  Divided by π it is the natural gradient, which has the same zeros and moves responses of small
 mass as fast as others.  All games of a bundle are evaluated in one call.
 """
 
@@ -29,12 +29,12 @@ Behaviour = Callable[[Array, Array], Array]  # (log π, log μ) -> log ν
 
 FAR = 600.0  # |h| beyond which a policy has collapsed
 FLOW_STEPS, SETTLING, NEWTON = 60, 5, 20
-ATTRACTS = 1e-3  # of unit · τ, IPO's own rate: slower than that is a centre or a plateau, not a point of rest
+ATTRACTS = 1e-3  # of unit · τ, IPO's own rate: a slower attraction is a centre or a plateau, not a fixed point
 VANISHED = 1e-9  # of the natural gradient, relative to its size at the start
 
 
 class Judged(Protocol):
-    """A loss that can be called on pairs, in this process or in its own."""
+    """A loss that can be evaluated on pairs, in this process or a separate one."""
 
     @property
     def form(self) -> Form: ...
@@ -64,7 +64,7 @@ def mixture(beta: float) -> Behaviour:
 
 
 def behaviour_of(spec: Spec) -> Behaviour:
-    """Who samples both responses, as a function of log π and log μ; the policy itself where nothing is said."""
+    """Who samples both responses, as a function of log π and log μ; by default the policy itself."""
     if spec.behaviour == "reference":
         return lambda log_policy, log_reference: log_reference
     if spec.behaviour == "mixture":
@@ -80,7 +80,7 @@ def self_play(table: Table, log_policy: Array, tau: float) -> Array:
 
 
 class Field(NamedTuple):
-    """A gradient in θ and the same over π, [..., n] each."""
+    """A gradient in θ and the same divided by π, [..., n] each."""
 
     plain: Array
     natural: Array
@@ -88,7 +88,7 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Bundle:
-    """Games that are evaluated together, under one behaviour; those of fewer responses are filled up to the largest."""
+    """Games evaluated together, under one behaviour policy, padded to the largest number of responses."""
 
     loss: Judged
     tables: Sequence[Table]
@@ -165,11 +165,11 @@ class Bundle:
 
 
 class Rest(NamedTuple):
-    """Where a flow came to.
+    """Where a flow ended.
 
     log_policy  [n].
-    settled     the gradient vanishes there, at a point that the flow leaves from no side.
-    distances   ‖π − goal‖₁ before each step, where a goal was given.
+    settled     the gradient vanishes there, and the flow does not leave the point in any direction.
+    distances   ‖π − goal‖₁ before each step, if a goal was given.
     """
 
     log_policy: Array
@@ -180,10 +180,10 @@ class Rest(NamedTuple):
 def rest(
     bundle: Bundle, tau: float, starts: Sequence[Array], goals: Sequence[Array] | None = None, rounds: int = SETTLING
 ) -> list[Rest]:
-    """Follow −(natural gradient) in every game from its start, and polish where it comes to rest by Newton's method.
+    """Follow −(natural gradient) in every game from its start, and refine the end point by Newton's method.
 
-    The step is that of online mirror descent at its best rate for the widest cycle (N4: λ < 1/π), in units of the
-    pull at h = 0, and is halved for a game in which the gradient grows.  Source: R3.
+    The step is that of online mirror descent at its best rate for the largest λ (N4: λ < 1/π), in units of the slope at
+    h = 0, and is halved for a game whose gradient grows.  Source: R3.
     """
     log_policy = log_softmax(bundle.stacked(starts))
     goal = np.exp(log_policy if goals is None else bundle.stacked(goals))
@@ -216,7 +216,7 @@ def _size(natural: Array, log_policy: Array) -> Array:
 
 
 def unit_of(bundle: Bundle, tau: float) -> float:
-    """How hard a pair pulls at h = 0, against self-play's ½: the constant 4/τ for IPO (L1)."""
+    """The slope of a pair at h = 0 over self-play's ½: the constant 4/τ for IPO (L1)."""
     zero = np.log(np.array([0.5]))
     slopes = bundle.loss.slopes(pairs_of((zero, zero), (zero, zero), p=1.0), tau)
     pull = sum(abs(float(s[0])) for s in slopes)
@@ -225,7 +225,7 @@ def unit_of(bundle: Bundle, tau: float) -> float:
 
 def _newton(bundle: Bundle, tau: float, log_policy: Array) -> tuple[Array, NDArray[np.bool_]]:
     """Newton's method on the natural gradient modulo constants, with differences for its Jacobian; every game's
-    perturbed policies go into one call.  A zero that lies far off, or from which the flow runs away, is not taken."""
+    perturbed policies go into one call.  A zero that lies far off, or that repels the flow, is not accepted."""
     points, real, unit = log_policy, bundle.real, unit_of(bundle, tau)
     n = real.shape[1]
     count = real.sum(axis=1)[:, None, None]
