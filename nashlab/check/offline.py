@@ -38,7 +38,7 @@ FADING = 0.03  # over so much of the gap: a hinge to the fourth power less, e^(�
 NARROW = 1e-4  # of τd: a set of minimisers that counts as a point
 ROUNDING = 1e-9  # of τd: counts as 0
 LAW = 1e-4  # relative: accuracy of the exponent of τ
-ROUNDS = 40  # of bisection: to 1e-12 of a bracket
+ROUNDS, COARSE = 40, 12  # of bisection: 1e-12 and 2e-4 of a bracket
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class Curve:
             steep -= 1
         ends = np.sort(np.repeat(self.scan[outer[[steep, last + 1]]], 2)).reshape(2, 2)
         p = np.full(2, self.preferences[k])
-        at = np.abs(self._crossing(p, ends[0], ends[1], -side * level * np.array([FADED, 1.0])))
+        at = np.abs(self._crossing(p, ends[0], ends[1], -side * level * np.array([FADED, 1.0]), rounds=COARSE))
         return bool(at[1] - at[0] > FADING * at[1])
 
     def _scale(self, k: int) -> float:
@@ -235,9 +235,9 @@ class Curve:
             risks = np.where(np.isnan(risks), np.inf, risks)
         return list(zip(low.tolist(), high.tolist(), risks.tolist(), strict=True))
 
-    def _crossing(self, p: Array, low: Array, high: Array, level: Array) -> Array:
+    def _crossing(self, p: Array, low: Array, high: Array, level: Array, rounds: int = ROUNDS) -> Array:
         """Where the slope first exceeds the level, by bisection of all brackets at once."""
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             middle = 0.5 * (low + high)
             above = self._risk(middle, p, tails=True)[1] > level
             low, high = np.where(above, low, middle), np.where(above, middle, high)
