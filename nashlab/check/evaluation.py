@@ -143,7 +143,7 @@ def probe(form: Form, rows: int = 5) -> dict[str, Array]:
 
     t = np.linspace(0.0, 1.0, rows)[np.random.default_rng(rows).permutation(rows)]  # no column is sorted
     policy = (-1.3 - 2.1 * t, -2.9 + 1.7 * t**2)
-    reference = (-1.9 - 0.7 * t, -2.2 - 0.4 * t)
+    reference = (-1.9 - 0.7 * t, -2.2 - 1.4 * (t - 0.6) ** 2)  # nor are two gaps in the same order
     return form.columns(pairs_of(policy, reference, p=0.2 + 0.7 * t, length=(2.0 + t * (rows - 1), 3.0 + 0 * t)))
 
 
