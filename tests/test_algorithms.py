@@ -185,6 +185,12 @@ def test_the_papers_table_1_is_read_off_the_specifications() -> None:
         assert (spec.contrastive, spec.online, spec.regularised_sampling) == row
 
 
+def test_xpo_scores_both_responses_and_explores_against_the_reference() -> None:
+    """Algorithm 1 of arXiv 2405.21046: y ~ π, y' ~ π_ref; what its step is, claim L12.xpo says."""
+    spec = get("xpo")
+    assert (spec.contrastive, spec.online, spec.left, spec.right) == (True, True, "policy", "reference")
+
+
 def test_contextual_games_average_exploitability_and_gradient() -> None:
     rng = np.random.default_rng(3)
     parts = [random_game("cyclic", 3, rng) for _ in range(2)]

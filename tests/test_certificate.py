@@ -275,7 +275,7 @@ def test_labels_weights_and_fill_are_checked() -> None:
         PreferenceGame.from_margins(rows, labels=["a", "a"])
     with pytest.raises(BadInput, match="must have 2"):
         PreferenceGame.from_margins(rows, labels=["a"])
-    with pytest.raises(BadInput, match="one weight a prompt"):
+    with pytest.raises(BadInput, match="one weight per prompt"):
         PreferenceGame.from_margins(np.zeros((2, 2, 2)), weights=[1.0])
     with pytest.raises(BadInput, match=r"never met \(1 - 2\)"):
         PreferenceGame.from_wins([[0, 0], [0, 0]])

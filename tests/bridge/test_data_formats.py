@@ -211,7 +211,7 @@ def test_json_files_hold_one_list_of_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("nowhere.jsonl", "is no file, no folder and no hub name"),
+        ("nowhere.jsonl", "is not a file, a folder or a hub name"),
         ([], "holds no rows"),
         (DatasetDict({"train": Dataset.from_list(ROWS)}), "source holds the splits train, must be one of them"),
         (7, "source = 7, must be a file, a hub name, or an iterable of rows"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from serving import StandIn, running
 
 from llm_bridge.judges import OneOrder
 from llm_bridge.policy import Policy, Tokens, pad_left, sample
-from llm_bridge.training import Generated, ServedPolicy, Settings, Stopped, checkpoint, train
+from llm_bridge.training import Generated, ServedPolicy, Settings, Stopped, Trainer, checkpoint, train
 from llm_bridge.verify import tiny
 from nashlab.game import BadInput
 
@@ -166,3 +166,36 @@ def test_the_next_portion_is_written_while_the_judge_works() -> None:
     train(tiny("gpt2", seed=1), "online-ipo", game, Settings(steps=1, batch=4))
     assert in_time == [True] * 4
     assert all(event.is_set() for event in begun)
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+@pytest.mark.parametrize("method", ["online-ipo", "nash-md-pg", "egpo"])
+def test_scoring_while_the_judge_reads_changes_no_bit(
+    method: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained() -> list[np.ndarray]:
+        policy = tiny("gpt2", seed=1)
+        train(policy, method, generated(), Settings(**(SETTINGS | {"steps": 3, "precision": precision})))
+        return weights(policy)
+
+    early = trained()
+    monkeypatch.setattr(Trainer, "_score_early", lambda self, samples: None)
+    assert all(np.array_equal(a, b) for a, b in zip(early, trained(), strict=True))
+
+
+def test_the_policy_scores_while_the_judge_reads() -> None:
+    """A judge that answers only once the forward pass of the step is done; with micro-batches it is asked for later."""
+    scored, waited = threading.Event(), list[bool]()
+
+    def patient(prompts: Sequence[str], left: Sequence[str], right: Sequence[str]) -> list[float]:
+        waited.append(scored.wait(60.0 if len(waited) == 0 else 0.05))
+        return [0.75] * len(prompts)
+
+    for micro_batch in (0, 2):
+        scored.clear()
+        game = Generated(PROMPTS, OneOrder(patient), max_new_tokens=3)
+        settings = Settings(steps=1, batch=4, micro_batch=micro_batch)
+        trainer = Trainer(tiny("gpt2", seed=1), "online-ipo", game, settings)
+        trainer.scorer.register_forward_hook(lambda *_: scored.set())
+        trainer.advance()
+    assert waited == [True, False]

@@ -220,7 +220,7 @@ def test_unknown_files_are_refused_with_a_suggestion(tmp_path: Path) -> None:
 
 
 def test_random_weights_must_be_fine_tuned(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="policy: source = 'small' begins with random weights, must be fine-tuned"):
+    with pytest.raises(BadInput, match="policy: source = 'small' starts from random weights, must be fine-tuned"):
         read_experiment(written(tmp_path / "c.toml", corpus, sft=None))
 
 
