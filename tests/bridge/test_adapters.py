@@ -61,6 +61,7 @@ def test_the_default_reference_of_a_loaded_adapter_is_the_policy_as_it_is(
     assert reference.kind == "copy"
     assert "the reference is the policy as it is now, adapters included (kind = 'copy')" in caplog.text
     assert torch.equal(values(reference), values(policy))
+    with caplog.at_level(logging.INFO, "llm_bridge"):
         off = policy.reference("adapters-off")
     assert off.kind == "adapters-off"
     assert "without its adapters (kind = 'adapters-off')" in caplog.text
