@@ -149,7 +149,7 @@ def test_a_table_gives_back_its_entries() -> None:
         (["x"], [["a", "b"]], [[[0.5]]], r"matrices\[0\] has the shape \(1, 1\), must be \[2, 2\]"),
         (["x"], [["a", "a"]], [[[0.5, 0.5], [0.5, 0.5]]], r"a candidate of prompts\[0\] occurs twice"),
         (["x", "x"], [["a"], ["a"]], [[[0.5]], [[0.5]]], r"prompts\[1\] occurs twice"),
-        (["x"], [], [], "must be as many each"),
+        (["x"], [], [], "must be equally many"),
     ],
 )
 def test_a_wrong_table_is_refused(prompts: Any, candidates: Any, matrices: Any, message: str) -> None:
