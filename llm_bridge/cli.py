@@ -101,6 +101,8 @@ def train_command(
     lora: Annotated[int, tyro.conf.arg(help="rank of adapters (0: all weights are trained)")] = 0,
     dtype: Annotated[str | None, tyro.conf.arg(help="of the weights (float32; under adapters as stored)")] = None,
     device: Annotated[str, tyro.conf.arg(help="auto, cpu, cuda, ...")] = "auto",
+    base: Annotated[str | None, tyro.conf.arg(help="weights under --policy's adapters, where they moved")] = None,
+    quantised: Annotated[str | None, tyro.conf.arg(help="4bit or 8bit: the weights under adapters")] = None,
     template: Annotated[str, tyro.conf.arg(help="of prompts that are texts")] = "{prompt}",
     column: Annotated[str | None, tyro.conf.arg(help="that holds the prompts, if its name is not a known one")] = None,
     max_prompt_tokens: Annotated[int | None, tyro.conf.arg(help="longer ones are cut")] = None,
@@ -137,7 +139,7 @@ def train_command(
     recipe = Recipe(
         policy, prompts, named, settings, method, completions, max_new_tokens, temperature, labels, held_out,
         template, column, max_prompt_tokens, cut, unfit, unended_penalty, cut_mark, portions, lora, dtype,
-        device,
+        device, base, quantised,
     )  # fmt: skip
     _writable(out)
     quiet()

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["alone", "appearing", "plain", "read_bytes", "read_source", "replacing", "sha256_of"]
+__all__ = ["alone", "appearing", "plain", "read_bytes", "read_source", "replacing", "replacing_folder", "sha256_of"]
 
 
 @contextmanager
@@ -49,6 +49,36 @@ def appearing(folder: Path) -> Iterator[Path]:
             os.replace(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill that takes the name ``folder`` when the block ends; what has the name stays until then.
+
+    Folders cannot be exchanged in one step: who is killed between the two leaves the old one beside its name, and the
+    next block puts it back.
+    """
+    part, before = (folder.with_name(f".{folder.name}.{what}") for what in ("part", "before"))
+    _put_back(before, folder)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        with _system_errors():
+            yield part
+        if folder.exists():
+            os.replace(folder, before)
+        os.replace(part, folder)
+        shutil.rmtree(before, ignore_errors=True)
+    finally:
+        _put_back(before, folder)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _put_back(before: Path, folder: Path) -> None:
+    """What stood under the name, where nothing does; what was replaced goes."""
+    if before.exists() and not folder.exists():
+        os.replace(before, folder)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def read_bytes(path: Path, limit: int, patience: float = 10.0) -> bytes:

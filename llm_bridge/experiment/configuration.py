@@ -74,7 +74,10 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Model:
-    """The policy: "small" (a random Llama, a tokenizer of the corpus) or a source for ``load_policy``; LoRA by rank."""
+    """The policy: "small" (a random Llama, a tokenizer of the corpus) or a source for ``load_policy``; LoRA by rank.
+
+    base, quantised  of the weights under adapters, see :func:`llm_bridge.policy.load_policy`.
+    """
 
     source: str = "small"
     vocabulary: int = 4000
@@ -83,6 +86,8 @@ class Model:
     lora_rank: int = 0
     dtype: str = "float32"
     device: str = "auto"
+    base: str | None = None
+    quantised: str | None = None
 
     def __post_init__(self) -> None:
         _one_of("dtype", self.dtype, DTYPES)

@@ -271,6 +271,7 @@ class SampledGround:
     def _likelihood(self) -> RelevanceScore:
         judge = self.experiment.judge
         policy = load_policy(judge.source, dtype=getattr(torch, judge.dtype), device=device_of(judge.device))
+        policy.tokenizer.chat_template = None  # its template is all of the instruction
         return RelevanceScore(policy, BATCH, judge.max_length, judge.template, judge.without)
 
 

@@ -92,7 +92,7 @@ def _fine_tune(experiment: Experiment, part: Path, work: Path) -> None:
     examples = texts_of_split(corpus, "train")
     # half precision would round away most steps of fine-tuning: dtype applies when the result is loaded
     tuned = "float32" if experiment.policy.dtype == "bfloat16" else experiment.policy.dtype
-    policy = _fresh(replace(experiment.policy, dtype=tuned), examples)
+    policy = _fresh(replace(experiment.policy, dtype=tuned, quantised=None), examples)
     _without_chat(policy, corpus)
     source = _examples(policy, corpus, examples)
     check = _examples(policy, corpus, texts_of_split(corpus, "validation", 64))
@@ -149,8 +149,10 @@ def _tokenizer(size: int, texts: Sequence[str]) -> Any:
 
 
 def _loaded(model: Model, source: Any, **options: Any) -> Policy:
-    device = device_of(model.device)
-    return load_policy(source, dtype=getattr(torch, model.dtype), device=device, **options)
+    under = {"base": model.base, "quantised": model.quantised}
+    return load_policy(
+        source, dtype=getattr(torch, model.dtype), device=device_of(model.device), **(under | options)
+    )
 
 
 def _without_chat(policy: Policy, corpus: Corpus) -> None:

@@ -52,6 +52,20 @@ def _three(first: float, second: float, third: float, *, transitive: bool) -> Ar
     return np.array([[0.5, first, 1 - third], [1 - first, 0.5, second], [third, 1 - second, 0.5]])
 
 
+@cache
+def goals_of(goal: Callable[[Table, float], Array], lengths: bool, tau: float) -> tuple[Array, ...]:
+    """The goal on every candidate: sequences of other lengths have the same."""
+    kind = "any" if goal is equilibrium else "bradley-terry"
+    known: dict[bytes, Array] = {}
+    found = []
+    for table in candidates(kind, lengths):
+        game = table.preferences.tobytes() + table.log_reference.tobytes()
+        if game not in known:
+            known[game] = goal(table, tau)
+        found.append(known[game])
+    return tuple(found)
+
+
 def bradley_terry_optimum(table: Table, tau: float) -> Array:
     """log of μ exp(r/τ), where the rewards are the logits of P against the first response (E7)."""
     p = table.preferences[:, 0]
@@ -72,7 +86,7 @@ def counterexample(
     """
     kind = "any" if goal is equilibrium else "bradley-terry"
     games = candidates(kind, lengths)
-    goals = [goal(t, tau) for t in games]
+    goals = goals_of(goal, lengths, tau)
     everything = Bundle(loss, games, behaviour)
     unit, fields = unit_of(everything, tau), everything.gradients(goals, tau)
     missed = [k for k, f in enumerate(fields) if float(np.max(np.abs(f.natural))) > VISIBLE * unit]

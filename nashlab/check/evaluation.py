@@ -216,11 +216,11 @@ def _numbers(output: Any, n: int, columns: Columns, tau: float) -> Array:
 def _by_differences(loss: Loss, columns: Columns, tau: float) -> tuple[Array | None, list[Array]]:
     free, n = loss.form.free, len(next(iter(columns.values())))
     steps = {name: _step(columns[name], tau, log_probability=name in SUMS) for name in free}
-    blocks = [(name, k) for name in free for k in OFFSETS]
-    tiled = {k: np.tile(x, len(blocks)) for k, x in columns.items()}
-    for i, (name, k) in enumerate(blocks):
-        tiled[name][i * n : (i + 1) * n] += k * steps[name]
-    table = loss.values(tiled, tau).reshape(len(free), len(OFFSETS), n)
+    shape = (len(free), len(OFFSETS), n)
+    shifted = {name: np.broadcast_to(x, shape).copy() for name, x in columns.items()}
+    for k, name in enumerate(free):
+        shifted[name][k] += np.multiply.outer(OFFSETS, steps[name])
+    table = loss.values({name: x.ravel() for name, x in shifted.items()}, tau).reshape(shape)
     slopes = []
     with np.errstate(invalid="ignore", over="ignore"):
         for f, wide in zip(table, steps.values(), strict=True):

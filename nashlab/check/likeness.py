@@ -81,13 +81,19 @@ def likeness(loss: Judged, tau: float, spec: Spec) -> Likeness:
         misses[name] = miss(own, named_fingerprint(name, 1.0, tau))
         if misses[name] <= EQUAL:
             equal.append(name)
-        else:
+        elif _of_gaps(own) == _of_gaps(named_fingerprint(name, 1.0, tau)):
             factor, there = _other_temperature(own, name, tau)
             if there <= EQUAL:
                 elsewhere[name] = factor
     closest = min(misses, key=lambda name: misses[name])
     near = None if equal or elsewhere or misses[closest] > NEAR else (closest, misses[closest])
     return Likeness(equal, elsewhere, near)
+
+
+def _of_gaps(fingerprint: Array) -> bool:
+    """Whether both responses are pulled equally, which no temperature changes."""
+    chosen, rejected = np.split(fingerprint, 2)
+    return bool(np.max(np.abs(chosen + rejected)) <= 10 * EQUAL * np.max(np.abs(chosen)))
 
 
 def _other_temperature(own: Array, name: str, tau: float) -> tuple[float, float]:

@@ -128,7 +128,7 @@ def test_a_conversation_keeps_its_messages() -> None:
         ({"messages": [assistant("Ho")]}, "column 'messages': holds answers alone"),
         ({"conversations": [{"from": "humen", "value": "Hi"}]}, "is from 'humen', .*human"),
         ({"chosen": "The cat sat", "rejected": "The cat ran"}, "has no prompt, and chosen no turn 'Assistant:'"),
-        ("x" and ["not", "messages"], "column 'prompt', message 0: is 'not'"),
+        (["not", "messages"], "column 'prompt', message 0: is 'not'"),
         (5, "row 2: is 5, must be a text, a list of messages, or an object"),
     ],
 )
