@@ -390,7 +390,7 @@ def _closed(policy: Policy, row: Sequence[int], closing: int, name: str) -> list
     inside = next((i for i, token in enumerate(row) if token in policy.ends), len(row))
     if inside + 1 < len(row):
         token = policy.tokenizer.decode([row[inside]])
-        raise BadInput(f"{name} goes on behind {token!r}, must end there: it is an end of sequence")
+        raise BadInput(f"{name} continues after {token!r}, must end there: it is an end of sequence")
     return [*row[:inside], closing]
 
 
