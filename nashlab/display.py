@@ -147,13 +147,13 @@ def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
     else:
         print("how sure that is: --bootstrap 1000 draws the votes again, --confidence 0.95 ranges over their region")
     if "claim" in sure:
-        tested = sure["claim"]
-        print(f"the claimed policy: p = {tested['p_value']:.3g} ({tested['test']}; independent: {tested['independent']})")
+        tested, alone = sure["claim"], sure["claim"]["independent"]
+        print(f"the claimed policy: p = {tested['p_value']:.3g} ({tested['test']}; independent: {alone})")
 
 
 def _show_hanging(pairs: int, unmet: Mapping[str, Any]) -> None:
     """Whose place the answer owes to the filling of pairs that never met."""
-    print(f"WARNING: the answer hangs on how the {pairs} pairs that never met are filled; over all fillings,")
+    print(f"WARNING: {pairs} pair(s) never met, and the answer hangs on how they are filled; over all fillings,")
     for name in ("necessary", "possible", "never", "undecided"):
         print(f"  in the support, {name}: {len(unmet[name])}{_some(unmet[name])}")
     print(f"  0 here, but not for every filling: {len(unmet['left_out_here'])}{_some(unmet['left_out_here'])}")

@@ -24,11 +24,12 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from nashlab.equilibrium.batch import quick_lottery
 from nashlab.equilibrium.exact import combine, coordinates, inner_lottery, kernel_of
 from nashlab.equilibrium.lottery import interior_point, unit_scale
+from nashlab.equilibrium.uncertainty import Bounds
 from nashlab.game import BadInput
 
 __all__ = ["Filling", "Membership", "who_is_in"]
@@ -143,7 +144,7 @@ def _whole(row: Row) -> list[int]:
     return [x.numerator * (common // x.denominator) for x in row]
 
 
-def who_is_in(lower: ArrayLike, upper: ArrayLike, *, seed: int = 0) -> Membership:
+def who_is_in(lower: Bounds, upper: Bounds, *, seed: int = 0) -> Membership:
     """Who carries mass in a maximal lottery over all P with L ≤ P ≤ U (``necessary`` ones are ``possible`` too).
 
     lower, upper  [n, n], rows of Fractions, or doubles, which are rationals too (bounds nearer than 1e-9 are one).

@@ -10,6 +10,8 @@ A pair that was won always, or that never met, is not known for certain: its var
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+Bounds = ArrayLike | Sequence[Sequence[Fraction]]  # of a box of preference matrices, [n, n]
 
 
 class Clusters(Protocol):
@@ -190,7 +193,7 @@ def independent_judgments(policy: ArrayLike, judgments: ArrayLike, clusters: Clu
 
         N_ij² / Σ_{k on ij} w_k² (Σ_{l of k's voter} a_l)/a_k,   a_k = w_k√(π_iπ_j(π_i+π_j))/N_ij
 
-    Along any direction a voter's part moves by at most Σ|c_k|, c_k the part of one judgment, and Cauchy and Schwarz have
+    Along any direction a voter's part moves by at most Σ|c_k|, c_k the part of one judgment, and by Cauchy and Schwarz
     (Σ|c_k|)² ≤ Σa_k · Σc_k²/a_k for any a > 0; these a make the trace of B smallest.  The only judgment of a voter is
     worth one.  Source: N20 (d), with Hoeffding's lemma for each voter instead of each judgment.
     """
@@ -250,8 +253,8 @@ def confidence_box(
     Clopper-Pearson at (1 − level)/#pairs; with ties a judgment is no coin, and Chernoff's bound N·KL(p̂‖p) ≤ log(2/α)
     takes its place.  L + Uᵀ = 1.  Source: N27.
 
-    repeats  [n, n], the most judgments of that pair by one voter: those may hang together, and the mean of N judgments by
-             voters of at most m each is as near to p as Chernoff's bound for N/m says (Jensen).  None: all are independent.
+    repeats  [n, n], the most judgments of that pair by one voter: those may hang together, and the mean of N judgments
+             by voters of at most m each is as near to p as Chernoff's bound for N/m says (Jensen).  None: independent.
 
     >>> low, high = confidence_box([[0, 10], [0, 0]], 0.95)
     >>> round(float(low[0, 1]), 4), float(high[0, 1])
@@ -267,7 +270,9 @@ def confidence_box(
     won, lost = w[first, second], w[second, first]
     each = won + lost
     alpha = (1.0 - level) / max(1, int(np.count_nonzero(each)))
-    most = np.ones_like(won) if repeats is None else np.maximum(1.0, np.asarray(repeats, dtype=np.float64)[first, second])
+    most = np.ones_like(won)
+    if repeats is not None:
+        most = np.maximum(most, np.asarray(repeats, dtype=np.float64)[first, second])
     if ties or np.any(won != np.round(won)) or np.any(most > 1):
         low, high = _chernoff(won, each, alpha, most), 1.0 - _chernoff(lost, each, alpha, most)
     else:
@@ -292,7 +297,7 @@ def _chernoff(won: Array, each: Array, alpha: float, most: Array) -> Array:
     return low
 
 
-def lottery_ranges(lower: ArrayLike, upper: ArrayLike) -> Array:
+def lottery_ranges(lower: Bounds, upper: Bounds) -> Array:
     """The least and the largest probability of each response in any maximal lottery of any P with L ≤ P ≤ U, [n, 2].
 
     Every such lottery is in {π : Lπ ≤ ½}: 2n linear programmes, and uniqueness is not needed.  Source: N27.
@@ -303,8 +308,8 @@ def lottery_ranges(lower: ArrayLike, upper: ArrayLike) -> Array:
     """
     from scipy.optimize import linprog
 
-    low = np.asarray(lower, dtype=np.float64) - 0.5
-    if np.any(np.abs(low + (np.asarray(upper, dtype=np.float64) - 0.5).T) > 1e-9):
+    low, high = (np.array(bound, dtype=np.float64) - 0.5 for bound in (lower, upper))
+    if np.any(np.abs(low + high.T) > 1e-9):
         raise BadInput("lower + upperᵀ must be 1: a box of preference matrices")
     n = len(low)
     found = np.zeros((n, 2))

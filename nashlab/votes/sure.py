@@ -26,7 +26,17 @@ from nashlab.game import BadInput, PreferenceGame
 from nashlab.votes.build import Votes
 from nashlab.votes.resample import by_voters, resampled_lotteries
 
-__all__ = ["NORMAL", "OPEN_LIMIT", "RANGE", "equilibrium_interval", "fillings", "how_sure", "rates", "region", "repeats"]
+__all__ = [
+    "NORMAL",
+    "OPEN_LIMIT",
+    "RANGE",
+    "equilibrium_interval",
+    "fillings",
+    "how_sure",
+    "rates",
+    "region",
+    "repeats",
+]
 
 Array = NDArray[np.float64]
 
@@ -123,8 +133,8 @@ def how_sure(
     interval   of 95 % for each response: at τ > 0 by the delta method on log π (N20 f), else of ``bootstrap`` tables.
     range      at τ = 0 with ``confidence``: the least and the largest probability in any lottery of any table of the
                confidence region (N27).
-    unmet      at τ = 0, where pairs never met: who is in the support for every filling, some, none; who of them the answer
-               leaves out, and who it holds that another filling would leave out (N22).
+    unmet      at τ = 0, where pairs never met: who is in the support for every filling, some, none; who of them the
+               answer leaves out, and who it holds that another filling may leave out (N22).
     claim      with a policy: the p-value of its being the equilibrium behind the votes (N20 d and e; N27 at τ = 0), and
                what it takes for independent: voters where the file names them, else judgments.
 
