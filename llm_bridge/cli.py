@@ -370,7 +370,7 @@ def standing(record: dict[str, Any], *, measured: bool = False) -> str:
     """A record in a few words: of a step, or of what was measured on held-out prompts."""
     if measured:
         return (f"win rate {record['win_rate']:.3f} [{record['win_rate_low']:.3f}, {record['win_rate_high']:.3f}], "
-                f"KL {record['held_out_kl']:.3g}, length {record['held_out_length']:.1f}, "
+                f"KL {record['held_out_kl']:.3g} (buys {record['win_rate_most']:.3f} at most), length {record['held_out_length']:.1f}, "
                 f"ended {record['held_out_ended']:.2f}")  # fmt: skip
     names = {"spread": "spread", "kl": "KL", "length": "length", "ended": "ended", "left_out": "left out"}
     return ", ".join(f"{word} {record[name]:.3g}" for name, word in names.items() if record.get(name))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.tracking import GeneralTracker
-from arena import NAMES, PROMPTS, SETTINGS, generated, weights
+from arena import NAMES, PROMPTS, SETTINGS, enumerated, generated, weights
 from scipy.stats import binom, binomtest
 from transformers import LlamaConfig
 from words import word_tokenizer
@@ -24,7 +24,7 @@ from words import word_tokenizer
 from llm_bridge.cli import main, train_command
 from llm_bridge.data import Question
 from llm_bridge.judges import FunctionJudge, OneOrder
-from llm_bridge.policy import LoraOptions, Policy, Prompts, load_policy, save_policy
+from llm_bridge.policy import LoraOptions, Prompts, load_policy, save_policy
 from llm_bridge.training import (
     HeldOut,
     Players,
@@ -39,7 +39,7 @@ from llm_bridge.training import (
     train,
 )
 from llm_bridge.training.run import Record
-from llm_bridge.verify import LANGUAGE, PROMPT, own_log_prob, tiny
+from llm_bridge.verify import LANGUAGE, tiny
 from nashlab.files import replacing_folder
 from nashlab.game import BadInput
 
@@ -394,11 +394,6 @@ def test_pushing_happens_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytes
 
 
 # -- what is measured ------------------------------------------------------------------------------------------------
-
-
-def enumerated(policy: Policy) -> np.ndarray:
-    with torch.no_grad():
-        return torch.stack([own_log_prob(policy, PROMPT, y).sum() for y in LANGUAGE.sequences]).double().numpy()
 
 
 def test_win_rate_and_kl_are_those_of_the_enumerated_language() -> None:
