@@ -1,15 +1,15 @@
-"""What a few completions tell about a policy: h = log π − log μ, and verdicts p(y ≻ y') between two of a prompt.
+"""Diagnostics from a few completions of a policy: log-ratios h = log π − log μ, and p(y ≻ y') between two of a prompt.
 
-At the equilibrium of every prompt, and whatever the prompts are, pairs y, y' that the policy draws itself have
+If π is the equilibrium of every prompt's game, pairs y, y' sampled from it satisfy
 
     E[(p − ½)(h − h')] = τ E[(h − h')²]       N28: the slope of wins on log-ratios is τ
-    E[(h − h')²] ≤ E|h − h'| / (2τ)           N22, summed over all thresholds of h: of log-ratios alone, for every p
+    E[(h − h')²] ≤ E|h − h'| / (2τ)           N22, integrated over all thresholds of h: whatever the preferences are
 
-and any two policies, at the equilibrium or not,
+and for any two policies and any preferences
 
-    P(π ≻ μ) ≤ W(KL(π‖μ))                     N23: what a divergence can buy at most; W is concave
+    P(π ≻ μ) ≤ W(KL(π‖μ))                     N23: the largest win rate at a given divergence; W is concave
 
-Means over prompts are estimated from one pair of each, so quotients of means come with Fieller's interval.
+All three are stated for means over prompts.  With one pair per prompt, ratios of means come with Fieller's interval.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = ["log_ratio_slope", "quotient", "ratio_stretch", "upper_mean", "win_ra
 
 
 def quotient(above: ArrayLike, below: ArrayLike, level: float = 0.95) -> tuple[float, float, float] | None:
-    """E u/E v and its interval, from independent pairs (u, v), [n] each: (estimate, low, high).
+    """E u/E v with its confidence interval, from independent pairs (u, v), [n] each: (estimate, low, high).
 
-    Fieller's: the numbers s for which the mean of u − s v is not told from 0 by Student's t; asymptotically exact.
-    None where that does not bound s, as when E v is not told from 0.
+    Fieller's interval: the numbers s for which Student's t does not reject E[u − s v] = 0; asymptotically exact.
+    None if the interval is unbounded, as when E v = 0 is not rejected.
 
     Source: Fieller 1954, Some problems in interval estimation.
 
@@ -55,20 +55,20 @@ def quotient(above: ArrayLike, below: ArrayLike, level: float = 0.95) -> tuple[f
 def log_ratio_slope(p: ArrayLike, gaps: ArrayLike, level: float = 0.95) -> tuple[float, float, float] | None:
     """The effective temperature E[(p − ½) d]/E[d²], d = h − h', with its interval; τ at π*_τ (N28).
 
-    p, gaps  of one pair of each prompt that the policy has drawn, [n].  None where log-ratios do not differ.
+    p, gaps  of one pair per prompt, sampled from the policy, [n].  None if no log-ratios differ.
     """
     d = np.asarray(gaps, dtype=np.float64)
     return quotient((np.asarray(p, dtype=np.float64) - 0.5) * d, d**2, level)
 
 
 def ratio_stretch(gaps: ArrayLike, tau: float, level: float = 0.95) -> tuple[float, float, float] | None:
-    """2τ E[d²]/E|d|, d = h − h', with its interval; above 1 the policy is π*_τ of no preference at all (N22)."""
+    """2τ E[d²]/E|d|, d = h − h', with its interval; above 1 the policy is π*_τ for no preferences at all (N22)."""
     d = np.asarray(gaps, dtype=np.float64)
     return quotient(2 * tau * d**2, np.abs(d), level)
 
 
 def upper_mean(values: ArrayLike, level: float = 0.95) -> float:
-    """The upper end of Student's interval of the mean of independent numbers, [n]; inf where there is only one."""
+    """The upper end of Student's interval for the mean of independent numbers, [n]; inf for a single one."""
     from scipy.stats import t
 
     x = np.asarray(values, dtype=np.float64)
@@ -78,8 +78,8 @@ def upper_mean(values: ArrayLike, level: float = 0.95) -> float:
 
 
 def win_rate_most(log_ratios: ArrayLike, level: float = 0.95) -> float:
-    """W(KL(π‖μ)), the largest win rate against μ that any preference can give (N23); KL at its interval's upper end.
+    """W(KL(π‖μ)), the largest win rate against μ for any preferences (N23), with KL at its interval's upper end.
 
-    log_ratios  log π − log μ of what the policy has drawn, a mean for each prompt, [n].
+    log_ratios  log π − log μ of completions of the policy, averaged within each prompt, [n].
     """
     return win_rate_bound(max(0.0, upper_mean(log_ratios, level)))

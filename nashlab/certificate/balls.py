@@ -1,8 +1,8 @@
-"""Certificates with every rounding enclosed, about the numbers that are printed and the input as it was given.
+"""Certificates with every rounding enclosed, for the numbers as printed and the input as given.
 
-A printed number stands for a double and for its shortest decimal text; a bound here holds for both, and for readers
-who take exp(log_policy) in the place of policy.  Games of exact margins are judged by those, games of doubles by the
-doubles.  The reference is μ as given, over its sum.
+A printed number may be read as a double or as its shortest decimal text.  A bound here holds for both, and also for
+readers who take exp(log_policy) instead of policy.  Exact margins are used where the game has them, otherwise its
+doubles.  The reference is μ as given, normalised.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ __all__ = ["bound_rational", "certify_ball", "enclose_lottery", "enclose_project
 Array = NDArray[np.float64]
 Ball = Any  # flint's arb, which is loaded only where it is used
 
-BITS = 128  # rounding in 128 bits is 22 digits below that of the float64 log-policy under judgment
+BITS = 128  # 128 bits round 22 digits below the float64 log-policy that is certified
 MOST_BITS = 4096
-IN_BALLS = 64  # responses up to which a product with doubles is taken in balls: beyond, they are slower
+IN_BALLS = 64  # responses up to which products with doubles use balls: beyond, they are slower
 SOLVED_IN_BALLS = 300  # order up to which a linear system is solved in balls (about a second there)
-REFINEMENTS = 60  # of N18(c)'s bound: each at least a tenth smaller than the last
+REFINEMENTS = 60  # of N18(c)'s bound: each reduces it by at least a tenth
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def _precision(bits: int) -> Iterator[None]:
 
 
 def _bits(values: Array) -> int:
-    """Enough that numbers as large as these leave BITS behind the point."""
+    """Precision that leaves BITS after the binary point for numbers as large as these."""
     largest = float(np.max(np.abs(values), initial=1.0))
     return min(BITS + max(0, math.frexp(largest)[1]), MOST_BITS)
 
@@ -63,11 +63,11 @@ def _printed(x: float) -> Ball:
 
     if (1024 * x).is_integer() and abs(x) < 1e6:  # at most 16 digits: the text is the double
         return arb(x)
-    return arb(x, max(math.ulp(x) / 2, math.ulp(0.0)))  # half of the smallest double is none
+    return arb(x, max(math.ulp(x) / 2, math.ulp(0.0)))  # half of the smallest double would be 0
 
 
 def _upper(ball: Ball) -> float:
-    """A float64 that no number of the ball exceeds."""
+    """A float64 upper bound of every number in the ball."""
     return math.nextafter(float(ball.upper().mid()), math.inf)  # the upper end is exact, its float64 the nearest
 
 
@@ -95,7 +95,7 @@ def _apart(printed: Sequence[Ball], truth: Sequence[Ball]) -> list[Ball]:
 
 
 def _trivial(printed: Sequence[Ball]) -> float:
-    """What ‖p − q‖₁ is at most, whatever the policy q: 1 + Σp, that is 2 but for rounding."""
+    """The trivial bound of ‖p − q‖₁ for any policy q: 1 + Σp, which is 2 up to rounding."""
     return _upper(1 + _total(printed))
 
 
@@ -103,13 +103,13 @@ def _trivial(printed: Sequence[Ball]) -> float:
 
 
 def certify_ball(game: PreferenceGame, log_policy: Array, temperature: float) -> Certificate:
-    """The bounds of E3, N14 and N18 as a proof: the smallest of them, plus what printing the policy has rounded.
+    """Rigorous bounds by E3, N14 and N18: the smallest of them, plus the rounding of the printed policy.
 
     π = softmax(log_policy) of the float64 numbers given, G(π) its exploitability;
 
         ‖p − π*_τ‖₁ ≤ ‖p − π‖₁ + min(2 tanh(osc r/4), √(2G/τ), ½(E|r̃| + uM/4 + √(E r̃² + uM²/4)))
 
-    for the printed p (policy or log_policy), u any bound of ‖π − π*_τ‖₁, M = max|r̃|, r̃ = r − E_π r.  Contextual games:
+    for the printed p (policy or log_policy), a bound u of ‖π − π*_τ‖₁, M = max|r̃|, r̃ = r − E_π r.  Contextual games:
     one prompt at a time.  Cost n² ball operations for exact margins, one extended product for doubles.
     Source: E3, N14, N15, N18.
 
@@ -131,7 +131,7 @@ def certify_ball(game: PreferenceGame, log_policy: Array, temperature: float) ->
         pi = np.full(game.n, arb(0))
         pi[held] = [m / total for m in mass]
         advantage = _advantage(game, pi.tolist())
-        # a printed temperature is a double or its text: judged at both, since a ball around them would be far too wide
+        # a printed temperature is a double or its text: bounded at both, since one ball would be too wide
         judged = [_judged(game, log_policy, pi, advantage, t) for t in _readings(tau)]
         value, bound = (max(each) for each in zip(*judged, strict=True))
         printed = _forms(log_policy)
@@ -140,13 +140,13 @@ def certify_ball(game: PreferenceGame, log_policy: Array, temperature: float) ->
 
 
 def _judged(game: PreferenceGame, log_policy: Array, pi: Any, advantage: list[Ball], t: Ball) -> tuple[float, float]:
-    """(G(π), a bound of ‖π − π*_τ‖₁), rounded upwards, of π = softmax(log_policy)."""
+    """(G(π), a bound of ‖π − π*_τ‖₁), rounded upwards, for π = softmax(log_policy)."""
     from flint import arb
 
     held = np.isfinite(log_policy)
     mu = np.array([_exactly(m).log() for m in game.reference_exact])
     reply = mu + np.array(advantage) / t
-    # π as a softmax needs no normalisation: r may be off by a constant
+    # no need to normalise the softmax: r may be off by a constant
     h = np.array([arb(x) for x in log_policy[held].tolist()])
     inside = pi[held].tolist()
     r = (h - reply[held]).tolist()
@@ -155,17 +155,17 @@ def _judged(game: PreferenceGame, log_policy: Array, pi: Any, advantage: list[Ba
     if np.all(held):
         divergence = _total([p * (mean - x).exp() for p, x in zip(inside, r, strict=True)]).log()
         bound = _bounds(inside, [x - mean for x in r], divergence)
-    else:  # π leaves responses out: only the gap knows of them
+    else:  # π leaves out responses: only the gap accounts for them
         peak = _largest(reply.tolist())
         divergence = mean - total + _total([(x - peak).exp() for x in reply]).log() + peak
         bound = _least([_root(2 * divergence), 2.0])
-    # whatever rounding has left of that: nobody gains more than max|A| + τ KL(π‖μ)
+    # however much rounding has widened it: no reply gains more than max|A| + τ KL(π‖μ)
     most = _upper(float(np.max(np.abs(game.margins))) * rounding.ABOVE + t * _largest((h - total - mu[held]).tolist()))
     return _least([max(_upper(t * divergence), 0.0), most]), bound
 
 
 def _readings(x: float) -> list[Ball]:
-    """A printed double as the double and as its text, where the two differ."""
+    """A printed double as the double and, if different, as its text."""
     from flint import arb, fmpq
 
     exact, text = Fraction(x), Fraction(repr(x))
@@ -191,7 +191,7 @@ def _bounds(pi: list[Ball], r: list[Ball], divergence: Ball) -> float:
 
 
 def _least(values: Sequence[float]) -> float:
-    """The smallest number among values that may be NaN, where a ball has become everything."""
+    """The smallest number among values that may be NaN, where a ball has become the whole line."""
     return min(x for x in values if x == x)
 
 
@@ -204,7 +204,7 @@ def _root(ball: Ball) -> float:
 
 
 def _advantage(game: PreferenceGame, pi: Sequence[Ball]) -> list[Ball]:
-    """Aπ in balls; large games of doubles by one product in extended precision, with its a-priori bound."""
+    """Aπ in balls; for large games of doubles by one product in extended precision with an a-priori bound."""
     from flint import arb, arb_mat
 
     n = game.n
@@ -221,7 +221,7 @@ def _advantage(game: PreferenceGame, pi: Sequence[Ball]) -> list[Ball]:
 
 
 def _extended(pi: Sequence[Ball]) -> tuple[NDArray[np.longdouble], float]:
-    """(π in extended precision, a bound of the ℓ₁ distance that this rounds away)."""
+    """(π in extended precision, a bound of the ℓ₁ distance lost by rounding)."""
     from flint import arb
 
     high = [float(arb(p).mid()) for p in pi]
@@ -255,11 +255,11 @@ def bound_rational(log_policy: Array, policy: Sequence[Fraction]) -> float:
 
 
 def enclose_lottery(game: PreferenceGame, log_policy: Array) -> Certificate | None:
-    """Prove that the support of a policy is that of the only maximal lottery, and how near the printed policy is.
+    """Prove that a policy's support is that of the only maximal lottery, and bound its distance to the printed policy.
 
-    Encloses the solution of A_BB x = 0, Σx = 1 on the policy's support B; if every weight is certainly positive and
-    every slack off B certainly too, x is the unique equilibrium (E6).  None: not proved.  Cost: one inverse, or balls
-    where that is too coarse and the game small.
+    Encloses the solution of A_BB x = 0, Σx = 1 on the policy's support B.  If every weight and every slack off B is
+    certainly positive, x is the only equilibrium (E6).  None: not proved.  Cost: one inverse, or ball arithmetic where
+    that is too coarse and the game small.
 
     >>> rps = PreferenceGame.from_margins([[0, 0.3, -0.1], [-0.3, 0, 0.2], [0.1, -0.2, 0]])
     >>> enclose_lottery(rps, np.log([1 / 3, 1 / 6, 1 / 2])).l1_bound < 1e-15
@@ -276,7 +276,7 @@ def _enclosed(game: PreferenceGame, log_policy: Array, solve: Any) -> Certificat
 
     held = np.flatnonzero(np.isfinite(log_policy))
     found = solve(game, held)
-    # the border's own unknown is 0 because xᵀA_BB x is, so A_BB x = 0 holds with it; |B| is odd or the solve failed
+    # the multiplier of the border is 0 because xᵀA_BB x = 0, so A_BB x = 0; |B| is odd or the solve failed
     if found is None:
         return None
     weights, outside = found
@@ -357,17 +357,17 @@ def _solved_in_balls(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list
 def enclose_projection(
     game: PreferenceGame, log_policy: Array, point: Sequence[Fraction], multipliers: Sequence[Fraction]
 ) -> Certificate:
-    """How far a printed policy is, at most, from argmin KL(π‖μ) over all maximal lotteries (E5's limit).
+    """An upper bound of the distance from a printed policy to argmin KL(π‖μ) over all maximal lotteries (E5's limit).
 
-    point        x, a rational lottery with x > 0 wherever some lottery is, [n];
-    multipliers  u, rational, u ≥ 0 wherever (Ax)_y < 0 is possible for a lottery, that is off the support, [n].
+    point        x, a rational lottery, positive wherever some lottery is, [n];
+    multipliers  u, rational, u ≥ 0 off the support, that is wherever (Ax)_y < 0 is possible for a lottery, [n].
 
     With g = osc_B(log(x/μ) − Au) − u·Ax (the last sum off the support B), duality gives KL(x*‖x) ≤ g, so that
 
         ‖p − x*‖₁ ≤ ‖p − x‖₁ + √(2g)
 
-    Both are kept as the certificate's witness.  That x is a lottery, B the common support and u ≥ 0 off B is the
-    caller's to know.  Source: E5, E6.
+    Both are kept as the certificate's witness.  The caller ensures that x is a lottery, B the common support and u ≥ 0
+    off B.  Source: E5, E6.
     """
     n = game.n
     held = [i for i in range(n) if point[i] > 0]

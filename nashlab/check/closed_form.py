@@ -1,15 +1,17 @@
-"""The optimum d*(p) as a formula: recognised among the shapes that preference losses have, at every p of the curve.
+"""The optimum d*(p) as a formula: solved from the function (symbolic.py), else recognised among the usual shapes.
+
+Either has to fit the curve at every p of it.  The shapes typical of preference losses:
 
     c (p − ½)        squares and squared hinges, EXO-pair (linear: additive preferences have additive optima)
-    c logit(q)       logistic and exponential losses, q = p, or p smoothed or de-noised: ε + (1 − 2ε)p
-    c sign(p − ½)    hinges: the size of a preference does not matter
+    c logit(q)       logistic and exponential losses, with q = p or p with added or removed noise: ε + (1 − 2ε)p
+    c sign(p − ½)    hinges: the strength of a preference does not matter
 
-A formula is given only where it meets the curve within 1e-6; c is shown as an integer, a fraction or a logarithm where
-it is one to 1e-6.
+c is shown as an integer, a fraction or a logarithm if it is one to 2e-6.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -17,11 +19,11 @@ from numpy.typing import NDArray
 
 from nashlab.check.offline import GRID, Curve
 
-__all__ = ["closed_form", "number"]
+__all__ = ["closed_form", "number", "of_the_curve"]
 
 Array = NDArray[np.float64]
 
-FITS = 5e-6  # of τd*, relative to its largest value; a numpy function's kink is placed to 1e-6
+FITS = 5e-6  # of τd*, relative to its largest value; a kink of a numpy function is located to 1e-6
 
 
 def closed_form(curve: Curve) -> str | None:
@@ -40,6 +42,18 @@ def closed_form(curve: Curve) -> str | None:
         found = shape(p, x, complete=len(points) == len(GRID) - 1)
         if found is not None:
             return found.removeprefix("1*") + {0: "", 1: "/tau", 2: "/tau**2"}[k]
+    return None
+
+
+def of_the_curve(curve: Curve, formulas: Sequence[tuple[str, Sequence[float | None]]]) -> str | None:
+    """The formula whose values at the grid are the curve's: finite where there is an optimum, and nowhere else."""
+    there = [curve.at(p) for p in GRID]
+    for text, values in formulas:
+        pairs = [(m.best if np.isfinite(m.best) else None, d) for m, d in zip(there, values, strict=True)
+                 if not m.several]  # fmt: skip
+        both = np.array([(x, d) for x, d in pairs if x is not None and d is not None])
+        if len(both) == sum(x is not None or d is not None for x, d in pairs) > 0 and _fits(*both.T):
+            return text
     return None
 
 
@@ -63,7 +77,7 @@ def _logit(p: Array, x: Array, *, complete: bool) -> str | None:
     c = float(x @ plain / (plain @ plain))
     if _fits(x, c * plain):
         return f"{number(c)}*log(p/(1 - p))"
-    # finite beyond its own range is no de-noised logit: those preferences have no optimum
+    # finite outside its own range means no de-noised logit, which has no optimum there
     lowest = -(1.0 - float(p.max())) / (2.0 * float(p.max()) - 1.0) + 1e-9
     guess = least_squares(lambda v: model(*v) - x, (c, 0.05 if complete else lowest / 2), xtol=1e-15, ftol=1e-15,
                           gtol=1e-15, bounds=((-np.inf, lowest), (np.inf, 0.5)))  # fmt: skip
@@ -85,7 +99,7 @@ def _step(p: Array, x: Array, *, complete: bool) -> str | None:
 
 
 def number(c: float) -> str:
-    """A constant as people write it, where it is one: an integer, a small fraction, a small multiple of a logarithm."""
+    """A constant in its usual notation if it has one: an integer, a small fraction, a small multiple of a logarithm."""
     near = Fraction(c).limit_denominator(64)
     if abs(float(near) - c) <= 2e-6 * abs(c):
         return str(near)

@@ -1,6 +1,6 @@
-"""The verdict: every question about a loss, put to it in order, as one JSON object.
+"""The verdict on a loss: the answer to every question, in order, as one JSON object.
 
-Offline (offline.py), online (online.py), what lengths and the reference do, the smallest counterexample, the named
+Offline (offline.py), online (online.py), the role of lengths and reference, the smallest counterexample, the named
 losses that it equals, and its row in Table 1 of Calandriello et al. 2024 (arXiv 2403.08635).
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.check.closed_form import closed_form
+from nashlab.check.closed_form import closed_form, of_the_curve
 from nashlab.check.counterexample import bradley_terry_optimum, counterexample
 from nashlab.check.fields import Behaviour, Judged, behaviour_of, mixture
 from nashlab.check.forms import GAP, LENGTHS, PAIR, Spec, pairs_of
@@ -31,6 +31,7 @@ from nashlab.check.online import (
     tables,
 )
 from nashlab.check.process import Limits, Subject
+from nashlab.check.solving import Solving
 from nashlab.gallery import PAPER_TABLE_1
 from nashlab.game import BadInput, check_temperature
 
@@ -39,31 +40,33 @@ __all__ = ["judge", "length_of", "needs_reference", "verdict_on"]
 Array = NDArray[np.float64]
 
 COMMON_LENGTH = 4.0
+SOLVING = 10.0  # seconds that SymPy may take longer than all the rest
 PROBE = (np.array([-1.1, -2.3, -0.7, -3.0]), np.array([-1.9, -0.8, -2.6, -1.2]))
 ANCHOR = (np.array([-1.4, -1.6, -1.5, -2.0]), np.array([-1.2, -1.7, -1.1, -2.2]))
 
 
 def judge(target: str, tau: float | None = None, limits: Limits | None = None) -> dict[str, Any]:
-    """The verdict on the loss ``PATH.py[:NAME]`` (or a named loss) at τ: its own default, or ½.
+    """The verdict on the loss ``PATH.py[:NAME]`` (or a named loss) at τ, by default the function's own, else ½.
 
-    Errors: BadInput where there is no such loss; :class:`nashlab.check.evaluation.Fault` where its code fails.
+    Errors: BadInput if there is no such loss; :class:`nashlab.check.evaluation.Fault` if its code fails.
 
     >>> round(judge("ipo", 0.25)["online"]["constant"], 9)  # 4/τ: L1
     16.0
     """
     temperature = None if tau is None else check_temperature(tau, positive=True, name="tau")
-    with Subject(located(target), temperature, limits) as loss:
+    source, limits = located(target), limits or Limits()
+    with Subject(source, temperature, limits) as loss, Solving(source, limits.memory) as solving:
         if not loss.tau > 0:
             raise BadInput(f"tau = {loss.tau}, must be positive")
         head = {
             "name": loss.name, "summary": loss.summary, "tau": loss.tau, "arguments": list(loss.form.arguments),
             "library": loss.framework, "reduction": loss.reduction, "spec": vars(loss.form.spec),
         }  # fmt: skip
-        return head | (_nothing() if loss.reduction == "coupled" else verdict_on(loss, loss.tau))
+        return head | (_nothing() if loss.reduction == "coupled" else verdict_on(loss, loss.tau, solving))
 
 
-def verdict_on(loss: Judged, tau: float) -> dict[str, Any]:
-    """All that is found of a loss of pairs, wherever it runs."""
+def verdict_on(loss: Judged, tau: float, solving: Solving | None = None) -> dict[str, Any]:
+    """The complete verdict on a pairwise loss, in any process; its formula is solved if ``solving`` is at it."""
     spec = loss.form.spec
     behaviour, lengths = behaviour_of(spec), set(LENGTHS) & set(loss.form.optional)
     curve = Curve(loss, tau)
@@ -73,7 +76,7 @@ def verdict_on(loss: Judged, tau: float) -> dict[str, Any]:
     if not online["vanishes_at_nash"]:
         miss = counterexample(loss, behaviour, tau, lengths=bool(lengths))
     return {
-        "offline": offline(curve) | {"closed_form": closed_form(curve)} | _offline_games(loss, tau, bool(lengths)),
+        "offline": offline(curve) | _offline_games(loss, tau, bool(lengths)) | _formula(curve, solving),
         "online": online,
         "length": length_of(loss, tau),
         "reference": needs_reference(loss, tau),
@@ -85,8 +88,17 @@ def verdict_on(loss: Judged, tau: float) -> dict[str, Any]:
     }
 
 
+def _formula(curve: Curve, solving: Solving | None) -> dict[str, str | None]:
+    """d*(p) as a formula, and whether SymPy solved the function for it or it was recognised on the curve."""
+    text = None if solving is None else of_the_curve(curve, solving.found(curve.tau, SOLVING))
+    if text is not None:
+        return {"closed_form": text, "closed_form_is": "solved"}
+    text = closed_form(curve)
+    return {"closed_form": text, "closed_form_is": None if text is None else "recognised"}
+
+
 def _nothing() -> dict[str, Any]:
-    """A loss of whole batches has no pairwise population optimum; two batches with a pair in common show why."""
+    """The verdict on a loss of whole batches, which has no pairwise optimum; two batches that share a pair show it."""
     return {
         "offline": None, "online": None, "length": None, "reference": None, "table1": None,
         "counterexample": {"why": "the loss of a pair depends on the other pairs of its batch"},
@@ -149,7 +161,7 @@ def _slopes(loss: Judged, tau: float, policy: Any, anchor: Any, length: Any) -> 
 
 
 def length_of(loss: Judged, tau: float) -> str:
-    """What the lengths of the sequences do: nothing (sums), all is averaged over tokens, or something else."""
+    """How sequence lengths enter: "summed", "averaged" over tokens, or "other"."""
     if not set(LENGTHS) & set(loss.form.optional):
         return "unknown" if loss.form.arguments in (GAP, PAIR) else "summed"
     ones, some = (np.ones(4), np.ones(4)), (np.array([1.0, 2, 3, 5]), np.array([4.0, 1, 2, 3]))
@@ -161,7 +173,7 @@ def length_of(loss: Judged, tau: float) -> str:
 
 
 def needs_reference(loss: Judged, tau: float) -> bool:
-    """Whether the gradient changes with the reference's log-probabilities."""
+    """Whether the gradient depends on the reference's log-probabilities."""
     moved = tuple(x + shift for x, shift in zip(ANCHOR, (0.3, -0.4), strict=True))
     ones = (np.ones(4), np.ones(4))
     return not _same(_slopes(loss, tau, PROBE, ANCHOR, ones), _slopes(loss, tau, PROBE, moved, ones))
@@ -172,7 +184,7 @@ def _same(x: Array, y: Array) -> bool:
 
 
 def _table1(loss: Judged, spec: Spec, tau: float) -> dict[str, Any]:
-    """The loss's row in Table 1: contrastive if both responses are trained; who samples is said by the spec."""
+    """The loss's row in Table 1: contrastive if both responses are trained; the spec says who samples."""
     chosen, rejected = _slopes(loss, tau, PROBE, ANCHOR, (np.ones(4), np.ones(4)))
     contrastive = bool(np.max(np.abs(rejected)) > ZERO * np.max(np.abs(chosen)))
     online = None if spec.behaviour is None else spec.behaviour != "reference"

@@ -1,16 +1,16 @@
-"""Over all tables of a box L ≤ P ≤ U: who carries mass in a maximal lottery necessarily, possibly, never.
+"""Over all tables in a box L ≤ P ≤ U: who has mass in a maximal lottery necessarily, possibly, never.
 
 y is in the support of some lottery of A iff no lottery of the others beats y:   no x ≥ 0 with A₋x ≤ 0, A_y·x < 0.
 
     never       max {x_y : (L−½)x ≤ 0, Σx = 1, x ≥ 0} = 0
     necessary   min {(L−½)_y·x : (L−½)₋x ≤ 0, Σx = 1, x ≥ 0, x_y = 0} ≥ 0
 
-Both linear programmes relax "there is one A of the box" to "each row may have its own", so what they find holds for A.
+Both linear programmes relax "one A in the box" to "a separate A for each row", so their conclusions hold for every A.
 The other answers need a witness A: on the support S of x the skew flow x_iA_ijx_j must balance (a linear programme,
-N22), off it each row may be at its lowest.  Where no witness is found either, y is "undecided", and said to be.
+N22), off it each row may take its lowest value.  Without a witness y is reported as "undecided".
 
-The programmes are solved in floats, to 1e-10; a response that 1e-9 in a table would move is not told apart from its
-neighbours.  There is no rational proof here.
+The programmes are solved in floats, to 1e-10; responses that differ by less than 1e-9 in a table are not told apart.
+There is no rational proof here.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ __all__ = ["Membership", "who_is_in"]
 Array = NDArray[np.float64]
 
 FEASIBLE = 1e-10  # HiGHS's smallest; its default, 1e-7, is too coarse for the tolerance below
-TOLERANCE = 1e-9  # of the linear programmes, whose numbers are of size 1
+TOLERANCE = 1e-9  # for the linear programmes, whose numbers have size 1
 HIGHS = {"primal_feasibility_tolerance": FEASIBLE, "dual_feasibility_tolerance": FEASIBLE}
 
 
 class Membership(NamedTuple):
-    """Indices of the responses found to be in the support for every table of the box, some, none (in floats); of
-    the ``undecided`` it is known that they are not in the support of each table, or not known that they are, and no
-    table was found in which they are."""
+    """Indices of the responses found to be in the support for every table of the box, for some, for none (in floats).
+    For the ``undecided``: not in the support of every table, or not proved to be, and no table with them in the support
+    was found."""
 
     necessary: tuple[int, ...]
     possible: tuple[int, ...]
@@ -43,9 +43,9 @@ class Membership(NamedTuple):
 
 
 def who_is_in(lower: ArrayLike, upper: ArrayLike) -> Membership:
-    """Who carries mass in a maximal lottery over all P with L ≤ P ≤ U (``necessary`` ones are ``possible`` too).
+    """Who has mass in a maximal lottery over all P with L ≤ P ≤ U (the ``necessary`` are also ``possible``).
 
-    "In the support" means: of some maximal lottery, hence of those in the middle of the face.  Source: N22, N27.
+    "In the support" means that of some maximal lottery, hence of those in the interior of the face.  Source: N22, N27.
 
     >>> free = np.array([[0.5, 0.7, 0.0], [0.3, 0.5, 0.6], [0.0, 0.4, 0.5]])  # 1 and 3 never met
     >>> who_is_in(free, 1 - free.T)
@@ -74,7 +74,7 @@ def who_is_in(lower: ArrayLike, upper: ArrayLike) -> Membership:
 
 
 def _programme(goal: Array, low: Array, without: int | None) -> Array | None:
-    """argmin goal·x over x ≥ 0, Σx = 1 with (L−½)x ≤ 0 in every row but ``without``, whose x is 0."""
+    """argmin goal·x over x ≥ 0, Σx = 1 with (L−½)x ≤ 0 in every row except ``without``, whose x is 0."""
     from scipy.optimize import linprog
 
     n = len(low)
@@ -107,10 +107,10 @@ def _balances(x: Array, low: Array, high: Array) -> bool:
 
 
 def _has_mass(low: Array, high: Array, y: int) -> bool:
-    """Does y carry mass where it is as strong as the box allows, and the other pairs are in the middle, or favour those
+    """Does y have mass where it is as strong as the box allows, and the other pairs are in the middle, or favour those
     that y does not lose to?
 
-    To raise row y never takes y out of the support, so only the other pairs are a guess.
+    Raising row y never removes y from the support, so only the other pairs are a guess.
     """
     middle = 0.5 * (low + high)
     friends = high[y] >= 0

@@ -1,4 +1,4 @@
-"""Claims about where IPO, DPO and XPO rest, online and offline: L3, L4, L11-L14."""
+"""Claims about the stationary points of IPO, DPO and XPO, online and offline: L3, L4, L11-L14."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def l4(cases: Cases, twin: bool) -> Iterator[Observation]:
     "online DPO at π*_τ: ∇ = −2τ E s(y)(p(y≻π*) − E σ(p(y≻π*) − p(y'≻π*))), not 0; for n = 2 only p = ½ is stationary",
     tolerance=1e-9,
     because=ROUNDING + " at an equilibrium right to 1e-12; roots of the two-response condition are printed to 1e-4",
-    twin="a gradient that is 1e-5 of itself smaller",
+    twin="a gradient that is smaller by a relative 1e-5",
 )
 def l11(cases: Cases, twin: bool) -> Iterator[Observation]:
     for case in cases.all("L11", share=0.5):
@@ -126,7 +126,7 @@ def _two_responses() -> Iterator[Observation]:
     "under Bradley-Terry preferences the RLHF optimum ∝ μ exp(r/τ) is stationary for online DPO",
     tolerance=1e-10,
     because=ROUNDING,
-    twin="a reward that is smaller by 1e-5 of itself",
+    twin="a reward that is smaller by a relative 1e-5",
 )
 def l12(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("L12")
@@ -206,14 +206,14 @@ def l14(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("L14")
     for case in cases.random("L14", min_n=3, share=0.25):
         tau = case.temperature
-        # no certain preference among the seen: a logistic fit must have its optimum
+        # no certain preferences among the sampled responses, so that the logistic fit has an optimum
         game = PreferenceGame.from_margins(0.8 * case.game.margins, reference=case.game.reference, name=case.game.name)
         p = game.preferences
         seen = random_policy(game.n - 1, rng)
         nu = np.append((1 - 1e-6) * seen, 1e-6) if twin else np.append(seen, 0.0)
         with np.errstate(divide="ignore"):
             log_nu = np.log(nu)
-        # the optimum of the seen responses in h = log π − log μ; the unseen one may have any mass
+        # the optimum on the sampled responses in h = log π − log μ; the unsampled one may have any mass
         optima = {"offline-ipo": p[:-1, :-1] @ seen / tau, "offline-dpo": oracle.logistic_fit(p[:-1, :-1], seen) / tau}
         for (name, h), mass in itertools.product(optima.items(), (0.01, 0.5, 0.9)):
             log_seen = oracle.log_softmax(game.log_reference[:-1] + h) + np.log1p(-mass)

@@ -125,10 +125,10 @@ def test_a_conversation_keeps_its_messages() -> None:
         ({"prompt": []}, r"row 2, column 'prompt': is \[\], must be a list of messages"),
         ({"prompt": [user("Hi"), assistant("Ho")]}, "column 'prompt': ends with an answer"),
         ({"prompt": [{"role": "user"}]}, "column 'prompt', message 0: .* must have a role and a content"),
-        ({"messages": [assistant("Ho")]}, "column 'messages': holds answers alone"),
+        ({"messages": [assistant("Ho")]}, "column 'messages': holds only answers"),
         ({"conversations": [{"from": "humen", "value": "Hi"}]}, "is from 'humen', .*human"),
         ({"chosen": "The cat sat", "rejected": "The cat ran"}, "has no prompt, and chosen no turn 'Assistant:'"),
-        ("x" and ["not", "messages"], "column 'prompt', message 0: is 'not'"),
+        (["not", "messages"], "column 'prompt', message 0: is 'not'"),
         (5, "row 2: is 5, must be a text, a list of messages, or an object"),
     ],
 )
@@ -146,13 +146,13 @@ def test_a_row_without_a_prompt_is_named(row: Any, words: str) -> None:
         ({"prompt": "Hi", "left": "a", "right": "b", "p": 2}, "column 'p': is 2, must be a probability"),
         ({"prompt": "Hi", "chosen": "a", "rejected": [assistant("b")]}, "are a text and messages"),
         ({"chosen": [user("Hi"), assistant("a"), user("b")], "rejected": [user("Hi"), assistant("c")]},
-         "column 'chosen': 2 messages follow what both sides share"),
+         "column 'chosen': 2 messages follow the common beginning"),
         ({"chosen": "\n\nHuman: Hi\n\nAssistant: a", "rejected": "\n\nHuman: Ho\n\nAssistant: a"},
          "differ before their last answer"),
         ({"prompt": "Hi", "chosen": "a", "rejected": None}, "column 'rejected': is missing"),
         ({"prompt": '["Hi", "And?"]', "response_a": "a", "response_b": "b", "winner": "tie"}, "holds 2 turns"),
         ({"prompt": "Hi", "response_a": "a", "response_b": "b", "winner_model_a": 1, "winner_model_b": 1,
-          "winner_tie": 0}, "says that 2 of winner_model_a"),
+          "winner_tie": 0}, "sets 2 of winner_model_a"),
     ],
 )  # fmt: skip
 def test_a_row_without_a_comparison_is_named(row: Any, words: str) -> None:
@@ -211,7 +211,7 @@ def test_json_files_hold_one_list_of_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("nowhere.jsonl", "is no file, no folder and no hub name"),
+        ("nowhere.jsonl", "is not a file, a folder or a hub name"),
         ([], "holds no rows"),
         (DatasetDict({"train": Dataset.from_list(ROWS)}), "source holds the splits train, must be one of them"),
         (7, "source = 7, must be a file, a hub name, or an iterable of rows"),

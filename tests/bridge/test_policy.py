@@ -230,7 +230,7 @@ class Peculiar(LlamaForCausalLM):
 
 def test_an_unknown_head_is_noticed_and_the_model_s_own_forward_used() -> None:
     model = Peculiar(tiny_config("llama")).double()
-    with pytest.warns(RuntimeWarning, match="Peculiar treats its logits"):
+    with pytest.warns(RuntimeWarning, match="Peculiar changes its logits"):
         policy = Policy(model)
     assert not policy.chunked
     prompt, completion = prompts(), completions()
@@ -259,7 +259,7 @@ NO_POLICIES = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:.*treats its logits:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*changes its logits:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:`past_key_values` is deprecated:FutureWarning")
 @pytest.mark.parametrize("why", NO_POLICIES)
 def test_what_would_be_another_distribution_is_refused(why: str) -> None:
@@ -288,7 +288,7 @@ def test_canary_without_the_check_such_models_are_other_distributions(monkeypatc
         assert float((found - truth).detach().abs().max()) > 1e-2
 
 
-@pytest.mark.filterwarnings("ignore:.*treats its logits:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*changes its logits:RuntimeWarning")
 @pytest.mark.parametrize("kind", [RobertaConfig, BertConfig])
 def test_positions_that_start_behind_that_of_padding_are_found(kind: type[PretrainedConfig]) -> None:
     policy = load_policy(kind(**ENCODER, is_decoder=True, initializer_range=0.3), dtype=torch.float64)
@@ -310,7 +310,7 @@ OTHERS = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:.*treats its logits:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*changes its logits:RuntimeWarning")
 @pytest.mark.parametrize("what", OTHERS)
 def test_other_families_work(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config, chunked = OTHERS[what]
@@ -334,7 +334,8 @@ OTHER_CACHES = {
 @pytest.mark.parametrize("why", OTHER_CACHES)
 def test_models_with_a_wrong_cache_or_none_are_scored_and_decoded_without(why: str) -> None:
     """Mamba's own forgets which tokens are padding once it decodes."""
-    with pytest.warns(RuntimeWarning, match=r"is sampled without a cache.*(it has none|logits are off by)"):
+    reason = "it has none" if why == "no cache" else "logits are off by"
+    with pytest.warns(RuntimeWarning, match=rf"is sampled without a cache.*{reason}"):
         policy, prompt = load_policy(OTHER_CACHES[why]), prompts()
     assert not policy.forward.caches
     stream, written = policy.stream(prompt), pad_right([[3, 4, 5], [2, 3, 2], [4, 4, 2]])
@@ -628,7 +629,7 @@ def test_code_of_a_folder_is_not_run_even_if_somebody_would_agree(
 
 @pytest.mark.parametrize("source", ["./nowhere/at/all", "no-such-model", "/nowhere", "a/b/c"])
 def test_what_is_neither_folder_nor_hub_name_never_reaches_the_network(source: str) -> None:
-    with pytest.raises(BadInput, match="is no folder, and no hub name"):
+    with pytest.raises(BadInput, match="is neither a folder nor a hub name"):
         load_policy(source)
 
 
@@ -669,10 +670,10 @@ def test_trained_adapters_come_back_from_their_folder(tmp_path: Path) -> None:
         assert torch.equal(off, load_policy(tmp_path / "base").log_prob(prompt, completion))
         assert (off - back.log_prob(prompt, completion)).abs().max() > 1e-3  # canary: the adapters are at work
     assert [p.requires_grad for p in back.model.parameters()] == [p.requires_grad for p in policy.model.parameters()]
-    with pytest.raises(BadInput, match=r"must be left out: .* has adapters already"):
+    with pytest.raises(BadInput, match=r"must be omitted: .* has adapters already"):
         load_policy(tmp_path / "adapters", lora=LoraOptions(rank=2))
     (tmp_path / "base").rename(tmp_path / "elsewhere")
-    with pytest.raises(BadInput, match=r"has adapters of .*base', must be a folder that is there or a hub name"):
+    with pytest.raises(BadInput, match=r"has adapters of .*base', must be an existing folder or a hub name"):
         load_policy(tmp_path / "adapters")
 
 
@@ -705,7 +706,7 @@ def test_random_numbers_of_a_seed_leave_the_global_ones_as_they_were() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     with seeded(7):
         assert torch.equal(torch.rand(4), first)
-    with pytest.raises(RuntimeError), seeded(7):  # after a failure too
+    with pytest.raises(RuntimeError, match="-4"), seeded(7):  # after a failure too
         torch.rand(-4)
     assert torch.equal(torch.get_rng_state(), before)
 

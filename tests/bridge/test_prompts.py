@@ -173,7 +173,8 @@ def test_a_shortened_text_is_a_beginning_that_fits(family: str, text: str, longe
 @EACH
 @given(text=spoken, less=st.integers(1, 8), cut=st.sampled_from(["start", "end"]))
 def test_a_cut_prompt_is_the_whole_reading_of_a_part_of_the_text(family: str, text: str, less: int, cut: str) -> None:
-    """It fits, it keeps the template, and it is the tokenizer's own reading of a beginning, or an end, of the text."""
+    """It fits, keeps the template, is the tokenizer's own reading of a beginning or end of the text, and of a long one:
+    eight letters more, a token at least, would not fit."""
     tokenizer, template = tokenizer_like(family), "Summarize: {prompt}\n\nTL;DR:"
     full = prompt_ids(tokenizer, [text], template=template)[0]
     longest = len(full) - less
@@ -183,6 +184,9 @@ def test_a_cut_prompt_is_the_whole_reading_of_a_part_of_the_text(family: str, te
     found = prompt_ids(tokenizer, [text], template=template, longest=longest, cut=cut)[0]
     assert len(found) <= longest
     assert found in readings
+    kept = max(k for k, reading in enumerate(readings) if reading == found)
+    assert kept > 0
+    assert kept + 8 >= len(readings) or len(readings[kept + 8]) > longest
 
 
 def parts(text: str, cut: str) -> list[str]:
@@ -319,7 +323,10 @@ def test_encoders_get_the_end_that_their_tokenizer_puts() -> None:
     assert encoded(policy, ["The river"], template="Summarize: {prompt}").rows == [
         tokenizer("Summarize: The river")["input_ids"]
     ]
-    assert len(encoded(policy, ["The river was wide"], template="Summarize: {prompt}", max_tokens=20).rows[0]) <= 20
+    full = encoded(policy, ["The river was wide"], template="Summarize: {prompt}").rows[0]
+    cut = encoded(policy, ["The river was wide"], template="Summarize: {prompt}", max_tokens=len(full) - 2).rows[0]
+    assert len(cut) <= len(full) - 2
+    assert cut[-1] == tokenizer.eos_token_id
 
 
 @pytest.mark.parametrize("family", ["qwen2", "gemma", "llama2", "mistral"])
@@ -331,8 +338,7 @@ def test_recorded_answers_are_what_the_template_makes_of_the_conversation(family
     ids = completions_of(policy, [answer], prompts)[0]
     told = [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
     own = tokenizer.apply_chat_template(told, tokenize=True)["input_ids"]
-    if own[: len(prompts.rows[0])] == prompts.rows[0]:  # not where a blank joins the prompt's last token
-        assert [*prompts.rows[0], *ids] == own[: len(prompts.rows[0]) + len(ids)]
+    assert [*prompts.rows[0], *ids] == own[: len(prompts.rows[0]) + len(ids)]
     assert ids[-1] == tokenizer(ENDS[family], add_special_tokens=False)["input_ids"][-1]
     assert not any(token in policy.ends for token in ids[:-1])
 
@@ -344,7 +350,7 @@ def test_answers_with_an_end_inside_are_refused_and_one_at_the_end_is_not_double
     policy = policy_with(tokenizer_like("qwen2", CHATML))
     plain = completions_of(policy, ["The river", "late"])
     assert completions_of(policy, ["The river<|im_end|>", "late<|endoftext|>"]) == plain
-    with pytest.raises(BadInput, match=r"texts\[1\] goes on behind '<\|im_end\|>', must end there"):
+    with pytest.raises(BadInput, match=r"texts\[1\] continues after '<\|im_end\|>', must end there"):
         completions_of(policy, ["late", "The<|im_end|> river"])
     with pytest.raises(BadInput, match="texts = 'The river' is a single str"):
         completions_of(policy, "The river")
