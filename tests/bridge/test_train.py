@@ -325,7 +325,7 @@ def test_offline_methods_learn_from_comparisons_and_need_no_judge(home: Path, tm
     project = prepared(made, tmp_path)
     assert len(project.texts.pairs) == 26
     assert project.train()["step"] == 2
-    with pytest.raises(BadInput, match="judge is missing, must be given: ipo-md asks it"):
+    with pytest.raises(BadInput, match="judge is missing, must be given: ipo-md needs it"):
         Recipe(str(home / "base"), ["x"], None, settings, "ipo-md")
 
 
