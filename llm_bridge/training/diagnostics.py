@@ -64,7 +64,8 @@ def log_ratio_slope(p: ArrayLike, gaps: ArrayLike, level: float = 0.95) -> tuple
 def ratio_stretch(gaps: ArrayLike, tau: float, level: float = 0.95) -> tuple[float, float, float] | None:
     """2τ E[d²]/E|d|, d = h − h', with its interval; above 1 the policy is π*_τ for no preferences at all (N22)."""
     d = np.asarray(gaps, dtype=np.float64)
-    return quotient(2 * tau * d**2, np.abs(d), level)
+    found = quotient(2 * tau * d**2, np.abs(d), level)
+    return None if found is None else (found[0], max(0.0, found[1]), found[2])
 
 
 def upper_mean(values: ArrayLike, level: float = 0.95) -> float:

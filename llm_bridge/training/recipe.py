@@ -266,6 +266,7 @@ class Project:
             cut=recipe.cut,
             new_tokens=recipe.max_new_tokens,
             unfit=recipe.unfit,
+            names=[q.where or f"prompts[{i}]" for i, q in enumerate(questions)],
         )
         return prompts, prompts.kept or range(len(prompts.rows))
 

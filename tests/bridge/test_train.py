@@ -204,7 +204,16 @@ def test_a_judge_that_fails_while_measuring_leaves_the_step_that_was_measured(ho
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 1, 2]
     assert checkpoint.latest(tmp_path / "checkpoints").step == 2
-    assert [r["step"] for r in trained(recipe(home, FunctionJudge(Moody(0)), steps=4), tmp_path)[1]] == [0, 1, 2, 3, 4]
+    assert [line.get("measured") for line in lines] == [None, None, False]
+    with pytest.raises(Stopped, match="measuring after step 2: the judge failed"):  # it has not come back
+        trained(recipe(home, FunctionJudge(Moody(1)), steps=4), tmp_path)
+    records = trained(recipe(home, FunctionJudge(Moody(0)), steps=4), tmp_path)[1]
+    never = trained(recipe(home, FunctionJudge(Moody(0)), steps=4), tmp_path / "never")[1]
+    assert [r["step"] for r in records] == [0, 1, 2, 3, 4]
+    for one, other in zip(records, never, strict=True):  # measured once it can be, with the same numbers
+        assert {k: v for k, v in one.items() if "seconds" not in k} == {
+            k: v for k, v in other.items() if "seconds" not in k
+        }
 
 
 def test_a_judge_that_fails_is_said_by_the_command_in_one_line(
