@@ -68,7 +68,7 @@ class Prompts(NamedTuple):
     def check_room(self, policy: Policy, new_tokens: int = 0) -> None:
         """Refuse, all by name, prompts that leave no room for ``new_tokens`` more."""
         room = policy.room(new_tokens)
-        named = (_unfit(i, None, row, room) for i, row in enumerate(self.rows))
+        named = (_unfit(f"prompts[{i}]", None, row, room) for i, row in enumerate(self.rows))
         _refuse([why for why in named if why], len(self.rows))
 
     def only(self, index: Sequence[int]) -> Prompts:
@@ -89,6 +89,7 @@ def encoded(
     unfit: str = "refuse",
     tools: Sequence[Any] | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    names: Sequence[str] = (),
 ) -> Prompts:
     """Prompts as the policy will see them in use: see :func:`prompt_ids`.
 
@@ -96,7 +97,10 @@ def encoded(
     new_tokens  to be generated: a prompt that leaves no room for them is unfit, as is an empty one.
     unfit       "refuse" raises a :class:`BadInput` that names each of them; "drop" leaves them out with a log line, and
                 :attr:`Prompts.kept` tells which remain.
+    names       of the prompts in messages, such as the rows of a file; by default prompts[0], ...
 
+    A prompt beyond the positions that the model was trained for is used all the same if they are computed, with a
+    warning.
     Encoder-decoder models get the end of sequence after a prompt, as in their training.
     Raises :class:`BadInput` for anything that :func:`prompt_ids` refuses.
     """
@@ -106,10 +110,13 @@ def encoded(
     closing = [policy.eos_id] if policy.is_encoder_decoder else []
     prompts = _listed(prompts, "prompts")
     reader = _Reader(tokenizer, template, tools, chat_template_kwargs, closing)
-    chats, rows = reader.read(prompts, max_tokens, cut)
+    names = names or _numbered(prompts)
+    chats, rows = reader.read(prompts, max_tokens, cut, names)
     texts = [p if isinstance(p, str) else _chat_of(p).transcript for p in prompts]
     found = Prompts(texts, rows, chats if reader.chat is not None else ())
-    problems = {i: why for i, row in enumerate(rows) if (why := _unfit(i, chats[i].body, row, room))}
+    if room is None:
+        _warn_of_long(policy, names, rows, new_tokens)
+    problems = {i: why for i, row in enumerate(rows) if (why := _unfit(names[i], chats[i].body, row, room))}
     if not problems:
         return found
     if unfit == "refuse" or len(problems) == len(rows):
@@ -149,7 +156,8 @@ def prompt_ids(
     [[1, 0, 1, 2], [1, 1, 2]]
     """
     reader = _Reader(tokenizer, template, tools, chat_template_kwargs, [])
-    return reader.read(_listed(prompts, "prompts"), longest, cut)[1]
+    prompts = _listed(prompts, "prompts")
+    return reader.read(prompts, longest, cut, _numbered(prompts))[1]
 
 
 class _Reader:
@@ -173,15 +181,17 @@ class _Reader:
         self._tools, self._options = tools, dict(options or {})
         self._opening = _opening(tokenizer)
 
-    def read(self, prompts: Sequence[Prompt], longest: int | None, cut: str) -> tuple[list[Chat], list[list[int]]]:
+    def read(
+        self, prompts: Sequence[Prompt], longest: int | None, cut: str, names: Sequence[str]
+    ) -> tuple[list[Chat], list[list[int]]]:
         """The prompts, cut where necessary, and their ids."""
         if cut not in CUTS:
             raise BadInput(f"cut = {cut!r}, must be one of {CUTS}{suggestion(str(cut), CUTS)}")
-        chats = [self._chat(prompt, f"prompts[{i}]") for i, prompt in enumerate(prompts)]
-        rows = self.ids([self._filled(chat, f"prompts[{i}]") for i, chat in enumerate(chats)])
+        chats = [self._chat(prompt, name) for prompt, name in zip(prompts, names, strict=True)]
+        rows = self.ids([self._filled(chat, name) for chat, name in zip(chats, names, strict=True)])
         for i, row in enumerate(rows):
             if longest is not None and len(row) > longest:
-                chats[i], rows[i] = self._shortened(chats[i], row, longest, cut, f"prompts[{i}]")
+                chats[i], rows[i] = self._shortened(chats[i], row, longest, cut, names[i])
         return chats, rows
 
     def _chat(self, prompt: Prompt, name: str) -> Chat:
@@ -288,19 +298,32 @@ def _listed(given: Any, name: str) -> list[Any]:
     return list(given)
 
 
-def _unfit(i: int, text: str | None, row: Sequence[int], room: int | None) -> str | None:
+def _numbered(given: Sequence[Any], what: str = "prompts") -> list[str]:
+    return [f"{what}[{i}]" for i in range(len(given))]
+
+
+def _warn_of_long(policy: Policy, names: Sequence[str], rows: Sequence[Sequence[int]], new_tokens: int) -> None:
+    """Positions that are computed go on for ever; what the model makes of them is another matter."""
+    places = getattr(policy.forward.base.config.get_text_config(), "max_position_embeddings", None)
+    long = [i for i, row in enumerate(rows) if places is not None and len(row) + new_tokens > places]
+    if long and not policy.is_encoder_decoder:
+        logger.warning("%d of %d prompts with their answers exceed the model's %d positions, such as %s with %d tokens",
+                       len(long), len(rows), places, names[long[0]], len(rows[long[0]]))  # fmt: skip
+
+
+def _unfit(name: str, text: str | None, row: Sequence[int], room: int | None) -> str | None:
     """Why a prompt cannot be used, or None; its text, where it is known, may not be blank."""
     if not len(row) or (text is not None and not text.strip()):
-        return f"prompts[{i}] is empty"
+        return f"{name} is empty"
     if room is not None and len(row) > room:
-        return f"prompts[{i}] has {len(row)} tokens, must have {room} at most"
+        return f"{name} has {len(row)} tokens, must have {room} at most"
     return None
 
 
 def _refuse(problems: Sequence[str], count: int) -> None:
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        advice = "cut them with max_tokens, or leave them out with unfit = 'drop'"
+        advice = "cut the prompts, or leave these out with unfit = 'drop'"
         raise BadInput(f"{len(problems)} of {count} prompts do not fit: {'; '.join(problems[:5])}{more} ({advice})")
 
 
@@ -350,7 +373,8 @@ def continued(policy: Policy, contexts: Sequence[str], texts: Sequence[str]) -> 
     """
     tokenizer = _tokenizer(policy)
     reader = _Reader(tokenizer, "{prompt}", None, None, [policy.eos_id] if policy.is_encoder_decoder else [])
-    chats, before = reader.read(_listed(contexts, "contexts"), None, "end")
+    contexts = _listed(contexts, "contexts")
+    chats, before = reader.read(contexts, None, "end", _numbered(contexts, "contexts"))
     if reader.chat is None and not policy.is_encoder_decoder:
         wholes = reader.ids([context + text for context, text in zip(contexts, texts, strict=True)])
         shared = [_shared(*each) for each in zip(before, wholes, strict=True)]
