@@ -1,10 +1,10 @@
-"""Texts as policies read and write them: what a tokenizer makes of a whole prompt, and completions as token ids.
+"""Texts as policies read and write them: whole prompts as the tokenizer encodes them, and completions as token ids.
 
     prompt:  a text, or messages  →  the template's rendering, as one text  →  the tokenizer's ids of that text
 
-Pieces that are tokenised apart are other tokens than those of the whole: a template may trim, ``.\\n\\n`` may be one
-token, and SentencePiece puts a blank before each piece.  So where a prompt is too long the user's words are shortened
-and the whole is tokenised again.
+Pieces tokenised separately give other tokens than the whole: a template may trim, ``.\\n\\n`` may be one token, and
+SentencePiece puts a blank before each piece.  So if a prompt is too long, the user's words are shortened and the whole
+is tokenised again.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 class Prompts(NamedTuple):
     """The same prompts as judges read them (``texts``) and as policies do (``rows`` of token ids).
 
-    chats    what a chat template was asked to render, one of each prompt; empty where there was no chat template.
-    kept     which of the given prompts these are; empty where all of them are.
+    chats    the inputs of the chat template, one per prompt; empty without a chat template.
+    kept     the indices of these among the given prompts; empty if all were kept.
     """
 
     texts: Sequence[str]
@@ -54,11 +54,11 @@ class Prompts(NamedTuple):
     kept: Sequence[int] = ()
 
     def tokens(self, policy: Policy, index: Sequence[int]) -> Tokens:
-        """Those of the index, padded on the left, on the policy's device."""
+        """The prompts of the index, padded on the left, on the policy's device."""
         return pad_left([self.rows[i] for i in index], policy.pad_id).to(policy.device)
 
     def check(self, **each: Sequence[Any]) -> None:
-        """Refuse texts, or what else there must be one of for each prompt, that are more or fewer than the rows."""
+        """Refuse texts, or other lists with one entry per prompt, whose length differs from the rows."""
         for name, given in {"prompts.texts": self.texts, **each}.items():
             if isinstance(given, str) and len(given) != len(self.rows):
                 raise BadInput(f"{name} = {given[:40]!r} is one text, must be a list of them")
@@ -66,13 +66,13 @@ class Prompts(NamedTuple):
                 raise BadInput(f"{name} holds {len(given)}, must be one for each of the {len(self.rows)} prompts")
 
     def check_room(self, policy: Policy, new_tokens: int = 0) -> None:
-        """Refuse prompts that the policy cannot read with so many tokens behind them, all of them by name."""
+        """Refuse, all by name, prompts that leave no room for ``new_tokens`` more."""
         room = policy.room(new_tokens)
         named = (_unfit(i, None, row, room) for i, row in enumerate(self.rows))
         _refuse([why for why in named if why], len(self.rows))
 
     def only(self, index: Sequence[int]) -> Prompts:
-        """The prompts of the index; ``kept`` says which of those first given they are."""
+        """The prompts of the index; ``kept`` gives their indices among the original ones."""
         kept = self.kept or range(len(self.rows))
         chats = [self.chats[i] for i in index] if self.chats else ()
         return Prompts([self.texts[i] for i in index], [self.rows[i] for i in index], chats, [kept[i] for i in index])
@@ -92,13 +92,13 @@ def encoded(
 ) -> Prompts:
     """Prompts as the policy will see them in use: see :func:`prompt_ids`.
 
-    max_tokens  of a prompt with its template: what is longer is cut, see ``cut``.
-    new_tokens  that will come behind each prompt: what leaves the model no room for them is unfit, as is an empty one.
-    unfit       "refuse" raises a :class:`BadInput` that names each of them; "drop" leaves them out, says so in the log,
-                and :attr:`Prompts.kept` tells which are there.
+    max_tokens  limit for a prompt with its template; longer ones are cut, see ``cut``.
+    new_tokens  to be generated: a prompt that leaves no room for them is unfit, as is an empty one.
+    unfit       "refuse" raises a :class:`BadInput` that names each of them; "drop" leaves them out with a log line, and
+                :attr:`Prompts.kept` tells which remain.
 
-    Encoder-decoder models get the end of sequence behind a prompt, as they were trained with it.
-    Raises :class:`BadInput` for what :func:`prompt_ids` refuses.
+    Encoder-decoder models get the end of sequence after a prompt, as in their training.
+    Raises :class:`BadInput` for anything that :func:`prompt_ids` refuses.
     """
     if unfit not in UNFIT:
         raise BadInput(f"unfit = {unfit!r}, must be one of {UNFIT}{suggestion(unfit, UNFIT)}")
@@ -128,17 +128,17 @@ def prompt_ids(
     tools: Sequence[Any] | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> list[list[int]]:
-    """The tokenizer's own ids of each prompt's whole text, with the beginning of sequence that it puts, once.
+    """The tokenizer's ids of each prompt's whole text, with exactly one beginning of sequence if it uses one.
 
     prompts   texts, lists of messages, or :class:`Chat` s.  A tokenizer with a chat template reads a text as the
               user's message.
-    template  of texts: its {prompt} is filled in, before any chat template.
-    longest   tokens of a prompt at most; of a longer one the ``cut`` ("end" or "start") of the user's text, of several
-              messages of the last one, goes, and the template stays whole.
-    tools, chat_template_kwargs  for the chat template, of prompts that bring none of their own.
+    template  for texts: its {prompt} is filled in, before any chat template.
+    longest   token limit of a prompt; of a longer one, the ``cut`` ("end" or "start") of the user's text is removed (of
+              several messages, the last user text), and the template stays whole.
+    tools, chat_template_kwargs  for the chat template, for prompts that have none of their own.
 
-    Raises :class:`BadInput` for one text in the place of a list, for what is no prompt, for messages that the
-    template refuses, and where the template alone is longer than ``longest``.
+    Raises :class:`BadInput` for a single text instead of a list, for an invalid prompt, for messages that the template
+    refuses, and if the template alone is longer than ``longest``.
 
     >>> from tokenizers import Tokenizer, models, pre_tokenizers
     >>> from transformers import PreTrainedTokenizerFast
@@ -153,7 +153,7 @@ def prompt_ids(
 
 
 class _Reader:
-    """How a tokenizer reads prompts: template, chat template, beginning of sequence, whole texts."""
+    """Reads prompts with a tokenizer: template, chat template, beginning of sequence, whole texts."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class _Reader:
         self._opening = _opening(tokenizer)
 
     def read(self, prompts: Sequence[Prompt], longest: int | None, cut: str) -> tuple[list[Chat], list[list[int]]]:
-        """The prompts, cut where they must be, and their ids."""
+        """The prompts, cut where necessary, and their ids."""
         if cut not in CUTS:
             raise BadInput(f"cut = {cut!r}, must be one of {CUTS}{suggestion(str(cut), CUTS)}")
         chats = [self._chat(prompt, f"prompts[{i}]") for i, prompt in enumerate(prompts)]
@@ -210,12 +210,12 @@ class _Reader:
     def ids(self, texts: list[str]) -> list[list[int]]:
         """The tokenizer's own of whole texts, with what opens and closes them."""
         bare = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        opening = self._opening  # a chat template may have written it already
+        opening = self._opening  # a chat template may already contain it
         opened = [list(ids) if ids[: len(opening)] == opening else [*opening, *ids] for ids in bare]
         return [[*ids, *self._closing] for ids in opened]
 
     def _shortened(self, chat: Chat, row: list[int], longest: int, cut: str, name: str) -> tuple[Chat, list[int]]:
-        """The chat with as much of its text as fits: the tokenizer says where words end, and counts what is left."""
+        """The chat with as much of its text as fits: the tokenizer finds the word ends and counts the rest."""
         body = chat.body
         places = _boundaries(self.tokenizer, body)
         last = len(places) - 1
@@ -259,7 +259,7 @@ def _check_messages(messages: Any, name: str) -> None:
 
 
 def _boundaries(tokenizer: Any, text: str) -> list[int]:
-    """Where a text may be cut: between its tokens, or anywhere where the tokenizer does not say."""
+    """Where a text may be cut: between its tokens, or anywhere if the tokenizer does not tell."""
     try:
         offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     except (NotImplementedError, TypeError, KeyError):
@@ -390,7 +390,7 @@ def _closed(policy: Policy, row: Sequence[int], closing: int, name: str) -> list
     inside = next((i for i, token in enumerate(row) if token in policy.ends), len(row))
     if inside + 1 < len(row):
         token = policy.tokenizer.decode([row[inside]])
-        raise BadInput(f"{name} goes on behind {token!r}, must end there: it is an end of sequence")
+        raise BadInput(f"{name} continues after {token!r}, must end there: it is an end of sequence")
     return [*row[:inside], closing]
 
 

@@ -79,7 +79,7 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
         ("train.weight_decay=-1", "weight_decay = -1, must be finite and at least 0"),
         ('methods=["online-ipo+adam:0"]', "names an optimiser, which is a setting of training here"),
         ("tuned.ipo-md.beta=2", "train, ipo-md: beta = 2, must be between 0 and 1"),
-        ("train.seed=3", "train: seed = 3, must be left to seeds"),
+        ("train.seed=3", "train: seed = 3, must be set by seeds"),
         ("tuned.nash-md-pg.bogus=7", "train, nash-md-pg: 'bogus' is unknown"),
         ("tuned.nash-md.tau=7", "nash-md has no transformer form"),
         ("grid.steps=-1", "grid: steps = -1, must be at least 0"),
@@ -91,7 +91,7 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
         ("grid.tau=[-0.1]", "grid.tau"),
         ("preference.training.epochs=0", "epochs = 0"),
         ("nonsense", "must be key=value"),
-        ("name.x=3", "name is no table"),
+        ("name.x=3", "name is not a table"),
         ("name=a/b", "name = 'a/b', must be fit for a folder"),
     ],
 )
@@ -103,13 +103,13 @@ def test_what_makes_no_sense_is_refused_by_name(override: str, message: str) -> 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("policy.source=./absent", "policy: source = './absent' is no folder"),
+        ("policy.source=./absent", "policy: source = './absent' is neither a folder"),
         ("policy.device=warp", "policy: device = 'warp' is not here"),
         ("policy.device=cuda:64", "policy: device = 'cuda:64' is not here"),
-        ("preference.encoder=./absent", "preference: source = './absent' is no folder"),
-        ("reward.encoder=./absent", "reward: source = './absent' is no folder"),
+        ("preference.encoder=./absent", "preference: source = './absent' is neither a folder"),
+        ("reward.encoder=./absent", "reward: source = './absent' is neither a folder"),
         ("comparisons.source=absent.jsonl", "comparisons: .*absent.jsonl"),
-        ("judge.source=./absent", "judge: source = './absent' is no folder"),
+        ("judge.source=./absent", "judge: source = './absent' is neither a folder"),
         ("judge.device=warp", "judge: device = 'warp' is not here"),
     ],
 )

@@ -321,7 +321,7 @@ def test_training_that_diverges_is_one_line_and_exit_code_1(
         (["run", "CONFIG", "--out", "FILE"], "out = .*file: cannot be written"),
         (["compare", "RESULTS", "--out", "FILE/x.html"], "out = .*file: cannot be written"),
         (["compare", "RESULTS", "--out", "."], r"out = \. is a folder, must be a file"),
-        (["compare", "PARTIAL"], "is no results.json of an experiment"),
+        (["compare", "PARTIAL"], "is not the results.json of an experiment"),
         (
             ["run", "CONFIG", "--out", "NEW", "--override", "corpus.source=FIVE"],
             "has no text in its (train|test|validation) part",

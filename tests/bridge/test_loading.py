@@ -184,7 +184,7 @@ def test_code_of_a_folder_is_not_run_even_if_somebody_would_agree(
 
 @pytest.mark.parametrize("source", ["./nowhere/at/all", "no-such-model", "/nowhere", "a/b/c"])
 def test_what_is_neither_folder_nor_hub_name_never_reaches_the_network(source: str) -> None:
-    with pytest.raises(BadInput, match="is no folder, and no hub name"):
+    with pytest.raises(BadInput, match="is neither a folder nor a hub name"):
         load_policy(source)
 
 
@@ -225,10 +225,10 @@ def test_trained_adapters_come_back_from_their_folder(tmp_path: Path) -> None:
         assert torch.equal(off, load_policy(tmp_path / "base").log_prob(prompt, completion))
         assert (off - back.log_prob(prompt, completion)).abs().max() > 1e-3  # canary: the adapters are at work
     assert [p.requires_grad for p in back.model.parameters()] == [p.requires_grad for p in policy.model.parameters()]
-    with pytest.raises(BadInput, match=r"must be left out: .* has adapters already"):
+    with pytest.raises(BadInput, match=r"must be omitted: .* has adapters already"):
         load_policy(tmp_path / "adapters", lora=LoraOptions(rank=2))
     (tmp_path / "base").rename(tmp_path / "elsewhere")
-    with pytest.raises(BadInput, match=r"has adapters of .*base', must be a folder that is there or a hub name"):
+    with pytest.raises(BadInput, match=r"has adapters of .*base', must be an existing folder or a hub name"):
         load_policy(tmp_path / "adapters")
 
 

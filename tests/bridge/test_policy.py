@@ -185,7 +185,7 @@ class Peculiar(LlamaForCausalLM):
 
 def test_an_unknown_head_is_noticed_and_the_model_s_own_forward_used() -> None:
     model = Peculiar(tiny_config("llama")).double()
-    with pytest.warns(RuntimeWarning, match="Peculiar treats its logits"):
+    with pytest.warns(RuntimeWarning, match="Peculiar changes its logits"):
         policy = Policy(model)
     assert not policy.chunked
     prompt, completion = prompts(), completions()
@@ -214,7 +214,7 @@ NO_POLICIES = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:.*treats its logits:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*changes its logits:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:`past_key_values` is deprecated:FutureWarning")
 @pytest.mark.parametrize("why", NO_POLICIES)
 def test_what_would_be_another_distribution_is_refused(why: str) -> None:
@@ -243,7 +243,7 @@ def test_canary_without_the_check_such_models_are_other_distributions(monkeypatc
         assert float((found - truth).detach().abs().max()) > 1e-2
 
 
-@pytest.mark.filterwarnings("ignore:.*treats its logits:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*changes its logits:RuntimeWarning")
 @pytest.mark.parametrize("kind", [RobertaConfig, BertConfig])
 def test_positions_that_start_behind_that_of_padding_are_found(kind: type[PretrainedConfig]) -> None:
     policy = load_policy(kind(**ENCODER, is_decoder=True, initializer_range=0.3), dtype=torch.float64)
@@ -265,7 +265,7 @@ OTHERS = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:.*treats its logits:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*changes its logits:RuntimeWarning")
 @pytest.mark.parametrize("what", OTHERS)
 def test_other_families_work(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config, chunked = OTHERS[what]

@@ -93,12 +93,12 @@ def test_adapters_are_refused_before_anything_is_written(tmp_path: Path) -> None
 
 
 def test_what_is_no_saved_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="holds no preference model that can be read"):
+    with pytest.raises(BadInput, match="holds no readable preference model"):
         load_model(tmp_path)
     save_model(model("bradley-terry"), tmp_path)
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
-    with pytest.raises(BadInput, match="holds no preference model that can be read"):
+    with pytest.raises(BadInput, match="holds no readable preference model"):
         load_model(tmp_path)
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_description_is_refused(change: str | dict[str, Any], message:
         about = json.loads(path.read_text()) | change
         change = json.dumps({name: value for name, value in about.items() if value is not ...})
     path.write_text(change)
-    with pytest.raises(BadInput, match=f"holds no preference model that can be read .*{message}"):
+    with pytest.raises(BadInput, match=f"holds no readable preference model .*{message}"):
         load_model(tmp_path)
 
 
@@ -145,7 +145,7 @@ def test_a_damaged_tokenizer_is_refused(tmp_path: Path) -> None:
 def test_sources_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="tokenizer is missing"):
         load_encoder(config())
-    with pytest.raises(BadInput, match="is no folder, and no hub name"):
+    with pytest.raises(BadInput, match="is neither a folder nor a hub name"):
         load_encoder("./nowhere")
     with pytest.raises(BadInput, match="cannot be read as a folder"):
         load_encoder(tmp_path)

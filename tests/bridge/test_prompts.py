@@ -350,7 +350,7 @@ def test_answers_with_an_end_inside_are_refused_and_one_at_the_end_is_not_double
     policy = policy_with(tokenizer_like("qwen2", CHATML))
     plain = completions_of(policy, ["The river", "late"])
     assert completions_of(policy, ["The river<|im_end|>", "late<|endoftext|>"]) == plain
-    with pytest.raises(BadInput, match=r"texts\[1\] goes on behind '<\|im_end\|>', must end there"):
+    with pytest.raises(BadInput, match=r"texts\[1\] continues after '<\|im_end\|>', must end there"):
         completions_of(policy, ["late", "The<|im_end|> river"])
     with pytest.raises(BadInput, match="texts = 'The river' is a single str"):
         completions_of(policy, "The river")

@@ -265,7 +265,7 @@ def test_weights_that_half_precision_would_not_move_are_refused() -> None:
     weight = torch.ones(1, dtype=torch.bfloat16)
     assert torch.equal(weight + 1e-3, weight)
     game = replace(generated(), judge=OneOrder(lambda x, y, z: [float(a < b) for a, b in zip(y, z, strict=True)]))
-    with pytest.raises(BadInput, match=r"policy: \S+ is to be trained and is torch.bfloat16, must be float32"):
+    with pytest.raises(BadInput, match=r"policy: \S+ is to be trained but is torch.bfloat16, must be float32"):
         train(tiny_policy("gpt2", dtype=torch.bfloat16), bridged("online-ipo"), game, Settings(**SETTINGS))
     policy = tiny_policy("gpt2", dtype=torch.bfloat16, lora=True)
     before = Weights(policy)

@@ -231,7 +231,7 @@ def test_weights_that_are_no_numbers_are_neither_kept_nor_given_back(tmp_path: P
             step = trainer.optimiser.step
             trainer.optimiser.step = lambda: [step(), next(policy.model.parameters()).data.fill_(torch.nan)]
 
-    with pytest.raises(Diverged, match="step 7: weights are no longer numbers"):
+    with pytest.raises(Diverged, match="step 7: weights are NaN"):
         trainer.run.go(poison)
     assert checkpoint.latest(tmp_path / "checkpoints").step == 4
 
