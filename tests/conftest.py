@@ -17,7 +17,7 @@ settings.register_profile("quick", max_examples=25, deadline=None, derandomize=T
 settings.register_profile("deep", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
-SPAWNING = ("tests/faults/", "tests/campaign/", "tests/test_faults.py", "tests/test_processes.py")
+SPAWNING = ("tests/faults/", "tests/campaign/", "tests/test_faults", "tests/test_processes.py")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from llm_bridge.training import Closed, Generated, Settings, bridged, train
 from llm_bridge.verify import LANGUAGE, PROMPT, own_log_prob, tiny
 from nashlab.gallery import random_game
 
-__all__ = ["GAME", "PROMPTS", "SETTINGS", "closed", "enumerated", "generated", "weights"]
+__all__ = ["GAME", "PROMPTS", "SETTINGS", "closed", "enumerated", "generated", "largest", "trained", "weights"]
 
 GAME = random_game("uniform", len(LANGUAGE), np.random.default_rng(0))
 NAMES = {" ".join(str(i) for i in ids if i): k for k, ids in enumerate(LANGUAGE.sequences)}
@@ -46,6 +47,20 @@ def enumerated(policy: Policy) -> np.ndarray:
     """log π of every sequence of the language, by the model's own forward pass."""
     with torch.no_grad():
         return torch.stack([own_log_prob(policy, PROMPT, y).sum() for y in LANGUAGE.sequences]).double().numpy()
+
+
+def trained(
+    method: str = "online-ipo", source: object = None, folder: Path | None = None, **changes: object
+) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+    """Weights and records of a run with the common settings."""
+    policy = tiny("gpt2", seed=1)
+    records = train(policy, bridged(method), source or generated(), Settings(**(SETTINGS | changes)), folder=folder)
+    return weights(policy), records
+
+
+def largest(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
+    """The largest difference of two sets of weights."""
+    return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
 
 
 def run(method: str, folder: Path, out: Path, processes: int) -> None:
