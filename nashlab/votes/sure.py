@@ -1,6 +1,6 @@
-"""How sure an answer is where the counts behind it are known: intervals, support frequencies, ranges, tests of claims.
+"""The statistical uncertainty of an answer from counts: intervals, support frequencies, ranges, tests of claims.
 
-What is proved of an answer is proved of its table.  The table is a sample; this is about the voters behind it.
+Proofs are about the table.  The table is a sample; this module is about the voters behind it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["NORMAL", "OPEN_LIMIT", "RANGE", "equilibrium_interval", "has_ties", 
 
 Array = NDArray[np.float64]
 
-RANGE = (2.5, 97.5)  # percentiles of an interval of 95 % ...
+RANGE = (2.5, 97.5)  # percentiles of a 95 % interval ...
 NORMAL = 1.959963984540054  # ... and its half width in standard errors
 OPEN_LIMIT = 100  # responses up to which 4n linear programmes are solved in seconds
 PROVED = "of this table of counts, not of the voters behind it"
@@ -39,7 +39,7 @@ def rates(votes: Votes, diagonal: float = 0.0) -> Array:
 
 
 def equilibrium_interval(votes: Votes, policy: Array, temperature: float) -> Array:
-    """95 % for each response of π*_τ, [n, 2], by the delta method on log π; by voters where they are known.
+    """95 % intervals for each response of π*_τ, [n, 2], by the delta method on log π; by voters if they are known.
 
     Source: N20 (f).
     """
@@ -52,13 +52,13 @@ def equilibrium_interval(votes: Votes, policy: Array, temperature: float) -> Arr
 
 
 def _as_rates(votes: Votes) -> PreferenceGame:
-    """The game of win rates, whatever the margins are."""
+    """The game of win rates, for any kind of margins."""
     game = votes.game
     return game if np.all(np.abs(game.margins) <= 0.5) else replace(game, margins=rates(votes, diagonal=0.5) - 0.5)
 
 
 def has_ties(votes: Votes) -> bool:
-    """Are some judgments ties, so that a judgment is no coin?"""
+    """Are some judgments ties, so that a judgment is not a coin flip?"""
     return votes.drawn is not None and bool(np.any(votes.drawn))
 
 
@@ -72,15 +72,15 @@ def how_sure(
     claim: Sequence[Any] | None = None,
     seed: int = 0,
 ) -> dict[str, Any] | None:
-    """How sure an equilibrium of counted comparisons is, as JSON has it; None where the file has no counts.
+    """The uncertainty of an equilibrium of counted comparisons, in the form of JSON; None if the file has no counts.
 
-    judgments  behind the thinnest, the middle and the thickest pair, and how many pairs have none.
-    interval   of 95 % for each response: at τ > 0 by the delta method on log π (N20 f), else of ``bootstrap`` tables.
+    judgments  of the pairs with the least, the median and the most, and the number of pairs without any.
+    interval   of 95 % for each response: at τ > 0 by the delta method on log π (N20 f), else from ``bootstrap`` tables.
     range      at τ = 0 with ``confidence``: the least and the largest probability in any lottery of any table of the
                confidence region (N27).
     claim      with a policy: the p-value of its being the equilibrium behind the votes (N20 d and e; N27 at τ = 0).
 
-    Errors: BadInput for a claim, a bootstrap or a level of confidence about a file without counts.
+    Errors: BadInput for a claim, a bootstrap or a confidence level with a file without counts.
 
     >>> from nashlab.gallery import load_votes
     >>> from nashlab.equilibrium import regularised_nash
@@ -93,7 +93,7 @@ def how_sure(
         for name, given in (("bootstrap", bootstrap), ("confidence", confidence), ("claim", claim)):
             if given:
                 raise BadInput(
-                    f"{name}: {votes.reading.source} holds no counts, so nothing is known of its uncertainty"
+                    f"{name}: {votes.reading.source} holds no counts, so its uncertainty is unknown"
                 )
         return None
     counts = (w + w.T)[np.triu_indices(len(w), 1)]
@@ -141,7 +141,7 @@ def _ranges(wins: Array, confidence: float, ties: bool, temperature: float) -> d
 
 
 def _tested(votes: Votes, temperature: float, claim: Sequence[Any]) -> dict[str, Any]:
-    """The test of a claim; its judgments are taken as independent, which those of one voter need not be."""
+    """The test of a claim; its judgments are treated as independent, although those of one voter may not be."""
     w = votes.wins
     assert w is not None
     pi = np.array([float(x) for x in claim])

@@ -327,7 +327,7 @@ def test_the_report_is_one_page_from_the_results_alone(
     assert "<script>" not in text
     assert "http" not in text.replace("http-equiv", "")
     (tmp_path / "x.json").write_text("[]")
-    with pytest.raises(BadInput, match="no results"):
+    with pytest.raises(BadInput, match="not the results"):
         read_results(tmp_path / "x.json")
 
 
