@@ -21,6 +21,7 @@ from nashlab.votes.sure import NORMAL
 __all__ = ["content", "header", "lines", "remarks", "write"]
 
 DRAWN = 12  # responses of the picture of cycles
+NAMED = 8  # responses of a list
 HEAT = 40  # responses of the table of head-to-heads
 
 MORE = """
@@ -56,6 +57,7 @@ def content(ranking: Ranking, planned: Plan | None = None) -> dict[str, Any]:
         "possible": None if member is None else [labels[i] for i in member.possible],
         "never": None if member is None else [labels[i] for i in member.never],
         "undecided": None if member is None else [labels[i] for i in member.undecided],
+        "reasons": None if member is None else {labels[i]: why for i, why in member.reasons.items()},
         "confidence": ranking.confidence,
         "components": _components(ranking),
         "thin_pairs": int(np.count_nonzero(np.triu((met > 0) & (met < THIN)))),
@@ -137,7 +139,17 @@ def remarks(ranking: Ranking) -> list[str]:
         if ranking.confidence is not None:
             over = f"every table inside the {100 * ranking.confidence:g} % confidence region"
         sure = ", ".join(labels[i] for i in member.necessary) or "none"
-        found.append(f"Over {over}: in the lottery for certain: {sure}; never: {len(member.never)} responses.")
+        found.append(
+            f"Over {over}: in the lottery for certain: {sure}; possibly: {len(member.possible)} responses, "
+            f"never: {len(member.never)} (each proved in rationals)."
+        )
+        lost = [int(y) for y in ranking.order if y in member.possible and ranking.lottery[y] <= 1e-12]
+        if lost:
+            named = ", ".join(labels[y] for y in lost[:NAMED]) + (", ..." if len(lost) > NAMED else "")
+            found.append(f"0 in the lottery above, but not in every one of these tables: {len(lost)}: {named}.")
+        for why in sorted(set(member.reasons.values())):
+            named = ", ".join(labels[y] for y, given in member.reasons.items() if given == why)
+            found.append(f"Undecided: {named}: {why}.")
     if ranking.strengths.regularised:
         found.append("Bradley-Terry has no finite fit: half a win and half a loss were added to each response.")
     return found

@@ -22,7 +22,7 @@ TAU, STEP = 0.3, 0.05
 
 
 def _torch_run(game: PreferenceGame, make: Callable[[list[Any]], Any], steps: int, unit: float) -> np.ndarray:
-    """log π of online IPO by automatic differentiation and torch's optimiser; ``unit`` scales the loss to D(Aπ − τh)."""
+    """log π of online IPO by automatic differentiation, torch's optimiser; ``unit`` scales the loss to D(Aπ − τh)."""
     import torch
 
     p, log_mu = torch.tensor(game.preferences), torch.tensor(game.log_reference)

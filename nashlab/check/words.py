@@ -8,6 +8,7 @@ from typing import Any
 __all__ = ["headline", "sentences"]
 
 Verdict = Mapping[str, Any]
+PREFERENCES = 18  # those of the curve's grid but 1/2
 
 
 def headline(verdict: Verdict) -> str:
@@ -44,7 +45,11 @@ def _offline(offline: Mapping[str, Any]) -> list[tuple[str, str]]:
     curve = ", ".join(f"{p}: {'none' if d is None else f'{d:.4g}'}" for p, d in offline["optimum"].items())
     said = [("optimum d*(p)", curve)]
     if offline["closed_form"]:
-        said.append(("closed form", f"d*(p) = {offline['closed_form']}"))
+        how = {
+            "solved": "solved by SymPy from the function itself",
+            "recognised": f"read off the curve, which it meets at {PREFERENCES} preferences; no proof",
+        }[offline["closed_form_is"]]
+        said.append(("closed form", f"d*(p) = {offline['closed_form']}, {how}"))
     certain = offline["at_certainty"]
     bounded = f"bounded; {certain:.4g} at p = 1" if offline["bounded"] and certain is not None else (
         "not bounded: certain preferences have no optimum" if certain is None else "not bounded"

@@ -260,6 +260,11 @@ def _enough(table: Table, cells: Any, w: Array, options: Options) -> tuple[Table
         cells = np.where(thin, 0, cells)
     else:
         cells = [[Fraction(0) if thin[i, j] else x for j, x in enumerate(row)] for i, row in enumerate(cells)]
+    if table.ballots is not None:
+        kept = ~thin[table.ballots.winner, table.ballots.loser]
+        b = table.ballots
+        fewer = Ballots(b.voter[kept], b.winner[kept], b.loser[kept], b.weight[kept], b.times)
+        table = replace(table, ballots=fewer)
     pairs = int(np.count_nonzero(np.triu(thin)))
     return table.noting(f"{pairs} pairs with fewer than {options.min_votes:g} votes count as never met"), cells, w
 

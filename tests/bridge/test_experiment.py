@@ -212,7 +212,7 @@ def test_what_a_closed_experiment_does_not_use_may_be_absent(corpus: Path, tmp_p
 
 
 def test_unknown_files_are_refused_with_a_suggestion(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="demoo.*did you mean 'demo'"):
+    with pytest.raises(BadInput, match=r"demoo.*did you mean 'demo'"):
         read_experiment("demoo")
     (tmp_path / "bad.toml").write_text("a = = 1")
     with pytest.raises(BadInput, match="not TOML"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import math
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from scipy.stats import binom, binomtest
 from transformers import LlamaConfig
 from words import word_tokenizer
 
-from llm_bridge.cli import main
+from llm_bridge.cli import main, train_command
 from llm_bridge.data import Question
 from llm_bridge.judges import FunctionJudge, OneOrder
 from llm_bridge.policy import LoraOptions, Policy, Prompts, load_policy, save_policy
@@ -457,3 +459,29 @@ def test_pairs_left_out_are_left_out_of_the_measurement() -> None:
 def test_questions_know_themselves() -> None:
     assert Question("a").key == "a"
     assert Question([{"role": "user", "content": "é"}]).key == '[{"role": "user", "content": "é"}]'
+
+
+def test_the_page_for_those_who_come_from_trl_names_our_own_defaults() -> None:
+    """Every `--option` of its table that has a default beside it, against the command's; canary: another number."""
+    page = Path(__file__).parents[2] / "notebooks" / "guide" / "coming_from_trl.md"
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.read_text("utf-8").splitlines()
+            if line.startswith("| `")]  # fmt: skip
+    defaults = {name: p.default for name, p in inspect.signature(train_command).parameters.items()}
+
+    def wrong(rows: list[list[str]]) -> list[str]:
+        found = []
+        for row in rows:
+            names = [name.replace("-", "_") for name in re.findall(r"`--([a-z-]+)`", row[2])]
+            told = [word.strip("`") for word in row[3].split(", ")]
+            for name, said in zip(names, told, strict=False):
+                ours = defaults[name]
+                shown = ours[0] if isinstance(ours, tuple) else ours
+                as_said = type(shown)(said) if isinstance(shown, int | float) and said[:1].isdigit() else said
+                if as_said != {None: "whole", 0: "all" if name == "micro_batch" else 0}.get(shown, shown):
+                    found.append(name)
+        return found
+
+    compared = [row for row in rows if row[3]]
+    assert len(compared) >= 14
+    assert wrong(compared) == []
+    assert wrong([[*row[:3], row[3].replace("0.125", "0.5"), row[4]] for row in compared]) == ["beta"]
