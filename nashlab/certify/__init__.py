@@ -206,7 +206,7 @@ def _contextual(answer: Mapping[str, Any], game: Game | None) -> Iterator[Row]:
     yield "certificate is that of the prompts", same and not stated.get("witness"), ""
     single = [name for name in SINGLE if answer.get(name) is not None]
     yield "it states nothing that belongs to one prompt", not single, ", ".join(single)
-    yield "the reference is that of the prompts", None, "each prompt's own is what was used"
+    yield "the reference is that of the prompts", None, "each prompt's own reference was used"
 
 
 def _spread(prompt: Mapping[str, Any], name: str, labels: Sequence[str], empty: Any) -> list[Any]:

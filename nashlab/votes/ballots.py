@@ -91,7 +91,7 @@ def counted(labels: Sequence[str], ballots: Iterable[Ballot], unranked: str, lay
 
 
 def _on_truncation(voters: Fraction, unranked: str) -> str:
-    how = "what a voter does not rank stands last" if unranked == "last" else "what a voter does not rank is uncompared"
+    how = "unranked candidates stand last" if unranked == "last" else "unranked candidates are uncompared"
     return f"{float(voters):,g} ballots do not rank everyone: {how}"
 
 

@@ -191,7 +191,7 @@ def _wins(table: Table, values: Array, name: str, options: Options, common: dict
         PreferenceGame.from_wins(w, fill=HALF, **common)  # which names the entry
     _refuse_totals(w)
     if np.any(np.diagonal(w)) and table.ballots is None and table.drawn is None:
-        table = table.noting("what is on the diagonal is passed over")
+        table = table.noting("the diagonal is ignored")
     table, cells, w = _enough(table, cells, w, options)
     n, met = len(w), int(np.count_nonzero(np.triu(w + w.T, 1)))
     pairs = n * (n - 1) // 2

@@ -82,7 +82,7 @@ def has_ties(votes: Votes) -> bool:
 
 
 def repeats(votes: Votes) -> Array | None:
-    """The most judgments of each pair by one voter, [n, n]; None where the file does not name the voters."""
+    """The most judgments of each pair by one voter, [n, n]; None if the file does not name the voters."""
     ballots = votes.ballots
     if ballots is None or votes.wins is None:
         return None
@@ -95,7 +95,7 @@ def repeats(votes: Votes) -> Array | None:
 
 
 def fillings(wins: Array) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
-    """(L, U) of all results of the pairs that never met, in rationals; the other pairs are taken as counted.
+    """(L, U) over all results of the pairs that never met, in rationals; the other pairs are taken as counted.
 
     >>> fillings(np.array([[0.0, 2.0], [1.0, 0.0]]))[0][0][1], fillings(np.zeros((2, 2)))[1][0][1]
     (Fraction(2, 3), Fraction(1, 1))
@@ -112,7 +112,7 @@ def fillings(wins: Array) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
 
 
 def region(votes: Votes, confidence: float) -> tuple[Array, Array]:
-    """(L, U) of :func:`confidence_box` for these votes: ties and voters who judge a pair more than once are minded."""
+    """(L, U) of :func:`confidence_box` for these votes, accounting for ties and for voters with repeated judgments."""
     assert votes.wins is not None
     return confidence_box(votes.wins, confidence, ties=has_ties(votes), repeats=repeats(votes))
 
@@ -175,7 +175,7 @@ def how_sure(
 
 
 def _hanging(votes: Votes, policy: Array) -> dict[str, Any]:
-    """What the answer owes to the filling of the pairs that never met."""
+    """How the answer depends on the filling of the pairs that never met."""
     assert votes.wins is not None
     member = who_is_in(*fillings(votes.wins))
     named = {
