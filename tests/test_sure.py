@@ -198,7 +198,7 @@ def test_solve_has_intervals_of_the_regularised_equilibrium(capsys: pytest.Captu
     assert f"{low:.4f}-{high:.4f}" in out
     assert policy[votes.game.labels.index("Stereo")] == pytest.approx(0.249, abs=0.0005)  # N27: .249 ± .016
     assert (high - low) / 2 / 1.96 == pytest.approx(0.016, abs=0.0006)
-    assert "judgments a pair: 783 to 783" in out
+    assert "judgments per pair: 783 to 783" in out
 
 
 @pytest.mark.parametrize("given", [("--bootstrap", "9"), ("--confidence", "0.9"), ("--claim", "uniform")])

@@ -337,7 +337,7 @@ def test_columns_are_named_ignored_or_refused_by_options() -> None:
         parse_votes(text, "x", ".csv", columns=roles)
     with pytest.raises(BadInput, match="the file has no such column; did you mean 'extra'"):
         parse_votes(text, "x", ".csv", columns={**roles, "weight": "extr"})
-    with pytest.raises(BadInput, match=r"'lose' is no role .*did you mean 'loser'"):
+    with pytest.raises(BadInput, match=r"'lose' is not a role .*did you mean 'loser'"):
         parse_votes(text, "x", ".csv", columns={"lose": "L"})
 
 

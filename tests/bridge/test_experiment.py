@@ -172,7 +172,7 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
         ("preference.training.epochs=0", "epochs = 0"),
         ("nonsense", "must be key=value"),
         ("name.x=3", "name is not a table"),
-        ("name=a/b", "name = 'a/b', must be fit for a folder"),
+        ("name=a/b", "name = 'a/b', must be usable as a folder name"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(override: str, message: str) -> None:
@@ -421,7 +421,7 @@ def test_the_first_failure_on_ray_is_raised_as_it_was() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     first, second = found.stdout.splitlines()[-2:]
     assert first.startswith("temperature = -1")
-    assert second.startswith("gpus = 1000000.0, must be no more than the cluster has")
+    assert second.startswith("gpus = 1000000.0, must be at most what the cluster has")
 
 
 @pytest.mark.parametrize(
