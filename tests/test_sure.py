@@ -275,7 +275,7 @@ def test_the_best_model_gets_no_zero_silently(capsys: pytest.CaptureFixture[str]
     best = next(row for row in board["responses"] if row["label"] == "m00")
     assert (best["votes"], best["lottery"]) == (412, 0)
     assert "m00" in board["possible"]
-    assert "595 of 1596 pairs never met: the ranking hangs on their filling." in board["remarks"]
+    assert "595 of 1596 pairs never met: the ranking depends on their fill." in board["remarks"]
     said = [x for x in board["remarks"] if x.startswith("0 in the lottery above, but not in every one")]
     assert len(said) == 1
 
