@@ -1,16 +1,16 @@
 """llm_bridge: nashlab's algorithms on transformers, exact where a language can be enumerated (theory §6).
 
 From the command line: ``llm-bridge train --policy P --prompts FILE --judge J --out DIR``; ``llm-bridge --help`` lists
-the others.  From Python, the doors:
+the other commands.  From Python:
 
     llm_bridge.policy       load_policy, LoraOptions, encoded, sample, reference_of: a transformer as a policy
-    llm_bridge.data         load_prompts, load_pairs, mixed: prompts and comparisons as people keep them
+    llm_bridge.data         load_prompts, load_pairs, mixed: prompts and comparisons in common formats
     llm_bridge.judges       FunctionJudge, ScoreJudge, ServedModel, judge_named: who prefers what
-    llm_bridge.training     train, Generated, Settings; Recipe and prepared, which is what the command does
+    llm_bridge.training     train, Generated, Settings; Recipe and prepared, which the command uses
     llm_bridge.preferences  train_preference_model: a preference model learned from comparisons
-    llm_bridge.experiment   run_experiment: methods against each other, from one TOML file
-    llm_bridge.verify       CHECKS: the transformer code path held against the theory
-    llm_bridge.examples     scripts that run: own judge, reward model, served judge, messages
+    llm_bridge.experiment   run_experiment: a comparison of methods, from one TOML file
+    llm_bridge.verify       CHECKS: the transformer code compared with the theory
+    llm_bridge.examples     runnable scripts: own judge, reward model, served judge, messages
 
 >>> from llm_bridge.judges import FunctionJudge
 >>> from llm_bridge.policy import Prompts
@@ -26,4 +26,4 @@ the others.  From Python, the doors:
 from pathlib import Path
 
 __version__ = "0.1.0"
-__path__.append(str(Path(__file__).parent / "moved"))  # modules by the names that they had before there were rooms
+__path__.append(str(Path(__file__).parent / "moved"))  # old names of modules that have since moved into rooms

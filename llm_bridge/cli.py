@@ -1,7 +1,7 @@
 """The command line of the bridge: train, verify, run, demo, sweep, compare, methods; also ``python -m llm_bridge``.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed or training
-diverged, 2 bad input or a judge that failed, 130 interrupted.  Nothing is fetched from a network but hub names.
+diverged, 2 bad input or a failed judge, 130 interrupted.  Only hub names use the network.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def verify_command(
     out: Annotated[Path | None, tyro.conf.arg(help="folder of the report (default: llm-bridge-report)")] = None,
     json_output: Json = False,
 ) -> int:
-    """Check the transformer code path against the theory on languages that can be listed; writes report.html.
+    """Check the transformer code against the theory on languages that can be enumerated; writes report.html.
 
     Example: llm-bridge verify
              llm-bridge verify --claims L1,L5 --canary --json
@@ -49,7 +49,7 @@ def verify_command(
     from nashlab.claims import environment_of, recorded, select
     from nashlab.report import claims_figure, write_verify_report
 
-    torch.set_num_threads(1)  # models of two layers: a second thread costs more than it brings
+    torch.set_num_threads(1)  # for two-layer models a second thread costs more than it gains
     checks = select(claims, CHECKS)
     folder = out or Path("llm-bridge-canary" if canary else "llm-bridge-report")
     _writable(folder)
@@ -57,7 +57,7 @@ def verify_command(
     environment = environment_of(PACKAGES, **numbers)
     with Progress(len(checks)) as advance:
         rows = recorded(checks, folder, environment, advance=advance, workers=1, **numbers)
-    where = "on transformers whose languages, or sets of candidates, can be listed"
+    where = "on transformers whose languages, or sets of candidates, can be enumerated"
     write_verify_report(folder, rows, environment, claims_figure(rows), where)
     if json_output:
         print_json({"claims": [r.row() for r in rows], "environment": environment})
@@ -72,23 +72,23 @@ def train_command(
     *,
     policy: Annotated[str, tyro.conf.arg(help="a folder, or a hub name: owner/name")],
     prompts: Annotated[
-        tuple[str, ...], tyro.conf.arg(help="files, hub names (owner/name:split); NAME=WEIGHT where several are mixed")
+        tuple[str, ...], tyro.conf.arg(help="files, hub names (owner/name:split); NAME=WEIGHT to mix several")
     ],
     judge: Annotated[
         str | None,
         tyro.conf.arg(help="MODULE:FUNCTION, FILE.py:FUNCTION, a reward model's folder, a server's address, or a name"),
     ] = None,
     judge_options: Annotated[tuple[str, ...], tyro.conf.arg(help="key=value for the judge, e.g. scale=0.5")] = (),
-    out: Annotated[Path, tyro.conf.arg(help="folder of the run; the same call goes on there")],
+    out: Annotated[Path, tyro.conf.arg(help="folder of the run; the same call resumes it")],
     method: Annotated[str, tyro.conf.arg(help="`llm-bridge methods` lists them")] = "ipo-md",
-    tau: Annotated[float, tyro.conf.arg(help="temperature of the game: keeps the policy near")] = 0.1,
+    tau: Annotated[float, tyro.conf.arg(help="temperature of the game: keeps the policy near the reference")] = 0.1,
     beta: Annotated[float, tyro.conf.arg(help="of the mixture that ipo-md and nash-md-pg sample from")] = 0.125,
-    steps: Annotated[int, tyro.conf.arg(help="in all; more than were done extends a finished run")] = 100,
-    batch: Annotated[int, tyro.conf.arg(help="prompts a step")] = 8,
+    steps: Annotated[int, tyro.conf.arg(help="in total; a larger number extends a finished run")] = 100,
+    batch: Annotated[int, tyro.conf.arg(help="prompts per step")] = 8,
     micro_batch: Annotated[int, tyro.conf.arg(help="prompts in one forward and backward pass (0: all)")] = 0,
-    completions: Annotated[int, tyro.conf.arg(help="of each prompt: all their pairs are judged")] = 2,
+    completions: Annotated[int, tyro.conf.arg(help="per prompt: all their pairs are judged")] = 2,
     max_new_tokens: Annotated[int, tyro.conf.arg(help="of a completion")] = 128,
-    temperature: Annotated[float, tyro.conf.arg(help="of sampling, and of scoring alike")] = 1.0,
+    temperature: Annotated[float, tyro.conf.arg(help="of sampling and scoring")] = 1.0,
     labels: Annotated[str, tyro.conf.arg(help="soft: the judge's p; hard: a draw from it")] = "soft",
     learning_rate: Annotated[float, tyro.conf.arg(help="largest, in units of preference (L1)")] = 1e-5,
     optimiser: Annotated[str, tyro.conf.arg(help="adamw, sgd or adafactor")] = "adamw",
@@ -96,24 +96,26 @@ def train_command(
     warmup: Annotated[int, tyro.conf.arg(help="steps")] = 0,
     max_grad_norm: float = 1.0,
     step_size: Annotated[float, tyro.conf.arg(help="INPO: η of its mirror-descent step")] = 1.0,
-    refresh: Annotated[int, tyro.conf.arg(help="INPO: steps between two of them")] = 20,
-    precision: Annotated[str, tyro.conf.arg(help="no, or bf16: what is computed in")] = "no",
+    refresh: Annotated[int, tyro.conf.arg(help="INPO: steps between two such steps")] = 20,
+    precision: Annotated[str, tyro.conf.arg(help="no, or bf16: precision of the computation")] = "no",
     lora: Annotated[int, tyro.conf.arg(help="rank of adapters (0: all weights are trained)")] = 0,
     dtype: Annotated[str | None, tyro.conf.arg(help="of the weights (float32; under adapters as stored)")] = None,
     device: Annotated[str, tyro.conf.arg(help="auto, cpu, cuda, ...")] = "auto",
+    base: Annotated[str | None, tyro.conf.arg(help="weights under --policy's adapters, where they moved")] = None,
+    quantised: Annotated[str | None, tyro.conf.arg(help="4bit or 8bit: the weights under adapters")] = None,
     template: Annotated[str, tyro.conf.arg(help="of prompts that are texts")] = "{prompt}",
-    column: Annotated[str | None, tyro.conf.arg(help="that holds the prompts, where its name is not known")] = None,
+    column: Annotated[str | None, tyro.conf.arg(help="that holds the prompts, if its name is not a known one")] = None,
     max_prompt_tokens: Annotated[int | None, tyro.conf.arg(help="longer ones are cut")] = None,
-    cut: Annotated[str, tyro.conf.arg(help="end or start: what goes of a prompt that is too long")] = "end",
+    cut: Annotated[str, tyro.conf.arg(help="end or start: which part of an overlong prompt is cut")] = "end",
     unfit: Annotated[str, tyro.conf.arg(help="refuse or drop: prompts empty or too long")] = "refuse",
-    unended_penalty: Annotated[float, tyro.conf.arg(help="what an answer loses that the limit cuts off")] = 0.0,
-    cut_mark: Annotated[str, tyro.conf.arg(help="what the judge reads behind such an answer")] = "",
-    portions: Annotated[int, tyro.conf.arg(help="of a step: one is judged while the next is written")] = 1,
-    held_out: Annotated[int, tyro.conf.arg(help="prompts to measure on, which are not trained on")] = 32,
+    unended_penalty: Annotated[float, tyro.conf.arg(help="penalty for an answer cut off by the limit")] = 0.0,
+    cut_mark: Annotated[str, tyro.conf.arg(help="text appended to such an answer for the judge")] = "",
+    portions: Annotated[int, tyro.conf.arg(help="parts of a step: one is judged while the next is generated")] = 1,
+    held_out: Annotated[int, tyro.conf.arg(help="prompts for measurement, excluded from training")] = 32,
     measure_every: Annotated[int | None, tyro.conf.arg(help="steps between measurements (a tenth of all)")] = None,
-    checkpoint_every: Annotated[int, tyro.conf.arg(help="steps between two checkpoints (0: at the end alone)")] = 10,
+    checkpoint_every: Annotated[int, tyro.conf.arg(help="steps between two checkpoints (0: only at the end)")] = 10,
     trackers: Annotated[
-        tuple[str, ...], tyro.conf.arg(help="tensorboard, wandb, trackio, ... as far as they are installed")
+        tuple[str, ...], tyro.conf.arg(help="tensorboard, wandb, trackio, ... if installed")
     ] = ("tensorboard",),
     seed: int = 0,
     push: Annotated[str | None, tyro.conf.arg(help="owner/name on the hub to upload the result to")] = None,
@@ -137,7 +139,7 @@ def train_command(
     recipe = Recipe(
         policy, prompts, named, settings, method, completions, max_new_tokens, temperature, labels, held_out,
         template, column, max_prompt_tokens, cut, unfit, unended_penalty, cut_mark, portions, lora, dtype,
-        device,
+        device, base, quantised,
     )  # fmt: skip
     _writable(out)
     quiet()
@@ -184,10 +186,10 @@ Config = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(help="a TOML file, or demo, summarise-t5, summarise-smollm2, paper-t5-tldr"),
 ]
-Overrides = Annotated[tuple[str, ...], tyro.conf.arg(help="key=value put over the file, e.g. train.steps=50")]
+Overrides = Annotated[tuple[str, ...], tyro.conf.arg(help="key=value that overrides the file, e.g. train.steps=50")]
 Folder = Annotated[Path | None, tyro.conf.arg(help="folder of the experiment (default: the configuration's name)")]
-Resume = Annotated[bool, tyro.conf.arg(help="go on in a folder that holds stages already")]
-Workers = Annotated[int, tyro.conf.arg(help="processes that train methods and seeds side by side")]
+Resume = Annotated[bool, tyro.conf.arg(help="continue in a folder that already holds stages")]
+Workers = Annotated[int, tyro.conf.arg(help="processes that train methods and seeds in parallel")]
 
 
 @app.command(name="run")
@@ -229,10 +231,10 @@ def sweep_command(
     out: Folder = None,
     workers: Workers = 2,
     address: Annotated[str, tyro.conf.arg(help="a Ray cluster's, or 'local' to start one here")] = "local",
-    gpus: Annotated[float, tyro.conf.arg(help="of each run, may be a fraction")] = 0.0,
+    gpus: Annotated[float, tyro.conf.arg(help="per run, may be a fraction")] = 0.0,
     json_output: Json = False,
 ) -> int:
-    """Run the [grid] of an experiment, methods x τ x β x seeds, through Ray; one folder a run, none is made twice.
+    """Run the [grid] of an experiment, methods x τ x β x seeds, through Ray; one folder per run, none made twice.
 
     Example: llm-bridge sweep demo --override 'grid.tau=[0.05, 0.1, 0.2]' --out demo --workers 2
              llm-bridge run demo --resume --override 'grid.tau=[0.05, 0.1, 0.2]' --out demo
@@ -255,7 +257,7 @@ def sweep_command(
 
 
 def _opened(config: str, override: tuple[str, ...], resume: bool, out: Path | None) -> tuple[Any, Path, int]:
-    """The experiment, its folder, and how many stages there are to wait for."""
+    """The experiment, its folder, and the number of its stages."""
     from llm_bridge.experiment import quietly, read_experiment, stages_of
 
     processes = os.environ.get("WORLD_SIZE", "1")
@@ -268,7 +270,7 @@ def _opened(config: str, override: tuple[str, ...], resume: bool, out: Path | No
     quietly(experiment)
     folder = out or Path(experiment.name)
     if any((folder / "stages").glob("*/stage.json")) and not resume:
-        raise BadInput(f"{folder}: holds an experiment already; --resume goes on with it, --out names another folder")
+        raise BadInput(f"{folder}: holds an experiment already; --resume continues it, --out names another folder")
     _writable(folder)
     return experiment, folder, stages_of(experiment)
 
@@ -282,7 +284,7 @@ def _writable(folder: Path) -> None:
 
 @app.command(name="demo")
 def demo_command(*, resume: Resume = False, out: Folder = None, workers: Workers = 2, json_output: Json = False) -> int:
-    """Eight methods on closed candidate sets, three seeds, the exact equilibrium beside them: minutes on a CPU.
+    """Eight methods on closed candidate sets, three seeds, compared with exact equilibria: minutes on a CPU.
 
     Example: llm-bridge demo
     """
@@ -298,7 +300,7 @@ def compare_command(
     out: Annotated[Path, tyro.conf.arg(help="the page to write")] = Path("comparison.html"),
     json_output: Json = False,
 ) -> int:
-    """Draw the report of one or more experiments again, from their results.json alone.
+    """Redraw the report of one or more experiments, from their results.json alone.
 
     Example: llm-bridge compare demo quick
     """
@@ -321,7 +323,7 @@ def compare_command(
 
 
 def _options(given: tuple[str, ...]) -> dict[str, Any]:
-    """key=value, the value as JSON has it, or a text."""
+    """key=value pairs, each value as JSON or else as text."""
     found: dict[str, Any] = {}
     for item in given:
         name, equals, value = item.partition("=")
@@ -335,7 +337,7 @@ def _options(given: tuple[str, ...]) -> dict[str, Any]:
 
 
 def quiet() -> None:
-    """No bars and advice of transformers beside our own; what is logged here is told on stderr."""
+    """Silence the progress bars and advice of transformers; our own log lines go to stderr."""
     import transformers
 
     transformers.logging.disable_progress_bar()
@@ -346,7 +348,7 @@ def quiet() -> None:
 
 
 def told_progress(advance: Any, project: Any) -> Any:
-    """A function of records that moves the bar, and shows an example where there was a measurement."""
+    """A function of records that advances the bar, and shows an example after each measurement."""
     done, measured = 0, ""
 
     def told(record: dict[str, Any]) -> None:
@@ -357,7 +359,7 @@ def told_progress(advance: Any, project: Any) -> Any:
             texts = {name: one_line(text)[:100] for name, text in example.items()}
             print(f"step {record['step']}{measured}\n  prompt: {texts['prompt']}\n  start:  {texts['start']}\n"
                   f"  now:    {texts['now']}", file=sys.stderr)  # fmt: skip
-        while done < record["step"]:  # a run that goes on begins where it was
+        while done < record["step"]:  # a resumed run starts where it stopped
             done += 1
             advance(f"step {record['step']}: {standing(record)}{measured}")
 
@@ -365,7 +367,7 @@ def told_progress(advance: Any, project: Any) -> Any:
 
 
 def standing(record: dict[str, Any], *, measured: bool = False) -> str:
-    """A record in a few words: of a step, or of what was measured on held-out prompts."""
+    """A short form of a record: of a step, or of a measurement on held-out prompts."""
     if measured:
         return (f"win rate {record['win_rate']:.3f} [{record['win_rate_low']:.3f}, {record['win_rate_high']:.3f}], "
                 f"KL {record['held_out_kl']:.3g}, length {record['held_out_length']:.1f}, "
@@ -375,20 +377,20 @@ def standing(record: dict[str, Any], *, measured: bool = False) -> str:
 
 
 def show_standing(record: dict[str, Any]) -> None:
-    """Where training has ended, a line a number."""
+    """The final measurement, one number per line."""
     rows = [[name, f"{value:.4g}"] for name, value in record.items() if isinstance(value, (int, float))]
     show_table(("", f"after {record['step']} steps"), rows)
 
 
 def show_results(results: dict[str, Any]) -> None:
-    """Win rates by set of prompts or by judge, row against column, and what is left to exploit or how far it went."""
+    """Win rates by set of prompts or by judge, row against column, with exploitability or KL."""
     for which, table in results["tables"].items():
         print(f"{results['name']}, {which}: win rate of row against column, mean (std) over pairings of seeds")
         names, rows = table["methods"], []
         column = "exploitability" if results["kind"] == "closed" else "kl"
         for i, name in enumerate(names):
             cells = [
-                f"{m:.3f} ({s:.3f})" if s > 0 else f"{m:.3f}"  # one pairing of seeds has no spread to show
+                f"{m:.3f} ({s:.3f})" if s > 0 else f"{m:.3f}"  # a single pairing of seeds has no spread
                 for m, s in zip(table["mean"][i], table["std"][i], strict=True)
             ]
             last = table["quality"][name].get(column)
@@ -400,7 +402,7 @@ def show_results(results: dict[str, Any]) -> None:
             a = table["agreement"]
             kendall = "undefined" if a["kendall"] is None else f"{a['kendall']:.2f}"
             print(f"order against the paper's Table 2: Kendall {kendall}, "
-                  f"{a['discordant_pairs']} of {a['pairs']} pairs the other way round\n")  # fmt: skip
+                  f"{a['discordant_pairs']} of {a['pairs']} pairs reversed\n")  # fmt: skip
 
 
 @ending("llm-bridge")

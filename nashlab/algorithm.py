@@ -5,7 +5,7 @@ geometry**.  The same :class:`AlgorithmSpec` runs on a matrix with full expectat
 transformer; the equivalence theorem L1 is two specifications meeting.
 
 A step sees only a :class:`State` (its memory), a :class:`Setting` (numbers of the problem) and an
-:class:`Environment` (the game, behind two questions).  Nothing here needs jax or torch.
+:class:`Environment` (the game, which answers two questions).  Nothing here needs jax or torch.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ __all__ = [
 ]
 
 State = Mapping[str, Array]
-"""What a run remembers; ``log_policy`` always, and whatever the algorithm's ``init`` adds."""
+"""What a run remembers: always ``log_policy``, and whatever the algorithm's ``init`` adds."""
 
 
 class Setting(NamedTuple):
-    """The numbers of a problem, as one step sees them (arrays of the running library, or plain floats).
+    """The numbers of a problem as one step sees them (arrays of the calling library, or plain floats).
 
     log_reference  log μ, [n];  log_behaviour  log μ_b, the data policy of offline methods, [n];
     temperature    τ;  step_size  η;  beta  β of the geometric mixture;  time  the number of steps already done.
@@ -60,16 +60,16 @@ class Setting(NamedTuple):
 
 
 class Objective(Protocol):
-    """What an alignment objective is to every side of the bridge: weights for the two score vectors of a pair.
+    """An alignment objective: the weights that it gives to the two score vectors of a pair.
 
-    It sees only (h_left, h_right, p, τ), elementwise; the expected ascent direction is E[c_left s(y) + c_right s(y')].
+    It receives only (h_left, h_right, p, τ), elementwise; the ascent direction is E[c_left s(y) + c_right s(y')].
     """
 
     symmetric: ClassVar[bool]
-    """A pair counts the same in either order, p going to 1 − p: c_right(y, y') = c_left(y', y)."""
+    """Whether swapping a pair (and p for 1 − p) changes nothing: c_right(y, y') = c_left(y', y)."""
 
     def weights(self, h_left: Array, h_right: Array, p: Array, temperature: Array) -> tuple[Array, Array | None]:
-        """(c_left, c_right), elementwise; None: the right response is not scored."""
+        """(c_left, c_right), elementwise; c_right is None if the right response is not scored."""
         ...
 
     def unit(self, temperature: float) -> float: ...
@@ -77,7 +77,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class Pairwise:
-    """A contrastive objective: descend ℓ(h(y) − h(y'), p, τ); the weights are ∓∂ℓ/∂d."""
+    """A contrastive objective: descend on ℓ(h(y) − h(y'), p, τ); the weights are ∓∂ℓ/∂d."""
 
     loss: PairwiseLoss
     symmetric: ClassVar[bool] = True
@@ -94,9 +94,9 @@ class Pairwise:
 
 @dataclass(frozen=True)
 class Exploring:
-    """A contrastive objective with a bonus α for leaving what the right player says: ℓ(h(y) − h(y'), p, τ) + α h(y').
+    """A contrastive objective with a bonus α for moving away from the right player: ℓ(h(y) − h(y'), p, τ) + α h(y').
 
-    The bonus descends log π(y'), which is h(y') but for a constant; both are in the loss's own unit.
+    Descending on the bonus lowers log π(y'), which is h(y') up to a constant; both terms are in the loss's own unit.
 
     Source: Xie et al. 2024 (arXiv 2405.21046), where y' comes from the reference.
     """
@@ -117,7 +117,7 @@ class Exploring:
 
 @dataclass(frozen=True)
 class Pointwise:
-    """A policy-gradient objective: ascend E[s(y) f(h(y), h(y'), p, τ)]; only the left response is scored."""
+    """A policy-gradient objective: ascend on E[s(y) f(h(y), h(y'), p, τ)]; only the left response is scored."""
 
     advantage: Callable[[Array, Array, Array, Array], Array]
     symmetric: ClassVar[bool] = False
@@ -127,12 +127,12 @@ class Pointwise:
         return self.advantage(h_left, h_right, p, temperature), None
 
     def unit(self, temperature: float) -> float:
-        """1: a policy gradient already is in units of preference."""
+        """1: a policy gradient is already in units of preference."""
         return 1.0
 
 
 class Environment(Protocol):
-    """The game as an algorithm may ask about it."""
+    """What an algorithm can ask about the game."""
 
     def advantage(self, log_opponent: Array) -> Array:
         """(Aν)(y) = p(y ≻ ν) − ½ for every y, [n]: exact feedback only."""
@@ -148,14 +148,14 @@ class Environment(Protocol):
 # -- who samples -----------------------------------------------------------------------------------------------------
 
 FIXED = ("reference", "behaviour")
-"""Players that stay what they are: log-policies of a :class:`Setting`, where the others are a state's."""
+"""Players that never move: log-policies of a :class:`Setting`; all other players are part of a state."""
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Who draws a response: a player, or its geometric mixture at β with the one that it is pulled to.
+    """Who draws a response: a player, or its geometric mixture at β with the policy that it is pulled towards.
 
-    player, pull  "policy", "reference" (μ), "behaviour" (μ_b), or what a state remembers, such as "average".
+    player, pull  "policy", "reference" (μ), "behaviour" (μ_b), or a policy kept in the state, such as "average".
     """
 
     player: str
@@ -184,14 +184,14 @@ SAMPLERS: dict[str, Sampler] = {
     "behaviour-mixture": Sampler("policy", "behaviour"),
     "average": Sampler("average"),
 }
-"""Sampling behaviours by name, for a game's log-policies and for transformers alike."""
+"""Sampling behaviours by name, for tabular log-policies and transformers alike."""
 
 
 # -- what is known of a method ---------------------------------------------------------------------------------------
 
 
 class Problem(NamedTuple):
-    """The arguments that a target or a step-size condition may depend on: one game and the numbers of a run."""
+    """What a target or a step-size condition may depend on: one game and the numbers of a run."""
 
     game: PreferenceGame
     temperature: float
@@ -202,10 +202,10 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Guarantee:
-    """A theorem about every start, for exact feedback and step sizes up to ``largest_step``.
+    """A convergence theorem from every start, for exact feedback and step sizes up to ``largest_step``.
 
     source  the theory identifier or paper it comes from.
-    factor  where the theorem is KL(target, π_{t+1}) ≤ factor · KL(target, π_t): that factor.
+    factor  the contraction, if the theorem is KL(target, π_{t+1}) ≤ factor · KL(target, π_t).
     """
 
     largest_step: Callable[[Problem], float]
@@ -217,7 +217,7 @@ class Guarantee:
 class AlgorithmSpec:
     """An alignment method, as data.
 
-    name, title, citation  how it is called on the command line, in prose, and where it comes from.
+    name, title, citation  its name on the command line and in prose, and its source.
     claim          what it converges to and how fast, with theory identifiers.
     left, right    who samples y and y' (names of :data:`SAMPLERS`).
     judge          "preference": p(y ≻ y'); "reward": the fitted Bradley-Terry reward's difference r(y) − r(y').
@@ -225,17 +225,17 @@ class AlgorithmSpec:
     geometry       of a gradient step: "plain" (θ += η g) or "entropic" (θ += η g/ν, which is mirror descent).
     update         a simplex update (state, setting, environment) -> state; exact feedback only.
     init           memory beside log_policy, from the first log-policy.
-    answer         the policy that a run is judged by: the last iterate unless the method's claim is about another.
-    target         its own fixed point, as a log-policy; None where theory knows none.
-    guarantee      the step sizes of its global theorem, and the rate, where there is one.
-    optimiser      what a gradient step does with the gradient.
+    answer         the policy that a run is evaluated by: the last iterate unless the claim is about another one.
+    target         its own fixed point, as a log-policy; None if theory gives none.
+    guarantee      the step sizes of its global convergence theorem and, if known, the rate.
+    optimiser      turns the gradient into a step.
     limit          "linear": a smooth fixed point with a local rate (R3); "average": an average iterate converges;
                    "other": neither.
-    temperature_role  "regularised": solves the τ game, needs τ > 0; "any": τ = 0 allowed; "ignored": τ only judges;
+    temperature_role  "regularised": solves the τ game, needs τ > 0; "any": τ = 0 allowed; "ignored": τ only evaluates;
                       "proximal": τ is a proximal weight, and must be > 0.
-    unbiased       the name of a form of this method that reaches π*_τ itself, where this one does not.
-    aliases        other names for exactly this method.
-    contrastive, online, regularised_sampling  the paper's Table 1, derived below.
+    unbiased       the name of a variant that converges to π*_τ itself, if this method does not.
+    aliases        other names of exactly this method.
+    contrastive, online, regularised_sampling  the columns of the paper's Table 1, derived below.
     """
 
     name: str
@@ -270,7 +270,7 @@ class AlgorithmSpec:
 
     @property
     def regularised_sampling(self) -> bool:
-        """Table 1, third column: some response is drawn from a mixture that is pulled to a fixed policy."""
+        """Table 1, third column: at least one response is drawn from a mixture with a fixed policy."""
         return any(SAMPLERS[side].pull is not None for side in (self.left, self.right))
 
     def step(self, state: State, setting: Setting, environment: Environment) -> State:
@@ -285,9 +285,9 @@ class AlgorithmSpec:
         return {"log_policy": log_policy, **self.init(log_policy), **memory}
 
     def by(self, optimiser: Optimiser) -> AlgorithmSpec:
-        """This method with its gradient given to an optimiser; no theorem about the plain step speaks for that."""
+        """This method with its gradient given to an optimiser; the theorems about the plain step no longer apply."""
         if self.objective is None or self.update is not None:
-            raise BadInput(f"{self.name} is no gradient method: an optimiser has nothing to work on")
+            raise BadInput(f"{self.name} is not a gradient method: there is no gradient for an optimiser")
         return replace(
             self,
             name=f"{self.name}+{optimiser.name}",
@@ -306,7 +306,7 @@ class AlgorithmSpec:
         return reward[..., :, None] - reward[..., None, :]
 
     def check(self, temperature: float, step_size: float, beta: float) -> None:
-        """Refuse the numbers that this method cannot run with, by name."""
+        """Refuse, by name, numbers that this method cannot run with."""
         if temperature == 0 and self.temperature_role in ("regularised", "proximal"):
             raise BadInput(f"temperature = 0, must be positive for {self.name}")
         if not np.isfinite(step_size) or step_size <= 0:
@@ -316,19 +316,19 @@ class AlgorithmSpec:
 
 
 def gradient_step(spec: AlgorithmSpec, state: State, setting: Setting, environment: Environment) -> State:
-    """θ += η · unit · (−∇), by the method's optimiser: η multiplies D(Aπ − τh) whatever factors the loss carries.
+    """θ += η · unit · (−∇), by the method's optimiser: η multiplies D(Aπ − τh) whatever factors the loss has.
 
-    In the entropic geometry the gradient is divided by the sampling policy: for online IPO that is OMD exactly.
+    In the entropic geometry the gradient is divided by the sampling policy: for online IPO this is exactly OMD.
     """
     assert spec.objective is not None
     log_policy = state["log_policy"]
     log_left = SAMPLERS[spec.left](state, setting)
-    # one sampler for both sides is one array: sampled feedback may then compare every pair of its draws
+    # a shared sampler gives one array, so that sampled feedback may compare every pair of draws
     log_right = log_left if spec.left == spec.right else SAMPLERS[spec.right](state, setting)
     pull = environment.pull(spec.objective, log_policy, log_left, log_right, setting)
     if spec.geometry == "entropic":
         xp = array_namespace(log_policy)
-        held = log_left > -700.0  # e⁻⁷⁰⁰ is the edge of float64: below it the quotient 0/0 carries no direction
+        held = log_left > -700.0  # e⁻⁷⁰⁰ is the edge of float64: below it the quotient would be 0/0
         pull = xp.where(held, pull / xp.exp(xp.where(held, log_left, xp.zeros_like(log_left))), xp.zeros_like(pull))
     gradient = spec.objective.unit(setting.temperature) * pull
     movement, memory = spec.optimiser.step(gradient, state, setting.step_size, setting.time)

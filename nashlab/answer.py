@@ -1,4 +1,4 @@
-"""An answer with its proof as a file: what ``nashlab solve`` writes, ``nashlab certify`` checks and Python saves.
+"""An answer with its proof as a file: written by ``nashlab solve`` and from Python, checked by ``nashlab certify``.
 
 The fields of :class:`Answer` are the fields of the JSON, in their order.
 """
@@ -19,13 +19,13 @@ from nashlab.solution import Face, Solution
 
 __all__ = ["Answer", "Proof", "answer_of", "read_answer", "save_answer"]
 
-MARGINS_LIMIT = 300  # responses up to which the margins are part of the answer; above, the game's file is needed
-LARGEST = 2**28  # bytes of an answer that is read
+MARGINS_LIMIT = 300  # responses; a larger answer omits the margins and is checked with the game's file
+LARGEST = 2**28  # bytes; a larger answer is not read
 
 
 @dataclass(frozen=True)
 class Proof:
-    """How near the policy is to the equilibrium: see :class:`nashlab.certificate.Certificate`."""
+    """How close the policy is to the equilibrium: see :class:`nashlab.certificate.Certificate`."""
 
     l1_bound: Any
     kind: str
@@ -35,13 +35,13 @@ class Proof:
 
 @dataclass(frozen=True)
 class Answer:
-    """An equilibrium as JSON has it; what does not apply is None.
+    """An equilibrium with the fields of the JSON; a field that does not apply is None.
 
-    reference, reference_exact  None where μ is uniform.
+    reference, reference_exact  None if μ is uniform.
     log_policy       −∞ (null) outside the support.
     policy_exact, slacks        Fractions, "p/q" in JSON.
-    margins_exact    the exact margins, those of doubles too, up to 300 responses.
-    prompts          of a contextual game: the answer to each; absent from the JSON of other games.
+    margins_exact    the exact margins, also if given as doubles, up to 300 responses.
+    prompts          for contextual games: the answer to each prompt; other games omit it from the JSON.
     """
 
     game: str
@@ -64,7 +64,7 @@ class Answer:
 
 
 def answer_of(solution: Solution) -> Answer:
-    """The answer that a solution is.
+    """The answer that reports a solution.
 
     >>> from nashlab.equilibrium import nash
     >>> from nashlab.gallery import get
@@ -95,13 +95,13 @@ def answer_of(solution: Solution) -> Answer:
 
 
 def save_answer(solution: Solution, path: str | Path) -> None:
-    """Write the answer to a file that ``nashlab certify`` reads; it appears whole or not at all."""
+    """Write the answer to a file that ``nashlab certify`` reads; the write is atomic."""
     with replacing(Path(path)) as part:
         part.write_text(json.dumps(plain(answer_of(solution)), ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_answer(path: str | Path) -> Answer:
-    """The answer in a file, its fractions exact.  It is read, not checked: that is what ``nashlab certify`` is for.
+    """The answer in a file, with exact fractions.  It is only read: ``nashlab certify`` checks it.
 
     Errors: BadInput naming the file and the field.
 
@@ -117,7 +117,7 @@ def read_answer(path: str | Path) -> Answer:
         return _from_json(json.loads(read_bytes(Path(path), LARGEST)))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"the field {error} is missing" if isinstance(error, KeyError) else first_line(error)
-        raise BadInput(f"{path}: no answer of `nashlab solve --json` ({what})") from None
+        raise BadInput(f"{path}: not an answer of `nashlab solve --json` ({what})") from None
 
 
 def _from_json(content: dict[str, Any]) -> Answer:
@@ -134,14 +134,14 @@ def _from_json(content: dict[str, Any]) -> Answer:
 
 
 def _fractions(value: Any) -> Any:
-    """ "p/q", and lists of them however deep, as Fractions."""
+    """ "p/q", and nested lists of them, as Fractions."""
     if isinstance(value, list):
         return tuple(_fractions(x) for x in value)
     return None if value is None else Fraction(value)
 
 
 def _masses(value: Any, name: str) -> Any:
-    """Numbers, null being −∞ in a log-policy."""
+    """Numbers, with null as −∞ in a log-policy."""
     if isinstance(value, list):
         return [_masses(x, name) for x in value]
     return -np.inf if value is None and name == "log_policy" else value

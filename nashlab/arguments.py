@@ -1,4 +1,4 @@
-"""What several commands take: options that say how to read a game, and the game itself."""
+"""Options that several commands share: how to read a game, and the game itself."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["AS_WRITTEN", "HowToRead", "Json", "Reading", "Reference", "Tau", "floats", "loaded", "loaded_votes"]
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
-Reference = Annotated[str, tyro.conf.arg(help="'uniform', or a file: one number a line, or label,number")]
+Reference = Annotated[str, tyro.conf.arg(help="'uniform', or a file: one number per line, or label,number")]
 Tau = Annotated[float, tyro.conf.arg(help="temperature τ of the KL regularisation, in units of preference")]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read a file of votes, where it does not say so itself."""
+    """How to read a file of votes where the file itself leaves it open."""
 
     kind: Annotated[
         Literal["preferences", "wins", "margins", "payoff"] | None,
@@ -42,10 +42,10 @@ class Reading:
         tyro.conf.arg(help="roles of a log's columns: winner=W,loser=L,weight=N,tie=T,voter=V or first=A,second=B,p=P"),
     ] = None
     ignore: Annotated[
-        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(help="a column to pass over (may be given again)")
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(help="a column to ignore (may be repeated)")
     ] = ()
     unranked: Annotated[
-        Literal["last", "uncompared"], tyro.conf.arg(help="what a ballot does not rank: below the rest, or left out")
+        Literal["last", "uncompared"], tyro.conf.arg(help="unranked responses of a ballot: below the rest, or left out")
     ] = "last"
     weigh: Annotated[
         Literal["rates", "votes"], tyro.conf.arg(help="margins: win rates, or votes (majority margins)")
@@ -77,7 +77,7 @@ def loaded(game: str, reference: str | None, reading: Reading) -> PreferenceGame
 
 
 def loaded_votes(game: str, reference: str | None, reading: Reading) -> Votes:
-    """A game and, where its file has them, the counts behind it; what was understood is said on stderr."""
+    """A game and, if its file has them, the counts behind it; how the file was understood is printed on stderr."""
     from nashlab.gallery import load_votes
 
     votes = load_votes(game, reference=reference, **reading.options())
@@ -87,7 +87,7 @@ def loaded_votes(game: str, reference: str | None, reading: Reading) -> Votes:
 
 
 def floats(policy: Sequence[Fraction] | None) -> NDArray[np.float64] | None:
-    """A policy that was read exactly, as the algorithms take it."""
+    """A policy that was read exactly, as the float64 array that algorithms take."""
     import numpy as np
 
     return None if policy is None else np.array(policy, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Array-API helpers: the few functions of probability vectors that everything else is written in.
+"""Array-API helpers: the few functions of probability vectors that everything else is built from.
 
 Each works unchanged on numpy, jax (also under ``jit``) and torch arrays, along the last axis, and stays finite
 where the naive formula does not.  Policies travel as log-probabilities; ``-inf`` is a response outside the support.
@@ -36,7 +36,7 @@ def logsumexp(x: Array) -> Array:
     True
     """
     xp = array_namespace(x)
-    # a finite top even where every mass is 0; cut before the maximum, not after: compilers then fuse it
+    # a finite maximum even if every mass is 0; clipped before the maximum, so that compilers fuse it
     lowest = xp.finfo(x.dtype).min
     top = xp.max(xp.where(x > lowest, x, xp.zeros_like(x) + lowest), axis=-1, keepdims=True)
     return top + xp.log(xp.sum(xp.exp(x - top), axis=-1, keepdims=True))
@@ -98,7 +98,7 @@ def l1(log_p: Array, log_q: Array) -> Array:
 
 
 def geometric_mixture(log_p: Array, log_q: Array, beta: float | Array) -> Array:
-    """Log of m_β ∝ p^{1−β} q^β, shape [..., n]: β = 0 is p, β = 1 is q; both share their support.
+    """Log of m_β ∝ p^{1−β} q^β, shape [..., n]: β = 0 gives p, β = 1 gives q, both on their common support.
 
     >>> import numpy as np
     >>> m = np.exp(geometric_mixture(np.log([0.9, 0.1]), np.log([0.1, 0.9]), 0.5))
@@ -118,7 +118,7 @@ def blend(log_p: Array, log_q: Array, beta: float | Array) -> Array:
 
 
 def log_ratio(log_policy: Array, log_reference: Array) -> Array:
-    """h = log π − log μ, [n], and 0 where a padded response has neither."""
+    """h = log π − log μ, [n]; 0 for a padded response, where both are −∞."""
     xp = array_namespace(log_policy)
     inside = xp.isfinite(log_reference)
     zero = xp.zeros_like(log_policy)
@@ -126,13 +126,13 @@ def log_ratio(log_policy: Array, log_reference: Array) -> Array:
 
 
 def matvec(matrix: Array, vector: Array) -> Array:
-    """Σ_j M[..., i, j] v[..., j], shape [..., n], whatever the leading axes of the two are."""
+    """Σ_j M[..., i, j] v[..., j], shape [..., n]; leading axes broadcast."""
     xp = array_namespace(matrix, vector)
     return xp.matmul(matrix, vector[..., None])[..., 0]
 
 
 def centred(x: Array, log_policy: Array) -> Array:
-    """x − E_π x, shape [..., n]: the part of x that a normalised policy can feel."""
+    """x − E_π x, shape [..., n]: the part of x that changes a normalised policy."""
     xp = array_namespace(x)
     return x - xp.sum(xp.exp(log_policy) * x, axis=-1, keepdims=True)
 

@@ -1,9 +1,9 @@
 """A claim is a statement of the theory, checked by computation, with a wrong twin that must be caught.
 
-A check is a generator: it receives :class:`Cases` and yields one :class:`Observation` a case, whose ``error`` is 0 when
-the statement holds (for an inequality the amount by which it is violated).  The claim passes when no error exceeds its
-stated tolerance.  Called with ``twin=True`` the same check runs on a deliberately wrong object; a canary passes when
-that was caught.
+A check is a generator: it receives :class:`Cases` and yields one :class:`Observation` per case, whose ``error`` is 0 if
+the statement holds (for an inequality, the amount of violation).  The claim passes if no error exceeds its stated
+tolerance.  With ``twin=True`` the same check runs on a deliberately wrong object; a canary passes if the check catches
+it.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ TEMPERATURES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 class Case(NamedTuple):
-    """One thing to check a statement on: a game with its μ, a temperature and a policy (log π, [n])."""
+    """One case for a statement: a game with its μ, a temperature and a policy (log π, [n])."""
 
     game: PreferenceGame
     temperature: float
     log_policy: NDArray[np.float64]
 
     def describe(self) -> dict[str, Any]:
-        """The case as JSON: a counterexample that can be run again."""
+        """The case as JSON, so that a counterexample can be run again."""
         return {
             "game": self.game.name,
             "margins": self.game.margins.tolist(),
@@ -68,16 +68,16 @@ class Case(NamedTuple):
 
 @dataclass
 class Cases:
-    """Where a check gets its cases from: the gallery, the real tables, and ``samples`` random games.
+    """The source of a check's cases: the gallery, the real tables, and ``samples`` random games.
 
-    The same seed gives every claim the same games, whichever claims are selected.
+    With the same seed every claim sees the same games, whichever claims are selected.
     """
 
     samples: int = 200
     seed: int = 0
 
     def rng(self, salt: str) -> np.random.Generator:
-        """A generator of the check's own."""
+        """A random generator for one check."""
         return np.random.default_rng([self.seed, *salt.encode()])
 
     def random(self, salt: str, *, min_n: int = 2, max_n: int = 8, share: float = 1.0) -> Iterator[Case]:
@@ -104,21 +104,21 @@ class Cases:
 
 
 def random_policy(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A random full-support policy, no entry below 1 % of uniform."""
+    """A random full-support policy with no entry below 1 % of uniform."""
     return rng.dirichlet(np.ones(n)) * 0.99 + 0.01 / n
 
 
 class Observation(NamedTuple):
-    """What a check saw on one case: its error, and how to see it again (built only when it is needed)."""
+    """The result of a check on one case: its error, and a description (built only if needed)."""
 
     error: float
     describe: Callable[..., Mapping[str, Any]] = dict  # called without arguments
-    witness: bool = False  # a shrunk counterexample to keep in the report even when the claim passes
-    measured: Mapping[str, Any] | None = None  # what a figure of the report shows
+    witness: bool = False  # a shrunk counterexample, kept in the report even if the claim passes
+    measured: Mapping[str, Any] | None = None  # data for a figure of the report
 
 
 class Skipped(Exception):
-    """What a check needs is not installed here; the message says what."""
+    """Something that a check needs is not installed; the message says what."""
 
 
 CheckFunction = Callable[[Cases, bool], Iterator[Observation]]
@@ -126,7 +126,7 @@ CheckFunction = Callable[[Cases, bool], Iterator[Observation]]
 
 @dataclass(frozen=True)
 class Check:
-    """A registered claim: identifier, statement, tolerance with its reason, the wrong twin, and the check itself."""
+    """A registered claim: identifier, statement, tolerance with its reason, wrong twin, and check."""
 
     id: str
     statement: str
@@ -151,12 +151,12 @@ class Result:
     measured: Mapping[str, Any] | None = None
 
     def row(self) -> dict[str, Any]:
-        """The result as verify.json has it: what figures draw stays out."""
+        """The result as a row of verify.json, without the data of figures."""
         return {name: value for name, value in vars(self).items() if name != "measured"}
 
     @property
     def excess(self) -> float:
-        """The error over the tolerance; of a wrong twin: how far above what the claim allows it was seen."""
+        """The error over the tolerance; for a wrong twin, its largest excess over what the claim allows."""
         return self.worst_error / self.tolerance if self.tolerance else math.inf if self.worst_error else 0.0
 
 
@@ -178,7 +178,7 @@ def claim(
 
 
 def evaluate(check: Check, cases: Cases, *, canary: bool = False) -> Result:
-    """Run one check (or its wrong twin) on the cases; an exception of the check is not caught, but :class:`Skipped`."""
+    """Run one check (or its wrong twin) on the cases; of its exceptions only :class:`Skipped` is caught."""
     began = time.perf_counter()
     try:
         return _evaluated(check, cases, canary, began)
@@ -198,7 +198,7 @@ def _evaluated(check: Check, cases: Cases, canary: bool, began: float) -> Result
             witness = seen
         measured = seen.measured or measured
         if canary and error > check.tolerance:
-            break  # caught: the wrong twin needs no second refutation
+            break  # caught: one refutation of the wrong twin is enough
     held = count > 0 and worst <= check.tolerance
     shown = witness if held else worst_case
     return Result(
@@ -215,7 +215,7 @@ def _evaluated(check: Check, cases: Cases, canary: bool, began: float) -> Result
 
 
 def select(ids: str | None, registry: Mapping[str, Check] = CHECKS) -> list[Check]:
-    """The checks of a comma-separated list of identifiers ("L2" is every L2.x), in the table's order; None: all."""
+    """The checks of a comma-separated list of identifiers ("L2" means every L2.x), in the table's order; None: all."""
     if ids is None:
         return sorted(registry.values(), key=lambda check: place(check.id))
     chosen: list[Check] = []
@@ -229,7 +229,7 @@ def select(ids: str | None, registry: Mapping[str, Check] = CHECKS) -> list[Chec
 
 
 def place(id: str) -> tuple[int, int, str]:
-    """The order of the theory: equilibria, losses, rates, new statements; within each by number; then what has none."""
+    """Sort key in the theory's order: equilibria, losses, rates, new statements, each by number; then the rest."""
     number = re.match(r"([ELRN])(\d+)", id)
     return ("ELRN".index(number[1]), int(number[2]), id) if number else (4, 0, id)
 
@@ -240,9 +240,9 @@ def place(id: str) -> tuple[int, int, str]:
 def run(
     checks: list[Check], *, samples: int = 200, seed: int = 0, canary: bool = False, workers: int = 1
 ) -> Iterator[Result]:
-    """Evaluate checks, yielding each result as it is ready; ``workers`` > 1 uses that many processes.
+    """Evaluate checks, yielding each result when it is ready; ``workers`` > 1 uses that many processes.
 
-    The order of results is that of completion; their content does not depend on it.
+    Results come in order of completion; their content does not depend on it.
     """
     if workers <= 1 or len(checks) == 1:
         for check in checks:
@@ -262,7 +262,7 @@ def _evaluate_on(check: Check, samples: int, seed: int, canary: bool) -> Result:
 
 
 def environment_of(packages: Sequence[str], **numbers: Any) -> dict[str, Any]:
-    """What a result depends on beside the code: Python, platform, the versions of packages, and the run's numbers."""
+    """What a result depends on besides the code: Python, platform, package versions, and the numbers of the run."""
     import platform
     from importlib.metadata import version
 
@@ -286,10 +286,10 @@ def recorded(
     advance: Callable[[str], object],
     proved: Iterable[Result] = (),
 ) -> list[Result]:
-    """:func:`run` with ``verify.json`` written after every claim, so that an interrupted run leaves what it has; the
-    results in the order of the checks, then those of ``proved``.
+    """:func:`run`, with ``verify.json`` written after every claim so that an interrupted run keeps its results; returns
+    them in the order of the checks, then those of ``proved``.
 
-    Raises BlockingIOError where another process writes into the folder.
+    Raises BlockingIOError if another process is writing into the folder.
     """
     finished: dict[str, Result] = {}
 

@@ -24,7 +24,7 @@ __all__ = ["main"]
 app = tyro.extras.SubcommandApp()
 
 PACKAGES = ("nashlab", "numpy", "scipy", "jax", "python-flint")
-ANSWER_LIMIT = 2**28  # bytes of an answer or a game that the verifier reads
+ANSWER_LIMIT = 2**28  # bytes: the largest answer or game that the verifier reads
 
 
 @app.command(name="solve")
@@ -36,10 +36,10 @@ def solve_command(
     reference: Reference | None = None,
     reading: HowToRead = AS_WRITTEN,
     exact: Annotated[
-        bool, tyro.conf.arg(help="rational arithmetic, or fail (default: where the input allows it)")
+        bool, tyro.conf.arg(help="rational arithmetic, or fail (default: if the input allows it)")
     ] = False,
     bootstrap: Annotated[
-        int, tyro.conf.arg(help="where votes are counted: tables drawn again, for intervals and support frequencies")
+        int, tyro.conf.arg(help="for counted votes: bootstrap tables for intervals and support frequencies")
     ] = 0,
     confidence: Annotated[
         float | None, tyro.conf.arg(help="τ = 0: ranges over all tables of this confidence region of the win rates")
@@ -52,7 +52,7 @@ def solve_command(
 ) -> int:
     """Find the equilibrium of a game, with a proof: the maximal lottery (τ = 0) or the regularised one (τ > 0).
 
-    What is proved is proved of the table; where it counts votes, the answer also says how sure it is of the voters.
+    Proofs are about the table; where the table counts votes, the answer also reports its statistical uncertainty.
 
     Example: nashlab solve soundquality
              nashlab solve comparisons.csv --tau 0.1 --json > answer.json
@@ -70,7 +70,7 @@ def solve_command(
 
     temperature = check_temperature(tau)
     if bootstrap < 0 or (bootstrap and temperature > 0):
-        raise BadInput(f"bootstrap = {bootstrap}, must be at least 0, and 0 at τ > 0: there the delta method is used")
+        raise BadInput(f"bootstrap = {bootstrap}, must be at least 0, and 0 at τ > 0, where the delta method is used")
     votes = loaded_votes(game, reference, reading)
     labels = votes.game.labels
     claimed = None if claim is None else read_reference(claim, labels) or [1] * len(labels)
@@ -95,7 +95,7 @@ def certify_command(
 ) -> int:
     """Re-check an answer of `nashlab solve --json` by an independent verifier that shares no code with the solvers.
 
-    Each line is something proved, refuted, or not checked, with the reason. Exit code 1 if anything is refuted.
+    Each line is proved, refuted, or not checked, with the reason. Exit code 1 if anything is refuted.
 
     Example: nashlab solve soundquality --json > answer.json && nashlab certify answer.json
              nashlab certify answer.json comparisons.csv
@@ -130,11 +130,11 @@ def rank_command(
     /,
     *,
     tau: Annotated[float, tyro.conf.arg(help="temperature of the regularised equilibrium")] = 0.1,
-    bootstrap: Annotated[int, tyro.conf.arg(help="tables drawn again for the lottery's intervals; 0: none")] = 1000,
+    bootstrap: Annotated[int, tyro.conf.arg(help="bootstrap tables for the lottery's intervals; 0: none")] = 1000,
     confidence: Annotated[
-        float | None, tyro.conf.arg(help="range over all tables of this confidence region, not only unmet pairs")
+        float | None, tyro.conf.arg(help="ranges over all tables of this confidence region, not only unmet pairs")
     ] = None,
-    plan: Annotated[int | None, tyro.conf.arg(help="which pairs to ask next, with so many judgments")] = None,
+    plan: Annotated[int | None, tyro.conf.arg(help="plan this many further judgments: which pairs to ask")] = None,
     seed: int = 0,
     reference: Reference | None = None,
     reading: HowToRead = AS_WRITTEN,
@@ -145,13 +145,13 @@ def rank_command(
     markdown: Annotated[Path | None, tyro.conf.arg(help="write the leaderboard as Markdown")] = None,
     plot: Annotated[Path | None, tyro.conf.arg(help="draw the leaderboard to this PNG, SVG or PDF")] = None,
 ) -> int:
-    """Rank the responses of a vote log: lottery and equilibrium with intervals, other rules, what the data leave open.
+    """Rank the responses of a vote log: lottery and equilibrium with intervals, other rules, open questions.
 
     Example: nashlab rank llmfao
              nashlab rank votes.csv --html board.html --bootstrap 2000
              nashlab rank votes.csv --plan 500 --json
 
-    Pairs that never met are filled with the Bradley-Terry fit of the others, and said so, unless --fill says otherwise.
+    Pairs that never met are filled with the Bradley-Terry fit of the others, with a note, unless --fill says otherwise.
 
     Args:
         votes: a file of votes, a table of the gallery, or - for standard input.
@@ -200,7 +200,7 @@ def rank_command(
 
 
 def _own_reading(game: str, reading: Reading) -> Any:
-    """The game by the verifier's reader; by nashlab's, and said so, where that does not know the layout."""
+    """The game by the verifier's own reader, or by nashlab's, with a note, if it does not know the layout."""
     from nashlab.certify import CertifyError, Game, read_margins
     from nashlab.certify.reading import Unread
     from nashlab.files import read_bytes

@@ -1,4 +1,4 @@
-"""What the commands print: tables for people, one JSON value for scripts, a progress bar on stderr."""
+"""The output of the commands: tables for people, one JSON value for scripts, a progress bar on stderr."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ __all__ = ["Progress", "one_line", "print_json", "show_claims", "show_runs", "sh
 PROOFS = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
 VERTICES_SHOWN = 10
 NAMED = 8  # responses of a list
-LINES = 50  # of progress, where it is not a bar
-PIPE_WIDTH = 160  # a pipe has no width: do not wrap what a log will keep
+LINES = 50  # of progress, if it is not a bar
+PIPE_WIDTH = 160  # a pipe has no width: do not wrap lines in a log
 
 
 # -- machine output ----------------------------------------------------------------------------------------------------
@@ -35,12 +35,12 @@ PIPE_WIDTH = 160  # a pipe has no width: do not wrap what a log will keep
 def print_json(content: Any) -> None:
     """One JSON value on stdout."""
     text = json.dumps(plain(content), ensure_ascii=False)
-    # a lone surrogate, which JSON can say and UTF-8 cannot, stays an escape
+    # a lone surrogate stays escaped: JSON allows it, UTF-8 does not
     print(re.sub("[\ud800-\udfff]", lambda c: f"\\u{ord(c[0]):04x}", text))
 
 
 def one_line(text: object) -> str:
-    """A message with its line breaks as spaces and other control characters escaped: a name may hold any.
+    """A message with line breaks as spaces and other control characters escaped, since names may contain them.
 
     >>> one_line("no file a\\nb")
     'no file a b'
@@ -55,7 +55,7 @@ def one_line(text: object) -> str:
 class Progress:
     """A progress bar on stderr for n pieces of work; ``with Progress(n) as advance: advance(name)``.
 
-    Where stderr is no terminal, some fifty lines instead.
+    If stderr is not a terminal, it prints about fifty lines instead.
     """
 
     def __init__(self, total: int):
@@ -86,7 +86,7 @@ class Progress:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: Mapping[str, str] | None = None) -> None:
-    """A plain table on stdout; cells are text, never markup, and those in ``colours`` take that colour."""
+    """A plain table on stdout; cells are text, never markup; ``colours`` maps cell texts to colours."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -98,7 +98,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: M
 
 
 def show_solution(solution: Solution, sure: Mapping[str, Any] | None = None) -> None:
-    """An equilibrium: probabilities, support, certificate, uniqueness, face; and how sure it is, of counted votes."""
+    """An equilibrium: probabilities, support, certificate, uniqueness, face; for counted votes also its uncertainty."""
     game, certificate = solution.game, solution.certificate
     what = "maximal lottery" if solution.temperature == 0 else f"regularised equilibrium, τ = {solution.temperature:g}"
     print(f"{game.name}: {what} of {game.n} responses" + (f"  ({game.source})" if game.source else ""))
@@ -117,7 +117,7 @@ def show_solution(solution: Solution, sure: Mapping[str, Any] | None = None) -> 
         of = "" if sure is None else f" {sure['proved']}"
         print(("the only equilibrium" if solution.unique else "not the only equilibrium") + f" (proved{of})")
     elif solution.temperature == 0:
-        print("whether it is the only equilibrium is not known")
+        print("uniqueness is unknown")
     if solution.face is not None:
         _show_face(solution)
     if sure is not None:
@@ -125,10 +125,10 @@ def show_solution(solution: Solution, sure: Mapping[str, Any] | None = None) -> 
 
 
 def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
-    """What the votes leave in doubt: a row for each response that is not out of question."""
+    """The statistical uncertainty: a row for each response whose mass is in doubt."""
     n = sure["judgments"]
     unmet = f"; {n['unmet_pairs']} pairs never met" if n["unmet_pairs"] else ""
-    print(f"judgments a pair: {n['least']:g} to {n['most']:g}, median {n['median']:g}{unmet}")
+    print(f"judgments per pair: {n['least']:g} to {n['most']:g}, median {n['median']:g}{unmet}")
     if "unmet" in sure:
         _show_hanging(n["unmet_pairs"], sure["unmet"])
     spans = {"95 %": sure.get("interval"), f"range at {100 * (sure.get('confidence') or 0):g} %": sure.get("range")}
@@ -145,7 +145,7 @@ def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
         left = solution.game.n - len(rows)
         print((f"the other {left} have no mass anywhere; " if left else "") + f"intervals: {sure['method'] or 'none'}")
     else:
-        print("how sure that is: --bootstrap 1000 draws the votes again, --confidence 0.95 ranges over their region")
+        print("for its uncertainty: --bootstrap 1000 resamples the votes, --confidence 0.95 ranges over a region")
     if "claim" in sure:
         tested, alone = sure["claim"], sure["claim"]["independent"]
         print(f"the claimed policy: p = {tested['p_value']:.3g} ({tested['test']}; independent: {alone})")
@@ -179,7 +179,7 @@ def _show_policy(solution: Solution) -> None:
 
 
 def _show_sides(solution: Solution) -> None:
-    """What the lottery of a payoff matrix that was made symmetric says of its two sides."""
+    """The two sides' strategies and the value, for a payoff matrix that was symmetrised."""
     payoff = (solution.game.reading or {}).get("payoff")
     if payoff is None or solution.temperature > 0:
         return
@@ -213,7 +213,7 @@ def _short(x: Fraction) -> str:
 
 
 def show_runs(runs: Sequence[Run]) -> None:
-    """Where each algorithm got to, its rates, and where it goes if that is not π*_τ."""
+    """Where each algorithm ended, its rates, and its limit if that is not π*_τ."""
 
     def last(run: Run, series: str) -> str:
         values = run.solution.history.get(series)
@@ -239,18 +239,18 @@ def show_runs(runs: Sequence[Run]) -> None:
             assert run.spec.guarantee is not None
             print(
                 f"{run.spec.name}: step {course.step_size:g} is beyond the {largest:.3g} of its "
-                f"theorem ({run.spec.guarantee.source}); only the local rate vouches for it"
+                f"theorem ({run.spec.guarantee.source}); only the local rate predicts convergence"
             )
         goal = course.target
         if goal is not None and (off := float(np.max(l1(goal, course.nash)))) > 1e-9:
             few = not run.solution.game.batch and run.solution.game.n <= 10
             point = f" to ({', '.join(f'{p:.4f}' for p in np.exp(goal))})" if few else " to its own limit"
-            offer = f"; {run.spec.unbiased} goes to π*_τ itself" if run.spec.unbiased else ""
-            print(f"{run.spec.name} goes{point}, {off:.3g} from π*_τ in ℓ₁{offer}")
+            offer = f"; {run.spec.unbiased} converges to π*_τ itself" if run.spec.unbiased else ""
+            print(f"{run.spec.name} converges{point}, {off:.3g} from π*_τ in ℓ₁{offer}")
 
 
 def show_claims(rows: Sequence[Result], canary: bool) -> None:
-    """The table of claims, or of wrong twins with their errors over the tolerances: how near the truth they are."""
+    """The table of claims, or of wrong twins with their errors relative to the tolerances."""
     show_table(
         (
             "id",

@@ -1,4 +1,4 @@
-"""How a command ends: the right exit code, and one line on stderr where it is not 0."""
+"""How a command ends: the right exit code and, unless it is 0, one line on stderr."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ending"]
 
 
 def ending(program: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator of an entry point: Ctrl-C and SIGTERM end in exit code 130, what a disk or a process refuses in 2."""
+    """Decorator of an entry point: exit code 130 for Ctrl-C and SIGTERM, 2 for errors of the system."""
 
     def decorated(main: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(main)
@@ -30,7 +30,7 @@ def ending(program: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                     return main(*arguments)
                 except KeyboardInterrupt:
                     _end(130, f"{program}: interrupted; what is finished is kept")
-                except BrokenPipeError:  # the reader of our output went away: nobody to tell
+                except BrokenPipeError:  # the reader of our output has gone: nobody to tell
                     sys.stderr.close()
                     sys.exit(0)
                 except OSError as error:
@@ -48,7 +48,7 @@ def _end(code: int, line: str) -> None:
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
-    """SIGTERM is what a scheduler sends before it kills: time to leave things in order, as after Ctrl-C."""
+    """Treat SIGTERM, which a scheduler sends before it kills, like Ctrl-C, so that files are left in order."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -66,7 +66,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 @contextmanager
 def _short_warnings(program: str) -> Iterator[None]:
-    """A warning is one line, without the place in the code; so is what the system refuses to a thread."""
+    """Print a warning as one line without the source location; likewise a system error in a thread."""
     format_before, hook_before = warnings.formatwarning, threading.excepthook
 
     def failed(about: Any) -> None:
@@ -85,6 +85,6 @@ def _short_warnings(program: str) -> Iterator[None]:
 
 @functools.cache
 def _deaf_at_exit() -> None:
-    """Ctrl-C while libraries are put away would be a traceback of theirs; registered first, this comes last but for
-    what they have registered before."""
+    """Ignore Ctrl-C during exit, when it would print a library's traceback; registered first, this handler runs after
+    all later ones."""
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)

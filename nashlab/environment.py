@@ -1,10 +1,10 @@
-"""Environments: the game as an algorithm may ask about it.
+"""Environments: the interface through which an algorithm sees the game.
 
 ``ExactEnvironment`` answers with full expectations, ``E_{y~left, y'~right}``, over all n² pairs:
 
     pull = Σ_ij left_i right_j [c_left(i, j) s_i + c_right(i, j) s_j],   s_y = e_y − π.
 
-``BanditEnvironment`` answers with an unbiased estimate of the same: sampled responses, annotated pair by pair.
+``BanditEnvironment`` answers with an unbiased estimate of it from sampled responses and annotated pairs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Labels = Literal["hard", "soft", "rater"]
 
 @dataclass(frozen=True)
 class ExactEnvironment:
-    """Exact feedback: every expectation is a sum.
+    """Exact feedback: every expectation is a sum over all responses.
 
     margins  A = P − ½ (or r(y) − r(y') for a reward judge), [..., n, n], of any array library.
 
@@ -49,7 +49,7 @@ class ExactEnvironment:
         c_left, c_right = objective.weights(h[..., :, None], h[..., None, :], 0.5 + self.margins, setting.temperature)
         mass_left, mass_right = xp.exp(log_left), xp.exp(log_right)
         if objective.symmetric and log_left is log_right:
-            # both orders of a pair pull alike; doubled before the product, where compilers fuse it, and not after
+            # both orders of a pair contribute equally; doubled before the product, so that compilers fuse it
             scored = 2.0 * mass_left * matvec(c_left, mass_right)
         else:
             scored = mass_left * matvec(c_left, mass_right)
@@ -59,23 +59,23 @@ class ExactEnvironment:
 
 
 class Feedback(NamedTuple):
-    """What a learner sees of the game in one step.
+    """What a learner observes of the game in one step.
 
-    completions  k responses; where both sides of a pair have the same sampler all k(k−1)/2 pairs are annotated (a
+    completions  k responses; if both sides share a sampler, all k(k−1)/2 pairs are annotated (a
                  U-statistic), else the k/2 pairs of a left and a right response.
     labels       "hard": a Bernoulli draw of p(y ≻ y') for every pair; "soft": the probability itself; "rater": one
-                 rater answers all pairs of the step, a k-way comparison.  Raters are numbers u ~ U(0, 1), and rater u
-                 prefers y to y' > y iff u < p(y ≻ y'): every label has its right mean, but they go together.
+                 rater answers all pairs of the step, a k-way comparison.  A rater is a number u ~ U(0, 1) who prefers y
+                 to y' > y iff u < p(y ≻ y'): every label has the right mean, but labels of one step are dependent.
     """
 
     completions: int = 2
     labels: Labels = "hard"
 
     def check(self, spec: AlgorithmSpec) -> Feedback:
-        """Refuse a number of completions that makes no pairs, and a method that has no sampled form."""
+        """Refuse a number of completions that cannot be paired, and a method without a sampled form."""
         if spec.objective is None:
             raise BadInput(
-                f"{spec.name} has no sampled form: its update asks for p(y ≻ π) of every y; use exact feedback"
+                f"{spec.name} has no sampled form: its update needs p(y ≻ π) for every y; use exact feedback"
             )
         if self.labels not in get_args(Labels):
             hint = suggestion(self.labels, get_args(Labels))
@@ -91,7 +91,7 @@ class Feedback(NamedTuple):
 
 
 def estimate(objective: Objective, log_policy: Array, setting: Setting, left: Array, right: Array, p: Array) -> Array:
-    """The mean over annotated pairs of c_left s(y) + c_right s(y'), [n]: what one batch of samples says of the pull.
+    """The mean over annotated pairs of c_left s(y) + c_right s(y'), [n]: the pull estimated from one batch.
 
     left, right  indices of the responses, [m];  p  their annotations in [0, 1], [m].
 
@@ -117,7 +117,7 @@ def estimate(objective: Objective, log_policy: Array, setting: Setting, left: Ar
 
 
 class Moments(NamedTuple):
-    """Of a random vector: its mean, [..., n], and its total variance E|X|² − |E X|², [...]."""
+    """The mean of a random vector, [..., n], and its total variance E|X|² − |E X|², [...]."""
 
     mean: Array
     variance: Array
@@ -128,7 +128,7 @@ def moments(
 ) -> Moments:
     """Mean and variance of :func:`estimate` from one pair with soft labels, by enumeration of all n² pairs (L10).
 
-    margins  A, [..., n, n], of any number of games side by side;  the log-policies  [..., n].
+    margins  A, [..., n, n], of any number of games in a batch;  the log-policies  [..., n].
 
     >>> import numpy as np
     >>> from nashlab.algorithm import Pairwise
@@ -155,7 +155,7 @@ def moments(
 
 
 def _sample(key: Any, log_policy: Array, count: int) -> Array:
-    """``count`` responses of a policy, by inverting its distribution function: one random number each."""
+    """``count`` responses of a policy, by inverting its distribution function with one random number each."""
     import jax
     import jax.numpy as jnp
 
@@ -166,7 +166,7 @@ def _sample(key: Any, log_policy: Array, count: int) -> Array:
 
 
 def rater_labels(u: Array, left: Array, right: Array, p: Array) -> Array:
-    """What rater u ∈ [0, 1] answers on pairs of responses, [m]: a pair and its reverse get opposite answers.
+    """The answers of rater u ∈ [0, 1] on pairs of responses, [m]: a pair and its reverse get opposite answers.
 
     >>> import numpy as np
     >>> rater_labels(0.6, np.array([0, 1, 0]), np.array([1, 0, 2]), np.array([0.7, 0.3, 0.5])).tolist()
@@ -177,10 +177,10 @@ def rater_labels(u: Array, left: Array, right: Array, p: Array) -> Array:
 
 @dataclass(frozen=True)
 class BanditEnvironment:
-    """Sampled feedback: the learner sees responses and annotations only, never the matrix (jax).
+    """Sampled feedback: the learner sees only responses and annotations, never the matrix (jax).
 
-    margins   A of the judge, [n, n];  key  a jax random key, used once;  feedback  what is seen.
-    turn      weight of what is seen: in a contextual game 1/ρ(x) if this step's prompt is x, else 0.
+    margins   A of the judge, [n, n];  key  a jax random key, used once;  feedback  what is observed.
+    turn      weight of the observation: in a contextual game 1/ρ(x) if this step's prompt is x, else 0.
     """
 
     margins: Array
@@ -189,13 +189,13 @@ class BanditEnvironment:
     turn: Array = 1.0
 
     def advantage(self, log_opponent: Array) -> Array:
-        """Samples cannot answer this: an algorithm that asks has no sampled form."""
+        """Refused: samples cannot give p(y ≻ π) for every y, so such an algorithm has no sampled form."""
         raise BadInput("p(y ≻ π) for every y cannot be sampled: this algorithm needs exact feedback")
 
     def pull(
         self, objective: Objective, log_policy: Array, log_left: Array, log_right: Array, setting: Setting
     ) -> Array:
-        """An unbiased estimate of :meth:`ExactEnvironment.pull`; one sampler for both sides is the same array twice."""
+        """An unbiased estimate of :meth:`ExactEnvironment.pull`; a shared sampler is passed as the same array twice."""
         import jax
         import jax.numpy as jnp
 
@@ -209,7 +209,7 @@ class BanditEnvironment:
             left, right = _sample(draw, log_left, k // 2), _sample(other, log_right, k // 2)
         p = self._annotated(annotate, left, right)
         if log_left is log_right and not objective.symmetric:
-            # each annotation speaks for both orders of its pair
+            # each annotation covers both orders of its pair
             left, right, p = (jnp.concatenate(pair) for pair in ((left, right), (right, left), (p, 1.0 - p)))
         return self.turn * estimate(objective, log_policy, setting, left, right, p)
 

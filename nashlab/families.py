@@ -35,26 +35,26 @@ def _cyclic(n: int, rng: Generator) -> Array:
 
 
 def _low_rank(n: int, rng: Generator) -> Array:
-    """σ(uᵀRv) − ½ with R skew: a preference that no scalar reward has (theory §6)."""
+    """σ(uᵀRv) − ½ with R skew: a preference that no scalar reward represents (theory §6)."""
     u = rng.normal(size=(n, 4))
     r = _skew(rng.normal(size=(4, 4)))
     return _skew(0.5 * np.tanh(0.5 * u @ r @ u.T))
 
 
 def _majorities(orders: NDArray[np.int_]) -> Array:
-    """Margins of a profile of rankings, [voters, n] with the best first."""
+    """Margins of a profile of rankings, [voters, n], best first."""
     wins = np.zeros((orders.shape[1],) * 2)
-    for place in np.argsort(orders, axis=1):  # one voter at a time: all of them at once is 101 n² bytes
+    for place in np.argsort(orders, axis=1):  # one voter at a time: all at once would take 101 n² bytes
         wins += np.less.outer(place, place)
     return _skew(wins / len(orders) - 0.5)
 
 
-VOTERS = 101  # odd: no pair ties
+VOTERS = 101  # odd, so that no pair ties
 DISPERSION = 0.8  # of Mallows' model: 0 is unanimity, 1 is noise
 
 
 def _mallows(n: int, rng: Generator) -> Array:
-    """Repeated insertion around the identity: response k goes j places up with probability ∝ dispersion^j."""
+    """Repeated insertion: response k moves j places up from the identity with probability ∝ dispersion^j."""
     orders: list[list[int]] = [[] for _ in range(VOTERS)]
     for k in range(n):
         share = np.cumsum(DISPERSION ** np.arange(k + 1))
@@ -100,7 +100,7 @@ FAMILIES: tuple[str, ...] = tuple(_FAMILIES)
 def random_game(family: str, n: int, rng: np.random.Generator) -> PreferenceGame:
     """A random game of n responses with |A| ≤ ½ and uniform reference, from one of :data:`FAMILIES`.
 
-    "mixed:C" is (1 − C) of a Bradley-Terry game and C of a cyclic one: C says how intransitive it is, in [0, 1].
+    "mixed:C" is (1 − C) times a Bradley-Terry game plus C times a cyclic one: C in [0, 1] measures intransitivity.
     Errors: BadInput for an unknown family (with the nearest known one) or n < 1.  Source: theory §5.
 
     >>> random_game("tournament", 5, np.random.default_rng(0)).n

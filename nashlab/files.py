@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and values as JSON has them."""
+"""Files and folders that are written atomically, and values in the form of JSON."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["alone", "appearing", "plain", "read_bytes", "read_source", "replacing", "sha256_of"]
+__all__ = ["alone", "appearing", "plain", "read_bytes", "read_source", "replacing", "replacing_folder", "sha256_of"]
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write to that takes the name ``path`` when the block ends, and disappears if it fails."""
+    """A temporary file that is renamed to ``path`` when the block ends, and removed if the block fails."""
     part = path.with_name(f".{path.name}.part")
     try:
         with _system_errors():
             yield part
         os.replace(part, path)
     finally:
-        with suppress(OSError):  # what went wrong before counts
+        with suppress(OSError):  # the first error counts
             part.unlink(missing_ok=True)
 
 
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
-    """A folder to fill that takes its name when the block ends; the first of two writers wins."""
+    """A folder to fill that gets its name when the block ends; the first of two writers wins."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -51,10 +51,40 @@ def appearing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def read_bytes(path: Path, limit: int, patience: float = 10.0) -> bytes:
-    """The content of a file or a pipe, of at most ``limit`` bytes; a pipe that stays silent is not waited for.
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill that takes the name ``folder`` when the block ends; what has the name stays until then.
 
-    Errors: OSError, also for folders, devices, files that are too long, and pipes without a writer.
+    Folders cannot be exchanged in one step: who is killed between the two leaves the old one beside its name, and the
+    next block puts it back.
+    """
+    part, before = (folder.with_name(f".{folder.name}.{what}") for what in ("part", "before"))
+    _put_back(before, folder)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        with _system_errors():
+            yield part
+        if folder.exists():
+            os.replace(folder, before)
+        os.replace(part, folder)
+        shutil.rmtree(before, ignore_errors=True)
+    finally:
+        _put_back(before, folder)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _put_back(before: Path, folder: Path) -> None:
+    """What stood under the name, where nothing does; what was replaced goes."""
+    if before.exists() and not folder.exists():
+        os.replace(before, folder)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def read_bytes(path: Path, limit: int, patience: float = 10.0) -> bytes:
+    """The content of a file or a pipe, up to ``limit`` bytes; a silent pipe is given up after ``patience`` seconds.
+
+    Errors: OSError, also for folders, devices, overlong files, and pipes without a writer.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb", buffering=0) as file:
@@ -71,9 +101,9 @@ def read_bytes(path: Path, limit: int, patience: float = 10.0) -> bytes:
 
 
 def read_source(source: str, limit: int) -> bytes:
-    """The content of a file or a pipe, or of standard input for ``-``, of at most ``limit`` bytes.
+    """The content of a file or a pipe, or of standard input for ``-``, up to ``limit`` bytes.
 
-    Errors: OSError, also where standard input is closed.
+    Errors: OSError, also if standard input is closed.
     """
     if source != "-":
         return read_bytes(Path(source), limit)
@@ -86,7 +116,7 @@ def read_source(source: str, limit: int) -> bytes:
 
 
 def _piece(file: Any, pipe: bool, patience: float) -> bytes:
-    """The next bytes; of a pipe once they are there."""
+    """The next bytes; a pipe is waited for."""
     end = time.monotonic() + patience
     while True:
         if pipe and not select.select([file], [], [], max(0.0, end - time.monotonic()))[0]:
@@ -98,7 +128,7 @@ def _piece(file: Any, pipe: bool, patience: float) -> bytes:
 
 @contextmanager
 def _system_errors() -> Iterator[None]:
-    """Libraries written in Rust have errors of their own for what the system refuses, such as a full disk."""
+    """Turn the errors of libraries written in Rust, for example on a full disk, into OSError."""
     try:
         yield
     except Exception as error:
@@ -110,9 +140,9 @@ def _system_errors() -> Iterator[None]:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """No other process is inside such a block for this folder; one that is killed leaves nothing locked.
+    """Exclusive use of a folder among processes; a killed process leaves no lock behind.
 
-    Raises BlockingIOError where another one is.
+    Raises BlockingIOError if another process is inside such a block.
     """
     from filelock import FileLock, Timeout
 
@@ -120,7 +150,7 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             held.enter_context(FileLock(folder / ".lock").acquire(blocking=False))
         except Timeout:
-            raise BlockingIOError(f"{folder} is being written by another process, must be left to it") from None
+            raise BlockingIOError(f"{folder} is being written by another process") from None
         except NotImplementedError:  # a file system without locks
             pass
         yield
@@ -133,9 +163,9 @@ def sha256_of(path: Path) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: no NaN (null), arrays as lists, Fractions as "p/q", dataclasses by their fields.
+    """A value in the form of JSON: no NaN (null), arrays as lists, Fractions as "p/q", dataclasses by their fields.
 
-    A field that is None by default is left out while it is None.
+    A field whose default is None is omitted while it is None.
 
     >>> import numpy as np
     >>> plain({"p": Fraction(1, 3), "gap": float("nan"), "x": np.array([1.0])})
@@ -161,7 +191,7 @@ def plain(value: Any) -> Any:
 def _ratio(value: Fraction) -> str:
     try:
         return str(value)
-    except ValueError:  # Python writes integers of at most 4,300 digits
+    except ValueError:  # Python prints integers of up to 4,300 digits
         from flint import fmpq
 
         return str(fmpq(value.numerator, value.denominator))

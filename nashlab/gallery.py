@@ -1,9 +1,9 @@
-"""The gallery: named games with their source and, where it is known, their answer; random families; human data.
+"""The gallery: named games with their source and, if known, their solution; random families; human data.
 
-Every game has exact margins and a uniform reference unless its description says otherwise.  A known answer is derived
-by hand or taken from the source, as an expectation to check solvers against, never an input of theirs:
+Every game has exact margins and a uniform reference unless its description says otherwise.  A known solution is derived
+by hand or taken from the source; it serves to test solvers and is never their input:
 
-    lottery x:               x ≥ 0, Σx = 1, Ax ≤ 0; the KL-projection of μ where there are several     E6, E5
+    lottery x:               x ≥ 0, Σx = 1, Ax ≤ 0; the KL-projection of μ if there are several     E6, E5
     regularised (τ, π, ε):   π ∝ μ exp(Aπ/τ) within ε in ℓ₁                                           E1
 """
 
@@ -65,12 +65,12 @@ PAPER_TABLE_2: dict[str, tuple[str, ...]] = {
 class Entry:
     """A named game.
 
-    name, description, source  what it is, why it is here, where it comes from.
-    build        makes it.
-    lottery      its known maximal lottery (the projection of μ where there are several), or None.
-    aliases      other names that :func:`get` knows it by.
+    name, description, source  its name, what it shows, where it comes from.
+    build        constructs the game.
+    lottery      its known maximal lottery (the projection of μ if there are several), or None.
+    aliases      other names accepted by :func:`get`.
     regularised  known regularised equilibria: (τ, policy, tolerance in ℓ₁).
-    table        its file of votes in ``nashlab/data``, for a game of human judgments.
+    table        its file of votes in ``nashlab/data``, if it consists of human judgments.
     """
 
     name: str
@@ -112,17 +112,17 @@ def load_game(name: str, *, reference: str | None = None, **given: Any) -> Prefe
 
 
 def load_votes(name: str, *, reference: str | None = None, **given: Any) -> Votes:
-    """Votes by file name, gallery name or ``-`` (standard input), with the reference replaced where one is given.
+    """Votes by file name, gallery name or ``-`` (standard input); ``reference`` replaces theirs if given.
 
-    A file of that name comes before a game of the gallery; ``reference`` is "uniform" or a file (see
+    A file takes precedence over a game of the gallery; ``reference`` is "uniform" or a file (see
     :func:`nashlab.votes.read_reference`); ``given`` are fields of :class:`nashlab.votes.Options`, which games of the
-    gallery without counts refuse.  Errors: BadInput naming the file or the nearest known name.
+    gallery without counts refuse.  Errors: BadInput with the file or the nearest known name.
 
     >>> load_votes("soundquality").reading.votes
     Fraction(21924, 1)
     """
     known = {alias: e.name for e in GALLERY.values() for alias in (e.name, *e.aliases)}
-    # os.path.exists: unlike Path.exists it answers False to names that no file can have
+    # os.path.exists: unlike Path.exists it returns False for impossible file names
     if name == "-" or os.path.isfile(name) or (os.path.exists(name) and name not in known):
         votes = read_votes(name, **given)
     elif Path(name).suffix or os.path.dirname(name):
@@ -136,7 +136,7 @@ def load_votes(name: str, *, reference: str | None = None, **given: Any) -> Vote
 
 
 def _gallery_votes(name: str, known: Mapping[str, str], given: Mapping[str, Any]) -> Votes:
-    """A table of the gallery read again as asked; a game without counts has nothing to be read in another way."""
+    """A table of the gallery, read with the given options; a game without counts refuses them."""
     options = Options(**given)
     entry = GALLERY.get(known.get(name, ""))
     if entry is not None and entry.table is not None:
@@ -147,7 +147,7 @@ def _gallery_votes(name: str, known: Mapping[str, str], given: Mapping[str, Any]
     for argument, value in vars(options).items():
         if value != getattr(plain, argument):
             raise BadInput(
-                f"{argument} = {value!r} is for files of votes; {name!r} is a game of the gallery without counts"
+                f"{argument} = {value!r} applies to files of votes; {name!r} is a game of the gallery without counts"
             )
     pairs = game.n * (game.n - 1) // 2
     return Votes(game, Reading(game.name, "game of the gallery", "margins", game.n, pairs))
@@ -163,7 +163,7 @@ def _margins(
 
 
 def _cycle(first: Fraction, second: Fraction, third: Fraction) -> list[list[Fraction]]:
-    """1 ≻ 2 ≻ 3 ≻ 1 by margins A₁₂, A₂₃, A₃₁: the equilibrium is ∝ (A₂₃, A₃₁, A₁₂)."""
+    """1 ≻ 2 ≻ 3 ≻ 1 with margins A₁₂, A₂₃, A₃₁: the equilibrium is ∝ (A₂₃, A₃₁, A₁₂)."""
     zero = Fraction(0)
     return [[zero, first, -third], [-first, zero, second], [third, -second, zero]]
 
@@ -183,7 +183,7 @@ def compose(outer: Rows, inner: Rows) -> list[list[Fraction]]:
 
 
 def circulant_tournament(n: int) -> list[list[Fraction]]:
-    """Each of an odd number of responses beats the (n−1)/2 that follow it; the only equilibrium is uniform (N4).
+    """An odd number of responses, each beating the (n−1)/2 that follow it; the only equilibrium is uniform (N4).
 
     >>> circulant_tournament(3) == ROCK_PAPER_SCISSORS
     True
@@ -206,7 +206,7 @@ def _above(margin: Fraction, first: Rows, second: Rows) -> list[list[Fraction]]:
 
 
 def rater_population(epsilon: Fraction | int) -> PreferenceGame:
-    """Three types of raters who together prefer in a cycle (NLHF §3.2), with weights ⅓−ε/4, ⅓+ε/2, ⅓−ε/4.
+    """Three types of raters whose joint preferences form a cycle (NLHF §3.2), with weights ⅓−ε/4, ⅓+ε/2, ⅓−ε/4.
 
     Convention: their rankings are 1≻2≻3, 2≻3≻1, 3≻1≻2, so p(1≻2) = ⅔−ε/2 and p(2≻3) = p(3≻1) = ⅔+ε/4.  The
     equilibrium is (⅓+ε/2, ⅓+ε/2, ⅓−ε), continuous in ε ∈ [−⅔, ⅓]; the best response by average reward jumps from 1
@@ -376,12 +376,12 @@ _ENTRIES = (
             _cycle(*_fractions("3/10", "2/5", "-1/10")), labels=("E", "aE", "aa"), reference=(0.5, 0.25, 0.25)
         ),
         _fractions(1, 0, 0),
-        # three decimals of the theory: half a unit of each is 1.5e-3 in ℓ₁, and the bound is about twice the distance
+        # three decimals of the theory: half a unit in each is 1.5e-3 in ℓ₁, and the bound is about twice the distance
         regularised=((0.5, (0.601, 0.208, 0.192), 4e-3),),
     ),
     Entry(
         "paper-table-2",
-        "how often one trained method was preferred to another, as published: online IPO beats all",
+        "published win rates between trained methods: online IPO beats all",
         f"Table 2 of {PAPER}",
         _paper_table_2,
         _fractions(1, 0, 0, 0, 0, 0),
@@ -425,7 +425,7 @@ _ENTRIES = (
     ),
     Entry(
         "rps-and-loser",
-        "rock, paper, scissors beside a pair whose first beats its second: two components, one of them a point",
+        "rock, paper, scissors and a pair whose first beats its second: two components, one of them a point",
         "theory E6",
         lambda: _margins(_above(Fraction(0), ROCK_PAPER_SCISSORS, [[0, HALF], [-HALF, 0]])),
         _fractions("1/4", "1/4", "1/4", "1/4", 0),
@@ -453,7 +453,7 @@ _ENTRIES = (
     ),
     Entry(
         "condorcet",
-        "a Condorcet winner by 7 to 3 above a cycle of certain wins: it takes all, however narrow its victories",
+        "a Condorcet winner by 7 to 3 above a cycle of certain wins: it gets all the mass, however narrow its wins",
         "Condorcet 1785",
         lambda: _margins(_above(Fraction(1, 5), [[0]], ROCK_PAPER_SCISSORS)),
         _fractions(1, 0, 0, 0),

@@ -1,8 +1,8 @@
-"""The object everything is about: a finite preference game.
+"""The central object: a finite preference game.
 
-``P[y, y'] = p(y ≻ y')`` with ``P + Pᵀ = 1``; the code keeps the skew margins ``A = P − ½`` because they are what an
-equilibrium depends on, because every scale of A has the same maximal lottery, and because ½ + 1e-20 is not a double.
-The reference policy μ belongs to the game; the temperature τ does not (theory §1).
+``P[y, y'] = p(y ≻ y')`` with ``P + Pᵀ = 1``.  The code stores the skew margins ``A = P − ½``, because equilibria depend
+only on them, every scale of A has the same maximal lottery, and ½ + 1e-20 is not a double.  The reference policy μ
+belongs to the game; the temperature τ does not (theory §1).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ VectorLike = ArrayLike | Sequence[Fraction]
 
 __all__ = ["BadInput", "PreferenceGame", "check_temperature", "suggestion"]
 
-SKEW_TOLERANCE = 1e-9  # of probabilities, or of max|A|: roundings of text formats, far below any measured preference
-ROUNDING = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # of two numbers that add up to 1
-SUM_TOLERANCE = 1e-6  # of Σμ = 1: files written with six decimals are accepted, and renormalised
-MEMORY_LIMIT = 8 * 2**30  # bytes of one float64 matrix that we are willing to allocate
+SKEW_TOLERANCE = 1e-9  # of probabilities, or of max|A|: rounding of text formats, far below any measured preference
+ROUNDING = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # for two numbers that add up to 1
+SUM_TOLERANCE = 1e-6  # of Σμ = 1: accepts files written with six decimals, which are renormalised
+MEMORY_LIMIT = 8 * 2**30  # bytes of the largest float64 matrix that is allocated
 
 
 class BadInput(ValueError):
-    """What the user gave breaks a rule; the message names the argument, the entry and the rule."""
+    """Input that breaks a rule; the message names the argument, the entry and the rule."""
 
 
 def suggestion(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """How an error about an unknown name ends: with the known one that it resembles, if any does.
+    """The end of an error about an unknown name: the most similar known name, if there is one.
 
     >>> suggestion("onlin-ipo", ["online-ipo", "omd"])
     "; did you mean 'online-ipo'?"
@@ -46,7 +46,7 @@ def suggestion(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What went wrong elsewhere, short enough to be a part of one of our messages.
+    """The cause of another library's error, short enough for one of our messages.
 
     >>> first_line(OSError("no such model\\nTraceback ..."))
     'no such model'
@@ -55,7 +55,7 @@ def first_line(error: Exception) -> str:
 
 
 def check_temperature(temperature: float, *, positive: bool = False, name: str = "temperature") -> float:
-    """Return τ as a float, or say which rule ``name`` breaks (finite, ≥ 0; > 0 where ``positive``)."""
+    """Return τ as a float, or name the rule that ``name`` breaks (finite, ≥ 0; > 0 if ``positive``)."""
     try:
         value = float(temperature)
     except (TypeError, ValueError):
@@ -75,11 +75,11 @@ class PreferenceGame:
     log_reference  log μ, shape [n] or [X, n]; ``-inf`` marks the padding of prompts with fewer responses.
     labels         the names of the n responses.
     weights        ρ(x), shape [X], or None.
-    exact          A as Fractions (nested tuples, one game only), or None where the source was floating point.
-    name, source   what the game is called and where it comes from.
-    given          μ as it was given, not normalised, shape of ``log_reference`` or [n]; None: uniform.
-    comparisons    N, how many judgments are behind each pair, [n, n] (0: they never met), or None if it is not known.
-    reading        what its reader understood of the file, as JSON has it, or None.
+    exact          A as Fractions (nested tuples, one game only), or None if the source was floating point.
+    name, source   the game's name and origin.
+    given          μ as given, not normalised, in the shape of ``log_reference`` or [n]; None: uniform.
+    comparisons    N, the number of judgments of each pair, [n, n] (0: never met), or None if unknown.
+    reading        how the file was understood, in the form of JSON, or None.
 
     Source: theory §1.  Bad input raises :class:`BadInput`.
 
@@ -103,10 +103,10 @@ class PreferenceGame:
 
     @classmethod
     def from_preferences(cls, preferences: MatrixLike, **kwargs: Any) -> PreferenceGame:
-        """From P with P + Pᵀ = 1 and entries in [0, 1]; keeps A = P − ½ (exact where P holds ints or Fractions).
+        """From P with P + Pᵀ = 1 and entries in [0, 1]; keeps A = P − ½ (exact if P holds ints or Fractions).
 
         P may be an array, a tensor (of any float type, also one that requires a gradient) or a data frame with names;
-        numbers of single or half precision may miss P + Pᵀ = 1 by their rounding.
+        in single or half precision P + Pᵀ = 1 must hold up to rounding.
         """
         preferences, tolerance, kwargs = _unwrapped(preferences, kwargs)
         exact = _exact_entries(preferences)
@@ -131,7 +131,7 @@ class PreferenceGame:
 
     @classmethod
     def from_margins(cls, margins: MatrixLike, **kwargs: Any) -> PreferenceGame:
-        """From skew margins A of any scale (A = P − ½ when |A| ≤ ½); exact where A holds ints or Fractions."""
+        """From skew margins A of any scale (A = P − ½ when |A| ≤ ½); exact if A holds ints or Fractions."""
         margins, tolerance, kwargs = _unwrapped(margins, kwargs)
         a = _as_floats(margins, "margins")
         off = np.abs(a + np.swapaxes(a, -1, -2))
@@ -155,7 +155,7 @@ class PreferenceGame:
     ) -> PreferenceGame:
         """From win counts w (row beat column; a tie is half a win each): p = w_ij/(w_ij + w_ji), exactly.
 
-        fill   what p a pair that never met has: ½, or a table [n, n] of them; None refuses such a pair by name.
+        fill   the p of a pair that never met: ½, or a table [n, n] of values; None refuses such a pair by name.
         weigh  "rates", or "votes": A = w − wᵀ, the majority margins of social choice, which count each vote once.
         """
         wins, _, kwargs = _unwrapped(wins, kwargs)
@@ -168,7 +168,7 @@ class PreferenceGame:
             raise BadInput(f"wins{_at(entry)} = {w[entry]:g}, must be at least 0")
         filled = fill if isinstance(fill, np.ndarray) else None
         if filled is None and fill is not None and Fraction(fill) != Fraction(1, 2):  # type: ignore[arg-type]
-            raise BadInput(f"fill = {fill}, must be 1/2: P + Pᵀ = 1 leaves no other value to a pair that never met")
+            raise BadInput(f"fill = {fill}, must be 1/2: P + Pᵀ = 1 allows no other value for all pairs that never met")
         labels = _labels(kwargs.get("labels"), w.shape[-1])
         played = w + w.T
         np.fill_diagonal(played, 0.0)
@@ -188,7 +188,7 @@ class PreferenceGame:
             return cls._build(margins, exact=None, **kwargs)
         n = len(exact_wins)
         exact = [[Fraction(0)] * n for _ in range(n)]
-        for i in range(n):  # half of the pairs: arithmetic of Fractions is what takes time here
+        for i in range(n):  # half of the pairs, since the arithmetic of Fractions takes most of the time
             for j in range(i):
                 total, surplus = exact_wins[i][j] + exact_wins[j][i], exact_wins[i][j] - exact_wins[j][i]
                 exact[i][j] = surplus if weigh == "votes" or not total else surplus / (2 * total)
@@ -212,8 +212,8 @@ class PreferenceGame:
         if exact is not None:
             order = range(len(exact))
             if any(exact[i][j] != -exact[j][i] for i in order for j in range(i + 1)):
-                exact = None  # skew only within the tolerance, so rounded text: the doubles decide
-        # exactly skew from here on; what is so already is taken as it is, down to the smallest double
+                exact = None  # skew only within the tolerance, so the text was rounded: use the doubles
+        # exactly skew from here on; a matrix that is already skew is kept bit for bit
         turned = np.swapaxes(margins, -1, -2)
         skew = margins if np.array_equal(margins, -turned) else 0.5 * margins - 0.5 * turned
         n = margins.shape[-1]
@@ -235,7 +235,7 @@ class PreferenceGame:
 
     @property
     def n(self) -> int:
-        """How many responses."""
+        """The number of responses."""
         return self.margins.shape[-1]
 
     @property
@@ -250,9 +250,9 @@ class PreferenceGame:
 
     @property
     def reference_exact(self) -> tuple[Fraction, ...]:
-        """μ of one game with no rounding: the numbers given (a double is a rational too) over their sum, [n]."""
+        """μ of one game without rounding: the given numbers (a double is a rational too) over their sum, [n]."""
         if self.batch:
-            raise BadInput("game is contextual: its references are a matter of one prompt; use game.prompt(x)")
+            raise BadInput("game is contextual: each prompt has its own reference; use game.prompt(x)")
         mu = [Fraction(1)] * self.n if self.given is None else [Fraction(x) for x in self.given]
         total = sum(mu, Fraction(0))
         return tuple(x / total for x in mu)
@@ -275,7 +275,7 @@ class PreferenceGame:
         return np.matmul(self.margins, np.exp(log_policy)[..., None])[..., 0]
 
     def mean(self, values: NDArray[np.float64]) -> float:
-        """The contextual average Σ_x ρ(x) v(x) (plain mean without weights) of one value a prompt."""
+        """The contextual average Σ_x ρ(x) v(x) (plain mean without weights) of one value per prompt."""
         return float(np.average(values, weights=self.weights) if np.ndim(values) else values)
 
     def with_reference(self, reference: VectorLike | None) -> PreferenceGame:
@@ -297,7 +297,7 @@ class PreferenceGame:
         )
 
     def prompt(self, x: int) -> PreferenceGame:
-        """The single game of prompt x, its padding cut off."""
+        """The single game of prompt x, without its padding."""
         keep = self.support[x]
         rows = np.flatnonzero(keep)
         given = self.given[x] if self.given and isinstance(self.given[0], tuple) else self.given
@@ -335,7 +335,7 @@ def _as_floats(matrix: MatrixLike, argument: str) -> NDArray[np.float64]:
 
 
 def too_large(n: int) -> BadInput:
-    """The error for a game that cannot be held: it says the memory needed."""
+    """The error for a game too large for memory, with the memory needed."""
     return BadInput(
         f"{n} responses need {8 * n * n / 2**30:,.0f} GiB for the matrix alone "
         f"(limit {MEMORY_LIMIT / 2**30:.0f} GiB); restrict the game to fewer responses"
@@ -343,7 +343,7 @@ def too_large(n: int) -> BadInput:
 
 
 def _unwrapped(matrix: Any, kwargs: dict[str, Any]) -> tuple[Any, float, dict[str, Any]]:
-    """(matrix, tolerance of its skewness, kwargs with its labels): tensors as arrays, data frames by their names."""
+    """(matrix, tolerance of its skewness, kwargs with its labels): from tensors as arrays, from data frames by name."""
     if hasattr(matrix, "detach"):  # a tensor, perhaps on a device, perhaps with a gradient
         matrix = matrix.detach().cpu()
         matrix = matrix if str(matrix.dtype).endswith("bfloat16") else matrix.numpy()
@@ -405,7 +405,7 @@ def _log_reference(reference: VectorLike | None, n: int, batch: tuple[int, ...])
 
 
 def _as_given(reference: VectorLike | None) -> tuple[Any, ...] | None:
-    """A checked reference as nested tuples of ints, Fractions or doubles: what no rounding has touched."""
+    """A checked reference as nested tuples of ints, Fractions or doubles, untouched by rounding."""
     if reference is None:
         return None
     rows = reference if isinstance(reference, (list, tuple)) else np.asarray(reference, dtype=np.float64).tolist()
@@ -430,7 +430,7 @@ def _weights(weights: ArrayLike, batch: tuple[int, ...]) -> NDArray[np.float64]:
     except (TypeError, ValueError):
         raise BadInput("weights must be a list of numbers") from None
     if rho.shape != batch:
-        raise BadInput(f"weights has shape {rho.shape}, must be {batch}: one weight a prompt")
+        raise BadInput(f"weights has shape {rho.shape}, must be {batch}: one weight per prompt")
     if not np.all(np.isfinite(rho)) or np.any(rho < 0) or rho.sum() <= 0:
         raise BadInput("weights must be finite, at least 0 and not all 0")
     return rho / rho.sum()

@@ -1,9 +1,9 @@
-"""Many runs of one small computation side by side, the runs along the *last* axis.
+"""Many runs of one small computation in parallel, with the runs along the *last* axis.
 
 ``jax.vmap`` puts the batch first, so on vectors of ten numbers a CPU works through rows of ten.  With the runs last,
-every vector instruction is full of runs, and a product with a small matrix is a handful of multiply-adds per entry.
-:func:`lanes` traces the single-run function once and evaluates its operations with one more trailing axis; an operation
-it has no rule for is left to ``jax.vmap``.
+every vector instruction is full, and a product with a small matrix is a few multiply-adds per entry.  :func:`lanes`
+traces the single-run function once and evaluates its operations with one more trailing axis; operations without a rule
+are left to ``jax.vmap``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CALLS = frozenset(("jit", "pjit", "closed_call", "custom_jvp_call"))
 
 
 def lanes(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``jax.vmap(function, in_axes=-1, out_axes=-1)``, laid out for vector units; to be called under ``jax.jit``.
+    """``jax.vmap(function, in_axes=-1, out_axes=-1)``, laid out for vector units; call it under ``jax.jit``.
 
     >>> import jax, numpy as np
     >>> many = jax.jit(lanes(lambda x: x - x.sum()))
@@ -54,7 +54,7 @@ def lanes(function: Callable[..., Any]) -> Callable[..., Any]:
     return many
 
 
-Value = tuple[Any, bool]  # an array, and whether its last axis is the runs'
+Value = tuple[Any, bool]  # an array, and whether its last axis holds the runs
 
 
 def _evaluate(traced: Any, arguments: list[Value]) -> list[Value]:
@@ -73,7 +73,7 @@ def _evaluate(traced: Any, arguments: list[Value]) -> list[Value]:
 
 
 def _apply(equation: Any, operands: list[Value]) -> list[Value]:
-    """One operation on values that may carry the runs' axis."""
+    """One operation on values that may have the axis of runs."""
     import jax
     import jax.numpy as jnp
 
@@ -114,7 +114,7 @@ def _fit(x: Any, lane: bool, shape: tuple[int, ...], runs: int) -> Any:
 
 
 def _product(dimensions: Any, operands: list[Value]) -> Any | None:
-    """A matrix times a vector (or few columns), written out over the summed index; None if it is something else."""
+    """A matrix times a vector (or few columns), written out over the summed index; None for any other product."""
     import jax
 
     ((left_axes, right_axes), batch) = dimensions
@@ -123,7 +123,7 @@ def _product(dimensions: Any, operands: list[Value]) -> Any | None:
     right = right if right_lane else right[..., None]
     if any(batch) or len(left_axes) != 1 or left.ndim != 3 or left.shape[left_axes[0]] > UNROLLED:
         return None
-    # computed once: fused into the sum below it would be computed for every entry again
+    # computed once: fused into the sum below it would be recomputed for every entry
     right = jax.lax.optimization_barrier(right)
     columns = range(left.shape[left_axes[0]])
     terms = (

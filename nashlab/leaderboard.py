@@ -281,10 +281,10 @@ def _html(ranking: Ranking, planned: Plan | None) -> str:
 <ul>{notes}</ul>
 <div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
 <p class="small">Lottery: the maximal lottery (τ = 0), {ranking.bootstrap} resamples of {ranking.unit}. Equilibrium: τ =
-{ranking.temperature:g}, delta method. Elo: Bradley-Terry in Elo's units, where the order of votes does not matter.</p>
+{ranking.temperature:g}, delta method. Elo: Bradley-Terry in Elo units, independent of the order of votes.</p>
 <h2>Cycles</h2>
 <p class="small">{100 * ranking.cyclic_triads:.1f} % of all triples are cycles. Arrows: majorities among the responses
-of the lottery (at most {DRAWN}), thicker where the margin is larger.</p>
+of the lottery (at most {DRAWN}), thicker for larger margins.</p>
 {_cycles(ranking)}
 <h2>Head to head</h2>
 {_heat(ranking)}
@@ -310,7 +310,7 @@ def _cycles(ranking: Ranking) -> str:
     game = ranking.votes.game
     held = [int(i) for i in ranking.order if ranking.lottery[i] > 1e-9][:DRAWN]
     if len(held) < 2:
-        return '<p class="small">One response takes all: there is no cycle to draw.</p>'
+        return '<p class="small">One response has all the mass: there is no cycle to draw.</p>'
     angle = 2 * np.pi * np.arange(len(held)) / len(held) - np.pi / 2
     x, y = 300 + 170 * np.cos(angle), 220 + 170 * np.sin(angle)
     largest = float(np.max(np.abs(game.margins[np.ix_(held, held)]))) or 1.0
@@ -371,14 +371,14 @@ def _heat(ranking: Ranking) -> str:
         rows.append(f"<tr><th>{name}</th>{''.join(cells)}</tr>")
     more = "" if len(ranking.order) <= HEAT else f'<p class="small">The first {HEAT} responses.</p>'
     table = f'<div class="wide"><table class="heat">{"".join(rows)}</table></div>'
-    return f'{table}{more}<p class="small">Per cent of wins of row over column.</p>'
+    return f'{table}{more}<p class="small">Win rate of row over column in per cent.</p>'
 
 
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
 def write(path: Path, form: str, ranking: Ranking, planned: Plan | None = None) -> None:
-    """Write one form ("html", "csv", "latex", "markdown", "json") whole or not at all."""
+    """Write one form ("html", "csv", "latex", "markdown", "json") atomically."""
     import json
 
     texts = {

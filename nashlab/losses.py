@@ -1,11 +1,11 @@
-"""Every alignment objective, once, elementwise and array-API: IPO, DPO, SLiC, GPO(f) and the policy-gradient terms.
+"""All alignment objectives, elementwise and array-API: IPO, DPO, SLiC, GPO(f) and the policy-gradient terms.
 
 A pairwise loss is a function of the gap ``d = h(y) − h(y')`` of log-ratios ``h = log π − log μ`` and of the preference
-``p = p(y ≻ y')``; it is linear in p, so soft labels and Bernoulli annotations have one form (theory §3).  ``value`` is
-the loss, ``slope`` its derivative ∂/∂d in closed form, so the tabular side needs no autodiff.  Only d is ever
-differentiated: samples, targets and anchors come in as data, which makes the stop-gradient structural.
+``p = p(y ≻ y')``.  It is linear in p, so soft labels and Bernoulli annotations share one form (theory §3).  ``value``
+is the loss, ``slope`` its derivative ∂/∂d in closed form, so the tabular side needs no autodiff.  Only d is
+differentiated: samples, targets and anchors enter as data, which makes the stop-gradient structural.
 
-Sequence log-ratios are *summed* over tokens before they come here; nothing in this file divides by a length (L2.iv).
+Sequence log-ratios arrive *summed* over tokens; nothing in this file divides by a length (L2.iv).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class PairwiseLoss:
     """A loss ℓ(d, p, τ) = s(τ) · [p f(τd) + (1−p) f(−τd)] with f convex: a member of the GPO family.
 
     convex, convex_slope  f and f′, elementwise on arrays of any shape.
-    scale                 s(τ), the factor that the literature's table form carries (τ⁻² for IPO, 1 for the others).
+    scale                 s(τ), the factor in the literature's table form (τ⁻² for IPO, 1 for the others).
 
     Source: theory §3 (GPO row); Tang et al. 2024 (arXiv 2402.05749).
 
@@ -46,13 +46,13 @@ class PairwiseLoss:
         return self.scale(temperature) * (p * self.convex(x) + (1 - p) * self.convex(-x))
 
     def slope(self, h_gap: Array, p: Array, temperature: float) -> Array:
-        """∂ℓ/∂d, elementwise (the hinge's at its kinks: the mean of both sides)."""
+        """∂ℓ/∂d, elementwise (at the hinge's kinks, the mean of both sides)."""
         x = temperature * h_gap
         inner = p * self.convex_slope(x) - (1 - p) * self.convex_slope(-x)
         return self.scale(temperature) * temperature * inner
 
     def unit(self, temperature: float) -> float:
-        """The factor that makes the loss pull with exactly D(Aπ) at d = 0: 1/(4 |∂ℓ/∂d| at d = 0, p = 1).
+        """The factor that makes −∇ equal D(Aπ) at d = 0: 1/(4 |∂ℓ/∂d| at d = 0, p = 1).
 
         It is τ/4 for IPO (L1), 1/(2τ) for DPO and 1/(4τ) for SLiC; a tabular step size E means E · unit · (−∇).
         """
@@ -70,7 +70,7 @@ def gpo(
     citation: str = "Tang et al. 2024, arXiv 2402.05749",
     scale: Callable[[float], float] = lambda temperature: 1.0,
 ) -> PairwiseLoss:
-    """GPO(f): p f(τd) + (1−p) f(−τd) for any convex f, given with its slope f′.
+    """GPO(f): p f(τd) + (1−p) f(−τd) for any convex f with slope f′.
 
     >>> import numpy as np
     >>> square = gpo("square", lambda x: (x - 1) ** 2, lambda x: 2 * (x - 1))
@@ -106,7 +106,7 @@ def _hinge_slope(x: Array) -> Array:
 
 
 def _exponential(x: Array) -> Array:
-    # e⁻ˣ, continued by its tangent left of −30: still convex and C¹, finite at |d| = 800
+    # e⁻ˣ, continued by its tangent left of −30, so that it is convex, C¹ and finite at |d| = 800
     xp = array_namespace(x)
     cut = xp.where(x > -30.0, x, xp.zeros_like(x) - 30.0)
     return xp.exp(-cut) * (1.0 + (cut - x))
@@ -137,7 +137,7 @@ LOSSES: dict[str, PairwiseLoss] = {loss.name: loss for loss in (ipo, dpo, slic, 
 
 
 def self_play_advantage(h_left: Array, h_right: Array, p: Array, temperature: float) -> Array:
-    """p − ½ − τ h(y): the pointwise weight of s(y) in self-play and Nash-MD-PG (L1, L9); h(y') is not used.
+    """p − ½ − τ h(y): the pointwise weight of s(y) in self-play and Nash-MD-PG (L1, L9); h(y') is unused.
 
     Source: Munos et al. 2024 (arXiv 2312.00886), eq. of Nash-MD-PG; theory L9.
     """

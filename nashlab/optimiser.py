@@ -1,9 +1,9 @@
-"""What turns a gradient into a step: SGD, momentum, Adam, Adafactor; and how the step size falls with time.
+"""Optimisers, which turn a gradient into a step (SGD, momentum, Adam, Adafactor), and step-size schedules.
 
     movement, memory  ←  optimiser.step(gradient, memory, step size, time),      θ ← θ + movement
 
-A game is not a valley: near its equilibrium the gradient field turns (N3), and what an optimiser does to a rotation
-decides whether a method settles or orbits (N5-N7).  A suffix to an algorithm's name asks for one:
+A game has no potential to descend: near its equilibrium the gradient field rotates (N3), and the optimiser's effect on
+a rotation decides whether a method converges or orbits (N5-N7).  A suffix to an algorithm's name selects one:
 ``online-ipo+adam:0`` is online IPO by Adam with β₁ = 0; without a suffix it is SGD.
 """
 
@@ -22,19 +22,19 @@ Memory = Mapping[str, Array]
 Step = Callable[[Array, Memory, Array, Array], tuple[Array, dict[str, Array]]]
 
 SECOND = 0.999  # Adam's β₂ ...
-TINY = 1e-8  # ... and ε, as everywhere
-DECAY = 0.8  # Adafactor: the average of squares forgets with 1 − t^−.8
-CLIP = 1.0  # Adafactor: largest root mean square of a step, in step sizes
+TINY = 1e-8  # ... and its usual ε
+DECAY = 0.8  # Adafactor: the average of squares decays by 1 − t^−.8
+CLIP = 1.0  # Adafactor: largest root mean square of a step, in units of the step size
 
 
 @dataclass(frozen=True)
 class Optimiser:
     """An optimiser of θ, as two pure functions.
 
-    name, citation  how it is asked for, and where it comes from.
+    name, citation  its name in a suffix, and its source.
     step     (gradient, memory, step size, number of steps done) -> (movement of θ, memory), all [n].
-    memory   names of the arrays it remembers, zero at first.
-    smooth   its step is differentiable at a fixed point, so that a local rate exists (R3).
+    memory   names of its state arrays, zero at first.
+    smooth   whether its step is differentiable at a fixed point, so that a local rate exists (R3).
 
     >>> import numpy as np
     >>> SGD.step(np.array([1.0, -1.0]), {}, 0.5, 0)[0].tolist()
@@ -53,7 +53,7 @@ SGD = Optimiser("sgd", "Robbins & Monro 1951", lambda g, memory, size, time: (si
 
 
 def heavy_ball(momentum: float) -> Optimiser:
-    """v ← m v + g, θ += η v: momentum as Polyak and torch's SGD have it; stable by N5's first condition."""
+    """v ← m v + g, θ += η v: momentum as in Polyak and torch's SGD; stable by N5's first condition."""
     _check(momentum)
 
     def step(g: Array, memory: Memory, size: Array, time: Array) -> tuple[Array, dict[str, Array]]:
@@ -64,7 +64,7 @@ def heavy_ball(momentum: float) -> Optimiser:
 
 
 def averaged_momentum(momentum: float) -> Optimiser:
-    """v ← m v + (1 − m) g, θ += η v: the momentum inside Adam; stable by N5's second condition."""
+    """v ← m v + (1 − m) g, θ += η v: the momentum in Adam; stable by N5's second condition."""
     _check(momentum)
 
     def step(g: Array, memory: Memory, size: Array, time: Array) -> tuple[Array, dict[str, Array]]:
@@ -99,8 +99,8 @@ def _adafactor_step(g: Array, memory: Memory, size: Array, time: Array) -> tuple
 
 
 ADAFACTOR = Optimiser("adafactor", "Shazeer & Stern 2018, arXiv 1804.04235", _adafactor_step, ("square",), False)
-"""θ += η u / max(1, rms(u)), u = g/√s with s the average of g² that forgets with 1 − t^−.8: the paper's choice; a
-vector has nothing to factor."""
+"""θ += η u / max(1, rms(u)), u = g/√s with s the average of g² with decay 1 − t^−.8: the paper's optimiser; a vector
+has nothing to factor."""
 
 OPTIMISERS: dict[str, tuple[float | None, Callable[[float], Optimiser]]] = {
     "sgd": (None, lambda _: SGD),
@@ -109,7 +109,7 @@ OPTIMISERS: dict[str, tuple[float | None, Callable[[float], Optimiser]]] = {
     "adam": (0.9, adam),
     "adafactor": (None, lambda _: ADAFACTOR),
 }
-"""name -> (momentum when none is given, or None where there is no such number; the optimiser with that momentum)."""
+"""name -> (default momentum, or None if it has no momentum; the optimiser with a given momentum)."""
 
 
 def _check(momentum: float) -> None:
@@ -118,14 +118,14 @@ def _check(momentum: float) -> None:
 
 
 def get_optimiser(text: str) -> Optimiser:
-    """The optimiser that a suffix NAME[:MOMENTUM] asks for; refused with the nearest known name.
+    """The optimiser of a suffix NAME[:MOMENTUM]; an unknown one is refused with the nearest known name.
 
     >>> get_optimiser("adam:0.5").name, get_optimiser("momentum").name
     ('adam:0.5', 'momentum:0.9')
     """
     name, _, number = text.partition(":")
     if name not in OPTIMISERS:
-        hint = suggestion(name, OPTIMISERS, f"; there are {', '.join(OPTIMISERS)}")
+        hint = suggestion(name, OPTIMISERS, f"; known are {', '.join(OPTIMISERS)}")
         raise BadInput(f"optimiser {name!r} is unknown{hint}")
     usual, make = OPTIMISERS[name]
     if number and usual is None:
@@ -142,4 +142,4 @@ SCHEDULES: dict[str, Callable[[Any], Any]] = {
     "inverse-root": lambda time: (1.0 + time) ** -0.5,
     "harmonic": lambda time: 1.0 / (1.0 + 0.5 * time),
 }
-"""Step size at time t over the first one; harmonic from η = 1/τ is R1's η_t = 2/(τ(t+2))."""
+"""Step size at time t over the initial one; harmonic from η = 1/τ is R1's η_t = 2/(τ(t+2))."""

@@ -1,4 +1,4 @@
-"""Processes that share out independent work."""
+"""Worker processes for independent work."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["process_pool"]
 
 @contextmanager
 def process_pool(workers: int, ready: Callable[[], object] | None = None) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes, in each of which ``ready()`` is called first; they end with the block, and with this process
-    however it ends.
+    """Worker processes, each of which calls ``ready()`` first; they end with the block, and with this process however
+    it ends.
 
-    Leaving by an exception cancels work that has not begun; an interrupt is handed on as SIGTERM, which ends a worker
-    at once, unless its work handles it.  Raises ChildProcessError where a worker was killed.
+    An exception in the block cancels work that has not begun.  An interrupt is passed on as SIGTERM, which ends a
+    worker at once unless its work handles it.  Raises ChildProcessError if a worker was killed.
     """
     # spawned, not forked: a child would inherit the locks of jax's and torch's threads
     context = multiprocessing.get_context("spawn")
@@ -32,7 +32,7 @@ def process_pool(workers: int, ready: Callable[[], object] | None = None) -> Ite
         if isinstance(error, KeyboardInterrupt):
             for worker in multiprocessing.active_children():
                 worker.terminate()
-        # once: leaving a ``with`` block of the pool's own would take the cancellation back
+        # once: leaving the pool's own ``with`` block would undo the cancellation
         pool.shutdown(cancel_futures=True)
         if isinstance(error, BrokenProcessPool):
             raise ChildProcessError("a worker process was killed (out of memory?); what is finished is kept") from error
@@ -41,7 +41,7 @@ def process_pool(workers: int, ready: Callable[[], object] | None = None) -> Ite
 
 
 class _Pool(ProcessPoolExecutor):
-    """Workers start with Ctrl-C ignored: until they are ready, each would print a traceback."""
+    """Workers that start with Ctrl-C ignored, since each would print a traceback until it is ready."""
 
     def submit(self, *work: Any, **options: Any) -> Future[Any]:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -60,7 +60,7 @@ def _begin(ready: Callable[[], object] | None) -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever, or go on writing where the next run does."""
+    """End a worker whose parent was killed: it would wait for ever, or keep writing where the next run writes."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

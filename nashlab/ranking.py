@@ -1,7 +1,7 @@
-"""A leaderboard of counted comparisons, with its uncertainty: the lottery, the equilibrium, and what other rules say.
+"""A leaderboard of counted comparisons with its uncertainty: the lottery, the equilibrium, and other rules.
 
 lottery, equilibrium    maximal lottery (τ = 0) and π*_τ, with intervals                             E5, N20
-support frequency       of the bootstrap's tables, how many have the response in their lottery
+support frequency       the share of bootstrap tables whose lottery includes the response
 necessary, possible     over all tables that the unmet pairs (and the confidence region) leave open  N22, N27
 other rules             Condorcet, Smith, Copeland, Borda, minimax, Bradley-Terry and Elo, cyclic triads
 """
@@ -32,25 +32,25 @@ __all__ = ["Plan", "Ranking", "plan", "rank"]
 
 Array = NDArray[np.float64]
 
-ELO = 400 / np.log(10)  # points a nat: 400 points are odds of 10 to 1 ...
-MIDDLE = 1500.0  # ... around this
-THIN = 5  # votes: pairs with fewer are warned of
+ELO = 400 / np.log(10)  # points per nat: 400 points are odds of 10 to 1 ...
+MIDDLE = 1500.0  # ... around this mean
+THIN = 5  # votes: pairs with fewer get a warning
 CLONE_LIMIT = 60  # responses up to which each is cloned
-PILOT = 0.3  # of a plan, spread evenly: the optimal design fails where p̂ = 0 or 1 (N21)
+PILOT = 0.3  # share of a plan spread evenly: the optimal design fails where p̂ = 0 or 1 (N21)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What is known of each response, [n] arrays in the order of ``votes.game.labels``.
+    """The results for each response, as [n] arrays in the order of ``votes.game.labels``.
 
     votes, temperature        the data, and τ of the regularised equilibrium.
     lottery, equilibrium      policies;  interval, equilibrium_interval  of 95 %, [n, 2];  lotteries  resampled, [B, n].
-    support_frequency         of the resampled lotteries.
+    support_frequency         over the resampled lotteries.
     strengths                 Bradley-Terry, with covariance.
     copeland, borda, minimax  wins + ½ ties; mean win rate; worst margin (the larger the better).
-    membership, ranges        over everything that the data leave open; None above 100 responses.
-    confidence                level of the region that ``membership`` and ``ranges`` range over; None: counts as such.
-    clones                    for each response, how a clone of it would change the rules; None above 60 responses.
+    membership, ranges        over all tables that the data allow; None above 100 responses.
+    confidence                level of the region that ``membership`` and ``ranges`` cover; None: counts taken as exact.
+    clones                    for each response, how a clone of it would change each rule; None above 60 responses.
     """
 
     votes: Votes
@@ -77,12 +77,12 @@ class Ranking:
 
     @property
     def order(self) -> NDArray[np.intp]:
-        """Best first: by the lottery, then the equilibrium."""
+        """Best first: by the lottery, then by the equilibrium."""
         return np.lexsort((-self.equilibrium, -np.round(self.lottery, 12)))
 
     @property
     def condorcet(self) -> tuple[int | None, int | None]:
-        """The response that beats every other, and the one that every other beats."""
+        """The response that beats every other, and the one that loses to every other."""
         n = self.votes.game.n
         wins = (self.votes.game.margins > 0).sum(axis=1)
         losses = (self.votes.game.margins < 0).sum(axis=1)
@@ -101,8 +101,8 @@ def rank(
 ) -> Ranking:
     """Rank the responses of counted comparisons.
 
-    bootstrap   how many times voters (or the judgments of each pair) are drawn again; 0: no intervals of the lottery.
-    confidence  level of the region of all tables that ``membership`` ranges over; None: met pairs are taken as counted.
+    bootstrap   how many times voters (or the judgments of each pair) are resampled; 0: no intervals of the lottery.
+    confidence  level of the region of tables that ``membership`` covers; None: pairs that met are taken as counted.
 
     Errors: BadInput for votes without counts.
 
@@ -161,7 +161,7 @@ def _worst_margin(margins: Array) -> Array:
 
 
 def _left_open(votes: Votes, confidence: float | None) -> tuple[Membership | None, Array | None]:
-    """Over all fillings of unmet pairs and, with ``confidence``, all tables of its region."""
+    """Membership and ranges over all fillings of unmet pairs and, with ``confidence``, all tables of its region."""
     w = votes.wins
     assert w is not None
     if len(w) > OPEN_LIMIT:
@@ -174,7 +174,7 @@ def _left_open(votes: Votes, confidence: float | None) -> tuple[Membership | Non
 
 
 def _misfit(wins: Array, strengths: Strengths, labels: tuple[str, ...]) -> dict[str, Any]:
-    """How far Bradley-Terry is from the data: deviance against the table itself, and the pair that it misses most."""
+    """The misfit of Bradley-Terry: deviance against the saturated table, and the pair with the largest residual."""
     from scipy.special import xlogy
     from scipy.stats import chi2
 
@@ -198,8 +198,9 @@ def _misfit(wins: Array, strengths: Strengths, labels: tuple[str, ...]) -> dict[
 
 
 def _clones(votes: Votes, tau: float, equilibrium: Array) -> list[dict[str, Any]]:
-    """What a clone of each response would change.  The lottery: nothing but the clone's share of its original's mass.
-    The equilibrium: as if the reference gave the response twice the weight.  Borda and Bradley-Terry: their leaders."""
+    """The effect of a clone of each response.  The lottery only gives the clone a share of its original's mass.  The
+    equilibrium changes as if the reference gave the response twice the weight.  Borda and Bradley-Terry: new
+    leaders."""
     w = votes.wins
     assert w is not None
     n = votes.game.n
@@ -233,8 +234,8 @@ def _clones(votes: Votes, tau: float, equilibrium: Array) -> list[dict[str, Any]
 class Plan:
     """Which pairs to ask next.
 
-    judgments  how many more of each pair, [n, n], symmetric;  error  E‖π̂ − π*‖₁ ≤, now, after the plan, and after as
-    many judgments spread evenly;  needed  judgments in all for an error of .2, .1 and .05, by n/(8τ²ε²).
+    judgments  how many more of each pair, [n, n], symmetric;  error  bounds of E‖π̂ − π*‖₁ now, after the plan, and
+    after as many judgments spread evenly;  needed  total judgments for an error of .2, .1 and .05, by n/(8τ²ε²).
     """
 
     judgments: NDArray[np.int64]
@@ -243,9 +244,9 @@ class Plan:
 
 
 def plan(votes: Votes, count: int, *, temperature: float = 0.1) -> Plan:
-    """How to spend ``count`` more judgments: 30 % where a pair has fewest, the rest by √(q_iq_j(q_i+q_j)).
+    """How to allot ``count`` more judgments: 30 % to the pairs with fewest, the rest by √(q_iq_j(q_i+q_j)).
 
-    That rule minimises V = Σ q_iq_j(q_i+q_j)/N_ij, and E KL(q‖π̂) ≤ V/(8τ²) to first order, so the error is at most
+    This minimises V = Σ q_iq_j(q_i+q_j)/N_ij, and E KL(q‖π̂) ≤ V/(8τ²) to first order, so the error is at most
     √(V/4τ²).  Source: N20 (b), N21.
 
     Errors: BadInput for a count below 1 and for votes without counts.
@@ -253,7 +254,7 @@ def plan(votes: Votes, count: int, *, temperature: float = 0.1) -> Plan:
     if count < 1:
         raise BadInput(f"plan = {count}, must be at least 1")
     if votes.wins is None or votes.game.n < 2:
-        raise BadInput(f"{votes.reading.source} holds no counts of pairs: nothing can be planned from it")
+        raise BadInput(f"{votes.reading.source} holds no counts of pairs: a plan needs them")
     tau = check_temperature(temperature, positive=True, name="tau")
     w = votes.wins
     n = len(w)
@@ -275,7 +276,7 @@ def plan(votes: Votes, count: int, *, temperature: float = 0.1) -> Plan:
 
 
 def _poured(counts: Array, wanted: Array, more: int) -> NDArray[np.int64]:
-    """``more`` whole judgments that bring counts as near to ∝ ``wanted`` as adding can: water into unequal vessels."""
+    """``more`` whole judgments that bring counts as close to ∝ ``wanted`` as additions can (water-filling)."""
     if more <= 0:
         return np.zeros(counts.size, dtype=np.int64)
     wanted = np.maximum(wanted, 1e-12 * wanted.max())

@@ -1,7 +1,7 @@
 """R3: the local rate of any algorithm, predicted at its own fixed point and measured on the run.
 
-Predicted: the spectral radius of the Jacobian of one step, on log π modulo constants together with whatever else the
-algorithm remembers, at its fixed point.  Measured: the linear recurrence that the last iterates of a run obey.
+Predicted: the spectral radius of the Jacobian of one step at its fixed point, on log π modulo constants together with
+the rest of the algorithm's state.  Measured: the linear recurrence that the last iterates of a run satisfy.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ __all__ = [
     "trajectory_rate",
 ]
 
-FLOOR = 1e-10  # of a displacement: below, six digits of it are rounding
-LINEAR = 1e-3  # of a displacement: above, a growing one is no longer in the linear regime
-FIXED = 1e-9  # of one step's movement in log π: what counts as a fixed point ...
-ROUNDING = 1e-15  # ... and what is looked for: a movement of 1e-9 at rate .999 is a distance of 1e-6
+FLOOR = 1e-10  # of a displacement: below, its last six digits are rounding
+LINEAR = 1e-3  # of a displacement: above, growth is no longer in the linear regime
+FIXED = 1e-9  # movement of one step in log π that counts as a fixed point ...
+ROUNDING = 1e-15  # ... and the goal of the search: a movement of 1e-9 at rate .999 is a distance of 1e-6
 NEWTON_STEPS = 60
 
 
@@ -45,10 +45,10 @@ NEWTON_STEPS = 60
 class LocalRate:
     """One algorithm near its fixed point.
 
-    predicted     spectral radius ρ: ‖π_t − fixed point‖ shrinks by ρ a step; above 1 the point is unstable.
-    eigenvalues   of the Jacobian, by falling modulus.
+    predicted     spectral radius ρ: ‖π_t − fixed point‖ shrinks by ρ per step; above 1 the point is unstable.
+    eigenvalues   of the Jacobian, by decreasing modulus.
     fixed_point   log-policy, [n].
-    measured      the rate seen by a run started near the fixed point; None where no clean decay or growth was seen.
+    measured      the rate of a run started near the fixed point; None if it shows no clean decay or growth.
     """
 
     predicted: float
@@ -58,7 +58,7 @@ class LocalRate:
 
 
 class Run(NamedTuple):
-    """A run and its local rate: predicted at the algorithm's fixed point, measured on this very run; None: unknown."""
+    """A run with its local rate: predicted at the algorithm's fixed point, measured on this run; None: unknown."""
 
     spec: AlgorithmSpec
     solution: Solution
@@ -70,10 +70,10 @@ class Run(NamedTuple):
 class RunAnswer:
     """A run as ``nashlab run --json`` prints it, one of a list.
 
-    steps            of the records that exploitability, distance and target_distance hold, step 0 the first.
+    steps            the step numbers of exploitability, distance and target_distance; the first is 0.
     target           the method's own fixed point; target_to_equilibrium  its ‖·‖₁ distance from π*_τ.
-    unbiased         the method of this kind that goes to π*_τ itself, where this one does not.
-    largest_step     for which the method's theorem holds.
+    unbiased         the variant of the method that converges to π*_τ itself, if this one does not.
+    largest_step     the largest step size of the method's theorem.
     """
 
     algorithm: str
@@ -93,7 +93,7 @@ class RunAnswer:
 
 
 def run_answer(run: Run) -> RunAnswer:
-    """What is printed of a run."""
+    """The printed fields of a run."""
     solution, history, course = run.solution, run.solution.history, run.solution.course
     assert course is not None
     goal = course.target
@@ -117,7 +117,7 @@ def run_answer(run: Run) -> RunAnswer:
 
 @dataclass(frozen=True)
 class RateAnswer:
-    """A local rate as ``nashlab rates --json`` prints it; None where the method has no local linear rate."""
+    """A local rate as ``nashlab rates --json`` prints it; None if the method has no local linear rate."""
 
     algorithm: str
     claim: str
@@ -131,7 +131,7 @@ class RateAnswer:
 
 
 def rate_answer(spec: AlgorithmSpec, game: PreferenceGame, rate: LocalRate | None) -> RateAnswer:
-    """What is printed of a rate."""
+    """The printed fields of a rate."""
     if rate is None:
         return RateAnswer(spec.name, spec.claim, None, None, None, None, None, game.labels, None)
     return RateAnswer(
@@ -148,7 +148,7 @@ def rate_answer(spec: AlgorithmSpec, game: PreferenceGame, rate: LocalRate | Non
 
 
 def game_frequency(game: PreferenceGame, log_policy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """|λ| of the imaginary spectrum of AD at a policy, falling, [n]; D = diag π − ππᵀ (E4, N3).
+    """|λ| of the imaginary spectrum of AD at a policy, in decreasing order, [n]; D = diag π − ππᵀ (E4, N3).
 
     >>> game = PreferenceGame.from_margins([[0, 1, -1], [-1, 0, 1], [1, -1, 0]])
     >>> round(float(game_frequency(game, game.log_reference)[0]), 6)
@@ -168,7 +168,7 @@ def _centred_margins(margins: NDArray[np.float64], pi: NDArray[np.float64]) -> N
 
 
 class _StepMap:
-    """One step as a map of a flat vector: log-policies normalised first, so constants are no direction of it."""
+    """One step as a map of a flat vector; log-policies are normalised first, so constants are not a direction."""
 
     def __init__(self, spec: AlgorithmSpec, game: PreferenceGame, setting: Setting, log_behaviour: NDArray[np.float64]):
         import jax
@@ -216,7 +216,7 @@ class _StepMap:
 
 
 def _fixed_point(step: _StepMap, guess: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Newton on step(x) = x from the guess to rounding, halving a step that does not help; None if it fails."""
+    """Newton on step(x) = x from the guess until rounding, halving steps that do not help; None if it fails."""
     x = step(step.start(guess))
     defect = step(x) - x
     for _ in range(NEWTON_STEPS):
@@ -247,7 +247,7 @@ def local_rate(
     behaviour: NDArray[np.float64] | None = None,
     measure: bool = True,
 ) -> LocalRate | None:
-    """Predict ρ at the algorithm's own fixed point, and measure it on a run started beside that point.
+    """Predict ρ at the algorithm's own fixed point, and measure it on a run started near that point.
 
     None for methods whose limit is not a smooth fixed point (average iterates, kinks) or whose fixed point was not
     found.  One game (contextual games: one prompt at a time).  Source: R3.
@@ -263,7 +263,7 @@ def local_rate(
     tau = check_temperature(temperature)
     spec.check(tau, step_size, beta)
     if game.batch:
-        raise BadInput("game is contextual: rates are a matter of one prompt; use game.prompt(x)")
+        raise BadInput("game is contextual: rates belong to one prompt; use game.prompt(x)")
     if spec.limit != "linear":
         return None
     log_behaviour = game.log_reference if behaviour is None else game.with_reference(behaviour).log_reference
@@ -289,7 +289,7 @@ def local_rate(
 def _measure(
     spec: AlgorithmSpec, game: PreferenceGame, setting: Setting, fixed: NDArray[np.float64], rho: float
 ) -> float | None:
-    """Run from 1e-3 beside the fixed point until the distance is lost in rounding (or from 1e-9 until it is large)."""
+    """Run from 1e-3 off the fixed point until the distance is lost in rounding (or from 1e-9 until it is large)."""
     small = 1e-3 if rho < 1 else 1e-9
     steps = int(np.clip(np.log(1e7) / max(abs(np.log(max(rho, 1e-300))), 1e-12), 40, 40_000))
     kick = small * np.random.default_rng(0).normal(size=fixed.shape)
@@ -305,11 +305,11 @@ def _measure(
 
 
 def trajectory_rate(away: NDArray[np.float64], every: int = 1) -> float | None:
-    """The rate ρ a step at which displacements from a fixed point, [T, n] taken ``every`` steps, decay (or grow).
+    """The rate ρ per step at which displacements from a fixed point, [T, n] taken ``every`` steps, decay (or grow).
 
-    It is the largest root of the recurrence x_{t+2} = c₁ x_{t+1} + c₀ x_t that fits the later half best: a dominant
-    mode is one real number or a conjugate pair, so order 2 catches it whatever its phase, where the slope of log ‖x_t‖
-    is biased by an oscillation seen for less than a few periods.  None if fewer than ten displacements are useful.
+    It is the largest root of the recurrence x_{t+2} = c₁ x_{t+1} + c₀ x_t that best fits the later half.  A dominant
+    mode is one real number or a conjugate pair, so order 2 captures it at any phase, whereas the slope of log ‖x_t‖ is
+    biased by an oscillation seen for only a few periods.  None if fewer than ten displacements are usable.
 
     >>> t = np.arange(60)
     >>> spiral = 0.9**t * np.array([np.cos(0.1 * t), np.sin(0.1 * t)])
@@ -321,7 +321,7 @@ def trajectory_rate(away: NDArray[np.float64], every: int = 1) -> float | None:
         return None  # it starts at the fixed point
     growing = size[-1] > size[0]
     if size[0] > LINEAR and size[-1] > 0.5 * size[0]:
-        return None  # it neither came near nor started there: an orbit has no rate
+        return None  # it never came near: an orbit has no rate
     outside = size > LINEAR if growing else ~(size > FLOOR)
     end = int(np.argmax(outside)) or len(size)
     tail = away[end // 2 : end]
@@ -347,7 +347,7 @@ def rated_run(
     seed: int = 0,
     schedule: str = "constant",
 ) -> Run:
-    """Run an algorithm (:func:`nashlab.solve.solve`) and hold its rate against the predicted one; exact runs only.
+    """Run an algorithm (:func:`nashlab.solve.solve`) and compare its rate with the predicted one; exact runs only.
 
     >>> game = PreferenceGame.from_margins([[0, .5, -.5], [-.5, 0, .5], [.5, -.5, 0]], reference=[.5, .3, .2])
     >>> run = rated_run("omd", game, 0.1, step_size=0.5, steps=500)
@@ -364,5 +364,5 @@ def rated_run(
         return Run(spec, solution, None, None)
     path, moments = np.exp(solution.history["log_policy"]), solution.history["steps"]
     every = int(moments[1])
-    end = len(path) if moments[-1] % every == 0 else -1  # the last record may come early
+    end = len(path) if moments[-1] % every == 0 else -1  # the last interval may be shorter
     return Run(spec, solution, rate.predicted, trajectory_rate(path[:end] - np.exp(rate.fixed_point), every))

@@ -1,4 +1,4 @@
-"""The Bradley-Terry reward of a game: what a reward model learns from its comparisons (E7).
+"""The Bradley-Terry reward of a game, which a reward model learns from its comparisons (E7).
 
 r = argmin_r  − Σ_ij ν_i ν_j p_ij log σ(r_i − r_j),     Σ_i ν_i r_i = 0
 """
@@ -13,14 +13,14 @@ from nashlab.game import BadInput, PreferenceGame
 
 __all__ = ["bradley_terry_reward"]
 
-GRADIENT_TOLERANCE = 1e-13  # of a gradient whose terms are at most 1; Newton is quadratic, so it lands far below
+GRADIENT_TOLERANCE = 1e-13  # of a gradient whose terms are at most 1; Newton converges quadratically, far below this
 REWARD_LIMIT = 30.0  # a fitted win probability of 1 − 1e-13 is a diverging fit
 
 
 def bradley_terry_reward(game: PreferenceGame, sampling: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """The maximum-likelihood reward r, shape [n], of comparisons drawn from ν ⊗ ν (``sampling``; default μ).
 
-    It is exact when P = σ(r_y − r_y').  Where some responses never lose to the others the likelihood has no maximum:
+    It is exact if P = σ(r_y − r_y').  If some responses never lose to the others the likelihood has no maximum:
     :class:`BadInput` then names them.  Source: E7; Bradley & Terry 1952.
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
@@ -76,7 +76,7 @@ def _negative_log_likelihood(r: NDArray[np.float64], pair: NDArray[np.float64], 
 
 
 def _require_strongly_connected(game: PreferenceGame) -> None:
-    """Ford 1957: the maximum exists iff from every response one can reach every other along p > 0."""
+    """Ford 1957: the maximum exists iff every response can reach every other along p > 0."""
     loses_to = game.preferences.T > 0
     reach = loses_to | np.eye(game.n, dtype=bool)
     for _ in range(int(np.ceil(np.log2(max(game.n, 2))))):

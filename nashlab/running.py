@@ -26,7 +26,7 @@ def run_command(
     *,
     game: str,
     tau: Annotated[
-        float | Literal["auto"], tyro.conf.arg(help="temperature τ, or auto: the one that spends --kl")
+        float | Literal["auto"], tyro.conf.arg(help="temperature τ, or auto: the τ at which KL(π*‖μ) = --kl")
     ],
     step_size: Annotated[float, tyro.conf.arg(help="η; for gradient methods it multiplies D(Aπ − τh)")] = 0.1,
     steps: int = 10_000,
@@ -37,10 +37,10 @@ def run_command(
     ] = None,
     start: Annotated[
         str | None,
-        tyro.conf.arg(help="first policy: like --reference (default: μ; tilted from it where μ is the equilibrium)"),
+        tyro.conf.arg(help="first policy: like --reference (default: μ, or a tilt of μ if μ is the equilibrium)"),
     ] = None,
     kl: Annotated[
-        float | None, tyro.conf.arg(help="with --tau auto: what the equilibrium may spend, KL(π*‖μ) in nats (N23)")
+        float | None, tyro.conf.arg(help="with --tau auto: the equilibrium's divergence KL(π*‖μ) in nats (N23)")
     ] = None,
     reading: HowToRead = AS_WRITTEN,
     json_output: Json = False,
@@ -59,7 +59,7 @@ def run_command(
         str, tyro.conf.arg(help="step size at time t: constant, inverse-root η/√(1+t), harmonic η/(1+t/2)")
     ] = "constant",
 ) -> int:
-    """Run algorithms: exploitability and distance against steps, predicted and measured rate, and where they go.
+    """Run algorithms: exploitability and distance against steps, predicted and measured rate, and their limits.
 
     Example: nashlab run omd nash-md egpo online-ipo ipo-md --game rps --tau 0.01 --plot out.png
              nashlab run online-ipo online-ipo+adam:0 online-ipo+momentum:0.9 --game rps --tau 0.1
@@ -98,7 +98,7 @@ def run_command(
             raise BadInput(f"seeds = {seeds}, must be at least 1")
         problem = problem if problem.batch and seeds == 1 else problem.repeated(seeds)
     elif seeds != 1 or labels != "hard":
-        raise BadInput(f"seeds = {seeds}, labels = {labels}: exact feedback draws nothing; add --feedback bandit")
+        raise BadInput(f"seeds = {seeds}, labels = {labels}: exact feedback has no randomness; add --feedback bandit")
     with Progress(len(specs)) as advance:
         runs = []
         for spec in specs:
@@ -118,16 +118,16 @@ def run_command(
 
 
 def _temperature(problem: PreferenceGame, tau: float | Literal["auto"], kl: float | None) -> float:
-    """τ as given, or the one that spends the budget; which one it is, is said."""
+    """τ as given, or the temperature for the KL budget, which is then printed."""
     from nashlab.equilibrium import temperature_for
     from nashlab.game import BadInput
 
     if (tau == "auto") != (kl is not None):
-        raise BadInput("--tau auto and --kl are given together: the temperature that spends this divergence")
+        raise BadInput("--tau auto and --kl must be given together")
     if kl is None:
         return float(tau)
     found = temperature_for(problem, kl)
-    print(f"τ = {found:.6g}: the equilibrium spends KL(π*‖μ) = {kl:g} nats", file=sys.stderr)
+    print(f"τ = {found:.6g}: the equilibrium has KL(π*‖μ) = {kl:g} nats", file=sys.stderr)
     return found
 
 
@@ -144,7 +144,7 @@ def rates_command(
     reading: HowToRead = AS_WRITTEN,
     json_output: Json = False,
 ) -> int:
-    """Predict an algorithm's local rate at its own fixed point (R3), and measure it on a run beside that point.
+    """Predict an algorithm's local rate at its own fixed point (R3), and measure it on a run started nearby.
 
     Example: nashlab rates egpo --game rps --tau 0.1 --step-size 0.5
 
@@ -169,14 +169,14 @@ def rates_command(
     if rate is None:
         print(f"no local linear rate: {spec.claim}")
         return 0
-    print(f"predicted  ρ = {rate.predicted:.6f} a step" + ("" if rate.predicted < 1 else "  (unstable: ρ ≥ 1)"))
+    print(f"predicted  ρ = {rate.predicted:.6f} per step" + ("" if rate.predicted < 1 else "  (unstable: ρ ≥ 1)"))
     print("measured   " + ("no clean decay was seen" if rate.measured is None else f"ρ = {rate.measured:.6f}"))
     print(f"game frequency λ = {content.frequency:.6f}; claim: {spec.claim}")
     return 0
 
 
 def algorithms_command(*, json_output: Json = False) -> int:
-    """List the algorithms: what each one claims, and the paper's Table 1 (contrastive, online, regularised sampling).
+    """List the algorithms with their claims and the paper's Table 1 (contrastive, online, regularised sampling).
 
     Example: nashlab algorithms
     """
@@ -219,7 +219,7 @@ def sweep_command(
     *,
     out: Annotated[Path | None, tyro.conf.arg(help="folder of the table and figure (default: the file's name)")] = None,
     resume: Annotated[
-        bool, tyro.conf.arg(help="continue an interrupted sweep: run what is missing, only that")
+        bool, tyro.conf.arg(help="continue an interrupted sweep: run only what is missing")
     ] = False,
 ) -> int:
     """Run algorithms over games, seeds, step sizes, temperatures and β; write a parquet table and a figure.
@@ -246,7 +246,7 @@ def sweep_command(
 
 
 def _first_policy(game: PreferenceGame, tau: float, start: str | None) -> NDArray[np.float64]:
-    """log π₀ of a run: as asked, else μ; where μ is the equilibrium there would be nothing to see, so a tilt of it."""
+    """log π₀ of a run: as given, else μ, or a tilt of μ if μ is the equilibrium and nothing would move."""
     import numpy as np
 
     from nashlab.arrays import log_softmax

@@ -1,4 +1,4 @@
-"""Settings in TOML: a file, or one of those that are shipped, by its bare name; and their check against a dataclass."""
+"""Settings in TOML, from a file or from the package by bare name, and their validation against a dataclass."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["checked", "read_settings"]
 
 T = TypeVar("T")
 
-LONGEST = 2**20  # bytes of a file of settings
+LONGEST = 2**20  # bytes of a settings file
 
 
 def read_settings(source: str | Path, shipped: Path) -> dict[str, Any]:
-    """The content of a TOML file, or of the one of this bare name in the folder ``shipped``.
+    """The content of a TOML file, or of the one with this bare name in the folder ``shipped``.
 
-    Raises :class:`BadInput` for a file that cannot be read or is not TOML, and for a name that is not shipped.
+    Raises :class:`BadInput` for a file that cannot be read or is not TOML, and for an unknown name.
     """
     path = Path(source)
-    if not path.suffix and not path.is_file():  # a folder of this name is what an earlier run left
+    if not path.suffix and not path.is_file():  # a folder of this name is left by an earlier run
         known = {p.stem: p for p in shipped.glob("*.toml")}
         if str(source) not in known:
             raise BadInput(f"{source}: no such file{suggestion(str(source), known)}")
@@ -42,8 +42,8 @@ def read_settings(source: str | Path, shipped: Path) -> dict[str, Any]:
 def checked(kind: type[T], table: Any, where: str) -> T:
     """A dataclass from a table, with every key and every type checked.
 
-    The values themselves stay as they are written: folders of experiments are named after them.  Errors: BadInput
-    naming the table (``where``), the entry and the rule, with the nearest known key.
+    Values stay as written, because folders of experiments are named after them.  Errors: BadInput naming the table
+    (``where``), the entry and the rule, with the nearest known key.
 
     >>> from dataclasses import dataclass
     >>> @dataclass
@@ -70,7 +70,7 @@ def checked(kind: type[T], table: Any, where: str) -> T:
 
 
 def _model_of(kind: type[Any]) -> type[BaseModel]:
-    """The fields of a dataclass, for pydantic to check: no other keys, no conversions but that of whole numbers."""
+    """A pydantic model of a dataclass: no other keys, no conversions except of whole numbers."""
     from pydantic import ConfigDict, create_model
 
     hints = get_type_hints(kind)
@@ -81,7 +81,7 @@ def _model_of(kind: type[Any]) -> type[BaseModel]:
 
 
 def _in_words(error: Any, kind: type[Any]) -> str:
-    """The entry and the rule of what pydantic has found, with the nearest known key."""
+    """A pydantic error in our words: the entry and the rule, with the nearest known key."""
     known = {f.name: f for f in fields(kind)}
     key = str(error["loc"][0])
     if error["type"] == "extra_forbidden":

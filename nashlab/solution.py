@@ -1,4 +1,4 @@
-"""The one answer type: a policy with its status and its certificate, whoever computed it."""
+"""The common answer type: a policy with its status and its certificate, whichever solver computed it."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ __all__ = ["Course", "Face", "NotSolved", "Solution", "Status", "effective_tempe
 
 
 class Status(enum.Enum):
-    """How a computation ended; a member's value is its message, ``token`` the word for scripts."""
+    """How a computation ended: the value is a message for people, ``token`` a word for scripts."""
 
     EXACT = "solved exactly in rational arithmetic"
     CONVERGED = "converged to the stated tolerance"
-    STALLED = "float64 allows no further progress; the certificate says how far it came"
+    STALLED = "float64 allows no further progress; the certificate bounds the error"
     STEPS_EXHAUSTED = "the steps ran out before the tolerance was met"
     DIVERGED = "the iterates left the range of float64; the last finite policy is returned"
 
     @classmethod
     def of(cls, effective: NDArray[np.float64] | float, certificate: Certificate) -> Status:
-        """CONVERGED if every bound on ‖π − equilibrium‖₁ is as small as is promised at τ', STALLED otherwise."""
+        """CONVERGED if every bound on ‖π − equilibrium‖₁ is within the tolerance promised at τ', else STALLED."""
         if certificate.l1_bound is None:
             return cls.STALLED
         return cls.CONVERGED if np.all(certificate.l1_bound <= promised(effective)) else cls.STALLED
 
     @property
     def token(self) -> str:
-        """The member's name in lower case, as JSON output carries it."""
+        """The member's name in lower case, as in the JSON output."""
         return self.name.lower()
 
     @property
     def ok(self) -> bool:
-        """Whether the answer is what was asked for."""
+        """Whether the answer meets the promised tolerance."""
         return self in (Status.EXACT, Status.CONVERGED)
 
 
-LOTTERY_TOLERANCE = 1e-10  # of a maximal lottery's proved distance: rounding grows with n and with the condition
-TOLERANCE = 1e-12  # of ‖π − π*_τ‖₁ down to an effective τ of 1e-2 ...
-TOLERANCE_PER_T = 1e-14  # ... and this over τ below: rounding in Aπ is multiplied by 1/τ
-WORST_TOLERANCE = 1e-6  # whatever τ is, a policy known no better than this is not called solved
+LOTTERY_TOLERANCE = 1e-10  # for a maximal lottery's proved distance: rounding grows with n and the condition number
+TOLERANCE = 1e-12  # for ‖π − π*_τ‖₁ down to an effective τ of 1e-2 ...
+TOLERANCE_PER_T = 1e-14  # ... and this over τ below, since 1/τ multiplies rounding in Aπ
+WORST_TOLERANCE = 1e-6  # at any τ, a policy with a larger bound is not called solved
 
 
 def promised(effective: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """The bound on ‖π − equilibrium‖₁ that an answer at τ' must have to be called solved.
+    """The bound on ‖π − equilibrium‖₁ that an answer at τ' needs to be called solved.
 
     1e-14/τ', but at least 1e-12 and at most 1e-6; 1e-10 for a maximal lottery, τ' = 0.
 
@@ -65,7 +65,7 @@ def promised(effective: NDArray[np.float64] | float) -> NDArray[np.float64]:
 
 
 def effective_temperature(margins: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """τ' = τ/(2 max|A|), [..., n, n] -> [...]: τ itself where preferences reach 0 and 1; ∞ where all are even.
+    """τ' = τ/(2 max|A|), [..., n, n] -> [...]: equal to τ if preferences reach 0 and 1; ∞ if all are even.
 
     A and 1e-9·A are the same problem at the same τ'.
     """
@@ -74,14 +74,14 @@ def effective_temperature(margins: NDArray[np.float64], temperature: float) -> N
 
 
 class NotSolved(RuntimeError):
-    """Raised instead of returning a Solution that did not converge, where the caller asked for ``throw=True``."""
+    """Raised with ``throw=True`` instead of returning a Solution that did not converge."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """All maximal lotteries of a game: a polytope, by its dimension and its rational vertices.
+    """All maximal lotteries of a game: a polytope, given by its dimension and its rational vertices.
 
-    vertices  at most 1,000 of them; ``complete`` says whether that is all.
+    vertices  at most 1,000 of them; ``complete`` says whether these are all.
     """
 
     dimension: int
@@ -91,11 +91,11 @@ class Face:
 
 @dataclass(frozen=True)
 class Course:
-    """Of a run: how it stepped, and where theory says that it goes.
+    """The step size of a run, and its limit according to theory.
 
     nash          log π*_τ.
-    target        log of the method's own fixed point, None where theory knows none.
-    largest_step  the largest step for which its theorem holds, None where there is no theorem.
+    target        log of the method's own fixed point, None if theory gives none.
+    largest_step  the largest step size of its convergence theorem, None without a theorem.
     """
 
     step_size: float
@@ -107,19 +107,19 @@ class Course:
 
 @dataclass(frozen=True)
 class Solution:
-    """A policy that carries what is known of it.
+    """A policy with its certificate.
 
     game, temperature  the problem.
     log_policy         float64, shape [..., n], normalised; -inf outside the support.
-    status             a :class:`Status`; nothing is returned in silence.
-    certificate        recomputed from (game, log_policy, τ), never the solver's own opinion.
-    policy_exact       Fractions where the answer is rational and exact.
-    slacks             −(Ax)_y exactly, where policy_exact is given.
+    status             a :class:`Status`; a failure is always reported.
+    certificate        recomputed from (game, log_policy, τ), independent of the solver.
+    policy_exact       Fractions if the answer is rational and exact.
+    slacks             −(Ax)_y exactly, if policy_exact is given.
     unique             True/False if proved, None if unknown.
-    face               every equilibrium, where there are several and they are known exactly.
-    parts              of a contextual game: the solution of each prompt, where they are kept.
+    face               every equilibrium, if there are several and they are known exactly.
+    parts              of a contextual game: the solution of each prompt, if kept.
     history            recorded series of a run, e.g. "steps", "exploitability", "distance".
-    course             of a run: its step size, and where it should go.
+    course             of a run: its step size and predicted limit.
     stats              counts of work done (steps, factorisations, products).
     """
 
@@ -144,16 +144,16 @@ class Solution:
 
     @property
     def support(self) -> tuple[str, ...]:
-        """The labels that carry mass (exactly, where the answer is exact)."""
+        """The labels with mass (exactly, if the answer is exact)."""
         if self.game.batch:
             raise ValueError("the support is defined prompt by prompt; take one game of the batch")
-        held = self.log_policy > -np.inf  # a mass below float64's range is mass
-        for vertex in self.face.vertices if self.face else ():  # and the nearest lottery uses what any of them uses
+        held = self.log_policy > -np.inf  # a mass below float64's range counts
+        for vertex in self.face.vertices if self.face else ():  # the nearest lottery uses all that any of them uses
             held = held | np.array([x > 0 for x in vertex])
         return tuple(label for label, p in zip(self.game.labels, held, strict=True) if p)
 
     def checked(self, throw: bool) -> Solution:
-        """Itself; or, with ``throw`` and a status that is not ok, the status as an exception."""
+        """Itself; with ``throw`` and a status that is not ok, raises the status as an exception."""
         if throw and not self.status.ok:
             raise NotSolved(
                 f"{self.status.value} (distance to the equilibrium ≤ {self.certificate.worst_l1_bound:.3g})"

@@ -1,9 +1,9 @@
-"""The one loop: any algorithm of the registry on any game, games × step sizes × temperatures at a time.
+"""The single loop for any algorithm on any game, over batches of games × step sizes × temperatures.
 
-    state ← spec.step(state, setting, environment)        lax.scan over records, runs side by side
+    state ← spec.step(state, setting, environment)        lax.scan over records, runs in parallel
 
-Every run returns a :class:`nashlab.solution.Solution` whose history is judged from outside the algorithm:
-exploitability (E2), distance to π*_τ, and distance to the algorithm's own fixed point where theory knows it.
+Every run returns a :class:`nashlab.solution.Solution` whose history is computed outside the algorithm: exploitability
+(E2), distance to π*_τ, and distance to the algorithm's own fixed point if theory gives it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from nashlab.solution import Course, Solution, Status
 __all__ = ["DEFAULT_BETA", "RECORDS", "Histories", "simulate", "solve"]
 
 DEFAULT_BETA = 0.125  # the paper's choice for IPO-MD and Nash-MD-PG
-RECORDS = 1000  # a history longer than this is thinned, so memory does not grow with the number of steps
-BLOCK = 128  # runs side by side; bounds the memory of a sweep, and a core's cache likes it no larger
-CONVERGED = 1e-8  # of ‖π − target‖₁, or of one step's movement: half of float64's digits
+RECORDS = 1000  # longer histories are thinned, so that memory does not grow with the number of steps
+BLOCK = 128  # runs per block: bounds the memory of a sweep and fits a core's cache
+CONVERGED = 1e-8  # for ‖π − target‖₁, or the movement of one step: half of float64's digits
 
 
 class Histories(NamedTuple):
-    """What :func:`simulate` records of B runs at R moments.
+    """The records of B runs at R moments from :func:`simulate`.
 
     exploitability, distance, target_distance  [B, R];  movement  ‖π_{t+1} − π_t‖₁ of the last step, [B];
     log_policy  the final answer, [B, n];  path  log-policies at the moments, [B, R, n], or None;
-    alive  False where a run left float64, [B].
+    alive  False for a run that left float64, [B].
     """
 
     exploitability: Any
@@ -51,9 +51,9 @@ class Histories(NamedTuple):
 
 
 class _Stream(NamedTuple):
-    """Where a run's randomness comes from: its seed, its place, and the share of prompts [low, high) that are its own.
+    """The random stream of a run: its seed, its index, and its share [low, high) of the prompts.
 
-    The prompts of one contextual game share a seed and so the draw of the prompt; each has its own draws of responses.
+    The prompts of a contextual game share a seed, hence the draw of the prompt; each draws its own responses.
     """
 
     seed: Any
@@ -73,7 +73,7 @@ class _Stream(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """How long a run is, what is recorded of it, what it sees and how its steps fall: see :func:`simulate`."""
+    """The length of a run, its records, its feedback and its schedule: see :func:`simulate`."""
 
     steps: int
     every: int
@@ -83,9 +83,9 @@ class _Plan(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What a compiled simulator depends on: a look, then ``records`` times ``every`` steps and a look; and its layout.
+    """What a compiled simulator depends on: a record, then ``records`` times ``every`` steps and a record; layout.
 
-    last  the runs along the last axis of every array, else the first;  feedback  None: exact;  schedule  of the steps.
+    last  True: runs along the last axis of arrays, else the first;  feedback  None: exact;  schedule  of the steps.
     """
 
     records: int
@@ -99,7 +99,7 @@ class _Shape(NamedTuple):
 
 @functools.cache
 def _compiled(spec: AlgorithmSpec, shape: _Shape) -> Any:
-    """The jitted simulator of a block of runs."""
+    """The jitted simulator for a block of runs."""
     import jax
     import jax.numpy as jnp
 
@@ -170,13 +170,13 @@ def simulate(
     prompts: NDArray[np.float64] | None = None,
     schedule: str = "constant",
 ) -> Histories:
-    """B runs of one algorithm side by side, float64, jitted: the engine under :func:`solve` and under sweeps.
+    """B runs of one algorithm in parallel, float64, jitted: the engine of :func:`solve` and of sweeps.
 
-    margins  [B, n, n] as the method's judge sees them; truth  the game's own (default: the same).
+    margins  [B, n, n] as the method's judge sees them; truth  those of the game (default: the same).
     setting  every field [B] or [B, n];  start  log π₀, [B, n];  every  steps between records.
-    nash_policy, target  [B, n]; distances to what is not given are NaN.
-    feedback  None for exact expectations; run b of a seed then has a random stream of its own.
-    prompts   ρ, [B], where the runs are the prompts of one contextual game: each step draws one of them.
+    nash_policy, target  [B, n]; distances to missing ones are NaN.
+    feedback  None for exact expectations; otherwise run b of a seed has its own random stream.
+    prompts   ρ, [B], if the runs are the prompts of one contextual game: each step draws one of them.
     schedule  of the step size, a name of :data:`nashlab.optimiser.SCHEDULES`.
     Records the moments 0, every, 2·every, ..., and always the last step.  τ is 0 in all runs or in none.
     """
@@ -207,7 +207,7 @@ def _devices() -> int:
 
 
 def _placed(x: NDArray[Any], axis: int) -> Any:
-    """An array on the device; where there are several, its runs in equal shares on each."""
+    """An array on the device; with several devices, its runs in equal shares on each."""
     import jax
     from jax.sharding import NamedSharding, PartitionSpec
 
@@ -228,11 +228,11 @@ def _rows(data: Any, low: int, high: int) -> Any:
 
 
 def _simulate_block(spec: AlgorithmSpec, data: Any, plan: _Plan) -> Histories:
-    """One block of runs; a run that leaves float64 is cut at its last finite record."""
+    """One block of runs; a run that leaves float64 ends at its last finite record."""
     seen, log_policy, movement = _run_block(spec, data, plan)
     alive = seen[3].all(axis=1)
     for run in map(int, np.flatnonzero(~alive)):
-        # NaN may not get out: run again to the last record before it, and stay there
+        # NaN must not be returned: run again up to the last record before it
         end = int(np.argmin(seen[3][run])) - 1
         done, one = min(end * plan.every, plan.steps), _rows(data, run, run + 1)
         again, answer, _ = _run_block(spec, one, plan._replace(steps=done))
@@ -244,11 +244,11 @@ def _simulate_block(spec: AlgorithmSpec, data: Any, plan: _Plan) -> Histories:
 
 
 def _run_block(spec: AlgorithmSpec, data: Any, plan: _Plan) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any]]:
-    """(the records [B, R, ...], the final answer [B, n], its movement in one step more [B])."""
+    """(the records [B, R, ...], the final answer [B, n], its movement in one further step [B])."""
     import jax
 
     runs, n = data[2].shape
-    # small games fill vector units better with the runs last; a single run has nothing to lay out
+    # small games fill vector units better with the runs last; a single run needs no layout
     last = n <= UNROLLED and runs > 1 and plan.feedback is None
     axis = -1 if last else 0
     spread = functools.partial(jax.vmap, in_axes=axis, out_axes=axis)
@@ -267,12 +267,12 @@ def _run_block(spec: AlgorithmSpec, data: Any, plan: _Plan) -> tuple[list[NDArra
         whole, rest = divmod(plan.steps, plan.every)
         for records, length in ((whole, plan.every), (1, rest)) if rest else ((whole, plan.every),):
             state, seen = onward(records, length)
-            # a second part looks first at what the first part saw last
+            # a second part starts with the first part's last record
             fresh = [np.asarray(x)[1 if series else 0 :] for x in seen]
             # time first, then the block's own layout: [R, ..., B] or [R, B, ...] -> [B, R, ...]
             series.append([np.moveaxis(x, -1 if last else 1, 0) for x in fresh])
             done += records * length
-        # one step more, only to see how far it would move: a run without a known target is judged by that
+        # one further step: its movement is the criterion for runs without a known target
         after, _ = onward(1, 1)
         now = setting.time + done
         at_end = setting._replace(time=now, step_size=setting.step_size * SCHEDULES[plan.schedule](now))
@@ -301,20 +301,20 @@ def solve(
     schedule: str = "constant",
     throw: bool = False,
 ) -> Solution:
-    """Run one algorithm, with exact feedback or with sampled; every game of a batch at once.
+    """Run one algorithm with exact or sampled feedback, on all games of a batch at once.
 
-    step_size  η of theory §4: for gradient methods it multiplies g = D(Aπ − τh), so online IPO at learning rate ητ/4.
+    step_size  η of theory §4: for gradient methods it multiplies g = D(Aπ − τh), so online IPO has learning rate ητ/4.
     behaviour  the data policy μ_b of offline methods (default μ);  start  log π₀ (default log μ).
     every      steps between records (default: at most 1,000 records).
     feedback   None: exact expectations; a :class:`nashlab.environment.Feedback`: sampled responses and annotations,
-               from ``seed``; each game of a batch has a stream of its own, so K copies of a game are K seeds.  In
-               a contextual game each step draws one prompt x ~ ρ.
+               from ``seed``; each game of a batch has its own stream, so K copies of a game are K seeds.  In a
+               contextual game each step draws one prompt x ~ ρ.
     schedule   of the step size: a name of :data:`nashlab.optimiser.SCHEDULES`.
 
     ``history`` holds "steps", "exploitability", "distance" (‖π − π*_τ‖₁), "target_distance" (to the algorithm's own
-    fixed point, absent where theory knows none) and, with ``keep_path``, "log_policy"; the first entry is step 0.  For
-    X independent games the series are [X, R]; for a contextual game they are averaged over its prompts, whose gradient
-    is averaged too: prompt x moves with step ηρ(x).
+    fixed point, absent if theory gives none) and, with ``keep_path``, "log_policy"; the first entry is step 0.  For X
+    independent games the series are [X, R]; for a contextual game they are averaged over its prompts, and so is the
+    gradient: prompt x moves with step ηρ(x).
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
     >>> run = solve("omd", game, 1.0, step_size=0.5, steps=100)
@@ -329,7 +329,7 @@ def solve(
     if feedback is not None:
         feedback.check(spec)
         if np.max(np.abs(game.margins)) > 0.5:
-            raise BadInput("game: its margins exceed ½, so they are no probabilities that raters could answer with")
+            raise BadInput("game: its margins exceed ½, so they are not probabilities from which raters could answer")
     if steps < 1:
         raise BadInput(f"steps = {steps}, must be at least 1")
     log_behaviour = game.log_reference if behaviour is None else game.with_reference(behaviour).log_reference

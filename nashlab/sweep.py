@@ -1,9 +1,9 @@
 """Sweeps: algorithms × temperatures × step sizes × β on many games and seeds, into one parquet table and one figure.
 
-The work is cut into units, one combination of algorithm and numbers on all games and seeds at once.  A unit is written
-when it is complete, under its final name; so an interrupted sweep has lost at most the unit it was in, and resuming
-runs what is missing and nothing else, to the same bytes.  The name tells the configuration and the checksum: a file
-that was damaged later, or belongs elsewhere, is not taken for the unit.
+The work is split into units, each one combination of algorithm and numbers on all games and seeds.  A unit is written
+atomically when it is complete, so an interrupted sweep loses at most the current unit, and resuming runs only what is
+missing, to the same bytes.  File names hold the configuration's and the content's checksums: a damaged or foreign file
+is never taken for a unit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SHIPPED = Path(__file__).parent / "data"
 
 @dataclass(frozen=True)
 class Unit:
-    """One combination of a sweep: everything but games and seeds."""
+    """One combination of a sweep: everything except games and seeds."""
 
     algorithm: str
     temperature: float
@@ -47,11 +47,11 @@ class Unit:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a configuration file says.
+    """The content of a configuration file.
 
     games         names or files, or tables {family, n, count, seed} of random games.
-    algorithms, temperatures, step_sizes, betas  their product are the units (β only where an algorithm has one).
-    steps, records  the length of each run, and how many moments of it are kept (beside the first).
+    algorithms, temperatures, step_sizes, betas  their product gives the units (β only for algorithms that have one).
+    steps, records  the length of each run, and the number of records after the first.
     feedback      "exact" or "bandit"; completions, labels, seeds  as for `nashlab run`.
     seed          of all sampling;  schedule  of the step sizes (nashlab.optimiser.SCHEDULES).
     """
@@ -83,9 +83,9 @@ class Sweep:
 
 
 def read_sweep(path: Path) -> Sweep:
-    """A configuration from TOML; unknown keys, missing keys and impossible numbers are refused by name.
+    """A configuration from TOML; unknown keys, missing keys and invalid numbers are refused by name.
 
-    A bare name is a configuration that comes with the package: ``paper-order``.
+    A bare name is a configuration of the package: ``paper-order``.
     """
     content = read_settings(path, SHIPPED)
     sweep = checked(Sweep, content, str(path))
@@ -108,10 +108,10 @@ def read_sweep(path: Path) -> Sweep:
 def run_sweep(
     sweep: Sweep, folder: Path, *, resume: bool = False, advance: Callable[[str], object] = lambda name: None
 ) -> Path:
-    """Run what is missing of a sweep and write ``sweep.parquet``; returns its path.
+    """Run the missing units of a sweep and write ``sweep.parquet``; returns its path.
 
-    A folder that holds parts is refused unless ``resume``; parts of another configuration are refused always.  A
-    damaged part is run again, with a warning.  BlockingIOError where another process is at work in the folder.
+    A folder with parts is refused unless ``resume``; parts of another configuration are always refused.  A damaged part
+    is run again, with a warning.  BlockingIOError if another process works in the folder.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -131,14 +131,14 @@ def run_sweep(
 
 
 def _claim(path: Path, sweep: Sweep, resume: bool) -> None:
-    """The configuration that a folder belongs to; a folder is never shared by two."""
+    """Record the configuration that a folder belongs to; two never share a folder."""
     text = json.dumps(asdict(sweep), sort_keys=True, indent=1)
     if path.exists():
         if not resume:
             raise BadInput(f"{path.parent}: holds a sweep already; --resume continues it, --out names another folder")
         try:
             json.loads(found := path.read_bytes())
-        except ValueError:  # parts tell by themselves what they belong to
+        except ValueError:  # parts carry their configuration in their names
             warnings.warn(f"{path} is damaged and is written again", RuntimeWarning, stacklevel=2)
         else:
             if found.decode() != text:
@@ -149,7 +149,7 @@ def _claim(path: Path, sweep: Sweep, resume: bool) -> None:
 
 
 def _part(parts: Path, sweep: Sweep, unit: Unit) -> Path:
-    """The file of a unit, which is run unless an undamaged one is there."""
+    """The file of a unit, which is run unless an undamaged file exists."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -168,9 +168,9 @@ def _part(parts: Path, sweep: Sweep, unit: Unit) -> Path:
 
 
 def _name(sweep: Sweep, unit: Unit) -> str:
-    """The algorithm, and a checksum of everything that its numbers depend on; no dot, no character of a pattern."""
+    """The algorithm and a checksum of everything that the unit's numbers depend on; no dot or glob character."""
     about = asdict(sweep) | asdict(unit)
-    for name in ("algorithms", "temperatures", "step_sizes", "betas"):  # the unit's own are one of each
+    for name in ("algorithms", "temperatures", "step_sizes", "betas"):  # the unit has one of each
         del about[name]
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
     return f"{re.sub('[^a-z0-9-]', '-', unit.algorithm)}-{digest[:16]}"
@@ -194,7 +194,7 @@ def _batches(sweep: Sweep) -> Iterator[tuple[str, list[str], PreferenceGame]]:
 
 
 def _table(sweep: Sweep, unit: Unit, batch: tuple[str, list[str], PreferenceGame]) -> Any:
-    """One row a game, seed and moment, as an arrow table."""
+    """One row per game, seed and moment, as an arrow table."""
     import pyarrow as pa
 
     family, names, games = batch
@@ -223,5 +223,5 @@ def _table(sweep: Sweep, unit: Unit, batch: tuple[str, list[str], PreferenceGame
         **{k: run.history.get(k, unknown).ravel() for k in ("exploitability", "distance", "target_distance")},
     }
     numbers = {k: np.full(len(columns["step"]), v) for k, v in asdict(unit).items()}
-    # NaN is a null: the algorithm's own limit is not known
+    # NaN becomes null: the algorithm's own limit is unknown
     return pa.table({k: pa.array(v, from_pandas=True) for k, v in {**numbers, **columns}.items()})

@@ -13,11 +13,11 @@ from nashlab.report import page
 
 __all__ = ["write_verdict"]
 
-LEFT, WIDTH, MIDDLE, RISE = 30, 360, 110, 80  # of the curve in its picture, pixels
+LEFT, WIDTH, MIDDLE, RISE = 30, 360, 110, 80  # pixels of the curve in its picture
 
 
 def write_verdict(path: Path, verdict: Mapping[str, Any]) -> None:
-    """Write the page whole or not at all."""
+    """Write the page atomically."""
     shown = plain(verdict)
     curve, highest = _curve(shown["offline"])
     text = page("verdict.html", title=headline(shown), verdict=shown, sentences=sentences(shown), curve=curve,

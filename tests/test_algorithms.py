@@ -39,8 +39,11 @@ def steps(spec: AlgorithmSpec, game: PreferenceGame, start: np.ndarray, count: i
 def test_the_target_is_a_fixed_point_and_its_neighbour_is_not(spec: AlgorithmSpec) -> None:
     assert spec.target is not None
     target = spec.target(Problem(GAME, TAU, STEP, BETA, GAME.log_reference))
-    if spec.name != "nash-md-debiased":  # its answer is a mixture of its state
-        assert np.abs(np.exp(steps(spec, GAME, target, 1)) - np.exp(target)).sum() <= 1e-12
+    at = target
+    if spec.name == "nash-md-debiased":  # its answer is a mixture of its state, which rests where Nash-MD does
+        cold = TAU / (1 + STEP * TAU)
+        at = log_softmax((target - STEP * cold * GAME.log_reference) / (1 - STEP * cold))
+    assert np.abs(np.exp(steps(spec, GAME, at, 1)) - np.exp(target)).sum() <= 1e-12
     # canary: one step from a point 1e-3 away moves
     moved = log_softmax(target + 1e-3 * np.array([1.0, -1.0, 0.0]))
     assert np.abs(np.exp(steps(spec, GAME, moved, 1)) - np.exp(moved)).sum() > 1e-7
@@ -134,7 +137,15 @@ def test_the_declared_guarantee_holds_on_random_games(spec: AlgorithmSpec) -> No
             assert np.all(divergence[1:][held] <= factor * divergence[:-1][held] * (1 + 1e-6) + 1e-13)
 
 
-AVERAGES = ["sppo", "spo", "fictitious-play", "regret-matching-plus", "predictive-regret-matching-plus"]
+# what may be left to exploit after 20,000 steps, a little more than is found; SPO, of steps η/√t, promises
+# log n/(η√T) = .078, SPPO log n/(ηT) + η/24 = .0047
+AVERAGES = {
+    "sppo": 1e-3,
+    "spo": 0.03,
+    "fictitious-play": 1.5e-3,
+    "regret-matching-plus": 1e-3,
+    "predictive-regret-matching-plus": 1e-5,
+}
 
 
 @pytest.mark.parametrize("name", AVERAGES)
@@ -142,8 +153,10 @@ def test_average_iterates_approach_a_maximal_lottery(name: str) -> None:
     game = gallery("weighted-cycle")
     game = PreferenceGame.from_margins(game.margins / 6, name="weighted cycle")
     run = solve(name, game, 0.0, step_size=0.1, steps=20_000)
-    assert float(np.max(game.margins @ run.policy)) <= 0.05  # SPO, the slowest, promises about log n/√T
-    assert np.abs(run.policy - maximal_lottery(game).policy).sum() <= 0.3
+    gap = float(np.max(game.margins @ run.policy))
+    assert 0 <= gap <= AVERAGES[name]
+    # v = A(π − π*) ≤ gap and π*·v = 0: at the worst corner of these v, (1, −5, 1) gap, the distance is 12 gap
+    assert np.abs(run.policy - maximal_lottery(game).policy).sum() <= 12 * gap * (1 + 1e-9)
 
 
 def test_averages_of_mwu_obey_their_bound() -> None:
@@ -172,6 +185,12 @@ def test_the_papers_table_1_is_read_off_the_specifications() -> None:
         assert (spec.contrastive, spec.online, spec.regularised_sampling) == row
 
 
+def test_xpo_scores_both_responses_and_explores_against_the_reference() -> None:
+    """Algorithm 1 of arXiv 2405.21046: y ~ π, y' ~ π_ref; what its step is, claim L12.xpo says."""
+    spec = get("xpo")
+    assert (spec.contrastive, spec.online, spec.left, spec.right) == (True, True, "policy", "reference")
+
+
 def test_contextual_games_average_exploitability_and_gradient() -> None:
     rng = np.random.default_rng(3)
     parts = [random_game("cyclic", 3, rng) for _ in range(2)]
@@ -188,7 +207,7 @@ def test_contextual_games_average_exploitability_and_gradient() -> None:
         solve("online-ipo", p, TAU, step_size=STEP * r, steps=30).history["exploitability"]
         for p, r in zip(parts, rho, strict=True)
     ]
-    assert np.allclose(run.history["exploitability"], rho @ np.array(gaps), atol=1e-12)
+    assert np.allclose(run.history["exploitability"], rho @ np.array(gaps), rtol=0, atol=1e-12)
     assert run.certificate.l1_bound.shape == (2,)
 
 
@@ -223,20 +242,19 @@ def test_nash_md_names_its_limit_and_offers_the_unbiased_form() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "change", "message"),
     [
-        (("no-such", GAME, TAU), "unknown"),
-        (("online-ip", GAME, TAU), "did you mean 'online-ipo'"),
-        (("online-ipo", GAME, 0.0), "temperature = 0, must be positive for online-ipo"),
-        (("omd", GAME, -1.0), "temperature"),
+        (("no-such", GAME, TAU), {}, "algorithm 'no-such' is unknown"),
+        (("online-ip", GAME, TAU), {}, "did you mean 'online-ipo'"),
+        (("online-ipo", GAME, 0.0), {}, "temperature = 0, must be positive for online-ipo"),
+        (("omd", GAME, -1.0), {}, "temperature = -1.0, must be finite and at least 0"),
+        (("omd", GAME, TAU), {"step_size": -1}, "step_size = -1, must be positive and finite"),
+        (("ipo-md", GAME, TAU), {"beta": 2}, r"beta = 2, must be in \[0, 1\]"),
+        (("omd", GAME, TAU), {"steps": 0}, "steps = 0, must be at least 1"),
     ],
 )
-def test_bad_input_is_named(arguments: tuple[str, PreferenceGame, float], message: str) -> None:
+def test_bad_input_is_named(
+    arguments: tuple[str, PreferenceGame, float], change: dict[str, float], message: str
+) -> None:
     with pytest.raises(BadInput, match=message):
-        solve(*arguments, step_size=STEP, steps=5)
-    with pytest.raises(BadInput, match="step_size"):
-        solve("omd", GAME, TAU, step_size=-1, steps=5)
-    with pytest.raises(BadInput, match="beta"):
-        solve("ipo-md", GAME, TAU, step_size=1, steps=5, beta=2)
-    with pytest.raises(BadInput, match="steps"):
-        solve("omd", GAME, TAU, step_size=1, steps=0)
+        solve(*arguments, **({"step_size": STEP, "steps": 5} | change))

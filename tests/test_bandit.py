@@ -108,6 +108,7 @@ def test_the_command_line_gives_one_history_a_seed(capsys: pytest.CaptureFixture
         with pytest.raises(SystemExit) as stop:
             main([*arguments, *extra])
         assert stop.value.code == 2
+        assert extra[-2].removeprefix("--") in capsys.readouterr().err
 
 
 # -- unbiasedness, and the three ways to lose it -----------------------------------------------------------------------

@@ -176,6 +176,7 @@ def test_real_tables_are_row_beat_column_and_complete() -> None:
     wins = [line.split(",") for line in text.splitlines()]
     counts = np.array([[int(x) for x in row[1:]] for row in wins[1:]])
     assert counts.sum() == 21_924
+    assert np.array_equal(counts + counts.T, 783 * (1 - np.eye(8)))
     exact = get("soundquality").exact
     assert exact is not None
     assert exact[0][1] == Fraction(268, 783) - HALF
@@ -253,8 +254,10 @@ def test_a_missing_file_is_told_from_a_game() -> None:
 
 @pytest.mark.parametrize("name", ["\0", "x" * 5000, "a\0b.csv", "🎲"])
 def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
-    with pytest.raises(BadInput):
+    rule = "no such file" if name.endswith(".csv") else "neither a file nor a game of the gallery"
+    with pytest.raises(BadInput, match=rule) as error:
         load_game(name)
+    assert "\n" not in str(error.value)
 
 
 def test_a_file_comes_before_the_gallery_and_a_folder_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,8 @@ def test_work_that_has_not_begun_is_cancelled_by_an_exception() -> None:
 
     with pytest.raises(KeyError):
         fails()
-    assert sum(future.cancelled() for future in futures) > 10  # a few may be on their way
+    # one runs, and one or two wait where they can no longer be called back
+    assert sum(not future.cancelled() for future in futures) <= 3
 
 
 def test_a_worker_is_made_ready_first() -> None:

@@ -6,13 +6,15 @@ import re
 import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike, NDArray
 
 from nashlab import plots, report
 from nashlab.claims import Result
-from nashlab.equilibrium import maximal_lottery
+from nashlab.equilibrium import maximal_lottery, regularised_nash
 from nashlab.gallery import get
 from nashlab.game import BadInput
 from nashlab.rates import rated_run
@@ -26,10 +28,11 @@ def test_the_convergence_figure_draws_the_history_and_the_predicted_slope(tmp_pa
     distance_axes = figure.axes[1]
     solid, dashed, dotted = distance_axes.get_lines()
     history = run.solution.history
-    assert np.allclose(solid.get_ydata(), history["distance"], rtol=1e-12, equal_nan=True)
-    own = np.asarray(history["target_distance"])
-    drawn = np.asarray(dashed.get_ydata(), dtype=float)
-    assert np.allclose(drawn[drawn > 0], own[: drawn.size][drawn > 0])
+    assert np.array_equal(solid.get_xdata(), history["steps"])
+    for line, name in ((solid, "distance"), (dashed, "target_distance")):
+        drawn, known = np.asarray(line.get_ydata(), dtype=float), np.asarray(history[name])
+        assert np.array_equal(drawn, np.where(known > plots.runs.FLOOR, known, np.nan), equal_nan=True)
+        assert np.isfinite(drawn).sum() > 50
     x, y = (np.asarray(v, dtype=float) for v in dotted.get_data())
     assert np.exp((np.log(y[-1]) - np.log(y[0])) / (x[-1] - x[0])) == pytest.approx(run.predicted, abs=1e-9)
     plots.save(figure, tmp_path / "a.png")
@@ -55,12 +58,31 @@ def test_a_figure_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypa
 
 
 def test_figure_6_marks_the_equilibrium_and_the_other_limits() -> None:
-    figure = plots.figure_6(get("figure-6"), steps=400)
+    """★ is π*_τ in each panel; ○ are L4's optima of offline IPO on three data policies, and L6's of β > 0."""
+    game, tau = get("figure-6"), 0.1
+    figure = plots.figure_6(game, temperature=tau, steps=400)
+    nash = regularised_nash(game, tau)
+
+    def reply(opponent: ArrayLike) -> NDArray[np.float64]:
+        weight = game.reference * np.exp(game.margins @ np.asarray(opponent) / tau)
+        return np.asarray(weight / weight.sum())
+
+    offline = [reply(data) for data in (game.reference, [0.6, 0.3, 0.1], [0.1, 0.3, 0.6])]
+    mixed = [reply(regularised_nash(game, tau / (1 - beta)).policy) for beta in (0.125, 0.5, 0.9, 0.5)]
     assert len(figure.axes) == 3
-    stars = [line for axes in figure.axes for line in axes.get_lines() if line.get_marker() == "*"]
-    circles = [line for axes in figure.axes for line in axes.get_lines() if line.get_marker() == "o"]
-    assert len(stars) == 3
-    assert len(circles) >= 5
+    for axes, known in zip(figure.axes, ([], offline, mixed), strict=True):
+        assert places(axes, "*") == [pytest.approx(corners(nash.policy), abs=1e-12)]
+        assert places(axes, "o") == [pytest.approx(corners(policy), abs=1e-9) for policy in known]
+
+
+def places(axes: Any, marker: str) -> list[list[float]]:
+    """Where points with this marker stand."""
+    return [np.ravel(line.get_data()).tolist() for line in axes.get_lines() if line.get_marker() == marker]
+
+
+def corners(policy: NDArray[np.float64]) -> list[float]:
+    """x and y in a triangle of height 1 with the first response on top and the second on the left."""
+    return [(policy[2] - policy[1]) / np.sqrt(3), policy[0]]
 
 
 def test_the_lottery_figure_has_one_bar_a_response() -> None:

@@ -1,4 +1,4 @@
-"""Rows and cells of JSONL (also .gz or .xz), JSON, CSV and parquet files; an error names file, row and column."""
+"""Rows and cells of JSONL (also .gz or .xz), JSON, CSV and parquet files; errors name file, row and column."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def existing(source: str | Path, known: Sequence[str]) -> Path:
     path = Path(source).expanduser()
     if not path.is_file():
         near = suggestion(str(source), known, f"; known are {', '.join(known)}")
-        raise BadInput(f"source = {str(source)!r} is no file and no known corpus{near}")
+        raise BadInput(f"source = {str(source)!r} is neither a file nor a known corpus{near}")
     if not path.name.endswith(SUFFIXES):
         raise BadInput(f"source = {path.name!r}, must end in one of {', '.join(SUFFIXES)}")
     return path
@@ -65,7 +65,7 @@ def _csv_rows(path: Path, file: Iterable[str]) -> Iterator[Row]:
 
 
 def _check_columns(names: Iterable[str], where: str) -> None:
-    """No name twice: readers would take the last one and drop the others."""
+    """Refuse duplicate names, of which readers would keep only the last."""
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise BadInput(f"{where}: has the column {twice[0]!r} more than once, must have different ones")
@@ -80,7 +80,7 @@ def _json_rows(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Row]]:
             row = json.loads(line, object_pairs_hook=partial(_object, where))
         except BadInput:
             raise
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
+        except (ValueError, RecursionError) as error:  # a number with thousands of digits is a ValueError
             raise BadInput(f"{where}: is not JSON ({error})") from None
         if not isinstance(row, dict):
             raise BadInput(f"{where}: is a {type(row).__name__}, must be an object with columns")
@@ -88,14 +88,14 @@ def _json_rows(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Row]]:
 
 
 def _listed_rows(path: Path) -> Iterator[Row]:
-    """Rows of one JSON value: a list of objects, or an object whose only list it is."""
+    """The rows of one JSON value: a list of objects, or an object that contains exactly one list."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=partial(_object, path.name))
     except BadInput:
         raise
     except (ValueError, RecursionError) as error:
         if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
-            with _opened(path) as file:  # one object a line all the same
+            with _opened(path) as file:  # one object per line despite the suffix
                 yield from (row for _, row in _json_rows(path, file))
             return
         raise BadInput(f"{path.name}: is not JSON ({error})") from None
@@ -127,7 +127,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
 
 
 def text_columns(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The cells of the named columns of every row, by our names."""
+    """The cells of the named columns of every row, under our names."""
     empty = True
     for number, row in file_rows(path):
         empty = False
@@ -146,7 +146,7 @@ def text_in(row: Row, column: str, where: str) -> str:
 def probability_in(row: Row, column: str, where: str) -> float:
     value = _cell(row, column, where)
     try:
-        # Python's own "0_1" is a number to nobody else
+        # only Python reads "0_1" as a number
         number = math.nan if isinstance(value, bool) or "_" in str(value) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
@@ -164,6 +164,6 @@ def _cell(row: Row, column: str, where: str) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value in a message, not too long."""
+    """A value for a message, shortened."""
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

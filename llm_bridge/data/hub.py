@@ -1,4 +1,4 @@
-"""Published data sets, which the library `datasets` fetches: where each is, and which columns mean what."""
+"""Published data sets, fetched by the library `datasets`: where each one is, and what its columns mean."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["CORPORA", "named_rows"]
 
 @dataclass(frozen=True)
 class HubCorpus:
-    """A published data set: where it is, its splits, and functions that read a text or a comparison from a row.
+    """A published data set: its location, its splits, and functions that read a text or a comparison from a row.
 
-    name, config  of the data set;  splits  its own names for ours, where they differ.
-    example       row -> (text, summary);  comparison  row -> (prompt, left, right, p), None where it has none.
+    name, config  of the data set;  splits  its names for our splits, if they differ.
+    example       row -> (text, summary);  comparison  row -> (prompt, left, right, p), None if it has none.
     """
 
     name: str
@@ -71,10 +71,10 @@ def hub_comparisons(corpus: HubCorpus, split: str, count: int | None) -> Iterato
 
 
 def named_rows(source: str) -> Iterator[tuple[str, Row]]:
-    """(where, row) of any data set of the hub: "owner/name", or "owner/name:split" (default: train)."""
+    """(where, row) of any data set on the hub: "owner/name", or "owner/name:split" (default: train)."""
     name, _, split = source.removeprefix("hub:").partition(":")
     if name.count("/") != 1 or name.startswith((".", "/", "~")) or " " in name:
-        raise BadInput(f"source = {source!r} is no file, no folder and no hub name (owner/name or owner/name:split)")
+        raise BadInput(f"source = {source!r} is not a file, a folder or a hub name (owner/name or owner/name:split)")
     for number, row in _hub_rows(HubCorpus(name), split or "train", None):
         yield f"{source}, row {number}", row
 
@@ -88,10 +88,10 @@ def _read(columns: Callable[[Row], tuple[Any, ...]], row: Row, name: str, number
 
 
 def _hub_rows(corpus: HubCorpus, split: str, count: int | None) -> Iterator[tuple[int, Row]]:
-    """Rows of the published split; ``datasets`` keeps what it has fetched."""
+    """Rows of the published split; ``datasets`` caches downloads."""
     try:
         rows = _fetched(corpus, corpus.splits.get(split, split), count)
-    except Exception as error:  # every layer below the hub client has errors of its own
+    except Exception as error:  # every layer below the hub client raises its own errors
         raise BadInput(f"source = {corpus.name!r} cannot be fetched from the hub ({first_line(error)}); without a "
                        "network, give a local JSONL or parquet file") from error  # fmt: skip
     yield from enumerate(rows, 1)
@@ -106,5 +106,5 @@ def _fetched(corpus: HubCorpus, split: str, count: int | None) -> Iterable[Row]:
     except RuntimeError as error:
         if "scripts are no longer supported" not in str(error):
             raise
-        # published as a loading script: the hub keeps its output as parquet on a branch of its own
+        # published as a loading script, whose output the hub keeps as parquet on a separate branch
         return load_dataset(corpus.name, corpus.config, split=wanted, revision="refs/convert/parquet")

@@ -1,8 +1,8 @@
-"""Prompts from wherever they are: files, hub names, ``datasets``, lists; several sources mixed by weight.
+"""Prompts from files, hub names, ``datasets`` or lists; several sources can be mixed by weight.
 
-A source is a file (JSONL, JSON, CSV, parquet), a folder that ``datasets`` has saved, "owner/name" or "owner/name:split"
-of the hub (the only case that uses a network), a ``datasets.Dataset``, or any iterable of texts, lists of messages, or
-rows.  A row that does not fit is named.
+A source is a file (JSONL, JSON, CSV, parquet), a folder saved by ``datasets``, "owner/name" or "owner/name:split" on
+the hub (the only case that uses a network), a ``datasets.Dataset``, or any iterable of texts, lists of messages, or
+rows. A row that does not fit is refused by its number.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ __all__ = ["Question", "held_out", "load_pairs", "load_prompts", "mixed", "rows_
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt, and what else its row says of it.
+    """A prompt with the other columns of its row.
 
-    prompt   a text, or messages;  columns  the other cells, for judges that ask for them;  where  it was read.
+    prompt   a text, or messages;  columns  the other cells, for judges that ask for them;  where  its origin.
     """
 
     prompt: Prompt
@@ -37,17 +37,17 @@ class Question:
 
     @property
     def key(self) -> str:
-        """The prompt as one text, the same for the same prompt."""
+        """The prompt as one text, equal for equal prompts."""
         return self.prompt if isinstance(self.prompt, str) else json.dumps(self.prompt, ensure_ascii=False)
 
 
 def load_prompts(source: Any, *, column: str | None = None, count: int | None = None) -> list[Question]:
-    """The prompts of a source, in its order; see the module.
+    """The prompts of a source, in its order; see the module docstring.
 
-    column  which one holds the prompt, where its name is none that is known (:mod:`llm_bridge.data.rows`).
-    count   how many at most.
+    column  holds the prompt, if its name is not a known one (:mod:`llm_bridge.data.rows`).
+    count   at most this many.
 
-    Raises :class:`BadInput` naming the source, the row and the column, and for a source without rows.
+    Raises :class:`BadInput` with the source, the row and the column, and for a source without rows.
 
     >>> load_prompts(["Name a colour.", {"prompt": "Name a fruit.", "answer": "fig"}])[1].columns
     {'answer': 'fig'}
@@ -78,7 +78,7 @@ def rows_of(source: Any) -> Iterator[tuple[str, Row]]:
     if isinstance(source, (str, Path)):
         yield from _named_rows(source)
         return
-    if isinstance(source, Mapping):  # splits by name, as load_dataset gives them
+    if isinstance(source, Mapping):  # splits by name, as load_dataset returns them
         raise BadInput(f"source holds the splits {', '.join(map(str, source))}, must be one of them")
     if not isinstance(source, Iterable):
         raise BadInput(f"source = {shown(source)}, must be a file, a hub name, or an iterable of rows")
@@ -93,9 +93,9 @@ def rows_of(source: Any) -> Iterator[tuple[str, Row]]:
 
 
 def mixed(sources: Sequence[tuple[Sequence[Question], float]]) -> tuple[list[Question], list[int]]:
-    """Sources in shares that go as their weights, none of them twice; and how many of each there are.
+    """Sources mixed in proportion to their weights, without repetition, and the number taken from each.
 
-    The first to run out says how many there are in all.  They take turns, so that every stretch has these shares.
+    The first source to run out ends the mixture.  Sources alternate so that every stretch has these proportions.
 
     Raises :class:`BadInput` for weights that are not positive.
 
@@ -111,15 +111,15 @@ def mixed(sources: Sequence[tuple[Sequence[Question], float]]) -> tuple[list[Que
     total = sum(weight for _, weight in sources)
     size = min(len(questions) * total / weight for questions, weight in sources)
     counts = [min(len(questions), max(1, round(size * weight / total))) for questions, weight in sources]
-    # question j of n stands at (j + 1/2) / n of the whole
+    # question j of n stands at position (j + 1/2) / n
     places = [((j + 0.5) / n, i, j) for i, n in enumerate(counts) for j in range(n)]
     return [sources[i][0][j] for _, i, j in sorted(places)], counts
 
 
 def held_out(questions: Sequence[Question], count: int) -> tuple[list[Question], list[Question]]:
-    """(those to train on, ``count`` different ones that are not): by a hash of the prompt, whatever their order.
+    """(training questions, ``count`` different held-out ones), chosen by a hash of the prompt, in any order.
 
-    A prompt that is there several times is on one side.  Raises :class:`BadInput` where nothing would be left.
+    A repeated prompt stays on one side.  Raises :class:`BadInput` if nothing would be left to train on.
     """
     unique = sorted({q.key for q in questions}, key=lambda key: hashlib.sha256(key.encode("utf-8", "replace")).digest())
     if count >= len(unique):
@@ -140,13 +140,13 @@ def _named_rows(source: str | Path) -> Iterator[tuple[str, Row]]:
 
 
 def _saved(folder: Path) -> Iterable[Row]:
-    """What ``datasets`` has saved to a folder."""
+    """The rows that ``datasets`` saved to a folder."""
     from datasets import DatasetDict, load_from_disk
 
     try:
         found = load_from_disk(str(folder))
     except (FileNotFoundError, ValueError) as error:
-        raise BadInput(f"{folder}: is no folder of `datasets` ({error})") from error
+        raise BadInput(f"{folder}: is not a folder of `datasets` ({error})") from error
     if isinstance(found, DatasetDict):
         raise BadInput(f"{folder}: holds the splits {', '.join(found)}, must be the folder of one of them")
     rows: Iterable[Row] = found

@@ -1,4 +1,4 @@
-"""What is learned from and judged: a text with its summary, and a judgment of two answers."""
+"""The data of training and judging: a text with its summary, and a judgment of two answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORD = re.compile(r"[^\W_]+(?:['’+#.-][^\W_]+)*")
 
 
 class Example(NamedTuple):
-    """A text and its human summary; ``group`` is what the split goes by (the text itself where it is empty)."""
+    """A text and its human summary; ``group`` determines the split (the text itself if it is empty)."""
 
     prompt: str
     summary: str
@@ -27,7 +27,7 @@ class Message(NamedTuple):
 
 
 class Conversation(str):
-    """A prompt of several messages, as the text that judges and encoders read; policies take the ``messages``.
+    """A prompt of several messages, as the text read by judges and encoders; policies take its ``messages``.
 
     >>> Conversation.of([Message("user", "Hi"), Message("assistant", "Ho"), Message("user", "And?")])
     'User: Hi\\n\\nAssistant: Ho\\n\\nUser: And?'
@@ -37,16 +37,16 @@ class Conversation(str):
 
     @classmethod
     def of(cls, messages: Sequence[Message]) -> Conversation:
-        """These messages, each under its role."""
+        """The messages as one text, each under its role."""
         made = cls("\n\n".join(f"{message.role.capitalize()}: {message.content}" for message in messages))
         made.messages = tuple(messages)
         return made
 
 
 class Comparison(NamedTuple):
-    """p(left ≻ right | prompt) in [0, 1]: 1 or 0 for a choice, ½ for a tie, between them for a share of raters.
+    """p(left ≻ right | prompt) in [0, 1]: 1 or 0 for a choice, ½ for a tie, otherwise the share of raters.
 
-    prompt  a text; a :class:`Conversation` where there is more to it than one message.
+    prompt  a text; a :class:`Conversation` if it has more than one message.
     """
 
     prompt: str

@@ -1,12 +1,12 @@
-"""What a row means: a prompt, or a comparison of two answers, in the layouts that people keep them in.
+"""Reads a row as a prompt or as a comparison of two answers, in the common layouts.
 
     prompts      prompt | instruction (+ input) | question | query | messages | conversations, as texts or messages; of
-                 chosen and rejected alone, what both begin with
+                 chosen and rejected alone, their common beginning
     comparisons  chosen, rejected | left, right, p | response_a, response_b | conversation_a, conversation_b, with a
                  winner (model_a, model_b, tie, ...) or winner_model_a, winner_model_b, winner_tie
 
-Messages are lists of {"role", "content"}, or of {"from", "value"} as ShareGPT has them.  Texts may be whole dialogues
-with "\\n\\nHuman:" and "\\n\\nAssistant:", as in HH.  What a row does not say is not guessed: it is named and refused.
+Messages are lists of {"role", "content"}, or of {"from", "value"} as in ShareGPT.  Texts may be whole dialogues with
+"\\n\\nHuman:" and "\\n\\nAssistant:", as in HH.  Nothing missing is guessed: such a row is refused by name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Prompt = str | list[dict[str, Any]]
 
 
 def prompt_in(row: Row, where: str, column: str | None = None) -> tuple[Prompt, set[str]]:
-    """The prompt of a row, a text or messages, and the columns that it was read from.
+    """The prompt of a row, a text or messages, and the columns from which it was read.
 
     >>> prompt_in({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]}, "row 1")[0]
     [{'role': 'user', 'content': 'Hi'}]
@@ -64,7 +64,7 @@ def comparison_in(row: Row, where: str) -> Comparison:
     if pair is None:
         why = ""
         if "label" in row and "completion" in row:
-            why = "; one answer with a label says nothing of two"
+            why = "; one answer with a label is not a comparison"
         raise BadInput(f"{where}: has the columns {', '.join(map(str, row))}, must have two answers: "
                        + ", ".join(" and ".join(p) for p in PAIRS) + why)  # fmt: skip
     prompt, left, right = _shared(row, pair, where)
@@ -73,7 +73,7 @@ def comparison_in(row: Row, where: str) -> Comparison:
 
 
 def messages_in(value: Any, where: str) -> list[dict[str, Any]]:
-    """Messages with role and content, whatever they are called."""
+    """Messages with role and content, from any known names of the two."""
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise BadInput(f"{where}: is {shown(value)}, must be a list of messages")
     found = []
@@ -95,33 +95,33 @@ def messages_in(value: Any, where: str) -> list[dict[str, Any]]:
 
 
 def _asking(value: Any, where: str) -> Prompt:
-    """A prompt that stands for itself: a text, or messages that wait for an answer."""
+    """A prompt by itself: a text, or messages that end before an answer."""
     if isinstance(value, str):
         return value
     messages = messages_in(value, where)
     if messages[-1]["role"] == "assistant":
-        raise BadInput(f"{where}: ends with an answer, must end with what is to be answered")
+        raise BadInput(f"{where}: ends with an answer, must end with the message to answer")
     return messages
 
 
 def _asked_in(messages: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
-    """A conversation up to the last turn that is not the assistant's: what it was asked."""
+    """A conversation up to the last turn not written by the assistant."""
     while messages and messages[-1]["role"] == "assistant":
         messages = messages[:-1]
     if not messages:
-        raise BadInput(f"{where}: holds answers alone, must hold a question")
+        raise BadInput(f"{where}: holds only answers, must hold a question")
     return messages
 
 
 def _arena_prompt(row: Row, where: str) -> Prompt:
-    """The arena keeps the user's turns as JSON."""
+    """The prompt of an arena row, which stores the user's turns as JSON."""
     value = row["prompt"]
     if isinstance(value, str) and value.startswith("["):
         turns = _decoded(value)
         if isinstance(turns, list) and all(isinstance(turn, str) for turn in turns):
             if len(turns) != 1:
-                raise BadInput(f"{where}, column 'prompt': holds {len(turns)} turns, must hold one: what was answered "
-                               "between them differs")  # fmt: skip
+                raise BadInput(f"{where}, column 'prompt': holds {len(turns)} turns, must hold one: the answers "
+                               "between them differ")  # fmt: skip
             return str(turns[0])
     return _asking(value, f"{where}, column 'prompt'")
 
@@ -137,7 +137,7 @@ def _decoded(text: str) -> Any:
 
 
 def _shared(row: Row, pair: tuple[str, str], where: str) -> tuple[Prompt, str, str]:
-    """(prompt, left answer, right answer), the prompt being given or what both sides begin with."""
+    """(prompt, left answer, right answer), where the prompt is given or is the common beginning of both sides."""
     cells = [_unpacked(_cell_of(row, name, where)) for name in pair]
     given = row.get("prompt")
     if all(isinstance(cell, str) for cell in cells):
@@ -153,7 +153,7 @@ def _shared(row: Row, pair: tuple[str, str], where: str) -> tuple[Prompt, str, s
     tails = [side[common:] for side in (left, right)]
     for tail, name in zip(tails, pair, strict=True):
         if len(tail) != 1 or tail[0]["role"] != "assistant" or not isinstance(tail[0]["content"], str):
-            raise BadInput(f"{where}, column {name!r}: {len(tail)} messages follow what both sides share, must be one "
+            raise BadInput(f"{where}, column {name!r}: {len(tail)} messages follow the common beginning, must be one "
                            "answer of the assistant")  # fmt: skip
     prompt: Prompt = left[:common] or (prompt_in(row, where)[0] if given is not None else [])
     if not prompt:
@@ -162,7 +162,7 @@ def _shared(row: Row, pair: tuple[str, str], where: str) -> tuple[Prompt, str, s
 
 
 def _unpacked(value: Any) -> Any:
-    """An answer; the arena keeps the assistant's turns as JSON."""
+    """An answer; the arena stores the assistant's turns as JSON."""
     if isinstance(value, str) and value.startswith("["):
         turns = _decoded(value)
         if isinstance(turns, list) and len(turns) == 1 and isinstance(turns[0], str):
@@ -171,7 +171,7 @@ def _unpacked(value: Any) -> Any:
 
 
 def _split_dialogues(left: str, right: str, pair: tuple[str, str], where: str) -> tuple[str, str, str]:
-    """Two dialogues with turns, as in HH: the prompt ends where the last answer begins."""
+    """Two dialogues with turns, as in HH: the prompt ends where the last answer starts."""
     place = left.rfind(TURN)
     if place < 0:
         raise BadInput(f"{where}: has no prompt, and {pair[0]} no turn {TURN.strip()!r}; must have one of them")
@@ -182,12 +182,12 @@ def _split_dialogues(left: str, right: str, pair: tuple[str, str], where: str) -
 
 
 def _winner(row: Row, where: str) -> float:
-    """p of the left answer from who has won."""
+    """p of the left answer, from the winner's column."""
     flags = {"winner_model_a": 1.0, "winner_model_b": 0.0, "winner_tie": 0.5}
     if "winner_model_a" in row:
         said = [p for name, p in flags.items() if str(row.get(name)) in ("1", "1.0", "True")]
         if len(said) != 1:
-            raise BadInput(f"{where}: says that {len(said)} of {', '.join(flags)} are so, must be one")
+            raise BadInput(f"{where}: sets {len(said)} of {', '.join(flags)}, must set one")
         return said[0]
     if "winner" not in row:
         raise BadInput(f"{where}: has two answers, but neither p nor winner")
@@ -199,7 +199,7 @@ def _winner(row: Row, where: str) -> float:
 
 
 def _hashable(prompt: Prompt, where: str) -> str:
-    """A prompt as comparisons keep it: one user's message is its text."""
+    """A prompt as comparisons store it: a single user message becomes its text."""
     if isinstance(prompt, str):
         return prompt
     if len(prompt) == 1 and prompt[0]["role"] == "user" and isinstance(prompt[0]["content"], str):

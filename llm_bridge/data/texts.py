@@ -1,9 +1,9 @@
 """Texts to summarise and comparisons of answers: shipped, from a hub name, or from a file.
 
-An :class:`Example` is a text with the summary that a person wrote; a :class:`Comparison` is one judgment of two answers
-to a prompt, p(left ≻ right).  Files are JSONL (also .gz or .xz), CSV or parquet; an error names file, row and column.
-A text belongs to the train, validation or test split by the hash of its *group*, so that related texts (packages of one
-source, posts by one author) are never on two sides:
+An :class:`Example` is a text with a human summary; a :class:`Comparison` is one judgment of two answers to a prompt,
+p(left ≻ right).  Files are JSONL (also .gz or .xz), CSV or parquet; errors name file, row and column.  The hash of a
+text's *group* assigns it to the train, validation or test split, so that related texts (packages of one source, posts
+by one author) are never on two sides:
 
     split(x) = train if u < .8, validation if u < .9, else test,    u = SHA-256(group) / 2^48 (six bytes).
 
@@ -47,9 +47,9 @@ def load_corpus(
     source   "debian" (shipped: 4,000 package descriptions and their synopses), a hub name or its short form
              ("trl-lib/tldr", "openai/summarize_from_feedback", "EdinburghNLP/xsum", "cnn_dailymail"; the only case that
              uses the network), or a JSONL, CSV or parquet file.
-    split    "train", "validation" or "test": by the hash of the group, or as published for hub names (where TL;DR
-             feedback has no test split, its validation split is taken).
-    count    how many at most, the first ones.
+    split    "train", "validation" or "test": by the hash of the group, or as published for hub names (TL;DR feedback
+             has no test split, so its validation split is used).
+    count    at most the first ``count`` examples.
     prompt, summary, group   columns of a file; without ``group`` the prompt is the group.
 
     Raises :class:`BadInput` for unknown names, a damaged file, a hub that cannot be reached, or a cell that is no text.
@@ -80,14 +80,14 @@ def load_comparisons(
     count: int | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> list[Comparison]:
-    """Judgments from a file, all of it, or from a published data set.
+    """All judgments of a file, or of a published data set.
 
     source   a JSONL, CSV or parquet file with the columns prompt, chosen, rejected or prompt, left, right, p; or
              "openai/summarize_from_feedback", the only case that uses the network and ``split``.
-    count    how many at most, the first ones.
-    columns  the file's own names, by ours: {"chosen": "winner"}.
+    count    at most the first ``count`` judgments.
+    columns  the file's own names, keyed by ours: {"chosen": "winner"}.
 
-    Raises :class:`BadInput` naming file, row and column, and for a count below 1.
+    Raises :class:`BadInput` with file, row and column, and for a count below 1.
     """
     _check_count(count)
     found = comparisons_at(source)
@@ -102,14 +102,14 @@ def _check_count(count: int | None) -> None:
 
 
 def comparisons_at(source: str | Path) -> Path | HubCorpus:
-    """Where :func:`load_comparisons` would read: a file that exists, or a published data set; nothing is read yet."""
+    """The source that :func:`load_comparisons` would read: an existing file or a published data set; reads nothing."""
     name = ALIASES.get(str(source), str(source))
     return HUB.get(name) or existing(source, ("summarize_from_feedback", "openai/summarize_from_feedback"))
 
 
 def write_comparisons(path: str | Path, comparisons: Iterable[Comparison]) -> None:
-    """Judgments as JSONL with the columns prompt, left, right, p: whole or not at all, and read back exactly."""
-    # half a surrogate pair has no UTF-8, but a backslash's name in JSON
+    """Judgments as JSONL with the columns prompt, left, right, p; written atomically, and read back exactly."""
+    # half a surrogate pair has no UTF-8, but JSON can escape it
     with replacing(Path(path)) as part, part.open("w", encoding="utf-8", errors="backslashreplace") as file:
         for comparison in comparisons:
             file.write(json.dumps(comparison._asdict(), ensure_ascii=False) + "\n")
@@ -128,12 +128,12 @@ def split_of(group: str, shares: Sequence[float] = SHARES) -> str:
 
 
 def _uniform(key: str, salt: str = "split") -> float:
-    """A number in [0, 1) that depends on the key alone; salted, as the extract was itself chosen by a hash of names."""
+    """A number in [0, 1) that depends only on the key; salted, because a hash of names also chose the extract."""
     return int.from_bytes(hashlib.sha256(f"{salt}:{key}".encode("utf-8", "surrogatepass")).digest()[:6]) / 2**48
 
 
 def _debian() -> Iterator[Example]:
-    """The shipped extract, if its bytes are those that its checksum file names."""
+    """The shipped extract, after a check of its SHA-256."""
     path = DEBIAN
     try:
         data = path.read_bytes()
@@ -146,7 +146,7 @@ def _debian() -> Iterator[Example]:
         raise BadInput(f"the corpus {path.name} is damaged: its SHA-256 is not {expected[:16]}...; "
                        "install the package again")  # fmt: skip
     pairs = [json.loads(line) for line in lzma.decompress(data).decode().splitlines()]
-    for pair in sorted(pairs, key=lambda pair: _uniform(pair["source"], "order")):  # the file is in the order of names
+    for pair in sorted(pairs, key=lambda pair: _uniform(pair["source"], "order")):  # the file is sorted by name
         yield Example(pair["text"], pair["synopsis"], pair["source"])
 
 
@@ -172,7 +172,7 @@ def _comparison(row: Row, names: Mapping[str, str], where: str) -> Comparison:
     choice = {names["chosen"], names["rejected"]}
     also = [names[name] for name in ("left", "right", "p") if names[name] in row and names[name] not in choice]
     if is_choice and also:
-        raise BadInput(f"{where}: has the column {also[0]!r} beside {' or '.join(sorted(choice))}, "
+        raise BadInput(f"{where}: has the column {also[0]!r} next to {' or '.join(sorted(choice))}, "
                        "must have either prompt, chosen, rejected or prompt, left, right, p")  # fmt: skip
     pair = ("chosen", "rejected") if is_choice else ("left", "right")
     prompt, left, right = (text_in(row, names[name], where) for name in ("prompt", *pair))

@@ -1,10 +1,10 @@
-"""A language model behind a server says which answer is better.
+"""A served language model as the judge.
 
     python -m llm_bridge.examples.http_judge trained --policy owner/model --url http://localhost:8000/v1 \\
         --model judge --prompts p.jsonl
 
-Both orders of a pair are asked, eight questions at a time; answers are kept in FOLDER/judgments, so that a run which
-was stopped asks nothing twice.  The server's key is read from OPENAI_API_KEY.
+Both orders of a pair are asked, eight questions at a time; answers are cached in FOLDER/judgments, so that a stopped
+run asks nothing twice.  The server's key is read from OPENAI_API_KEY.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from llm_bridge.training import Recipe, Record, Settings, prepared
 def run(
     policy: str, url: str, model: str, prompts: Sequence[Any], folder: Path, settings: Settings, **options: object
 ) -> Record:
-    """Train, and say where it stands."""
+    """Train, and print the result."""
     served = ServedModel(url, model, cache=folder / "judgments", concurrent=8, retries=5)
     recipe = Recipe(policy, prompts, FunctionJudge(served), settings, "ipo-md", **options)  # type: ignore[arg-type]
     return prepared(recipe, folder).train(print)

@@ -26,7 +26,7 @@ PROMPTS = [
 def brief(
     prompts: list[str], left: list[str], right: list[str], *, messages: list[list[dict[str, Any]]]
 ) -> list[float]:
-    """The shorter answer is better, twice as clearly where the system asks for it."""
+    """The shorter answer is better, twice as clearly if the system message asks for it."""
     found = []
     for y, z, turns in zip(left, right, messages, strict=True):
         clear = 0.4 if turns[0]["role"] == "system" else 0.2
@@ -35,7 +35,7 @@ def brief(
 
 
 def run(policy: str, folder: Path, settings: Settings, **options: object) -> Record:
-    """Train, and say where it stands."""
+    """Train, and print the result."""
     judge = FunctionJudge(brief)
     recipe = Recipe(policy, [PROMPTS], judge, settings, "nash-md-pg", held_out=1, **options)  # type: ignore[arg-type]
     return prepared(recipe, folder).train(print)

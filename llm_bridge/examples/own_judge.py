@@ -1,8 +1,8 @@
-"""A function of yours says which answer is better: here the one that names what its row asks for, in fewer words.
+"""Your own function as the judge: the better answer names what its row asks for, in fewer words.
 
     python -m llm_bridge.examples.own_judge trained --policy owner/model
 
-``expected`` is a column of the data: a judge gets those that it has keyword arguments for.
+``expected`` is a column of the data: a judge receives the columns that are its keyword arguments.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROWS = [
 def better(
     prompts: list[str], left: list[str], right: list[str], *, expected: list[str]
 ) -> list[float | None]:
-    """p(left ≻ right) of each pair; None leaves one out, here where both answers are empty."""
+    """p(left ≻ right) for each pair; None leaves a pair out, here if both answers are empty."""
     found: list[float | None] = []
     for y, z, word in zip(left, right, expected, strict=True):
         ours, theirs = ((word.lower() in text.lower(), -len(text.split())) for text in (y, z))
@@ -31,8 +31,8 @@ def better(
 
 
 def run(policy: str, folder: Path, settings: Settings, **options: object) -> Record:
-    """Train, and say where it stands."""
-    judge = FunctionJudge(better)  # asks both orders: a liking for a position falls out
+    """Train, and print the result."""
+    judge = FunctionJudge(better)  # asks both orders, which cancels a bias towards a position
     recipe = Recipe(policy, [ROWS], judge, settings, "ipo-md", held_out=1, **options)  # type: ignore[arg-type]
     return prepared(recipe, folder).train(print)
 

@@ -1,8 +1,8 @@
-"""A reward model in a folder says which answer is better: p = σ(scale · (r(x, y) − r(x, y'))).
+"""A reward model in a folder as the judge: p = σ(scale · (r(x, y) − r(x, y'))).
 
     python -m llm_bridge.examples.reward_model trained --policy owner/model --judge owner/reward-model --prompts p.jsonl
 
-Its own chat template, padding and beginning of sequence are what it is asked with.
+It is called with its own chat template, padding and beginning of sequence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from llm_bridge.training import Recipe, Record, Settings, prepared
 def run(
     policy: str, judge: str, prompts: Sequence[Any], folder: Path, settings: Settings, **options: object
 ) -> Record:
-    """Train, and say where it stands."""
+    """Train, and print the result."""
     named = {"name": f"reward-model:{judge}", "scale": 1.0}
     recipe = Recipe(policy, prompts, named, settings, "online-ipo", **options)  # type: ignore[arg-type]
     return prepared(recipe, folder).train(print)

@@ -1,9 +1,9 @@
-"""What an experiment is: one TOML file, checked key by key.
+"""The configuration of an experiment: one TOML file, checked key by key.
 
     [corpus] [policy] [sft]                       texts, model, supervised fine-tuning: the reference μ
-    [closed]                                      either: fixed candidates of each text, every number an expectation
-    [sampling] [comparisons] [preference] [reward] [judge]    or: completions that are sampled, labelled and judged
-    [train] [tuned.METHOD] [grid]                 how the methods are trained, and which τ and β are tried beforehand
+    [closed]                                      either: fixed candidates for each text, every number an expectation
+    [sampling] [comparisons] [preference] [reward] [judge]    or: sampled, labelled and judged completions
+    [train] [tuned.METHOD] [grid]                 how the methods are trained, and which τ and β are tried first
 
 :mod:`llm_bridge.experiment.pipeline` runs it.
 """
@@ -48,9 +48,9 @@ class Corpus:
     """Texts and their human summaries.
 
     source    see :func:`llm_bridge.data.load_corpus`;  prompt, summary, group  the columns of a file.
-    prompts, validation, held_out  how many texts of each split the methods play on, are chosen by, and are judged by.
-    template  has {prompt} in it;  chat  whether a tokenizer's chat template goes around it.
-    max_prompt_tokens  of a text with its template.
+    prompts, validation, held_out  numbers of texts for training, selection and evaluation.
+    template  contains {prompt};  chat  whether the tokenizer's chat template is applied.
+    max_prompt_tokens  limit for a text with its template.
     raters    "synthetic" (:func:`llm_bridge.judges.summary_raters`, known preferences) or "none".
     """
 
@@ -74,7 +74,10 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Model:
-    """The policy: "small" (a random Llama, a tokenizer of the corpus) or what ``load_policy`` takes; LoRA by rank."""
+    """The policy: "small" (a random Llama, a tokenizer of the corpus) or a source for ``load_policy``; LoRA by rank.
+
+    base, quantised  of the weights under adapters, see :func:`llm_bridge.policy.load_policy`.
+    """
 
     source: str = "small"
     vocabulary: int = 4000
@@ -83,6 +86,8 @@ class Model:
     lora_rank: int = 0
     dtype: str = "float32"
     device: str = "auto"
+    base: str | None = None
+    quantised: str | None = None
 
     def __post_init__(self) -> None:
         _one_of("dtype", self.dtype, DTYPES)
@@ -90,15 +95,15 @@ class Model:
         if self.width % HEADS:
             raise BadInput(f"width = {self.width}, must be a multiple of the {HEADS} heads")
         if self.lora_rank < 0:
-            raise BadInput(f"lora_rank = {self.lora_rank}, must be at least 0: without adapters")
+            raise BadInput(f"lora_rank = {self.lora_rank}, must be at least 0 (no adapters)")
         if self.dtype == "bfloat16" and not self.lora_rank:
-            raise BadInput("dtype = 'bfloat16', must be 'float32' where no adapters are trained (lora_rank = 0): steps "
+            raise BadInput("dtype = 'bfloat16', must be 'float32' without adapters (lora_rank = 0): steps "
                            "are too small for it; train.precision = \"bf16\" computes in bfloat16")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ClosedSets:
-    """Nine candidates of each text (:func:`llm_bridge.judges.candidate_sets`), and who compares them.
+    """Nine candidates for each text (:func:`llm_bridge.judges.candidate_sets`), and their judge.
 
     temperature  T of π^(1/T);  judge  a name, or a table with options: see :mod:`llm_bridge.judges.registry`.
     """
@@ -113,9 +118,9 @@ class ClosedSets:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How completions are drawn: k of each prompt, at most so many tokens; temperature of sampling and scoring alike.
+    """How completions are drawn: k per prompt, with a token limit and one temperature for sampling and scoring.
 
-    labels  what the methods see of the learned preferences: "soft" p, or "hard", one Bernoulli draw from it.
+    labels  how the methods see the learned preferences: "soft" p, or "hard", one Bernoulli draw from it.
     """
 
     completions: int = 2
@@ -133,14 +138,14 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """What preference and reward model learn from.
+    """The training data of the preference and reward models.
 
-    source  "reference": completions of π_ref, k of each of ``texts`` texts, all pairs labelled by ``raters`` draws from
-            the judge, p being the share that prefers the left one; or a file or data set of human comparisons
-            (:func:`llm_bridge.data.load_comparisons`), ``texts`` of them at most, none of a text that is judged on.
-    judge   of the completions of π_ref, and in the end of every method's: a name, or a table with options: see
+    source  "reference": completions of π_ref, k for each of ``texts`` texts, all pairs labelled by ``raters`` draws
+            from the judge, where p is the share that prefers the left one; or a file or data set of human comparisons
+            (:func:`llm_bridge.data.load_comparisons`), at most ``texts`` of them, none on a text used for evaluation.
+    judge   compares completions of π_ref, and at the end of every method: a name, or a table with options: see
             :mod:`llm_bridge.judges.registry`.
-    held_out  the share of texts whose comparisons judge the models and are not learned from.
+    held_out  the share of texts whose comparisons evaluate the models and are not used for training.
     """
 
     source: str = "reference"
@@ -158,12 +163,12 @@ class Comparisons:
         _at_least_one(self, "texts", "raters")
         check_judge(self.judge)
         if self.judge != "raters" and self.source != "reference":
-            raise BadInput(f"judge = {self.judge!r} labels completions, must be left out with source = {self.source!r}")
+            raise BadInput(f"judge = {self.judge!r} labels completions, must be omitted with source = {self.source!r}")
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A preference or reward model: its kind, its encoder, how it is trained.
+    """A preference or reward model: its kind, its encoder, its training.
 
     kind     of :data:`llm_bridge.preferences.MODELS`;  encoder  "policy" (the fine-tuned policy's own weights), or a
              folder or hub name.
@@ -185,8 +190,8 @@ class Learned:
 class Likelihood:
     """The independent judge: how much a text tells another language model about its summary; "none" for none.
 
-    source  what ``load_policy`` takes, of another family than the policy;  dtype, device  of its weights.
-    template, without  the context with {prompt}, and the one that knows nothing of it.
+    source  a source for ``load_policy``, from another family than the policy;  dtype, device  of its weights.
+    template, without  the context with {prompt}, and the context without it.
     """
 
     source: str = "smollm2"
@@ -204,10 +209,10 @@ class Likelihood:
 
 @dataclass(frozen=True)
 class Grid:
-    """What is tried beforehand, every τ with every β, from one or more seeds; what wins most becomes the setting.
+    """The trials before the runs, every τ with every β, from one or more seeds; the best becomes the setting.
 
     tau, beta   a list for all methods, or lists by method;  beta  only for methods whose players are mixtures.
-    steps       of each trial; 0: as many as the experiment's own.
+    steps       of each trial; 0: as many as in the experiment.
     """
 
     tau: Any = field(default_factory=list)
@@ -218,10 +223,10 @@ class Grid:
     def __post_init__(self) -> None:
         _distinct("seeds", self.seeds, int)
         if self.steps < 0:
-            raise BadInput(f"steps = {self.steps}, must be at least 0: as many as the experiment's own")
+            raise BadInput(f"steps = {self.steps}, must be at least 0 (as many as the experiment's own)")
 
     def values(self, key: str, method: str) -> list[float]:
-        """The numbers of ``key`` that are tried for a method; none where it is not varied."""
+        """The values of ``key`` to try for a method; empty if it is not varied."""
         given = getattr(self, key)
         found = given.get(method, []) if isinstance(given, Mapping) else given
         if not isinstance(found, list) or not all(isinstance(v, (int, float)) and v >= 0 for v in found):
@@ -231,7 +236,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a configuration says; ``train`` holds for every method, ``tuned`` for the one it names.
+    """A parsed configuration; ``train`` applies to every method, ``tuned`` to the method it names.
 
     tau  the temperature at which exploitability is measured on closed sets (default: ``train``'s).
     """
@@ -254,18 +259,18 @@ class Experiment:
 
     @property
     def tau(self) -> float:
-        """The temperature of the game that every method's exploitability is measured in."""
+        """The temperature of the game in which exploitability is measured, for every method."""
         return float(self.train.get("tau", Settings(steps=1).tau))
 
     def settings(self, method: str, seed: int) -> Settings:
-        """How this method is trained."""
+        """The training settings of a method."""
         given = {**self.train, **self.tuned.get(method, {}), "seed": seed}
         found: Settings = checked(Settings, given, f"train, {method}")
         found.check_method(bridged(method))
         return found
 
     def with_tuned(self, chosen: Mapping[str, Mapping[str, Any]]) -> Experiment:
-        """The experiment with chosen settings put over a method's own."""
+        """The experiment with the chosen settings added to each method's own."""
         return replace(self, tuned={m: {**self.tuned.get(m, {}), **chosen.get(m, {})} for m in self.methods})
 
     def trials(self) -> list[tuple[str, Settings]]:
@@ -302,9 +307,9 @@ OPTIONAL = ("sft", "closed", "grid")
 
 
 def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experiment:
-    """A configuration from a TOML file or by the name of one that is shipped, with "a.b=value" put over it.
+    """A configuration from a TOML file or the name of a shipped one, with "a.b=value" overrides.
 
-    Raises :class:`BadInput` for unknown or missing keys and impossible values, by name.
+    Raises :class:`BadInput` by name for unknown or missing keys and invalid values.
 
     >>> read_experiment("demo", ["train.steps=5"]).settings("online-ipo", 0).steps
     5
@@ -318,9 +323,9 @@ def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experi
     found: Experiment = _named(checked(Experiment, content, str(source)))
     _check_kinds(found)
     if not found.name or found.name in (".", "..") or "/" in found.name:
-        raise BadInput(f"name = {found.name!r}, must be fit for a folder")
+        raise BadInput(f"name = {found.name!r}, must be usable as a folder name")
     if "seed" in found.train:
-        raise BadInput(f"train: seed = {found.train['seed']}, must be left to seeds = {found.seeds}")
+        raise BadInput(f"train: seed = {found.train['seed']}, is set by seeds = {found.seeds}")
     for method in dict.fromkeys([*found.methods, *found.tuned]):
         found.settings(method, 0)
     found.trials()
@@ -328,7 +333,7 @@ def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experi
 
 
 def _with_training(key: str, table: Any) -> Any:
-    """A model's table with its [training] read; a reward is Bradley-Terry."""
+    """A model's table with its [training] read; a reward model is Bradley-Terry."""
     if key not in ("preference", "reward") or not isinstance(table, dict):
         return table
     default = {"kind": "bradley-terry"} if key == "reward" else {}
@@ -338,18 +343,18 @@ def _with_training(key: str, table: Any) -> Any:
 
 def _check_kinds(experiment: Experiment) -> None:
     if experiment.policy.source == "small" and experiment.sft is None:
-        raise BadInput("policy: source = 'small' begins with random weights, must be fine-tuned ([sft])")
+        raise BadInput("policy: source = 'small' starts from random weights, must be fine-tuned ([sft])")
     if experiment.reward.kind != "bradley-terry":
         raise BadInput(f"reward.kind = {experiment.reward.kind!r}, must be 'bradley-terry': a reward is one number")
     closed = experiment.closed
     compared = experiment.comparisons
     asked = compared.judge if closed is None and compared.source == "reference" else closed and closed.judge
     if experiment.corpus.raters == "none" and asked == "raters":
-        raise BadInput("corpus.raters = 'none', must be 'synthetic' where candidates or completions are to be labelled")
+        raise BadInput("corpus.raters = 'none', must be 'synthetic' to label candidates or completions")
 
 
 def _named(experiment: Experiment) -> Experiment:
-    """Methods and seeds checked, and methods by their registered names."""
+    """Methods and seeds checked, and methods renamed to their registered names."""
     _distinct("seeds", experiment.seeds, int)
     _distinct("methods", experiment.methods, str)
     names = [bridged(name).spec.name for name in experiment.methods]
@@ -361,7 +366,7 @@ def _named(experiment: Experiment) -> Experiment:
 
 
 def _by_method(table: Any) -> Any:
-    """A table whose keys are methods, by their registered names; anything else as it is."""
+    """A table keyed by methods with their registered names; anything else unchanged."""
     return {bridged(name).spec.name: value for name, value in table.items()} if isinstance(table, dict) else table
 
 
@@ -377,7 +382,7 @@ def _put(content: dict[str, Any], override: str) -> None:
     for part in path:
         content = content.setdefault(part, {})
         if not isinstance(content, dict):
-            raise BadInput(f"override = {override!r}: {part} is no table")
+            raise BadInput(f"override = {override!r}: {part} is not a table")
     content[last] = value
 
 
@@ -398,7 +403,7 @@ def _needs(section: Any, key: str, place: str) -> None:
 
 
 def _distinct(name: str, values: Any, kind: type) -> None:
-    """A list of at least one, none twice."""
+    """Check for a list with at least one entry and no duplicates."""
     right = isinstance(values, list) and values and all(type(v) is kind for v in values)
     if not right or len(set(values)) < len(values):
         raise BadInput(f"{name} = {values!r}, must be a list of {kind.__name__}, at least one and none twice")

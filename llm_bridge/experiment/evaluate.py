@@ -1,10 +1,10 @@
-"""Which method wins: win rates of every pair over all pairings of their seeds, what is left to exploit, Nash averaging.
+"""Which method wins: win rates of all pairs over all pairings of their seeds, exploitability, Nash averaging.
 
     closed sets   w(a, b) = mean over prompts x and seeds s, s' of  π_a,s(· | x)ᵀ P_x π_b,s'(· | x)
     completions   w(a, b) = mean over prompts x and seeds s, s' of  p(y_a,s ≻ y_b,s' | x)
 
-On closed candidate sets this is an expectation and not a sample; the only chance left is in the seeds (std over their
-pairings, 9 of 3 x 3, as in the paper's Table 2) and in which prompts were taken (intervals).
+On closed candidate sets this is an expectation, not a sample; the remaining randomness is in the seeds (std over their
+pairings, 9 for 3 x 3, as in the paper's Table 2) and in the choice of prompts (intervals).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PAPER: dict[str, Any] = {
 
 
 def pairings(margins: ArrayLike, ours: Sequence[ArrayLike], theirs: Sequence[ArrayLike]) -> Array:
-    """Win rates [S, S', X] of every seed's policies [X, K] against every other seed's, a prompt at a time.
+    """Win rates [S, S', X] of every seed's policies [X, K] against every other seed's, prompt by prompt.
 
     >>> pairings([[[0.0, 0.5], [-0.5, 0.0]]], [[[1.0, 0.0]]], [[[0.0, 1.0]]]).ravel().tolist()
     [1.0]
@@ -65,13 +65,13 @@ def pairings(margins: ArrayLike, ours: Sequence[ArrayLike], theirs: Sequence[Arr
 
 
 def win_rates(names: Sequence[str], rates: Callable[[str, str], Array]) -> dict[str, Any]:
-    """The table of all players: mean and std over pairings of seeds, and prompts that are won, with their interval.
+    """The table of all players: mean and std over pairings of seeds, and the share of prompts won with its interval.
 
-    rates  (a, b) -> win rates [S, S', X] of every seed of a against every seed of b, a prompt at a time; asked for each
-           unordered pair once.
+    rates  (a, b) -> win rates [S, S', X] of every seed of a against every seed of b, prompt by prompt; called once per
+           unordered pair.
 
-    A player against itself is ½ by definition.  ``won``: prompts where the seeds' mean is above ½ and below it; the
-    interval is Clopper and Pearson's for the decided ones, prompts being the independent unit.
+    A player against itself is ½ by definition.  ``won``: prompts whose mean over seeds is above ½ and below ½; the
+    interval is Clopper-Pearson's for the decided prompts, which are the independent units.
     """
     mean, std = np.full((len(names), len(names)), 0.5), np.zeros((len(names), len(names)))
     won: list[list[dict[str, float] | None]] = [[None] * len(names) for _ in names]
@@ -97,7 +97,7 @@ def win_rates(names: Sequence[str], rates: Callable[[str, str], Array]) -> dict[
 
 
 def clopper_pearson(wins: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a share of ``total`` independent trials at a ``level`` in (0, 1); (0, 1) without any.
+    """The exact interval for a share of ``total`` independent trials at a ``level`` in (0, 1); (0, 1) without trials.
 
     Raises :class:`BadInput` for wins outside [0, total] and a level outside (0, 1).
 
@@ -110,9 +110,9 @@ def clopper_pearson(wins: int, total: int, level: float = 0.95) -> tuple[float, 
 def nash_average(
     mean: ArrayLike, by_prompt: Sequence[Sequence[Any]] | None = None, *, resamples: int = 200
 ) -> dict[str, Any]:
-    """The maximal lottery over methods of their win rates, its certificate, and how often a method is in its support.
+    """The maximal lottery over methods for their win rates, its certificate, and how often each is in the support.
 
-    ``by_prompt``  win rates of each prompt, [M, M, X], resampled with replacement for ``support_share``.
+    ``by_prompt``  win rates per prompt, [M, M, X], resampled with replacement for ``support_share``.
 
     >>> nash_average([[0.5, 0.9], [0.1, 0.5]])["policy"]
     [1.0, 0.0]
@@ -135,7 +135,7 @@ def nash_average(
 
 
 def agreement(methods: Sequence[str], mean: ArrayLike) -> dict[str, Any] | None:
-    """Kendall's τ between the methods' order by mean win rate here and in the paper's table; None below two in common.
+    """Kendall's τ between the order by mean win rate here and in the paper's table; None with fewer than two in common.
 
     >>> agreement(["rlhf-pg", "online-ipo"], [[0.5, 0.2], [0.8, 0.5]])["kendall"]
     1.0
@@ -167,8 +167,8 @@ def closed_tables(
 ) -> dict[str, Any]:
     """Tables by set of prompts.
 
-    margins  [X, K, K] of each set;  logs  of each set log μ [X, K] as "reference" and log π by (method, seed) as
-    "policies".  The equilibrium at τ and the reference are players beside the methods.
+    margins  [X, K, K] of each set;  logs  for each set log μ [X, K] as "reference" and log π by (method, seed) as
+    "policies".  The equilibrium at τ and the reference are additional players.
     """
     tables = {}
     for which, a in margins.items():
@@ -189,7 +189,7 @@ def closed_tables(
 
 
 def _summarised(methods: Sequence[str], table: dict[str, Any], quality: dict[str, Any]) -> dict[str, Any]:
-    """A table with Nash averaging and the paper's order for the methods alone."""
+    """A table with Nash averaging and the comparison with the paper's order, for the methods alone."""
     count = len(methods)
     own = np.array(table["mean"])[:count, :count]
     blocks = [row[:count] for row in table.pop("by_prompt")[:count]]
@@ -203,7 +203,7 @@ def _summarised(methods: Sequence[str], table: dict[str, Any], quality: dict[str
 def _quality(
     game: PreferenceGame, rows: Sequence[Array], log_target: Array, log_mu: Array, tau: float
 ) -> dict[str, list[float]]:
-    """Means over prompts, one number a seed."""
+    """Means over prompts, one number per seed."""
     return {
         "exploitability": [float(exploitability(game, v, tau).mean()) for v in rows],
         "exploitability_unregularised": [float(exploitability(game, v, 0.0).mean()) for v in rows],
@@ -217,10 +217,10 @@ def _quality(
 
 @dataclass(frozen=True)
 class Answers:
-    """One completion of each of X texts, and what is known of it.
+    """One completion of each of X texts, with its statistics.
 
-    texts, lengths (tokens, the end included), ended (whether the end was reached), log_ratios log π − log μ, and ROUGE
-    F1 with the human summary.  Lists of X; empty where unknown.
+    texts, lengths (tokens including the end), ended (whether the end was reached), log_ratios log π − log μ, and ROUGE
+    F1 with the human summary.  Lists of X; empty if unknown.
     """
 
     texts: list[str]
@@ -238,12 +238,12 @@ class Answers:
         lengths: Sequence[int] = (),
         ended: Sequence[bool] = (),
     ) -> Answers:
-        """Answers with their ROUGE, where human summaries are given."""
+        """Answers with their ROUGE, if human summaries are given."""
         return cls(list(texts), list(log_ratios), list(lengths), list(ended), rouge(texts, humans) if humans else {})
 
     @classmethod
     def read(cls, path: Path) -> Answers:
-        """From what :meth:`write` wrote."""
+        """From a file of :meth:`write`."""
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
     def write(self, path: Path) -> None:
@@ -251,7 +251,7 @@ class Answers:
         path.write_text(json.dumps(plain(asdict(self)), ensure_ascii=False), encoding="utf-8")
 
     def quality(self) -> dict[str, float]:
-        """Means over the texts; words where tokens are unknown."""
+        """Means over the texts; lengths in words if tokens are unknown."""
         found: dict[str, Sequence[float]] = {
             "kl": self.log_ratios,
             "tokens": self.lengths,
@@ -263,7 +263,7 @@ class Answers:
 
 
 def rouge(texts: Sequence[str], humans: Sequence[str]) -> dict[str, list[float]]:
-    """ROUGE-1, ROUGE-2 and ROUGE-L F1 of each text with the human one, stemmed; BadInput unless they are as many.
+    """ROUGE-1, ROUGE-2 and ROUGE-L F1 of each text with the human one, stemmed; BadInput for different counts.
 
     >>> rouge(["a fast editor"], ["a fast text editor"])["rouge1"] == [2 * 0.75 * 1.0 / 1.75]
     True
@@ -271,7 +271,7 @@ def rouge(texts: Sequence[str], humans: Sequence[str]) -> dict[str, list[float]]
     from rouge_score.rouge_scorer import RougeScorer
 
     if len(texts) != len(humans):
-        raise BadInput(f"{len(texts)} texts and {len(humans)} human ones, must be as many")
+        raise BadInput(f"{len(texts)} texts and {len(humans)} human ones, must be equally many")
     names = ["rouge1", "rouge2", "rougeL"]
     scorer = RougeScorer(names, use_stemmer=True)
     found = [scorer.score(human, text) for text, human in zip(texts, humans, strict=True)]
@@ -287,9 +287,9 @@ def judged_tables(
 ) -> dict[str, Any]:
     """Tables by judge.
 
-    answers  of each player, one entry a seed; players that are no methods (reference, human) stand last.
-    judges   name -> p(y ≻ y' | x);  scores  a judge that gives numbers, player -> [S][X]: the larger one wins, ties are
-             half; may be empty.
+    answers  of each player, one entry per seed; players that are not methods (reference, human) come last.
+    judges   name -> p(y ≻ y' | x);  scores  from a judge that gives numbers, player -> [S][X]: the larger one wins,
+             ties are half a win; may be empty.
     """
     quality = {name: _columns([a.quality() for a in seeds]) for name, seeds in answers.items()}
     tables: dict[str, Any] = {}
@@ -314,5 +314,5 @@ def judged_tables(
 
 
 def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
-    """One list a name, over seeds."""
+    """One list per name, over seeds."""
     return {name: [row[name] for row in rows] for name in rows[0]}

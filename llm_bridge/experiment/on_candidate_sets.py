@@ -1,4 +1,4 @@
-"""Closed experiments: methods play the raters' exact game on nine candidates of each text."""
+"""Closed experiments: methods play the raters' exact game on nine candidates for each text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SETS = {"training": ("train", "prompts"), "held out": ("test", "held_out")}
 
 @dataclass(frozen=True)
 class ClosedGround:
-    """Methods play the raters' exact game on nine candidates of each text."""
+    """Methods play the raters' exact game on nine candidates for each text."""
 
     experiment: Experiment
     start: Start
@@ -34,11 +34,11 @@ class ClosedGround:
 
     @classmethod
     def prepared(cls, experiment: Experiment, start: Start) -> ClosedGround:
-        """With its candidate sets made."""
+        """The ground with its candidate sets."""
         return cls(experiment, start, start.made("sets", _sets_about(experiment), _make_sets))
 
     def about(self, method: str, settings: Settings) -> dict[str, Any]:
-        """Base, sets, and how it is trained."""
+        """Base, candidate sets and training settings."""
         return {"sets": self.folder.name, "base": self.start.name,
                 "closed": {"temperature": self._closed.temperature},
                 "policy": asdict(self.experiment.policy), "tau": self.experiment.tau, "method": method,
@@ -56,7 +56,7 @@ class ClosedGround:
         return Closed(prompts, rows, np.load(self.folder / f"{name}.npy"), self._closed.temperature)
 
     def make(self, method: str, settings: Settings, part: Path, work: Path) -> None:
-        """What is kept is the distribution on every candidate set, the reference's too, and the weights."""
+        """Train, and keep the distribution on every candidate set, also the reference's, and the weights."""
         policy, reference = self.start.players(settings.seed)
         sets = {name: self.set(name, policy) for name in SETS}
         source, tau = sets["training"], self.experiment.tau
@@ -71,7 +71,7 @@ class ClosedGround:
         save_policy(policy, part / "policy")
 
     def merit(self, record: Mapping[str, float]) -> float:
-        """Minus what is left to exploit."""
+        """Minus the exploitability."""
         return -record["exploitability"]
 
     def results(self, places: Mapping[tuple[str, int], Path]) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _sets_about(experiment: Experiment) -> dict[str, Any]:
 
 
 def _make_sets(start: Start, part: Path, work: Path) -> None:
-    """Nine candidates of each text and the judge's exact margins between them."""
+    """Nine candidates for each text and the judge's exact margins between them."""
     corpus, closed = start.experiment.corpus, start.experiment.closed
     assert closed is not None
     whole = texts_of_split(corpus, "train")

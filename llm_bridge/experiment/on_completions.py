@@ -1,9 +1,9 @@
-"""Sampled experiments: methods write completions, which learned models compare; raters and a judge have the last word.
+"""Sampled experiments: methods write completions that learned models compare; raters and a judge evaluate them.
 
-comparisons           completions of π_ref, labelled by the named judge; or judgments that people made
-preference, reward    learned from the same comparisons, measured on texts that were held out
-METHOD                trained against them; then one completion of every held-out text
-scores                what the independent judge gives to the completions
+comparisons           completions of π_ref, labelled by the named judge; or human judgments
+preference, reward    trained on the same comparisons, evaluated on held-out texts
+METHOD                trained against these models; then one completion of every held-out text
+scores                the independent judge's scores of the completions
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ from nashlab.game import BadInput
 
 __all__ = ["SampledGround"]
 
-BATCH = 16  # prompts at a time where nothing is learned: it does not change what comes out
+BATCH = 16  # prompts at a time outside training; results do not depend on it
 
 
 @dataclass(frozen=True)
 class SampledGround:
-    """Methods write completions, which a learned preference (or reward) model compares."""
+    """Methods write completions, compared by a learned preference (or reward) model."""
 
     experiment: Experiment
     start: Start
@@ -85,7 +85,7 @@ class SampledGround:
 
     @classmethod
     def prepared(cls, experiment: Experiment, start: Start, cluster: Cluster | None) -> SampledGround:
-        """With its comparisons made, and the two models fitted, side by side where the cluster allows it."""
+        """The ground with its comparisons and the two fitted models, in parallel if the cluster allows it."""
         stages = start.stages
         pairs = start.made("comparisons", _pairs_about(experiment), _make_comparisons)
         about = {name: _model_about(experiment, start, pairs, name) for name in ("preference", "reward")}
@@ -97,14 +97,14 @@ class SampledGround:
         return cls(experiment, start, pairs, models)
 
     def about(self, method: str, settings: Settings) -> dict[str, Any]:
-        """Base, comparisons, models, texts, and how it is trained."""
+        """Base, comparisons, models, texts and training settings."""
         experiment = self.experiment
         return {"base": self.start.name, "comparisons": self.pairs.name, "method": method,
                 "models": {k: v.name for k, v in self.models.items()}, **self._asking,
                 "policy": asdict(experiment.policy), "settings": learned(settings)}  # fmt: skip
 
     def make(self, method: str, settings: Settings, part: Path, work: Path) -> None:
-        """What is kept is a completion of every held-out text, how far it is from the reference, and the weights."""
+        """Train, and keep a completion of every held-out text, its log-ratio to the reference, and the weights."""
         policy, reference = self.start.players(settings.seed)
         source = self._source(bridged(method), policy)
         measure = self._measure(policy)
@@ -113,11 +113,11 @@ class SampledGround:
         save_policy(policy, part / "policy")
 
     def merit(self, record: Mapping[str, float]) -> float:
-        """How often the preference model prefers it to the reference."""
+        """The win rate against the reference by the preference model."""
         return record["win_rate"]
 
     def results(self, places: Mapping[tuple[str, int], Path]) -> dict[str, Any]:
-        """Tables by judge, samples side by side, the models' quality."""
+        """Tables by judge, samples side by side, the quality of the models."""
         asked = {
             "reference": self.start.stages.made("answers", {"base": self.start.name, **self._asking}, self._reference)
         }
@@ -176,8 +176,8 @@ class SampledGround:
         return Recorded(prompts, left, right, [c.p for c in found], self.experiment.sampling.temperature)
 
     def _measure(self, policy: Policy) -> Callable[[Players], dict[str, float]]:
-        """On the validation texts, two completions each: the win rate against the reference by the learned preferences,
-        KL(π‖μ) in nats a completion, tokens a completion, and how many end by themselves."""
+        """On the validation texts, with two completions each: the win rate against the reference by the learned
+        preferences, KL(π‖μ) in nats per completion, tokens per completion, and the share that ends by itself."""
         corpus = self.experiment.corpus
         texts = [e.prompt for e in texts_of_split(corpus, "validation", corpus.validation)]
         judge, prompts = self._preference.judge(), self.start.prompts(policy, texts)
@@ -185,7 +185,7 @@ class SampledGround:
         others: list[str] = []
 
         def measure(players: Players) -> dict[str, float]:
-            if not others:  # a reference stays what it is
+            if not others:  # the reference does not change
                 drawn = _drawn(self.start, policy, players.reference, texts, self.experiment.sampling, 2, seed=2)
                 # y_i and y'_i share their random numbers, so y_1 meets y'_2, and y_2 y'_1: independent, hence unbiased,
                 # and exactly 1/2 at the reference
@@ -207,7 +207,7 @@ class SampledGround:
         assert isinstance(model, BradleyTerry)
         return model
 
-    # -- how it is judged
+    # -- how it is evaluated
 
     @cached_property
     def _held_out(self) -> list[Example]:
@@ -215,7 +215,7 @@ class SampledGround:
 
     @property
     def _asking(self) -> dict[str, Any]:
-        """What answers to the held-out texts depend on beside the policy."""
+        """Everything besides the policy that answers to the held-out texts depend on."""
         corpus = self.experiment.corpus
         return {"corpus": asdict(corpus) | contents(corpus.source), "sampling": asdict(self.experiment.sampling)}
 
@@ -240,7 +240,7 @@ class SampledGround:
         seed: int,
         humans: Sequence[str] = (),
     ) -> Answers:
-        """k completions of every prompt, with log π − log μ of each: KL(π‖μ) without bias."""
+        """k completions of every prompt, with log π − log μ of each: an unbiased estimate of KL(π‖μ)."""
         sampling = self.experiment.sampling
         texts: list[str] = []
         ratios: list[float] = []
@@ -271,6 +271,7 @@ class SampledGround:
     def _likelihood(self) -> RelevanceScore:
         judge = self.experiment.judge
         policy = load_policy(judge.source, dtype=getattr(torch, judge.dtype), device=device_of(judge.device))
+        policy.tokenizer.chat_template = None  # its template is all of the instruction
         return RelevanceScore(policy, BATCH, judge.max_length, judge.template, judge.without)
 
 
@@ -285,7 +286,7 @@ def _pairs_about(experiment: Experiment) -> dict[str, Any]:
 
 
 def _make_comparisons(start: Start, part: Path, work: Path) -> None:
-    """Completions of π_ref, all pairs of a text, labelled by the judge; or comparisons that people made."""
+    """Completions of π_ref, all pairs of a text, labelled by the judge; or human comparisons."""
     experiment, wanted = start.experiment, start.experiment.comparisons
     if wanted.source == "reference":
         examples = texts_of_split(experiment.corpus, "train", wanted.texts)
@@ -317,7 +318,7 @@ def _model_about(experiment: Experiment, start: Start, pairs: Path, name: str) -
 
 
 def _fit(experiment: Experiment, folder: Path, pairs: Path, name: str) -> None:
-    """A preference or reward model, calibrated and measured on the texts that were held out."""
+    """A preference or reward model, calibrated and evaluated on the held-out texts."""
     quietly(experiment)
     stages = Stages(folder)
     start = Start(experiment, stages)
@@ -339,7 +340,7 @@ def _fit(experiment: Experiment, folder: Path, pairs: Path, name: str) -> None:
 
 
 def _judge(experiment: Experiment, examples: Sequence[Example]) -> Judge:
-    """Who compares completions of these texts."""
+    """The judge that compares completions of these texts."""
     training = texts_of_split(experiment.corpus, "train")
     return judge_named(experiment.comparisons.judge, training=training, evaluation=examples)
 
@@ -366,7 +367,7 @@ def _drawn(
 def _sampled(
     policy: Policy, model: Policy | Reference, prompts: Prompts, sampling: Sampling, k: int, seed: int
 ) -> list[tuple[range, Tokens]]:
-    """k completions of every prompt, a batch at a time; a prompt's random numbers do not depend on the batch."""
+    """k completions of every prompt, in batches; a prompt's random numbers do not depend on the batch."""
     found = []
     for first in range(0, len(prompts.rows), BATCH):
         rows = range(first, min(first + BATCH, len(prompts.rows)))
@@ -386,7 +387,7 @@ def _sampled(
 
 
 def _reward_judge(model: BradleyTerry) -> Judge:
-    """½ + r(x, y) − r(x, y'): what a method that maximises the reward sees, linear in it."""
+    """½ + r(x, y) − r(x, y'): the signal for a method that maximises the reward, linear in it."""
 
     def judge(prompts: Sequence[str], left: Sequence[str], right: Sequence[str]) -> Any:
         return 0.5 + pair_score(model.rewards, prompts, left, right)

@@ -1,4 +1,4 @@
-"""Independent pieces of work one after the other, in several processes, or on a Ray cluster: the same results."""
+"""Independent pieces of work in sequence, in several processes, or on a Ray cluster, with the same results."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Advance = Callable[[str], object]
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where work is done: by this process (one worker), by ``workers`` processes, or by Ray.
+    """Where work runs: in this process (one worker), in ``workers`` processes, or on Ray.
 
-    ray   None, "local" (a cluster of ``workers`` processors is started here), "auto" or the address of one that runs;
-          its machines must share the folder of the experiment.
-    gpus  of a piece of work on a Ray cluster; may be a fraction.
+    ray   None, "local" (starts a cluster of ``workers`` processors here), "auto" or the address of a running cluster,
+          whose machines must share the experiment's folder.
+    gpus  per piece of work on a Ray cluster; may be a fraction.
     """
 
     workers: int = 1
@@ -43,9 +43,9 @@ def in_parallel(
     cluster: Cluster | None = None,
     advance: Advance = lambda name: None,
 ) -> None:
-    """Call ``work(*piece)`` for every piece, in any order; the first failure is raised, what is done stays done.
+    """Call ``work(*piece)`` for every piece, in any order; the first failure is raised, finished work is kept.
 
-    Raises :class:`BadInput` where Ray is asked for and not installed.
+    Raises :class:`BadInput` if Ray is requested but not installed.
     """
     cluster = cluster or Cluster()
     if not pieces:
@@ -78,11 +78,11 @@ def _by_ray(work: Callable[..., None], pieces: Sequence[tuple[Any, ...]], cluste
         ray.init(**address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError) as error:
         raise BadInput(
-            f"address = {cluster.ray!r} is no Ray cluster that can be reached ({first_line(error)})"
+            f"address = {cluster.ray!r} is not a Ray cluster that can be reached ({first_line(error)})"
         ) from error
     try:
         if cluster.gpus > ray.cluster_resources().get("GPU", 0):
-            raise BadInput(f"gpus = {cluster.gpus}, must be no more than the cluster has: it would be waited for")
+            raise BadInput(f"gpus = {cluster.gpus}, must be at most what the cluster has, or work never starts")
         remote = ray.remote(num_cpus=1, num_gpus=cluster.gpus, max_retries=2)(work)
         waiting = [remote.remote(*piece) for piece in pieces]
         while waiting:

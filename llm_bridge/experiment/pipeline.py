@@ -3,8 +3,8 @@
 sft                     the reference π_ref                                    stages
 sets                    candidates and exact margins                           closed
 comparisons, preference, reward                                                sampled
-METHOD                  the grid's trials, then every method from every seed
-answers, scores         what is judged                                         sampled
+METHOD                  the trials of the grid, then every method from every seed
+answers, scores         evaluation                                             sampled
 results.json            tables, curves, samples, settings, timings
 """
 
@@ -40,7 +40,7 @@ Advance = Callable[[str], object]
 def run_experiment(
     experiment: Experiment, folder: Path, advance: Advance = lambda name: None, cluster: Cluster | None = None
 ) -> dict[str, Any]:
-    """Run what is missing of an experiment; writes results.json and returns what is in it."""
+    """Run the missing stages of an experiment; writes results.json and returns its content."""
     check_sources(experiment)
     stages = Stages(folder / "stages", advance)
     chosen, trials = run_grid(experiment, folder, advance, cluster)
@@ -72,7 +72,7 @@ def run_experiment(
 def run_grid(
     experiment: Experiment, folder: Path, advance: Advance = lambda name: None, cluster: Cluster | None = None
 ) -> tuple[dict[str, dict[str, float]], list[dict[str, Any]]]:
-    """The grid's trials: (what won, as settings of each method; one row a trial with its merit)."""
+    """The grid's trials: (the winners, as settings of each method; one row per trial with its merit)."""
     check_sources(experiment)
     stages = Stages(folder / "stages", advance)
     trials = experiment.trials()
@@ -93,7 +93,7 @@ def run_grid(
 
 
 def check_sources(experiment: Experiment) -> None:
-    """Say what is asked for and is not on this machine before anything is made; no network is used."""
+    """Report missing sources on this machine before anything is made; uses no network."""
     policy, judge = experiment.policy, experiment.judge
     wanted: list[tuple[str, Callable[[str], object], str]] = [("policy", device_of, policy.device)]
     if policy.source != "small":
@@ -113,7 +113,7 @@ def check_sources(experiment: Experiment) -> None:
 
 
 def _winners(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """τ and β of the trials of each method whose merit is best on average over seeds; of equals, the first."""
+    """τ and β of each method's trials with the best mean merit over seeds; among equals, the first."""
     merits: dict[str, dict[tuple[float, float], list[float]]] = {}
     for row in rows:
         merits.setdefault(row["method"], {}).setdefault((row["tau"], row["beta"]), []).append(row["merit"])
@@ -122,7 +122,7 @@ def _winners(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def stages_of(experiment: Experiment) -> int:
-    """How many stages there are to wait for."""
+    """The number of stages."""
     before = 1 if experiment.closed is not None else 4
     runs = len(experiment.methods) * len(experiment.seeds)
     scored = 0 if experiment.closed is not None or experiment.judge.source == "none" else runs + 2
@@ -130,27 +130,27 @@ def stages_of(experiment: Experiment) -> int:
 
 
 class Ground(Protocol):
-    """Where the methods of an experiment play, and how they are judged in the end."""
+    """The setting in which methods are trained and evaluated."""
 
     def about(self, method: str, settings: Settings) -> dict[str, Any]:
-        """All that a run depends on."""
+        """Everything that a run depends on."""
         ...
 
     def make(self, method: str, settings: Settings, part: Path, work: Path) -> None:
-        """Train, and keep in ``part`` what is judged later."""
+        """Train, and keep in ``part`` what the evaluation needs."""
         ...
 
     def merit(self, record: Mapping[str, float]) -> float:
-        """How good a trial ended; larger is better."""
+        """The final quality of a trial; larger is better."""
         ...
 
     def results(self, places: Mapping[tuple[str, int], Path]) -> dict[str, Any]:
-        """Tables and whatever else the report shows of it."""
+        """Tables and anything else that the report shows."""
         ...
 
 
 def prepared(experiment: Experiment, stages: Stages, cluster: Cluster | None = None) -> Ground:
-    """The ground with everything made that comes before the runs."""
+    """The ground with everything made that precedes the runs."""
     start = Start(experiment, stages)
     if experiment.closed is not None:
         return ClosedGround.prepared(experiment, start)
@@ -164,7 +164,7 @@ def _run_all(
     runs: Sequence[tuple[str, Settings]],
     cluster: Cluster | None,
 ) -> None:
-    """Every run that is not there yet."""
+    """Every run that does not exist yet."""
     missing = [(m, s) for m, s in runs if not stages.finished(stages.place(m, ground.about(m, s)))]
     for _ in range(len(runs) - len(missing)):
         stages.advance("run")
@@ -172,7 +172,7 @@ def _run_all(
 
 
 def _run(experiment: Experiment, folder: Path, method: str, settings: Settings) -> None:
-    """One method from one seed, where it is not there yet; what another process may be asked to do."""
+    """One method from one seed, if it does not exist yet; may run in another process."""
     quietly(experiment)
     stages = Stages(folder)
     ground = prepared(experiment, stages)
@@ -190,14 +190,14 @@ def _records(place: Path) -> list[dict[str, Any]]:
 
 
 def _curve(place: Path) -> list[dict[str, float]]:
-    """What was measured of a run, by step."""
+    """The measurements of a run, by step."""
     wanted = ("step", "exploitability", "distance", "exact_kl", "win_rate", "validation_kl", "validation_length",
               "validation_ended")  # fmt: skip
     return [{k: r[k] for k in wanted if k in r} for r in _records(place) if "win_rate" in r]
 
 
 def _speed(experiment: Experiment, places: Mapping[tuple[str, int], Path]) -> dict[str, dict[str, float]]:
-    """Seconds a step by method, how many of them went into collecting samples, and generated tokens a second."""
+    """Seconds per step by method, the part spent on collecting samples, and generated tokens per second."""
     found = {}
     for method in experiment.methods:
         steps = [r for (m, _), place in places.items() if m == method for r in _records(place) if "seconds" in r]

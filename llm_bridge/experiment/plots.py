@@ -1,4 +1,4 @@
-"""Figures of an experiment: how methods move while they learn, and who beats whom, beside the paper's table."""
+"""Figures of an experiment: the course of training, and win rates next to the paper's table."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ PANELS = {
     "sampled": (
         ("step", "win_rate", "win rate against the reference, preference model", "linear"),
         ("validation_kl", "win_rate", "win rate against the reference", "linear"),
-        ("step", "validation_length", "tokens a completion", "linear"),
+        ("step", "validation_length", "tokens per completion", "linear"),
     ),
 }
-"""What is drawn against what: two keys of a record, the label of the second, its axis."""
+"""The axes of each figure: two keys of a record, the label of the second, its scale."""
 
-LABELS = {"step": "steps", "validation_kl": "KL(π‖μ), nats a completion"}
+LABELS = {"step": "steps", "validation_kl": "KL(π‖μ), nats per completion"}
 
 
 def descent(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """Methods on a language that can be listed, against steps: exploitability, and the distance to the exact
-    equilibrium with the bound that the policy itself proves (E3, N14), dotted.
+    """Methods on an enumerable language, against steps: exploitability, and the distance to the exact equilibrium with
+    its bound proved from the policy alone (E3, N14), dotted.
 
     runs  method -> records with "step", "exploitability", "distance" and "proved".
     """
@@ -56,7 +56,7 @@ def responses(
     names: Sequence[str], equilibrium: Sequence[float], reference: Sequence[float], policies: Mapping[str, Any]
 ) -> Figure:
     """Probabilities of all n sequences: the exact equilibrium as bars, the reference as ticks, each method's policy [n]
-    as a dot; sequences by falling equilibrium probability."""
+    as a dot; sequences by decreasing equilibrium probability."""
     with styled():
         figure = new_figure(9.2, 3.4)
         axes = figure.subplots()
@@ -77,8 +77,8 @@ def responses(
 
 
 def averaging(results: Mapping[str, Any]) -> Figure:
-    """Nash averaging of the methods by table: the maximal lottery over methods, and how often one is in its support
-    when prompts are drawn again with replacement."""
+    """Nash averaging of the methods by table: the maximal lottery over methods, and how often each is in its support
+    when prompts are resampled with replacement."""
     with styled():
         methods, shown = results["methods"], results["tables"]
         figure = new_figure(9.2, 0.33 * len(methods) + 1.2)
@@ -100,7 +100,7 @@ def averaging(results: Mapping[str, Any]) -> Figure:
 
 
 def curves(results: Mapping[str, Any]) -> Figure:
-    """What was measured during training: means over seeds, and the seeds' range or, against KL, every seed's end."""
+    """The measurements during training: means over seeds, with the seeds' range or, against KL, every seed's end."""
     with styled():
         wanted = PANELS[results["kind"]]
         figure = new_figure(4.2 * len(wanted), 4.0)
@@ -141,7 +141,7 @@ def _matrix(
     axes.set_title(title)
     for (i, j), value in np.ndenumerate(values):
         text = f"{value:.3f}".removeprefix("0")
-        if std is not None and std[i][j] > 0:  # one pairing of seeds has no spread to show
+        if std is not None and std[i][j] > 0:  # a single pairing of seeds has no spread
             text += f"\n({std[i][j]:.3f})".replace("(0.", "(.")
         brightness = np.dot([0.2126, 0.7152, 0.0722], image.cmap(image.norm(value))[:3])
         axes.text(j, i, text, ha="center", va="center", fontsize=6, color="white" if brightness < 0.4 else "black")

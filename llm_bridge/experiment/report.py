@@ -1,6 +1,6 @@
-"""One page for an experiment: tables of win rates, what is left to exploit, the paper's table beside it, every setting.
+"""The page of an experiment: tables of win rates, exploitability, the paper's table for comparison, every setting.
 
-Drawn from results.json alone, so it can be drawn again without models; one file, figures inside.
+It needs only results.json, so it can be redrawn without models; one file that contains its figures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nashlab.report import page, png
 __all__ = ["read_results", "write_report"]
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
-"""(names of columns, rows), every cell as it is shown."""
+"""(column names, rows), every cell as displayed."""
 
 
 def read_results(folder: Path) -> dict[str, Any]:
@@ -34,11 +34,11 @@ def read_results(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError):
-        raise BadInput(f"{path}: is no results.json of an experiment") from None
+        raise BadInput(f"{path}: is not the results.json of an experiment") from None
 
 
 def write_report(path: Path, *results: Mapping[str, Any]) -> None:
-    """The page of one or more experiments, whole or not at all; BadInput for results that lack what it shows."""
+    """Write the page of one or more experiments atomically; BadInput for incomplete results."""
     shown = []
     for one in results:
         try:
@@ -54,8 +54,8 @@ def write_report(path: Path, *results: Mapping[str, Any]) -> None:
 ABOUT = {
     "closed": "on closed candidate sets, at τ = {tau}. {judge}; every number is an expectation over candidates, not a "
     "sample.",
-    "sampled": "trained on completions that they write, compared by a preference model (RLHF: a reward model) that was "
-    "learned from the same comparisons. Judged on texts that nothing was trained on.",
+    "sampled": "trained on their own completions, compared by a preference model (RLHF: a reward model) that was "
+    "trained on the same comparisons. Evaluated on texts excluded from all training.",
 }
 COLUMNS = {
     "exploitability": "exploitability at τ",
@@ -67,7 +67,7 @@ COLUMNS = {
 
 
 def _experiment(results: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template shows of one experiment; a table that it lacks is None."""
+    """The template's data for one experiment; a missing table is None."""
     return {
         "name": results["name"],
         "about": f"{len(results['methods'])} methods {_about(results)}",
@@ -111,11 +111,11 @@ def _speed(results: Mapping[str, Any]) -> Table:
         [m, f"{s['step']:.3f}", f"{s['collect'] / s['step']:.0%}", f"{s['tokens_per_second']:.0f}"
          if "tokens_per_second" in s else ""] for m, s in results["speed"].items()
     ]  # fmt: skip
-    return ("", "seconds a step", "of them collecting samples", "tokens a second, whole step"), rows
+    return ("", "seconds per step", "thereof collecting samples", "tokens per second, whole step"), rows
 
 
 def _won(results: Mapping[str, Any], table: Mapping[str, Any]) -> Table:
-    """Prompts that the row wins against the column, of those that are decided, with their interval."""
+    """Prompts that the row wins against the column, among the decided ones, with their interval."""
     count = len(results["methods"])
 
     def cell(won: Mapping[str, Any] | None) -> str:
@@ -147,7 +147,7 @@ def _cycles(sets: Mapping[str, Mapping[str, float]]) -> Table:
         "cyclic_triads": "cyclic triads",
         "without_condorcet": "texts without a Condorcet winner",
         "cyclic_energy": "cyclic energy of the log-odds",
-        "excess": "nats a judgment from the best Bradley-Terry model",
+        "excess": "nats per judgment from the best Bradley-Terry model",
         "prompts": "texts",
     }
     return ("", *columns.values()), [[name, *(f"{m[c]:.4g}" for c in columns)] for name, m in sets.items()]
@@ -166,7 +166,7 @@ def _lottery(results: Mapping[str, Any], table: Mapping[str, Any]) -> Table:
 
 
 def _agreement(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The order of the methods beside the paper's."""
+    """The order of the methods next to the paper's."""
     if not found:
         return None
     even = found["kendall"] is None

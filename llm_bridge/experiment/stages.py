@@ -1,8 +1,8 @@
 """Stages of an experiment as folders.
 
-A stage is a folder named after what it was made from, which appears when it is complete; so a second run finds what is
-there, a changed setting makes again what depends on it and nothing else, and a killed stage goes on from its last
-checkpoint.  It keeps the checksums of its files: a stage that was damaged is made again, with a warning.
+A stage is a folder named after its inputs that appears when it is complete.  So a second run finds the finished stages,
+a changed setting remakes only what depends on it, and a killed stage resumes from its last checkpoint.  It keeps the
+checksums of its files: a damaged stage is made again, with a warning.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ Advance = Callable[[str], object]
 
 
 class Stages:
-    """Folders by what they were made from."""
+    """Stage folders, named after their inputs."""
 
     def __init__(self, folder: Path, advance: Advance = lambda name: None) -> None:
         self.folder, self.advance = folder, advance
         self._asked: dict[str, Path] = {}
 
     def place(self, name: str, about: Mapping[str, Any]) -> Path:
-        """Where a stage made from this is, or will be."""
+        """The folder of a stage with these inputs, existing or not."""
         folder = f"{name}-{_key(plain(about))}"
         return self._asked.setdefault(folder, self.folder / folder)
 
     def made(self, name: str, about: Mapping[str, Any], make: Callable[[Path, Path], None]) -> Path:
-        """The stage's folder; ``make(folder to fill, folder that survives a kill)`` where it is not there yet."""
+        """The stage's folder; if missing, made by ``make(folder to fill, folder that survives a kill)``."""
         place = self.place(name, about)
         if not self.finished(place):
             work = _work_of(place)
             work.mkdir(parents=True, exist_ok=True)
             with alone(work):
-                if not self.finished(place):  # another process may have made it meanwhile
+                if not self.finished(place):  # another process may have made it in the meantime
                     _clear(place)
                     with appearing(place) as part:
                         _fill(part, work, about, make)
@@ -52,17 +52,17 @@ class Stages:
         return place
 
     def finished(self, place: Path) -> bool:
-        """Whether the stage is there and undamaged."""
+        """Whether the stage exists undamaged."""
         return place.exists() and _damage(place) is None
 
     def tidy(self, *places: Path) -> None:
-        """Remove what a kill has left of stages that are complete; without places, of all that were asked for."""
+        """Remove leftovers of kills from complete stages; without arguments, from all requested ones."""
         for place in places or self._asked.values():
             if place.exists():
                 shutil.rmtree(_work_of(place), ignore_errors=True)
 
     def seconds(self) -> dict[str, float]:
-        """How long each stage took that was asked for."""
+        """The duration of each requested stage."""
         return {k: read_json(place / "stage.json")["seconds"] for k, place in self._asked.items() if place.exists()}
 
 
@@ -71,7 +71,7 @@ def _work_of(place: Path) -> Path:
 
 
 def _clear(place: Path) -> None:
-    """Make room for a stage: what kills have left half copied goes, and so does a damaged one."""
+    """Make room for a stage: remove half-copied folders of killed runs, and a damaged stage."""
     for half in place.parent.glob(f".{place.name}.*"):
         shutil.rmtree(half, ignore_errors=True)
     if place.exists():
@@ -81,10 +81,10 @@ def _clear(place: Path) -> None:
 
 
 def _fill(part: Path, work: Path, about: Mapping[str, Any], make: Callable[[Path, Path], None]) -> None:
-    """Make a stage, and write down what it was made from, how long it took, and the checksums of its files."""
+    """Make a stage, and record its inputs, its duration, and the checksums of its files."""
     started = time.perf_counter()
     make(part, work)
-    # copied: killed before the folder appears, they are still where a second run looks for them
+    # copied, so that after a kill before the folder appears a second run still finds them
     if (work / "metrics.jsonl").exists():
         shutil.copyfile(work / "metrics.jsonl", part / "metrics.jsonl")
     sums = {str(p.relative_to(part)): sha256_of(p) for p in sorted(part.rglob("*")) if p.is_file()}
@@ -95,7 +95,7 @@ def _fill(part: Path, work: Path, about: Mapping[str, Any], make: Callable[[Path
 
 
 def _damage(place: Path) -> str | None:
-    """What is wrong with a stage, or None."""
+    """The damage of a stage, or None."""
     try:
         facts = read_json(place / "stage.json")
         if _key(facts["about"]) != place.name.rpartition("-")[2] or not isinstance(facts["seconds"], float):
@@ -115,7 +115,7 @@ def _key(about: Any) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, computed once for each state of it: many stages ask."""
+    """The SHA-256 of a file, cached for each state of it, because many stages ask."""
     state = path.stat()
     return _sha256(path, state.st_mtime_ns, state.st_size)
 

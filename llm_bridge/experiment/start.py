@@ -1,4 +1,4 @@
-"""The policy that every method starts from: loaded, or fine-tuned on the corpus."""
+"""The policy from which every method starts: loaded, or fine-tuned on the corpus."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = [
 
 
 class Start:
-    """The policy before it plays: fine-tuned where the experiment says so."""
+    """The initial policy, fine-tuned if the experiment says so."""
 
     def __init__(self, experiment: Experiment, stages: Stages) -> None:
         self.experiment, self.stages = experiment, stages
@@ -56,7 +56,7 @@ class Start:
 
     @property
     def name(self) -> str:
-        """What stages after it depend on."""
+        """The name that later stages depend on."""
         if self.folder is not None:
             return self.folder.name
         source = self.experiment.policy.source
@@ -64,11 +64,11 @@ class Start:
 
     @property
     def source(self) -> str | Path:
-        """Where the weights are."""
+        """The location of the weights."""
         return self.folder / "policy" if self.folder is not None else self.experiment.policy.source
 
     def players(self, seed: int) -> tuple[Policy, Reference]:
-        """The policy with fresh adapters where there are to be some, and itself as the reference."""
+        """The policy with fresh adapters, if any, and itself as the reference."""
         model = self.experiment.policy
         lora = LoraOptions(rank=model.lora_rank, alpha=2 * model.lora_rank) if model.lora_rank else None
         policy = _loaded(model, self.source, lora=lora, seed=seed)
@@ -76,7 +76,7 @@ class Start:
         return policy, reference_of(policy)
 
     def prompts(self, policy: Policy, texts: Sequence[str]) -> Prompts:
-        """Texts as the policy reads them."""
+        """Texts in the form that the policy reads."""
         corpus = self.experiment.corpus
         return encoded(policy, texts, template=corpus.template, max_tokens=corpus.max_prompt_tokens)
 
@@ -86,13 +86,13 @@ class Start:
 
 
 def _fine_tune(experiment: Experiment, part: Path, work: Path) -> None:
-    """Supervised fine-tuning on the whole training split: the reference of everything after it."""
+    """Supervised fine-tuning on the whole training split; the result is the reference of all later stages."""
     assert experiment.sft is not None
     corpus = experiment.corpus
     examples = texts_of_split(corpus, "train")
-    # half precision would round most steps of fine-tuning away: the type is what the result is loaded in
+    # half precision would round away most steps of fine-tuning: dtype applies when the result is loaded
     tuned = "float32" if experiment.policy.dtype == "bfloat16" else experiment.policy.dtype
-    policy = _fresh(replace(experiment.policy, dtype=tuned), examples)
+    policy = _fresh(replace(experiment.policy, dtype=tuned, quantised=None), examples)
     _without_chat(policy, corpus)
     source = _examples(policy, corpus, examples)
     check = _examples(policy, corpus, texts_of_split(corpus, "validation", 64))
@@ -108,7 +108,7 @@ def _examples(policy: Policy, corpus: Corpus, examples: Sequence[Example]) -> Ex
 
 
 def _fresh(model: Model, examples: Sequence[Example]) -> Policy:
-    """The policy before fine-tuning; it is tuned whole, adapters come on top of the result."""
+    """The policy before fine-tuning, which trains all weights; adapters are added to the result."""
     if model.source != "small":
         return _loaded(model, model.source)
     from transformers import LlamaConfig
@@ -131,7 +131,7 @@ def _fresh(model: Model, examples: Sequence[Example]) -> Policy:
 
 
 def _tokenizer(size: int, texts: Sequence[str]) -> Any:
-    """Byte-level pair encoding of these texts."""
+    """Byte-level pair encoding trained on these texts."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -149,8 +149,10 @@ def _tokenizer(size: int, texts: Sequence[str]) -> Any:
 
 
 def _loaded(model: Model, source: Any, **options: Any) -> Policy:
-    device = device_of(model.device)
-    return load_policy(source, dtype=getattr(torch, model.dtype), device=device, **options)
+    under = {"base": model.base, "quantised": model.quantised}
+    return load_policy(
+        source, dtype=getattr(torch, model.dtype), device=device_of(model.device), **(under | options)
+    )
 
 
 def _without_chat(policy: Policy, corpus: Corpus) -> None:
@@ -167,7 +169,7 @@ def texts_of_split(corpus: Corpus, split: str, count: int | None = None) -> list
 
 
 def texts_about(corpus: Corpus) -> dict[str, Any]:
-    """What the texts and how they are read depend on."""
+    """Everything that the texts and their reading depend on."""
     about = asdict(corpus)
     for count in ("prompts", "validation", "held_out", "raters"):
         del about[count]
@@ -180,20 +182,20 @@ def judge_title(judge: Named) -> str:
 
 
 def judge_about(judge: Named) -> dict[str, Any]:
-    """What a stage's name says of its judge, whose source counts by its content; of the usual raters nothing, so that
-    what they made stays where it is."""
+    """The judge in a stage's name, with files by content; the usual raters are omitted, so that folders made with them
+    keep their names."""
     return {} if judge == "raters" else {"judge": judge, **contents(judge_title(judge).partition(":")[2])}
 
 
 def contents(source: str) -> dict[str, str]:
-    """A file or a folder of weights counts by its content, whatever else has no more than its name."""
+    """The content hash of a file or a folder of weights; for other sources, only the name."""
     path = Path(source)
     parts = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.suffix in (".json", ".safetensors"))
     return {str(p): file_sha256(p) for p in parts}
 
 
 def device_of(name: str) -> torch.device:
-    """The named device, if torch has it here; "auto" is an accelerator where there is one."""
+    """The named device, if torch has it here; "auto" means an accelerator if there is one."""
     if name != "auto":
         try:
             return torch.empty(0, device=name).device
@@ -204,18 +206,18 @@ def device_of(name: str) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """The accelerator's own name, or that there is none."""
+    """The accelerator's name, or the CPU with its number of cores."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {os.cpu_count()} cores"
 
 
 def quietly(experiment: Experiment) -> None:
-    """What a process does before it works on a stage."""
+    """Set up a process before it works on a stage."""
     transformers.logging.disable_progress_bar()
-    transformers.logging.set_verbosity_error()  # its report on loading only the encoder of a model is no news
+    transformers.logging.set_verbosity_error()  # hides its report on loading only the encoder of a model
     if device_of(experiment.policy.device).type == "cpu":
         torch.set_num_threads(1)  # two threads on two busy cores are slower than one
 
 
 def learned(settings: Settings) -> dict[str, Any]:
-    """The settings that change what is learned, or what is recorded of it."""
+    """The settings that affect the result, or its records."""
     return {k: v for k, v in asdict(settings).items() if k not in ("checkpoint_every", "micro_batch")}

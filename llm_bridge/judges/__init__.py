@@ -1,4 +1,4 @@
-"""Who prefers what: judges of strings, p(y ≻ y' | x), from functions, tables, scores, models and known raters."""
+"""Judges of texts, p(y ≻ y' | x): from functions, tables, scores, models and known raters."""
 
 from llm_bridge.judges.answers import JudgeFailed
 from llm_bridge.judges.candidates import CANDIDATE_KINDS, candidate_sets

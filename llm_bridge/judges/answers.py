@@ -1,11 +1,11 @@
-"""What a judge may answer with, and what it becomes: float64 [B], NaN where the judge has left a pair out.
+"""The answers that a judge may give, and their conversion to float64 [B], with NaN for pairs left out.
 
-    lists, arrays and tensors of floats or booleans     as they are, whatever their type and device
+    lists, arrays and tensors of floats or booleans     their values, for any type and device
     None among them                                     NaN: the pair is left out
-    a coroutine, or a list of them                      awaited, all of a list together
+    a coroutine, or a list of them                      awaited, a list concurrently
 
-Anything else is refused with the value.  Integers are refused too: judges of other libraries answer with the index of
-the better text, and 0 for the first would be read as p(first ≻ second) = 0, its opposite.
+Anything else is refused with the value.  So are integers: judges of other libraries answer with the index of the better
+text, and 0 for the first would be read as p(first ≻ second) = 0, the opposite.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ Triple = tuple[str, str, str]
 
 
 class JudgeFailed(RuntimeError):
-    """A judge could not be asked: it raised an error, or its server did not answer."""
+    """A judge could not answer: it raised an error, or its server did not respond."""
 
 
 def called(function: Callable[..., Any], *texts: Sequence[str], **columns: Sequence[Any]) -> Any:
-    """What a judge answers, its coroutines awaited; :class:`JudgeFailed` where it raises an error of its own."""
+    """A judge's answer, with coroutines awaited; :class:`JudgeFailed` if it raises its own error."""
     try:
         return _awaited(function(*texts, **columns))
     except (BadInput, JudgeFailed):
         raise
-    except Exception as error:  # it is somebody else's function
+    except Exception as error:  # the function is the user's
         raise JudgeFailed(f"the judge failed ({type(error).__name__}: {first_line(error)})") from error
 
 
 def answered(answer: Any, triples: Sequence[Triple], *, bounded: bool = True) -> Array:
-    """One number for each triple, [B]; NaN where the judge said None.
+    """One number for each triple, [B]; NaN for None.
 
-    bounded   whether it must be a probability; otherwise any finite number: ½ and a difference of rewards.
+    bounded   whether it must be a probability; otherwise any finite number: ½ plus a difference of rewards.
 
-    Raises :class:`BadInput` naming the first value that is none.
+    Raises :class:`BadInput` with the first invalid value.
 
     >>> answered([0.75, None, True], [("x", "a", "b")] * 3).tolist()
     [0.75, nan, 1.0]
@@ -59,14 +59,14 @@ def answered(answer: Any, triples: Sequence[Triple], *, bounded: bool = True) ->
 
 
 def named(triple: Triple) -> str:
-    """A pair in words, for messages."""
+    """A description of a pair for messages."""
     prompt, left, right = (text if len(text) <= 40 else text[:37] + "..." for text in map(str, triple))
     return f"prompt {prompt!r}, answers {left!r} and {right!r}"
 
 
 def _listed(answer: Any, count: int) -> Sequence[Any]:
-    """The values of whatever came back, one for each pair."""
-    if hasattr(answer, "detach"):  # a tensor, which may be of a type or on a device that numpy does not know
+    """The returned values, one for each pair."""
+    if hasattr(answer, "detach"):  # a tensor, perhaps of a type or on a device unknown to numpy
         answer = answer.detach().cpu().double().numpy() if answer.is_floating_point() else answer.detach().cpu().numpy()
     if isinstance(answer, (str, bytes, Mapping)) or not isinstance(answer, (Iterable, np.ndarray)):
         raise BadInput(f"the judge returned {_shown(answer)}, must be a list of {count} probabilities")
@@ -104,7 +104,7 @@ def _shown(value: Any) -> str:
 
 
 def _awaited(answer: Any) -> Any:
-    """The answer, after everything in it that is awaited."""
+    """The answer, after awaiting everything in it."""
     if inspect.isawaitable(answer):
         return _awaited(_run(answer))
     if isinstance(answer, (list, tuple)) and any(inspect.isawaitable(value) for value in answer):
@@ -120,7 +120,7 @@ async def _together(values: Sequence[Any]) -> list[Any]:
 
 
 def _run(awaitable: Any) -> Any:
-    """Its result; in a thread of its own where this one runs an event loop already, as notebooks do."""
+    """The result of an awaitable; in a separate thread if this one already runs an event loop, as in notebooks."""
 
     async def awaited() -> Any:
         return await awaitable

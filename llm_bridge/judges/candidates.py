@@ -1,4 +1,4 @@
-"""Closed candidate sets of real texts: nine summaries of each, good and bad."""
+"""Closed candidate sets for real texts: nine summaries of each, good and bad."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["CANDIDATE_KINDS", "candidate_sets"]
 def candidate_sets(examples: Sequence[Example], features: SummaryFeatures, *, seed: int = 0) -> list[list[str]]:
     """Nine summaries of each text, good and bad, in the order of :data:`CANDIDATE_KINDS`.
 
-    human (the person's own), truncated (its first half), shuffled (its words in another order), foreign (the human
+    human (the human summary), truncated (its first half), shuffled (its words in another order), foreign (the human
     summary of another text), sentence (the text's first), lead (its first 10 words), extract (its first 35 words),
-    keywords (its 8 most telling words), terse (the 3 most telling).
+    keywords (its 8 most characteristic words), terse (the 3 most characteristic).
     """
     if len(examples) < 2:
-        raise BadInput(f"examples holds {len(examples)}, must hold at least 2: one's summary is another's foreign one")
+        raise BadInput(f"examples holds {len(examples)}, must hold at least 2: each needs the summary of another text")
     rng = np.random.default_rng(seed)
     shift = int(rng.integers(1, len(examples)))
     return [

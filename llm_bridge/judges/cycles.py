@@ -1,4 +1,4 @@
-"""How far preferences are from a ranking: cyclic triads, Condorcet winners, cyclic energy, Bradley-Terry excess."""
+"""Distance of preferences from a ranking: cyclic triads, Condorcet winners, cyclic energy, Bradley-Terry excess."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Intransitivity", "intransitivity"]
 
 @dataclass(frozen=True)
 class Intransitivity:
-    """How far preferences over candidate sets are from a ranking; every number is 0 for Bradley-Terry.
+    """Distance of preferences over candidate sets from a ranking; all but margin_energy are 0 for Bradley-Terry.
 
     cyclic_triads       share of the triples of candidates, without ties, that form a cycle (1/4 for fair coins).
-    without_condorcet   share of the prompts where no candidate beats every other one (p > ½).
-    cyclic_energy       share of the squared log-odds that no potential explains (0: Bradley-Terry, 1: purely cyclic).
-    margin_energy       the same of the margins P − ½.
-    excess              mean KL, in nats a judgment, of the truth from the best Bradley-Terry model of each prompt.
-    prompts, triads     what was looked at.
+    without_condorcet   share of the prompts at which no candidate beats every other one (p > ½).
+    cyclic_energy       share of the squared log-odds not explained by a potential (0: Bradley-Terry, 1: purely cyclic).
+    margin_energy       the same for the margins P − ½.
+    excess              mean KL, in nats per judgment, of the truth from the best Bradley-Terry model of each prompt.
+    prompts, triads     the numbers examined.
     """
 
     cyclic_triads: float
@@ -38,13 +38,13 @@ class Intransitivity:
 
 
 def intransitivity(matrices: Iterable[ArrayLike], *, clip: float = 1e-3) -> Intransitivity:
-    """Measure the cycles of preference matrices P [K, K], one for each prompt; K may differ, at least 3.
+    """Measure the cycles of preference matrices P [K, K], one for each prompt; K ≥ 3 may differ.
 
     The Hodge decomposition of a skew matrix M on the complete graph: M_ij = r_i − r_j + C_ij with r_i = mean_j M_ij and
     C orthogonal to every potential, so that ‖M‖² = ‖grad r‖² + ‖C‖², and the cyclic energy is Σ ‖C‖² / Σ ‖M‖², summed
     over prompts.  Log-odds are taken of P clipped to [clip, 1 − clip].
 
-    Raises :class:`BadInput` for a matrix that is smaller than 3 x 3 or no preference matrix.
+    Raises :class:`BadInput` for a matrix that is smaller than 3 x 3 or not a preference matrix.
 
     Source: Jiang, Lim, Yao & Ye 2011 (Hodge rank); theory §5.
 
@@ -94,7 +94,7 @@ def _has_condorcet_winner(p: Array) -> bool:
 
 
 def _cyclic_share(skew: Sequence[Array]) -> float:
-    """Σ ‖M − grad r‖² / Σ ‖M‖², r the potential nearest to M; 0 where all M are 0."""
+    """Σ ‖M − grad r‖² / Σ ‖M‖², r the potential nearest to M; 0 if all M are 0."""
     total = sum(float(np.sum(m**2)) for m in skew)
     residual = 0.0
     for m in skew:
@@ -106,8 +106,7 @@ def _cyclic_share(skew: Sequence[Array]) -> float:
 def _bradley_terry_excess(p: Array, steps: int = 100) -> float:
     """Σ_{i<j} KL(p_ij ‖ σ(r_i − r_j)) at its minimum over r, by damped Newton on a convex function.
 
-    Potentials are kept within 30 of each other by a ridge of 1e-9: where one candidate always wins, the infimum is at
-    infinity.
+    A ridge of 1e-9 keeps potentials within 30 of each other: if one candidate always wins, the infimum is at infinity.
     """
     size = len(p)
     pairs = np.triu_indices(size, 1)

@@ -95,11 +95,6 @@ class SequenceClassifier:
 
     # -- rows ----------------------------------------------------------------------------------------------------------
 
-    def _encoded(self, prompts: Sequence[str], answers: Sequence[str]) -> dict[str, Any]:
-        """The batch that the model is shown."""
-        rows = [self._row(x, y, None) for x, y in zip(prompts, answers, strict=True)]
-        return self._together(rows, self._filler(rows) or 0)
-
     def _row(self, prompt: str, answer: str, messages: Any) -> Row:
         if self.template is None and not self.has_chat_template:
             return self._pair(prompt, answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,9 @@ from llm_bridge.judges.answers import Array, called
 from llm_bridge.judges.judge import Texts, canonical, wanted_columns
 from nashlab.arrays import sigmoid
 from nashlab.game import BadInput
+
+if TYPE_CHECKING:
+    from llm_bridge.policy import Policy
 
 __all__ = ["ReconstructionScore", "RelevanceScore", "ScoreJudge", "fit_scale", "pair_score"]
 
@@ -116,28 +119,28 @@ def fit_scale(differences: ArrayLike, p: ArrayLike, *, limits: tuple[float, floa
 class LikelihoodScore:
     """Sums of log-probabilities of one text after another under a language model.
 
-    policy      anything with ``log_prob(prompt: Tokens, completion: Tokens) -> [B]``, ``tokenizer``, ``eos_id`` and
-                ``pad_id`` (:class:`llm_bridge.policy.Policy`), preferably of another family than the judged policies.
-                Where it is an encoder-decoder, contexts feed the encoder, closed by the end of sequence.
+    policy      a :class:`llm_bridge.policy.Policy`, preferably of another family than the judged policies.  Where it
+                is an encoder-decoder, contexts feed the encoder, closed by the end of sequence; where its tokenizer has
+                a chat template the context is the user's turn and the text the answer.
     max_length  tokens of a text at most, cut at its end (never the instruction around it).
     """
 
-    policy: Any
+    policy: Policy
     batch_size: int = 16
     max_length: int = 256
 
-    def log_likelihood(self, contexts: Sequence[Texts], texts: Texts) -> Array:
-        """log p(text, end | context), [B]; a context is a sequence of parts, tokenised one by one."""
+    def log_likelihood(self, contexts: Texts, texts: Texts) -> Array:
+        """log p(text, end | context), [B]; the tokens are those of the whole, see
+        :func:`llm_bridge.policy.prompts.continued`."""
         import torch
 
-        from llm_bridge.policy import pad_left, pad_right
+        from llm_bridge.policy import continued, pad_left, pad_right
 
         values = []
-        closing = [self.policy.eos_id] if getattr(self.policy, "is_encoder_decoder", False) else []
-        for batch in _batches(list(zip(contexts, texts, strict=True)), self.batch_size):
-            opened = [[i for part in context for i in self._ids(part)] for context, _ in batch]
-            before = [[*ids, *closing] or [self.policy.eos_id] for ids in opened]
-            after = [[*self._ids(text), self.policy.eos_id] for _, text in batch]
+        rows = list(zip(*continued(self.policy, contexts, texts), strict=True))
+        for batch in _batches(rows, self.batch_size):
+            before = [ids or [self.policy.eos_id] for ids, _ in batch]
+            after = [ids for _, ids in batch]
             with torch.inference_mode():
                 summed = self.policy.log_prob(
                     pad_left(before, self.policy.pad_id), pad_right(after, self.policy.pad_id)
@@ -145,8 +148,10 @@ class LikelihoodScore:
             values.append(summed.double().cpu().numpy())
         return np.concatenate(values) if values else np.zeros(0)
 
-    def _ids(self, text: str) -> list[int]:
-        return list(self.policy.tokenizer(text, add_special_tokens=False)["input_ids"][: self.max_length])
+    def _cut(self, texts: Texts) -> list[str]:
+        from llm_bridge.policy import shortened
+
+        return [shortened(self.policy.tokenizer, text, self.max_length) for text in texts]
 
 
 @dataclass
@@ -155,7 +160,8 @@ class RelevanceScore(LikelihoodScore):
 
     The second term takes out how likely the answer is anyway, so that blandness is not rewarded.
 
-    template, without  the context with ``{prompt}``, and the one that knows nothing of it.
+    template, without  the context with ``{prompt}``, right behind which the answer stands, and the one that knows
+                       nothing of it.
     """
 
     template: str = "{prompt}\n\nSummary in one line: "
@@ -163,10 +169,11 @@ class RelevanceScore(LikelihoodScore):
 
     def __call__(self, prompts: Texts, answers: Texts) -> Array:
         """Scores, [B]; the unconditional part is computed once for each different answer."""
+        answers = self._cut(answers)
         unique = {answer: i for i, answer in enumerate(dict.fromkeys(answers))}
-        plain = self.log_likelihood([[self.without]] * len(unique), list(unique))
+        plain = self.log_likelihood([self.without] * len(unique), list(unique))
         before, _, after = self.template.partition("{prompt}")
-        informed = self.log_likelihood([[before, x, after] for x in prompts], answers)
+        informed = self.log_likelihood([before + x + after for x in self._cut(prompts)], answers)
         return informed - plain[[unique[answer] for answer in answers]]
 
 
@@ -176,7 +183,7 @@ class ReconstructionScore(LikelihoodScore):
 
     It lets nothing be left out, and likes long answers.
 
-    template  the context with ``{answer}``, after which the text is scored.
+    template  the context with ``{answer}``, right behind which the text is scored.
     """
 
     template: str = "{answer}\n\nDescription: "
@@ -184,7 +191,7 @@ class ReconstructionScore(LikelihoodScore):
     def __call__(self, prompts: Texts, answers: Texts) -> Array:
         """Scores, [B]."""
         before, _, after = self.template.partition("{answer}")
-        return self.log_likelihood([[before, y, after] for y in answers], prompts)
+        return self.log_likelihood([before + y + after for y in self._cut(answers)], self._cut(prompts))
 
 
 def _batches(items: list[Any], size: int) -> Iterable[list[Any]]:

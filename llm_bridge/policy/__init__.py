@@ -13,7 +13,7 @@ from llm_bridge.policy.loading import (
     tokenizer_at,
 )
 from llm_bridge.policy.policy import Policy
-from llm_bridge.policy.prompts import Prompts, completions_of, encoded, prompt_ids, texts_of
+from llm_bridge.policy.prompts import Prompts, completions_of, continued, encoded, prompt_ids, shortened, texts_of
 from llm_bridge.policy.reference import REFERENCE_KINDS, Reference, check_reference, reference_of
 from llm_bridge.policy.sampler import Decoder, draw, mixture_log_probs, sample
 from llm_bridge.policy.switches import seeded
@@ -31,6 +31,7 @@ __all__ = [
     "Tokens",
     "check_reference",
     "completions_of",
+    "continued",
     "draw",
     "encoded",
     "ends_of",
@@ -45,6 +46,7 @@ __all__ = [
     "sample",
     "save_policy",
     "seeded",
+    "shortened",
     "smollm2",
     "texts_of",
     "title_t5",

@@ -20,7 +20,17 @@ from nashlab.game import BadInput, suggestion
 if TYPE_CHECKING:
     from llm_bridge.policy.policy import Policy
 
-__all__ = ["Prompt", "Prompts", "completions_of", "encoded", "ends_of", "prompt_ids", "texts_of"]
+__all__ = [
+    "Prompt",
+    "Prompts",
+    "completions_of",
+    "continued",
+    "encoded",
+    "ends_of",
+    "prompt_ids",
+    "shortened",
+    "texts_of",
+]
 
 Prompt = str | Sequence[Message] | Chat
 """A text, messages with ``role`` and ``content``, or messages with tools and options of their chat template."""
@@ -168,7 +178,7 @@ class _Reader:
         if cut not in CUTS:
             raise BadInput(f"cut = {cut!r}, must be one of {CUTS}{suggestion(str(cut), CUTS)}")
         chats = [self._chat(prompt, f"prompts[{i}]") for i, prompt in enumerate(prompts)]
-        rows = self._ids([self._filled(chat, f"prompts[{i}]") for i, chat in enumerate(chats)])
+        rows = self.ids([self._filled(chat, f"prompts[{i}]") for i, chat in enumerate(chats)])
         for i, row in enumerate(rows):
             if longest is not None and len(row) > longest:
                 chats[i], rows[i] = self._shortened(chats[i], row, longest, cut, f"prompts[{i}]")
@@ -197,7 +207,8 @@ class _Reader:
         except BadInput as error:
             raise BadInput(f"{name} {error}") from error
 
-    def _ids(self, texts: list[str]) -> list[list[int]]:
+    def ids(self, texts: list[str]) -> list[list[int]]:
+        """The tokenizer's own of whole texts, with what opens and closes them."""
         bare = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
         opening = self._opening  # a chat template may have written it already
         opened = [list(ids) if ids[: len(opening)] == opening else [*opening, *ids] for ids in bare]
@@ -212,7 +223,7 @@ class _Reader:
         def part(count: int) -> tuple[Chat, list[int]]:
             kept = body[: places[count]] if cut == "end" else body[places[last - count] :]
             shorter = chat.having(kept)
-            return shorter, self._ids([self._filled(shorter, name)])[0]
+            return shorter, self.ids([self._filled(shorter, name)])[0]
 
         count = max(1, last - (len(row) - longest))
         while count > 1 and (over := len(part(count)[1]) - longest) > 0:
@@ -254,6 +265,14 @@ def _boundaries(tokenizer: Any, text: str) -> list[int]:
     except (NotImplementedError, TypeError, KeyError):
         return list(range(len(text) + 1))
     return sorted({0, len(text), *(int(end) for _, end in offsets)})
+
+
+def shortened(tokenizer: Any, text: str, longest: int) -> str:
+    """As much of a text's beginning as is not more than ``longest`` tokens."""
+    while text and (over := len(tokenizer(text, add_special_tokens=False)["input_ids"]) - longest) > 0:
+        places = _boundaries(tokenizer, text)
+        text = text[: places[max(0, len(places) - 1 - over)]]
+    return text
 
 
 def _opening(tokenizer: Any) -> list[int]:
@@ -311,8 +330,7 @@ def completions_of(policy: Policy, texts: Sequence[str], prompts: Prompts | None
     Raises :class:`BadInput` for a text with an end inside, behind which nothing would ever be drawn.
     """
     tokenizer, texts = _tokenizer(policy), _listed(texts, "texts")
-    end = end_of_turn(tokenizer)
-    closing = policy.eos_id if end is None or end not in policy.ends else end
+    closing = _closing(policy)
     bare = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
     rows = [_closed(policy, row, closing, f"texts[{i}]") for i, row in enumerate(bare)]
     if prompts is None or not prompts.chats:
@@ -320,10 +338,39 @@ def completions_of(policy: Policy, texts: Sequence[str], prompts: Prompts | None
     prompts.check(texts=texts)
     template = Template(tokenizer)
     told = zip(rows, texts, prompts.chats, prompts.rows, strict=True)
-    return [_continued(template, text, chat, row) or alone for alone, text, chat, row in told]
+    return [_in_conversation(template, text, chat, row) or alone for alone, text, chat, row in told]
 
 
-def _continued(template: Template, text: str, chat: Chat, row: Sequence[int]) -> list[int]:
+def continued(policy: Policy, contexts: Sequence[str], texts: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
+    """Contexts and the texts that go on right behind them, with their end, as ids: (before, after).
+
+    Both together are the tokenizer's own ids of the whole text: ``before`` is what they share with the ids of the
+    context alone, so a token that lies across the border, as a blank with its word does, belongs to the text.  Of a
+    chat template the context is the user's turn and the text the answer; an encoder reads the context by itself.
+    """
+    tokenizer = _tokenizer(policy)
+    reader = _Reader(tokenizer, "{prompt}", None, None, [policy.eos_id] if policy.is_encoder_decoder else [])
+    chats, before = reader.read(_listed(contexts, "contexts"), None, "end")
+    if reader.chat is None and not policy.is_encoder_decoder:
+        wholes = reader.ids([context + text for context, text in zip(contexts, texts, strict=True)])
+        shared = [_shared(*each) for each in zip(before, wholes, strict=True)]
+        both = list(zip(wholes, shared, strict=True))
+        return [row[:k] for row, k in both], [[*row[k:], policy.eos_id] for row, k in both]
+    bare = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+    alone = [[*row, _closing(policy)] for row in bare]
+    if reader.chat is None:
+        return before, alone
+    told = zip(alone, texts, chats, before, strict=True)
+    return before, [_in_conversation(reader.chat, text, chat, row) or ids for ids, text, chat, row in told]
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two rows have in common at their beginning."""
+    both = zip(one, other, strict=False)
+    return next((i for i, (a, b) in enumerate(both) if a != b), min(len(one), len(other)))
+
+
+def _in_conversation(template: Template, text: str, chat: Chat, row: Sequence[int]) -> list[int]:
     """What the whole conversation has behind the prompt's own tokens; nothing where it does not begin with them."""
     whole = template.tokenizer(template.text(chat, text), add_special_tokens=False)["input_ids"]
     for opened in (whole, [*_opening(template.tokenizer), *whole]):
@@ -331,6 +378,12 @@ def _continued(template: Template, text: str, chat: Chat, row: Sequence[int]) ->
             behind = list(opened[len(row) :])
             return behind[: behind.index(template.end) + 1] if template.end in behind else []
     return []
+
+
+def _closing(policy: Policy) -> int:
+    """The end that the policy would draw: the chat template's end of turn where there is one."""
+    end = end_of_turn(policy.tokenizer)
+    return policy.eos_id if end is None or end not in policy.ends else end
 
 
 def _closed(policy: Policy, row: Sequence[int], closing: int, name: str) -> list[int]:

@@ -1,7 +1,7 @@
 """Completions that the players of a method write, and a judge's preferences between them.
 
 k completions a prompt are sampled and judged, and all their pairs count (a U-statistic).  The judge works in a thread
-of its own: while it does, the next portion of a step's prompts is written, and the reference computes.
+of its own: while it does, the next portion of a step's prompts is written, and reference and policy compute.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ class Generated:
             log_anchor = turn.anchored(
                 lambda model: model.log_prob(prompt, scored, temperature=self.temperature).detach()
             )
-            p = torch.empty(len(left), dtype=torch.float64)
+            p = torch.full((len(left),), torch.nan, dtype=torch.float64)
+            turn.meanwhile(on_device(policy, Samples(prompt, scored, log_anchor, left, right, p, p)))
             for mine, answer in asked:
                 p[mine] = answer.result()
         tally = _agreement(p) | lengths(completion, policy)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -44,7 +43,7 @@ from llm_bridge.training.settings import Settings
 from llm_bridge.training.sources import Recorded, Source
 from llm_bridge.training.trackers import Tracker, check_trackers
 from llm_bridge.training.trainer import train
-from nashlab.files import plain, replacing
+from nashlab.files import plain, replacing, replacing_folder
 from nashlab.game import BadInput, suggestion
 
 __all__ = ["Project", "Recipe", "prepared", "push"]
@@ -69,6 +68,7 @@ class Recipe:
     unended_penalty, cut_mark   of completions that the limit cuts off, see :class:`llm_bridge.training.Generated`.
     lora       rank of adapters, 0: all weights;  dtype  of the weights: float32 by default, under adapters as stored.
     device     "auto": an accelerator where there is one.
+    base, quantised   of the weights under adapters, see :func:`llm_bridge.policy.load_policy`.
     """
 
     policy: str
@@ -92,6 +92,8 @@ class Recipe:
     lora: int = 0
     dtype: str | None = None
     device: str = "auto"
+    base: str | None = None
+    quantised: str | None = None
 
     def __post_init__(self) -> None:
         self.settings.check_method(self.bridged)
@@ -134,7 +136,13 @@ def prepared(recipe: Recipe, folder: str | Path, trackers: Sequence[Tracker] = (
     lora = LoraOptions(rank=recipe.lora, alpha=2 * recipe.lora) if recipe.lora else None
     dtype = getattr(torch, recipe.dtype or "float32") if recipe.dtype or not recipe.lora else None
     policy = load_policy(
-        recipe.policy, lora=lora, dtype=dtype, device=_device(recipe.device), seed=recipe.settings.seed
+        recipe.policy,
+        lora=lora,
+        dtype=dtype,
+        device=_device(recipe.device),
+        seed=recipe.settings.seed,
+        base=recipe.base,
+        quantised=recipe.quantised,
     )
     return Project(recipe, folder, tuple(trackers), texts, judge, policy)
 
@@ -205,16 +213,13 @@ class Project:
 
     def save(self) -> Path:
         """Weights, tokenizer with its chat template, settings and a model card, in the place of what was there."""
-        place, part = self.folder / "policy", self.folder / ".policy.part"
-        shutil.rmtree(part, ignore_errors=True)
-        save_policy(self.policy, part)
         asked = self.recipe.as_json()
-        (part / "training.json").write_text(json.dumps(asked, indent=1), encoding="utf-8")
-        card = model_card(self.recipe.bridged.spec, asked, plain(self.last), adapters=self.policy.has_adapters)
-        (part / "README.md").write_text(card, encoding="utf-8")
-        shutil.rmtree(place, ignore_errors=True)
-        part.rename(place)
-        return place
+        with replacing_folder(self.folder / "policy") as part:
+            save_policy(self.policy, part)
+            (part / "training.json").write_text(json.dumps(asked, indent=1), encoding="utf-8")
+            card = model_card(self.recipe.bridged.spec, asked, plain(self.last), adapters=self.policy.has_adapters)
+            (part / "README.md").write_text(card, encoding="utf-8")
+        return self.folder / "policy"
 
     @cached_property
     def source(self) -> Source:

@@ -56,6 +56,7 @@ class Turn(NamedTuple):
     rows      the items of this process's share of the step;  total  how many items all shares have together.
     uniforms  columns -> numbers in [0, 1) for this share, [len(rows), columns] float64.
     tau, beta, step_size  the method's numbers.
+    meanwhile  called, where a judge is waited for, with samples whose p is not known yet.
     """
 
     method: Bridged
@@ -68,6 +69,7 @@ class Turn(NamedTuple):
     tau: float
     beta: float
     step_size: float
+    meanwhile: Callable[[Samples], None] = lambda samples: None
 
     @property
     def temperature(self) -> float:

@@ -150,6 +150,7 @@ class Trainer:
         self.run = Run(self, folder, first=self.accelerator.is_main_process, anywhere=self._anywhere,
                        trackers=trackers)  # fmt: skip
         self._undone = False  # whether this step has gone from these weights before, and found numbers
+        self._early: Tensor | None = None  # log π of the completions that a judge still reads
 
     def _shard(self, layout: Layout) -> None:
         """Train a copy of the policy that is shared out over the processes."""
@@ -243,7 +244,7 @@ class Trainer:
 
     def _collected(self, stream: int) -> tuple[list[tuple[Term, Samples]], Tally]:
         """The samples of every term, in micro-batches, and what they were like."""
-        turn = self._turn(stream)
+        turn, self._early = self._turn(stream), None
         parts: list[tuple[Term, Samples]] = []
         tally: Tally = {}
         trouble: NotFinite | None = None
@@ -269,12 +270,19 @@ class Trainer:
         method = self.method
         temperature = method.form.temperature(self.settings)
         with self._computing():
-            log_prob = self.scorer(part)
+            log_prob = self.scorer(part) if self._early is None else self._early
         try:
             scalar = method.objective.unit(temperature) * surrogate(method.objective, log_prob, part, temperature)
         except NotFinite:
             return None, log_prob
         return scalar, log_prob
+
+    def _score_early(self, samples: Samples) -> None:
+        """The forward pass of a step that is one batch needs no p: it is done while the judge reads."""
+        if len(self.method.terms) == 1 and not 0 < self.settings.micro_batch < len(samples.prompt.ids):
+            torch.clear_autocast_cache()  # weights that were cast where no gradient was asked for
+            with torch.enable_grad():
+                self._early = self.scorer(samples)
 
     def _diverged(self, what: str, weights_are_sound: bool) -> Diverged:
         advice = f"lower learning_rate = {self.settings.learning_rate:g}"
@@ -310,7 +318,8 @@ class Trainer:
 
         rows = _items(self.settings.seed, self.step * batch, batch, len(self.source))[first : first + share]
         s, m = self.settings, self.method
-        return Turn(m, self.players, m.left, m.right, rows, batch, uniforms, s.tau, s.beta, s.step_size)
+        return Turn(m, self.players, m.left, m.right, rows, batch, uniforms, s.tau, s.beta, s.step_size,
+                    self._score_early)  # fmt: skip
 
     def _divergence(self, log_prob: Tensor, samples: Samples, term: Term) -> Tally:
         """Σ (log π − log μ) of completions that the policy itself has drawn: KL(π‖μ) without bias."""

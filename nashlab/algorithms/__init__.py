@@ -72,9 +72,9 @@ REGISTRY: dict[str, AlgorithmSpec] = {
 
 
 def get(name: str | AlgorithmSpec) -> AlgorithmSpec:
-    """The specification of that name or alias (or itself); an unknown name is refused with the nearest known one.
+    """The specification of a name or alias (or the argument itself); an unknown name is refused with the nearest.
 
-    A suffix names an optimiser of :mod:`nashlab.optimiser` and its momentum.
+    A suffix such as ``+momentum:0.9`` names an optimiser of :mod:`nashlab.optimiser`.
 
     >>> get("inpo").name, get("online-ipo+adam:0").title
     ('omd', 'online IPO, adam:0')

@@ -5,7 +5,7 @@ from nashlab.arrays import Array, array_namespace
 
 
 def start_average(log_policy: Array) -> dict[str, Array]:
-    """Before any step the average is the first policy."""
+    """Before the first step the average is the initial policy."""
     return {"log_mean": log_policy}
 
 
@@ -14,12 +14,12 @@ def with_average(state: State, log_played: Array, time: Array, power: int = 0) -
     xp = array_namespace(log_played)
     share = (power + 1.0) / (time + power + 1.0)
     mean = (1.0 - share) * xp.exp(state["log_mean"]) + share * xp.exp(log_played)
-    # a response never played has log 0 = −∞, which is meant; the double where keeps the warning away
+    # a response never played has log 0 = −∞, on purpose; the double where avoids the warning
     held = mean > 0
     log_mean = xp.where(held, xp.log(xp.where(held, mean, xp.ones_like(mean))), xp.zeros_like(mean) - xp.inf)
     return {**state, "log_mean": log_mean}
 
 
 def average_policy(state: State, s: Setting) -> Array:
-    """The policy that an average-iterate method is judged by."""
+    """The policy that an average-iterate method is evaluated by."""
     return state["log_mean"]

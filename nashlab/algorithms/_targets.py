@@ -1,4 +1,4 @@
-"""Where algorithms go: the fixed points that theory knows, as log-policies of a :class:`Problem`."""
+"""Where algorithms converge: the fixed points known from theory, as log-policies of a :class:`Problem`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Best response to the reference: Nash-MD-PG at β = 1, a convex problem whose answer is ∝ μ exp(p(y ≻ μ)/τ)."""
+"""Best response to the reference: Nash-MD-PG at β = 1, a convex problem with the solution ∝ μ exp(p(y ≻ μ)/τ)."""
 
 from nashlab.algorithm import AlgorithmSpec, Pointwise, Problem
 from nashlab.algorithms._targets import LogPolicy, displaced

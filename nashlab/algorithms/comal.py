@@ -1,4 +1,4 @@
-"""COMAL, the proximal point method (MPO's moving reference): solve the τ game, make its answer the reference, repeat.
+"""COMAL, the proximal point method (MPO's moving reference): solve the τ game, make its solution the reference, repeat.
 
 outer: ν ← π when the inner problem is solved well enough;   inner: an MMD step with the magnet ν
 
@@ -10,11 +10,11 @@ from nashlab.algorithm import AlgorithmSpec, Environment, Setting, State
 from nashlab.algorithms.mmd import magnetic_step
 from nashlab.arrays import Array, array_namespace, log_ratio, oscillation
 
-RELATIVE_ERROR = 0.1  # any constant below 1 keeps convergence; a tenth costs few inner steps
+RELATIVE_ERROR = 0.1  # any constant below 1 keeps convergence; a tenth needs few inner steps
 
 
 def next_centre(log_policy: Array, log_centre: Array, residual: Array, s: Setting) -> Array:
-    """The policy, where it solves the inner problem well enough; the old centre elsewhere."""
+    """The policy where it solves the inner problem well enough, elsewhere the old centre."""
     xp = array_namespace(log_policy)
     inside = xp.isfinite(s.log_reference)
     travelled = oscillation(log_ratio(log_policy, log_centre), inside)

@@ -1,4 +1,4 @@
-"""EGPO, the extragradient method: look half a step ahead, then step with what was seen there.
+"""EGPO, the extragradient method: take a trial step, then step with the preferences seen at the trial policy.
 
 log π½ ← (1−ητ) log π + ητ log μ + η Pπ,   log π ← (1−ητ) log π + ητ log μ + η Pπ½
 """

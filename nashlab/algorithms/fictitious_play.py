@@ -1,14 +1,14 @@
-"""Fictitious play: reply best to the average of everything played so far; ties are shared equally."""
+"""Fictitious play: best response to the average of all policies played so far; ties share the mass equally."""
 
 from nashlab.algorithm import AlgorithmSpec, Environment, Setting, State
 from nashlab.algorithms._averages import average_policy, start_average, with_average
 from nashlab.arrays import array_namespace
 
-TIE = 1e-12  # of preference units: replies as good as the best up to rounding share the mass
+TIE = 1e-12  # in units of preference: replies that are best up to rounding share the mass
 
 
 def update(state: State, s: Setting, env: Environment) -> State:
-    """One best reply, averaged in."""
+    """One best response, added to the average."""
     xp = array_namespace(state["log_mean"])
     inside = xp.isfinite(s.log_reference)
     minus_infinity = xp.zeros_like(state["log_mean"]) - xp.inf

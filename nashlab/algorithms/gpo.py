@@ -1,4 +1,4 @@
-"""Online GPO(f): any convex f on pairs from the policy; here f(x) = e⁻ˣ. Another f is one more specification."""
+"""Online GPO(f): any convex f on pairs from the policy; here f(x) = e⁻ˣ. Another f is another specification."""
 
 from nashlab.algorithm import AlgorithmSpec, Pairwise
 from nashlab.losses import gpo_exponential

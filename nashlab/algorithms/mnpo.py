@@ -1,8 +1,8 @@
-"""MNPO with two players' mixtures of past policies: step from, and against, an average of what was played before.
+"""MNPO with mixtures of past policies for both players: step from one average of past policies against another.
 
 log π ← (1 − ητ) L + ητ log μ + ηPν,   L ← (1−β)L + β log π,   ν ← (1−β)ν + βπ  (both averages include the last π)
 
-β = 1 remembers the last policy alone: that is OMD.
+β = 1 remembers only the last policy, which is OMD.
 """
 
 from nashlab.algorithm import AlgorithmSpec, Environment, Setting, State
@@ -16,7 +16,7 @@ def start(log_policy: Array) -> dict[str, Array]:
 
 
 def update(state: State, s: Setting, env: Environment) -> State:
-    """One step, then the averages follow."""
+    """One step, then both averages are updated."""
     xp = array_namespace(state["log_policy"])
     pulled = blend(state["log_past"], s.log_reference, s.step_size * s.temperature)
     log_policy = log_softmax(pulled + s.step_size * env.advantage(xp.log(state["opponent"])))

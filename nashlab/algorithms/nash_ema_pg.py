@@ -7,7 +7,7 @@ from nashlab.losses import self_play_advantage
 
 
 def update(state: State, s: Setting, env: Environment) -> State:
-    """A gradient step against the average, then the average follows in log-space (its parameters are averaged)."""
+    """A gradient step against the average, then the average is updated in log-space (it averages parameters)."""
     state = gradient_step(nash_ema_pg, state, s, env)
     return {**state, "log_average": geometric_mixture(state["log_average"], state["log_policy"], s.beta)}
 

@@ -2,8 +2,8 @@
 
 m = m_{ητ}(π),   log π ← log m + η Pm
 
-With a constant step its fixed point is BR_τ(π*_{τ/(1−ητ)}), not π*_τ; run at τ/(1 + ητ) and judged by its mixture it
-is exactly unbiased (N10).
+With a constant step its fixed point is BR_τ(π*_{τ/(1−ητ)}), not π*_τ; run at τ/(1 + ητ) and evaluated by its mixture
+it is exactly unbiased (N10).
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def update(state: State, s: Setting, env: Environment) -> State:
 
 
 def target(problem: Problem) -> NDArray[np.float64] | None:
-    """BR_τ(π*_{τ/(1−ητ)}) (N10); None for ητ > 1, where the mixture is no mixture."""
+    """BR_τ(π*_{τ/(1−ητ)}) (N10); None for ητ > 1, where the mixture has a negative weight."""
     share = problem.step_size * problem.temperature
     return displaced(problem.game, problem.temperature, share) if share <= 1 else None
 

@@ -1,4 +1,4 @@
-"""Nash Prox, the proximal point method on the regularised game: solve it with a penalty KL(·‖ν)/η, make the answer ν.
+"""Nash Prox, the proximal point method on the regularised game: solve it with a penalty KL(·‖ν)/η, then move ν there.
 
 outer: log ν ← (log ν + ητ log μ + ηPπ)/(1 + ητ) at its own solution π, any η;   inner: extragradient steps (N26)
 

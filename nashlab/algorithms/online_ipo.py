@@ -20,7 +20,7 @@ def safe_step(problem: Problem) -> float:
     return tau / (3.0 * (1.0 + 2.0 * tau**2 * (1.0 + first)))
 
 
-N2 = Guarantee(safe_step, source="N2, a guarantee and no recommendation")
+N2 = Guarantee(safe_step, source="N2, a guarantee, not a recommendation")
 
 online_ipo = AlgorithmSpec(
     name="online-ipo",

@@ -15,7 +15,7 @@ def start(log_policy: Array) -> dict[str, Array]:
 
 
 def proportional(regret: Array, log_policy: Array) -> Array:
-    """log of R/ΣR, the old policy where nothing is regretted."""
+    """log of R/ΣR, or the old policy if no regret is positive."""
     xp = array_namespace(regret)
     total = xp.sum(regret, axis=-1, keepdims=True)
     held = regret > 0
@@ -26,7 +26,7 @@ def proportional(regret: Array, log_policy: Array) -> Array:
 
 
 def accumulated(state: State, s: Setting, env: Environment) -> tuple[Array, Array]:
-    """(R, Aπ) after what was just played; padding regrets nothing."""
+    """(R, Aπ) after the policy just played; padded responses have no regret."""
     xp = array_namespace(state["regret"])
     zero = xp.zeros_like(state["regret"])
     seen = xp.where(xp.isfinite(s.log_reference), env.advantage(state["log_policy"]), zero)
@@ -42,7 +42,7 @@ def update(state: State, s: Setting, env: Environment) -> State:
 
 
 def predictive_update(state: State, s: Setting, env: Environment) -> State:
-    """One step that expects to see again what it has just seen; quadratic average."""
+    """One step that predicts the last observation again; quadratic average."""
     regret, seen = accumulated(state, s, env)
     xp = array_namespace(regret)
     expected = regret + seen

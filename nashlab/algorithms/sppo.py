@@ -1,4 +1,4 @@
-"""SPPO, that is multiplicative weights on the unregularised game: log π ← log π + ηPπ, judged by the average iterate.
+"""SPPO: multiplicative weights on the unregularised game, log π ← log π + ηPπ, evaluated by the average iterate.
 
 SPO plays the same update with the step η/√(t+1).
 """

@@ -1,4 +1,4 @@
-"""XPO: DPO on a response of the policy against one of the reference, with a bonus for leaving what the reference says.
+"""XPO: DPO on a response of the policy against one of the reference, with a bonus for moving away from the reference.
 
 ℓ(h(y) − h(y'), p, τ) + α log π(y'),   y ~ π, y' ~ μ
 """

@@ -1,10 +1,10 @@
-"""What any policy proves about itself: exploitability, distance to the exact equilibrium, exact optimality.
+"""What can be proved about any policy: exploitability, distance to the exact equilibrium, exact optimality.
 
-Everything here is a function of (game, log-policy, τ) alone and knows no solver.  It comes in three strengths:
+Everything here depends on (game, log-policy, τ) alone, not on the solver.  There are three levels of rigour:
 
-floats     float64, fast and batched, its own rounding not accounted for        E2, E3, N14
-balls      every rounding enclosed: by ball arithmetic where a game is small, by a-priori bounds of the rounding of
-           whole products (:mod:`nashlab.certificate.rounding`) where it is large; about the numbers that are printed
+floats     float64, fast and batched, ignoring its own rounding                  E2, E3, N14
+balls      every rounding enclosed, for the numbers as printed: by ball arithmetic for small games, by a-priori rounding
+           bounds of whole products (:mod:`nashlab.certificate.rounding`) for large ones
 rationals  maximal lotteries (τ = 0): optimality itself, decided exactly        E6
 """
 

@@ -1,8 +1,8 @@
-"""Certificates with every rounding enclosed, about the numbers that are printed and the input as it was given.
+"""Certificates with every rounding enclosed, for the numbers as printed and the input as given.
 
-A printed number stands for a double and for its shortest decimal text; a bound here holds for both, and for readers
-who take exp(log_policy) in the place of policy.  Games of exact margins are judged by those, games of doubles by the
-doubles.  The reference is μ as given, over its sum.
+A printed number may be read as a double or as its shortest decimal text.  A bound here holds for both, and also for
+readers who take exp(log_policy) instead of policy.  Exact margins are used where the game has them, otherwise its
+doubles.  The reference is μ as given, normalised.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -26,11 +27,11 @@ __all__ = ["bound_rational", "certify_ball", "enclose_lottery", "enclose_project
 Array = NDArray[np.float64]
 Ball = Any  # flint's arb, which is loaded only where it is used
 
-BITS = 128  # rounding in 128 bits is 22 digits below that of the float64 log-policy under judgment
+BITS = 128  # 128 bits round 22 digits below the float64 log-policy that is certified
 MOST_BITS = 4096
-IN_BALLS = 64  # responses up to which a product with doubles is taken in balls: beyond, they are slower
+IN_BALLS = 64  # responses up to which products with doubles use balls: beyond, they are slower
 SOLVED_IN_BALLS = 300  # order up to which a linear system is solved in balls (about a second there)
-REFINEMENTS = 60  # of N18(c)'s bound: each at least a tenth smaller than the last
+REFINEMENTS = 60  # of N18(c)'s bound: each reduces it by at least a tenth
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def _precision(bits: int) -> Iterator[None]:
 
 
 def _bits(values: Array) -> int:
-    """Enough that numbers as large as these leave BITS behind the point."""
+    """Precision that leaves BITS after the binary point for numbers as large as these."""
     largest = float(np.max(np.abs(values), initial=1.0))
     return min(BITS + max(0, math.frexp(largest)[1]), MOST_BITS)
 
@@ -57,12 +58,16 @@ def _exactly(x: Fraction | float) -> Ball:
 
 
 def _printed(x: float) -> Ball:
-    """What a reader of a printed double may take it for: the double, or the decimal text that stands for it."""
-    return functools.reduce(lambda a, b: a.union(b), _readings(x))
+    """A ball with the double x and its shortest decimal text, which lies within half a unit in the last place."""
+    from flint import arb
+
+    if (1024 * x).is_integer() and abs(x) < 1e6:  # at most 16 digits: the text is the double
+        return arb(x)
+    return arb(x, max(math.ulp(x) / 2, math.ulp(0.0)))  # half of the smallest double would be 0
 
 
 def _upper(ball: Ball) -> float:
-    """A float64 that no number of the ball exceeds."""
+    """A float64 upper bound of every number in the ball."""
     return math.nextafter(float(ball.upper().mid()), math.inf)  # the upper end is exact, its float64 the nearest
 
 
@@ -76,35 +81,35 @@ def _largest(balls: Sequence[Ball]) -> Ball:
     return functools.reduce(lambda a, b: a.max(b), balls)
 
 
-def _away(log_policy: Array, truth: Sequence[Ball]) -> Ball:
-    """‖p − truth‖₁ for the printed p: np.exp(log_policy) or exp(log_policy), as doubles or as their texts."""
-    return _total([abs(_form(x) - q) for x, q in zip(log_policy.tolist(), truth, strict=True)])
-
-
-def _form(x: float) -> Ball:
-    """A printed probability, given its logarithm: np.exp(x) or e^x, as doubles or as their texts."""
-    p = _printed(float(np.exp(x)))
-    return p if x == -math.inf else p.union(_printed(x).exp())
-
-
-def _trivial(log_policy: Array) -> float:
-    """What ‖p − q‖₁ is at most, whatever the policy q: 1 + Σp, that is 2 but for rounding."""
+def _forms(log_policy: Array) -> list[Ball]:
+    """The printed policy p: np.exp(log_policy) or exp(log_policy), as doubles or as their texts."""
     from flint import arb
 
-    return _upper(1 + _away(log_policy, [arb(0)] * len(log_policy)))
+    pairs = zip(log_policy.tolist(), np.exp(log_policy).tolist(), strict=True)
+    return [arb(0) if x == -math.inf else _printed(p).union(_printed(x).exp()) for x, p in pairs]
+
+
+def _apart(printed: Sequence[Ball], truth: Sequence[Ball]) -> list[Ball]:
+    """|p − truth|, response by response."""
+    return [abs(p - q) for p, q in zip(printed, truth, strict=True)]
+
+
+def _trivial(printed: Sequence[Ball]) -> float:
+    """The trivial bound of ‖p − q‖₁ for any policy q: 1 + Σp, which is 2 up to rounding."""
+    return _upper(1 + _total(printed))
 
 
 # -- τ > 0 -----------------------------------------------------------------------------------------------------------
 
 
 def certify_ball(game: PreferenceGame, log_policy: Array, temperature: float) -> Certificate:
-    """The bounds of E3, N14 and N18 as a proof: the smallest of them, plus what printing the policy has rounded.
+    """Rigorous bounds by E3, N14 and N18: the smallest of them, plus the rounding of the printed policy.
 
     π = softmax(log_policy) of the float64 numbers given, G(π) its exploitability;
 
         ‖p − π*_τ‖₁ ≤ ‖p − π‖₁ + min(2 tanh(osc r/4), √(2G/τ), ½(E|r̃| + uM/4 + √(E r̃² + uM²/4)))
 
-    for the printed p (policy or log_policy), u any bound of ‖π − π*_τ‖₁, M = max|r̃|, r̃ = r − E_π r.  Contextual games:
+    for the printed p (policy or log_policy), a bound u of ‖π − π*_τ‖₁, M = max|r̃|, r̃ = r − E_π r.  Contextual games:
     one prompt at a time.  Cost n² ball operations for exact margins, one extended product for doubles.
     Source: E3, N14, N15, N18.
 
@@ -126,21 +131,22 @@ def certify_ball(game: PreferenceGame, log_policy: Array, temperature: float) ->
         pi = np.full(game.n, arb(0))
         pi[held] = [m / total for m in mass]
         advantage = _advantage(game, pi.tolist())
-        # a printed temperature is a double or its text: judged at both, since a ball around them would be far too wide
+        # a printed temperature is a double or its text: bounded at both, since one ball would be too wide
         judged = [_judged(game, log_policy, pi, advantage, t) for t in _readings(tau)]
         value, bound = (max(each) for each in zip(*judged, strict=True))
-        bound = _upper(arb(bound) + _away(log_policy, pi.tolist()))
-        return Certificate(value, _least([bound, _trivial(log_policy)]), "ball", rigorous=True)
+        printed = _forms(log_policy)
+        bound = _upper(arb(bound) + _total(_apart(printed, pi.tolist())))
+        return Certificate(value, _least([bound, _trivial(printed)]), "ball", rigorous=True)
 
 
 def _judged(game: PreferenceGame, log_policy: Array, pi: Any, advantage: list[Ball], t: Ball) -> tuple[float, float]:
-    """(G(π), a bound of ‖π − π*_τ‖₁), rounded upwards, of π = softmax(log_policy)."""
+    """(G(π), a bound of ‖π − π*_τ‖₁), rounded upwards, for π = softmax(log_policy)."""
     from flint import arb
 
     held = np.isfinite(log_policy)
     mu = np.array([_exactly(m).log() for m in game.reference_exact])
     reply = mu + np.array(advantage) / t
-    # π as a softmax needs no normalisation: r may be off by a constant
+    # no need to normalise the softmax: r may be off by a constant
     h = np.array([arb(x) for x in log_policy[held].tolist()])
     inside = pi[held].tolist()
     r = (h - reply[held]).tolist()
@@ -149,17 +155,17 @@ def _judged(game: PreferenceGame, log_policy: Array, pi: Any, advantage: list[Ba
     if np.all(held):
         divergence = _total([p * (mean - x).exp() for p, x in zip(inside, r, strict=True)]).log()
         bound = _bounds(inside, [x - mean for x in r], divergence)
-    else:  # π leaves responses out: only the gap knows of them
+    else:  # π leaves out responses: only the gap accounts for them
         peak = _largest(reply.tolist())
         divergence = mean - total + _total([(x - peak).exp() for x in reply]).log() + peak
         bound = _least([_root(2 * divergence), 2.0])
-    # whatever rounding has left of that: nobody gains more than max|A| + τ KL(π‖μ)
+    # however much rounding has widened it: no reply gains more than max|A| + τ KL(π‖μ)
     most = _upper(float(np.max(np.abs(game.margins))) * rounding.ABOVE + t * _largest((h - total - mu[held]).tolist()))
     return _least([max(_upper(t * divergence), 0.0), most]), bound
 
 
 def _readings(x: float) -> list[Ball]:
-    """A printed double as the double and as its text, where the two differ."""
+    """A printed double as the double and, if different, as its text."""
     from flint import arb, fmpq
 
     exact, text = Fraction(x), Fraction(repr(x))
@@ -185,7 +191,7 @@ def _bounds(pi: list[Ball], r: list[Ball], divergence: Ball) -> float:
 
 
 def _least(values: Sequence[float]) -> float:
-    """The smallest number among values that may be NaN, where a ball has become everything."""
+    """The smallest number among values that may be NaN, where a ball has become the whole line."""
     return min(x for x in values if x == x)
 
 
@@ -198,7 +204,7 @@ def _root(ball: Ball) -> float:
 
 
 def _advantage(game: PreferenceGame, pi: Sequence[Ball]) -> list[Ball]:
-    """Aπ in balls; large games of doubles by one product in extended precision, with its a-priori bound."""
+    """Aπ in balls; for large games of doubles by one product in extended precision with an a-priori bound."""
     from flint import arb, arb_mat
 
     n = game.n
@@ -215,7 +221,7 @@ def _advantage(game: PreferenceGame, pi: Sequence[Ball]) -> list[Ball]:
 
 
 def _extended(pi: Sequence[Ball]) -> tuple[NDArray[np.longdouble], float]:
-    """(π in extended precision, a bound of the ℓ₁ distance that this rounds away)."""
+    """(π in extended precision, a bound of the ℓ₁ distance lost by rounding)."""
     from flint import arb
 
     high = [float(arb(p).mid()) for p in pi]
@@ -245,15 +251,15 @@ def bound_rational(log_policy: Array, policy: Sequence[Fraction]) -> float:
     True
     """
     with _precision(_bits(log_policy[np.isfinite(log_policy)])):
-        return _upper(_away(log_policy, [_exactly(x) for x in policy]))
+        return _upper(_total(_apart(_forms(log_policy), [_exactly(x) for x in policy])))
 
 
 def enclose_lottery(game: PreferenceGame, log_policy: Array) -> Certificate | None:
-    """Prove that the support of a policy is that of the only maximal lottery, and how near the printed policy is.
+    """Prove that a policy's support is that of the only maximal lottery, and bound its distance to the printed policy.
 
-    Encloses the solution of A_BB x = 0, Σx = 1 on the policy's support B; if every weight is certainly positive and
-    every slack off B certainly too, x is the unique equilibrium (E6).  None: not proved.  Cost: one inverse, or balls
-    where that is too coarse and the game small.
+    Encloses the solution of A_BB x = 0, Σx = 1 on the policy's support B.  If every weight and every slack off B is
+    certainly positive, x is the only equilibrium (E6).  None: not proved.  Cost: one inverse, or ball arithmetic where
+    that is too coarse and the game small.
 
     >>> rps = PreferenceGame.from_margins([[0, 0.3, -0.1], [-0.3, 0, 0.2], [0.1, -0.2, 0]])
     >>> enclose_lottery(rps, np.log([1 / 3, 1 / 6, 1 / 2])).l1_bound < 1e-15
@@ -270,7 +276,7 @@ def _enclosed(game: PreferenceGame, log_policy: Array, solve: Any) -> Certificat
 
     held = np.flatnonzero(np.isfinite(log_policy))
     found = solve(game, held)
-    # the border's own unknown is 0 because xᵀA_BB x is, so A_BB x = 0 holds with it; |B| is odd or the solve failed
+    # the multiplier of the border is 0 because xᵀA_BB x = 0, so A_BB x = 0; |B| is odd or the solve failed
     if found is None:
         return None
     weights, outside = found
@@ -279,19 +285,30 @@ def _enclosed(game: PreferenceGame, log_policy: Array, solve: Any) -> Certificat
     truth = [arb(0)] * game.n
     for i, w in zip(held.tolist(), weights, strict=True):
         truth[i] = w
-    away = _upper(_away(log_policy, truth))
-    return Certificate(_beaten(game, log_policy, away), min(away, _trivial(log_policy)), "ball", rigorous=True)
+    return _near_a_lottery(game, _forms(log_policy), truth)
 
 
-def _beaten(game: PreferenceGame, log_policy: Array, away: float) -> float:
-    """An upper bound of max_y (Ap)_y for the printed p, which is ``away`` at most from a lottery x."""
-    from flint import arb, arb_mat
+def _near_a_lottery(
+    game: PreferenceGame, printed: Sequence[Ball], truth: Sequence[Ball], slip: float = 0.0
+) -> Certificate:
+    """For the printed p near a lottery x (Ax ≤ 0) that is ``slip`` at most from the policy in question:
 
-    n = game.n
-    if n > SOLVED_IN_BALLS:  # Ax ≤ 0, so anybody gains at most max|A| ‖p − x‖₁
-        return _upper(arb(away) * arb(float(np.max(np.abs(game.margins)))) * rounding.ABOVE)
-    product = arb_mat(n, n, _entries(game)) * arb_mat(n, 1, [_form(x) for x in log_policy.tolist()])
-    return max(_upper(_largest([product[i, 0] for i in range(n)])), 0.0)
+        ‖p − x‖₁ + slip,   (Ap)_y ≤ Σ_j |A_yj| |p_j − x_j|
+    """
+    from flint import arb
+
+    apart = _apart(printed, truth)
+    moved = np.array([_upper(each) for each in apart])
+    margins, exponent = _unit_scale(game.margins)
+    scaled = float(np.max(np.abs(margins) @ moved)) * rounding.ABOVE + game.n * math.ulp(0.0)
+    worst = math.nextafter(math.ldexp(scaled, exponent), math.inf)  # above margins too that doubles round to 0
+    return Certificate(worst, min(_upper(_total(apart) + arb(slip)), _trivial(printed)), "ball", rigorous=True)
+
+
+def _unit_scale(margins: Array) -> tuple[Array, int]:
+    """A over the power of two that brings its largest entry into [½, 1), and its exponent."""
+    exponent = int(np.frexp(np.max(margins))[1])
+    return np.ldexp(margins, -exponent), exponent
 
 
 def _solved_by_inverse(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list[Ball], list[Ball]] | None:
@@ -299,8 +316,7 @@ def _solved_by_inverse(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[li
     from flint import arb
 
     k = held.size
-    # a power of two, so that the border and the margins are of one size
-    margins = np.ldexp(game.margins, -np.frexp(np.max(game.margins))[1])
+    margins, _ = _unit_scale(game.margins)  # so that the border and the margins are of one size
     blur = rounding.UNIT if game.exact is not None else 0.0
     bordered = np.ones((k + 1, k + 1))
     bordered[:k, :k], bordered[k, k] = margins[np.ix_(held, held)], 0.0
@@ -326,7 +342,7 @@ def _solved_in_balls(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list
     from flint import arb, arb_mat
 
     n, k = game.n, held.size
-    whole = arb_mat(n, n, _entries(game)) * arb(2) ** -int(np.frexp(np.max(np.abs(game.margins)))[1])
+    whole = arb_mat(n, n, _entries(game)) * arb(2) ** -_unit_scale(game.margins)[1]
     inside = held.tolist()
     entries = [v for i in inside for v in (*(whole[i, j] for j in inside), arb(1))] + [arb(1)] * k + [arb(0)]
     try:
@@ -341,22 +357,22 @@ def _solved_in_balls(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list
 def enclose_projection(
     game: PreferenceGame, log_policy: Array, point: Sequence[Fraction], multipliers: Sequence[Fraction]
 ) -> Certificate:
-    """How far a printed policy is, at most, from argmin KL(π‖μ) over all maximal lotteries (E5's limit).
+    """An upper bound of the distance from a printed policy to argmin KL(π‖μ) over all maximal lotteries (E5's limit).
 
-    point        x, a rational lottery with x > 0 wherever some lottery is, [n];
-    multipliers  u, rational, u ≥ 0 wherever (Ax)_y < 0 is possible for a lottery, that is off the support, [n].
+    point        x, a rational lottery, positive wherever some lottery is, [n];
+    multipliers  u, rational, u ≥ 0 off the support, that is wherever (Ax)_y < 0 is possible for a lottery, [n].
 
     With g = osc_B(log(x/μ) − Au) − u·Ax (the last sum off the support B), duality gives KL(x*‖x) ≤ g, so that
 
         ‖p − x*‖₁ ≤ ‖p − x‖₁ + √(2g)
 
-    Both are kept as the certificate's witness.  That x is a lottery, B the common support and u ≥ 0 off B is the
-    caller's to know.  Source: E5, E6.
+    Both are kept as the certificate's witness.  The caller ensures that x is a lottery, B the common support and u ≥ 0
+    off B.  Source: E5, E6.
     """
     n = game.n
     held = [i for i in range(n) if point[i] > 0]
     with _precision(2 * BITS):
-        from flint import arb, arb_mat
+        from flint import arb_mat
 
         a = arb_mat(n, n, _entries(game))
         x, u = (arb_mat(n, 1, [_exactly(v) for v in vector]) for vector in (point, multipliers))
@@ -365,8 +381,5 @@ def enclose_projection(
         w = [x[i, 0].log() - _exactly(mu[i]).log() - pull[i, 0] for i in held]
         cost = _total([-u[i, 0] * product[i, 0] for i in range(n) if point[i] == 0])
         gap = _largest(w) + _largest([-v for v in w]) + cost
-        bound = _upper(arb(_root(2 * gap)) + _away(log_policy, [_exactly(v) for v in point]))
-        trivial = _trivial(log_policy)
-        worst = _beaten(game, log_policy, _upper(_away(log_policy, [_exactly(v) for v in point])))
-    witness = {"point": tuple(point), "multipliers": tuple(multipliers)}
-    return Certificate(worst, min(bound, trivial), "ball", rigorous=True, witness=witness)
+        near = _near_a_lottery(game, _forms(log_policy), [_exactly(v) for v in point], _root(2 * gap))
+    return replace(near, witness={"point": tuple(point), "multipliers": tuple(multipliers)})

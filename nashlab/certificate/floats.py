@@ -1,4 +1,4 @@
-"""Certificates in float64: fast, batched, on any array library; their own rounding is not accounted for.
+"""Certificates in float64: fast, batched, on any array library; they ignore their own rounding.
 
     BR(π) ∝ μ exp(Aπ/τ),   G(π) = τ KL(π ‖ BR(π))                                   exploitability, E2
     r = log π − log μ − Aπ/τ,   ‖π − π*_τ‖₁ ≤ 2 tanh(osc(r)/4)                       residual bound, E3
@@ -25,13 +25,13 @@ TAME = 500.0  # e⁵⁰⁰ is far from overflow
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is known of a policy: each field one number, or one for each prompt, shape [X].
+    """What is proved about a policy: each field is one number, or one per prompt, shape [X].
 
     exploitability  G(π) in units of preference (an upper bound where ``rigorous``).
-    l1_bound        an upper bound of ‖π − equilibrium‖₁ in [0, 2]; None where none is known.
+    l1_bound        an upper bound of ‖π − equilibrium‖₁ in [0, 2]; None if none is known.
     kind            "float", "ball" or "rational": the arithmetic it was computed in.
-    rigorous        True if no rounding error was neglected, that of the printed numbers included.
-    witness         what else a verifier needs to check the bound, or None (see :func:`enclose_projection`).
+    rigorous        True if no rounding error was neglected, including that of the printed numbers.
+    witness         anything else a verifier needs to check the bound, or None (see :func:`enclose_projection`).
     """
 
     exploitability: Any
@@ -42,7 +42,7 @@ class Certificate:
 
     @property
     def worst_l1_bound(self) -> float:
-        """The largest bound over prompts; ∞ where none is known."""
+        """The largest bound over prompts; ∞ if none is known."""
         return math.inf if self.l1_bound is None else float(np.max(self.l1_bound))
 
 
@@ -63,8 +63,8 @@ def gap(advantage: Array, log_reference: Array, log_policy: Array, temperature: 
     """G(π) = τ KL(π ‖ BR(π)), shape [..., n] -> [...], for τ > 0 and any policy on the support of μ (E2).
 
     KL is a small difference of large terms, so it is computed as log(1 + E_π[e^{−r} − 1 + r]) with E_π r = 0 (N15): a
-    sum of non-negative terms, which keeps its relative accuracy down to r ~ 1e-15; only where e^{−r} would overflow, or
-    π leaves some of the support of μ out, it is taken as E_π r + log Σ μ e^{Aπ/τ}.
+    sum of non-negative terms, with relative accuracy down to r ~ 1e-15.  Only if e^{−r} would overflow, or π leaves out
+    part of the support of μ, it is computed as E_π r + log Σ μ e^{Aπ/τ}.
     """
     xp = array_namespace(log_policy)
     held, inside = xp.isfinite(log_policy), xp.isfinite(log_reference)
@@ -73,7 +73,7 @@ def gap(advantage: Array, log_reference: Array, log_policy: Array, temperature: 
     r = xp.where(held, log_policy, zero) - xp.where(held, reply, zero)
     mean = xp.sum(weight * r, axis=-1)
     r = r - mean[..., None]
-    # cut before it is summed, judged after: selecting between the two first would stop compilers from fusing them
+    # clipped before the sum, selected after it: selecting first would keep compilers from fusing the two
     cut = xp.where(r > -TAME, r, zero - TAME)
     series = xp.log1p(xp.sum(weight * (xp.expm1(-cut) + cut), axis=-1))
     plain = mean + logsumexp(xp.where(inside, reply, zero - xp.inf))[..., 0]
@@ -94,7 +94,7 @@ def exploitability(game: PreferenceGame, log_policy: NDArray[np.float64], temper
     tau = check_temperature(temperature)
     advantage = game.advantage(log_policy)
     if tau == 0:
-        # max_y (Aπ)_y ≥ π·Aπ = 0 in exact arithmetic: what is below 0 is rounding
+        # max_y (Aπ)_y ≥ π·Aπ = 0 in exact arithmetic: anything below 0 is rounding
         return np.maximum(np.max(np.where(game.support, advantage, -np.inf), axis=-1), 0.0)
     return gap(advantage, game.log_reference, log_policy, tau)
 

@@ -1,4 +1,4 @@
-"""Certificates in rational arithmetic, for maximal lotteries: a proof of optimality itself (E6)."""
+"""Certificates in rational arithmetic for maximal lotteries: a proof of optimality itself (E6)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["ExactCheck", "check_lottery"]
 class ExactCheck:
     """The exact optimality conditions of a maximal lottery x: x ≥ 0, Σx = 1, Ax ≤ 0 (E6).
 
-    valid    they all hold.
-    slacks   −(Ax)_y for every response: 0 on the support, how much y loses against x elsewhere.
+    valid    all of them hold.
+    slacks   −(Ax)_y for every response: 0 on the support; elsewhere the margin by which y loses to x.
     strict   every slack off the support is positive.
     unique   strict, and the kernel of A on the support is one line: x is the only equilibrium (proved).
     """
@@ -27,7 +27,7 @@ class ExactCheck:
 
 
 def check_lottery(margins: Sequence[Sequence[Fraction]], policy: Sequence[Fraction]) -> ExactCheck:
-    """Judge a rational policy against rational margins, with no rounding anywhere.
+    """Check a rational policy against rational margins, without any rounding.
 
     >>> third = Fraction(1, 3)
     >>> rps = [[Fraction(x) for x in row] for row in ([0, 1, -1], [-1, 0, 1], [1, -1, 0])]

@@ -1,4 +1,4 @@
-"""Products and linear systems in floating point with a-priori bounds of everything that rounding can do.
+"""Products and linear systems in floating point, with a-priori bounds of all rounding errors.
 
 For a sum of k products in any order, with unit roundoff u (Higham 2002, §3.1, and the smallest number for underflow):
 
@@ -23,9 +23,9 @@ Long = NDArray[np.longdouble]
 
 UNIT = float(np.finfo(np.float64).eps) / 2
 LONG_UNIT = float(np.finfo(np.longdouble).eps) / 2
-TINY = 1e-300  # far above what underflow of one product can lose
-ABOVE = 1.0 + 1e-9  # on a bound that is itself computed in float64: its own rounding is at most k · 1e-16
-ROWS = 256  # of a matrix widened to extended precision at a time
+TINY = 1e-300  # far above the underflow of one product
+ABOVE = 1.0 + 1e-9  # factor on a bound computed in float64, whose own rounding is at most k · 1e-16
+ROWS = 256  # widened to extended precision at a time
 
 
 class Solved(NamedTuple):
@@ -36,7 +36,7 @@ class Solved(NamedTuple):
 
 
 def product(matrix: Array, vector: Long) -> tuple[Long, Array]:
-    """(M v, a bound of its error), [m, k] · [k] -> [m], [m]: summed in extended precision, where there is one."""
+    """(M v, a bound of its error), [m, k] · [k] -> [m], [m]: summed in extended precision, if the platform has it."""
     m, k = matrix.shape
     values = np.empty(m, dtype=np.longdouble)
     for first in range(0, m, ROWS):

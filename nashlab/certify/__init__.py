@@ -1,11 +1,11 @@
 """The independent verifier: what an answer of ``nashlab solve --json`` proves, from the answer and the game alone.
 
-It imports nothing of nashlab, numpy or flint on purpose: integers, Fractions and Decimals decide.  Every field of an
-answer is checked, or refused as unknown, or listed as not checked:
+On purpose it imports nothing of nashlab, numpy or flint: it computes with integers, Fractions and Decimals.  Every
+field of an answer is checked, refused as unknown, or listed as not checked:
 
-    tau = 0   x ≥ 0, Σx = 1, Ax ≤ 0; strict slacks and a kernel of one dimension (the only lottery); the face vertex by
-              vertex; the nearest lottery to μ by its inequality at every vertex, or by multipliers        E5, E6
-    tau > 0   ‖π − π*_τ‖₁ ≤ min(√(2G/τ), 2 tanh(osc r/4), N18(c)), and what printing has rounded      E3, N14, N18
+    tau = 0   x ≥ 0, Σx = 1, Ax ≤ 0; strict slacks and a one-dimensional kernel (the only lottery); the face vertex by
+              vertex; the lottery nearest to μ by its inequality at every vertex, or by multipliers             E5, E6
+    tau > 0   ‖π − π*_τ‖₁ ≤ min(√(2G/τ), 2 tanh(osc r/4), N18(c)), plus the rounding of what is printed   E3, N14, N18
 
 The theorems are in proofs/coq/Verifier.v.
 """
@@ -25,11 +25,11 @@ from nashlab.certify.reading import Game, read_margins
 __all__ = ["CertifyError", "Game", "certify_answer", "parsed", "read_margins"]
 
 DIGITS = 60  # the answer's own numbers carry 17: rounding here is 40 digits below them
-PER_RESPONSE = (("policy", "0.0"), ("log_policy", None))  # and what a response of other prompts has
+PER_RESPONSE = (("policy", "0.0"), ("log_policy", None))  # and the value for a response of other prompts
 SINGLE = ("reference_exact", "policy_exact", "margins_exact", "support", "slacks", "face")
 MOST_DIGITS = 700
-EACH = 10**6  # nanoseconds that one answer, or one prompt, costs at least
-SAME = Fraction(1, 10**9)  # relative: a bound this near to what a status asks for may be on either side
+EACH = 10**6  # nanoseconds: the least cost of one answer or prompt
+SAME = Fraction(1, 10**9)  # relative: a bound this near to the threshold of a status fits either status
 
 
 def certify_answer(answer: Mapping[str, Any], game: Game | None = None) -> list[Row]:
@@ -56,13 +56,13 @@ def certify_answer(answer: Mapping[str, Any], game: Game | None = None) -> list[
 
 
 def _digits(answer: Answer, game: Game | None) -> int:
-    """How long the numbers before the point are: log π, and A/τ."""
+    """How many digits the numbers have before the point: log π, and A/τ."""
     largest = max((abs(x) for x in answer.log_policy or () if x), default=Fraction(0))
     if answer.tau:
         rows = answer.margins if game is None else game.margins
         largest = max(largest, max((abs(x) for row in rows or () for x in row), default=Fraction(0)) / answer.tau)
     digits = int(largest).bit_length() * 3 // 10 + 1
-    # a witness bounds a distance by the root of its own error
+    # a witness bounds a distance by the square root of its own error
     return min(MOST_DIGITS, digits) + (DIGITS if answer.multipliers else 0)
 
 
@@ -115,7 +115,7 @@ def _check_lengths(answer: Answer, n: int) -> None:
 
 
 def _reference(answer: Answer, game: Game | None, n: int) -> tuple[Vector, list[Row]]:
-    """μ exactly, and whether the answer states a policy, the file's, and the same one twice."""
+    """μ exactly, and rows on whether the answer's reference is a policy, that of the file, and consistent."""
     stated = answer.reference_exact or answer.reference
     mu = stated or (Fraction(1, n),) * n
     mass = total(mu)
@@ -136,13 +136,13 @@ def _reference(answer: Answer, game: Game | None, n: int) -> tuple[Vector, list[
 
 
 def _shares(weights: Vector, mass: Fraction) -> Vector:
-    """Each weight over their sum."""
+    """Each weight divided by their sum."""
     over = mass.numerator, mass.denominator
     return tuple(ratio(x.numerator * over[1], x.denominator * over[0]) for x in weights) if mass != 1 else weights
 
 
 def _words(answer: Answer, margins: tuple[Vector, ...]) -> Iterator[Row]:
-    """Status, kind and rigour are functions of the rest."""
+    """Checks status, kind and rigour, which are determined by the other fields."""
     known = answer.policy_exact is not None
     kinds = ("rational",) if known else ("ball", "float")
     if answer.kind is not None or answer.rigorous is not None:
@@ -164,7 +164,7 @@ def _words(answer: Answer, margins: tuple[Vector, ...]) -> Iterator[Row]:
 
 
 def _promised(tau: Fraction, largest: Fraction) -> Fraction:
-    """The bound that an answer must have to be called converged: 1e-10 at τ = 0, else 1e-14/τ' from 1e-12 to 1e-6."""
+    """The bound that counts as converged: 1e-10 at τ = 0, else 1e-14/τ', with τ' = τ between 1e-12 and 1e-6."""
     if tau == 0:
         return Fraction(1, 10**10)
     effective = tau / (2 * largest) if largest else Fraction(1)
@@ -172,10 +172,10 @@ def _promised(tau: Fraction, largest: Fraction) -> Fraction:
 
 
 def _contextual(answer: Mapping[str, Any], game: Game | None) -> Iterator[Row]:
-    """Each prompt as an answer of its own; and what is said of all prompts together is what is said of each."""
+    """Checks each prompt as a separate answer, and that the joint fields agree with those of the prompts."""
     prompts = answer["prompts"]
     if unknown := [key for key in answer if key not in (*FIELDS, "prompts")]:
-        raise CertifyError(f"the answer has {unknown[0][:40]!r}, no field of one")
+        raise CertifyError(f"the answer has {unknown[0][:40]!r}, which is not a field of one")
     if not isinstance(prompts, list) or not prompts or not all(isinstance(p, Mapping) for p in prompts):
         raise CertifyError("prompts must be answers")
     if game is not None:

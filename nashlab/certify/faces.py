@@ -1,4 +1,4 @@
-"""Every vertex of the set of maximal lotteries, by a double description of the verifier's own."""
+"""Every vertex of the set of maximal lotteries, by the verifier's own double description method."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["every_vertex"]
 
 Vector = tuple[Fraction, ...]
 
-RAYS = 3000  # at a time: beyond, the enumeration gives way
-PAIRS = 2 * 10**5  # of rays that one inequality may combine
-WORK = 2 * 10**9  # of the ration of an answer
-COMPARISONS = 5 * 10**7  # of rays with pairs of rays, at most, in all: a few seconds
+RAYS = 3000  # at a time: beyond, the enumeration gives up
+PAIRS = 2 * 10**5  # of rays combined by one inequality
+WORK = 2 * 10**9  # of an answer's ration
+COMPARISONS = 5 * 10**7  # of rays with pairs of rays in all: a few seconds
 
 
 def every_vertex(margins: Sequence[Sequence[Fraction]], held: Sequence[int]) -> set[Vector] | None:
     """The extreme points of {x ≥ 0 on B, 0 elsewhere, Σx = 1, Ax = 0 on B, Ax ≤ 0}, or None: too many on the way.
 
-    In coordinates c of x = Kc, K a basis of ker A_BB: starts with the cone of as many independent inequalities as there
-    are coordinates and cuts with one after the other; what lies on the right side stays, and each pair of adjacent rays
-    on different sides leaves the ray between them.
+    In coordinates c of x = Kc, K a basis of ker A_BB: it starts with the cone of as many independent inequalities as
+    there are coordinates and adds the others one by one.  Rays that satisfy the new inequality stay, and each adjacent
+    pair with one ray on either side contributes the ray between them.
 
     >>> tie = ((Fraction(0),) * 2,) * 2
     >>> len(every_vertex(tie, [0, 1]))
@@ -32,7 +32,7 @@ def every_vertex(margins: Sequence[Sequence[Fraction]], held: Sequence[int]) -> 
     try:
         with at_most(WORK):
             return _enumerated(margins, held)
-    except CertifyError:  # the numbers on the way are too long
+    except CertifyError:  # the intermediate numbers are too long
         return None
 
 
@@ -60,7 +60,7 @@ def _extreme_rays(walls: list[tuple[int, ...]], size: int) -> list[tuple[int, ..
     first = _reduced(list(zip(*walls, strict=True)))[1]
     if len(first) < size:
         return None
-    # the ray that leaves wall k and stays on the others is column k of the inverse of their matrix
+    # the ray off wall k and on all others is column k of the inverse of their matrix
     square = [[*walls[k], *(int(i == k) for i in first)] for k in first]
     inverse = [row[size:] for row in _reduced(square)[0]]
     rays = [_whole([row[k] for row in inverse]) for k in range(size)]
@@ -89,7 +89,7 @@ def _extreme_rays(walls: list[tuple[int, ...]], size: int) -> list[tuple[int, ..
 
 
 def _whole(row: Sequence[Fraction | int]) -> tuple[int, ...]:
-    """The integers of the same direction without common factor."""
+    """The integer vector of the same direction without common factor."""
     integers = whole([Fraction(v) for v in row])[0]
     divisor = math.gcd(*integers) or 1
     return tuple(v // divisor for v in integers)

@@ -1,4 +1,4 @@
-"""An answer of ``nashlab solve --json``, field by field: what is not understood is refused by name."""
+"""The fields of an answer of ``nashlab solve --json``; an unknown field is refused by name."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ __all__ = ["Answer", "answer_from", "names_in", "object_in", "parsed"]
 
 NUMBERS = ("reference", "reference_exact", "policy", "log_policy", "policy_exact", "margins_exact", "tau")
 REST = ("exploitability", "support", "slacks", "unique", "face", "certificate")
-TOLD = ("reading", "uncertainty")  # of the votes behind the table: nothing that a proof of the table could check
+TOLD = ("reading", "uncertainty")  # about the votes behind the table: a proof of the table cannot check them
 FIELDS = ("game", "labels", *NUMBERS, "status", *REST, *TOLD)
 PROOF = ("l1_bound", "kind", "rigorous", "witness")  # of a certificate
 STATUSES = ("exact", "converged", "stalled")
 KINDS = ("rational", "ball", "float")
-LARGEST = 1500  # responses: n² numbers are read and multiplied in exact arithmetic
+LARGEST = 1500  # responses: n² numbers are read and multiplied exactly
 
 Vector = tuple[Fraction, ...]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The fields of an answer to one game as exact numbers; None for what it does not say.
+    """The fields of an answer to one game as exact numbers; None for a field that it omits.
 
-    log_policy holds doubles, and None where a response has no mass.
+    log_policy holds doubles, or None for a response without mass.
     """
 
     labels: tuple[str, ...] | None
@@ -55,7 +55,7 @@ class Answer:
 
 
 def parsed(text: str) -> Any:
-    """JSON with every number as its text, so that none is rounded; no duplicate names, no NaN.
+    """JSON with every number as its text, so that none is rounded; duplicate names and NaN are refused.
 
     >>> parsed('{"tau": 0.1}')
     {'tau': '0.1'}
@@ -120,7 +120,7 @@ def object_in(value: Any, where: str, known: Any) -> dict[str, Any]:
         raise CertifyError(f"{where} must be an object")
     unknown = [key for key in value if key not in known]
     if unknown:
-        raise CertifyError(f"{where} has {unknown[0][:40]!r}, which is none of {', '.join(known)}")
+        raise CertifyError(f"{where} has {unknown[0][:40]!r}, which is not one of {', '.join(known)}")
     return value
 
 
@@ -141,7 +141,7 @@ def _vector(value: Any, where: str) -> Vector | None:
 
 
 def _doubles(values: list[Any], where: str) -> tuple[Fraction | None, ...]:
-    """The doubles that the texts stand for: any policy near the printed one may be judged in its place."""
+    """The doubles that the texts stand for: any policy near the printed one may be checked in its place."""
     numbers = [None if x is None else exact(x, f"{where}[{i}]") for i, x in enumerate(values)]
     try:
         return tuple(None if x is None else Fraction(float(x)) for x in numbers)

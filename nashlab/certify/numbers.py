@@ -1,6 +1,6 @@
-"""What the verifier computes with: exact numbers read from text, ranks modulo a prime, sums of logarithms.
+"""The verifier's arithmetic: exact numbers read from text, ranks modulo a prime, sums of logarithms.
 
-Every number of an answer is read as the decimal or ratio that its text says, never through a double.
+Every number of an answer is read as the decimal or ratio of its text, never through a double.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = [
 ]
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?|[+-]?\d+/\d+", re.ASCII)
-DIGITS = 200_000  # of one number: beyond, reading it alone takes seconds
+DIGITS = 200_000  # of one number: a longer one takes seconds to read
 PRIME = (1 << 61) - 1  # a rank modulo a prime is never above the true one
-RATION = 5 * 10**9  # nanoseconds or so of work beyond reading short numbers: what one answer may cost
-FACTORS = 64  # coprime factors of the ratios in one sum of logarithms; more are not taken apart
+RATION = 5 * 10**9  # about nanoseconds: the work that one answer may cost, beyond reading short numbers
+FACTORS = 64  # coprime factors of the ratios in one sum of logarithms; with more, they are not factored
 
 
 _left: ContextVar[list[int] | None] = ContextVar("left", default=None)
@@ -46,9 +46,9 @@ class CertifyError(ValueError):
 
 @contextmanager
 def rationed() -> Iterator[None]:
-    """What is judged inside has :data:`RATION` of work, all together; and integers in text may have any length."""
+    """Inside, all work together is limited to :data:`RATION`, and integers in text may have any length."""
     if _left.get() is not None:
-        yield  # the prompts of one answer share its ration
+        yield  # the prompts of an answer share its ration
         return
     before, token = sys.get_int_max_str_digits(), _left.set([RATION])
     sys.set_int_max_str_digits(DIGITS + 1)
@@ -61,7 +61,7 @@ def rationed() -> Iterator[None]:
 
 @contextmanager
 def at_most(work: int) -> Iterator[None]:
-    """What is done inside may cost ``work`` of the ration and no more."""
+    """Inside, work may use at most ``work`` of the ration."""
     outer = _left.get()
     if outer is None:
         yield
@@ -77,9 +77,9 @@ def at_most(work: int) -> Iterator[None]:
 
 
 def spend(work: int) -> None:
-    """Take ``work``, in nanoseconds or so, from the ration: before the work is done, so that it ends in time.
+    """Take ``work``, in about nanoseconds, from the ration before doing it, so that the limit is met in time.
 
-    The amounts are estimates from lengths, not from a clock: an answer is judged alike on every machine.
+    The amounts are estimated from lengths, not measured: an answer gets the same result on every machine.
     """
     left = _left.get()
     if left is not None:
@@ -89,7 +89,7 @@ def spend(work: int) -> None:
 
 
 def exact(text: Any, where: str) -> Fraction:
-    """The number that a text (or an integer) says.
+    """The number that a text (or an integer) stands for.
 
     >>> exact("1e-3", "here"), exact("5/9", "here")
     (Fraction(1, 1000), Fraction(5, 9))
@@ -107,12 +107,12 @@ def exact(text: Any, where: str) -> Fraction:
 
 
 def decimal(x: Fraction) -> Decimal:
-    """x to the digits of the current context."""
+    """x rounded to the precision of the current context."""
     return Decimal(x.numerator) / Decimal(x.denominator)
 
 
 def whole(numbers: Sequence[Fraction]) -> tuple[list[int], int]:
-    """Integers and the smallest common denominator under which they are the numbers.
+    """Integers and the smallest common denominator of the numbers.
 
     >>> whole([Fraction(1, 2), Fraction(-1, 3)])
     ([3, -2], 6)
@@ -128,19 +128,19 @@ def whole(numbers: Sequence[Fraction]) -> tuple[list[int], int]:
 
 
 def ratio(numerator: int, denominator: int) -> Fraction:
-    """A fraction in lowest terms, paid for."""
+    """A fraction in lowest terms; its cost is taken from the ration."""
     spend(max(numerator.bit_length(), denominator.bit_length()) ** 2 // 300)
     return Fraction(numerator, denominator)
 
 
 def total(numbers: Iterable[Fraction]) -> Fraction:
-    """Σx with no rounding."""
+    """Σx without rounding."""
     integers, common = whole(list(numbers))
     return ratio(sum(integers), common)
 
 
 def rank(rows: Sequence[Sequence[Fraction]]) -> int:
-    """A lower bound of the rank of a rational matrix: that modulo a prime, which is nearly always the rank itself.
+    """A lower bound of the rank of a rational matrix: its rank modulo a prime, nearly always the rank itself.
 
     >>> rank([[Fraction(1), Fraction(2)], [Fraction(2), Fraction(4)]])
     1
@@ -169,7 +169,7 @@ def spread(values: Sequence[Decimal]) -> Decimal:
 def logarithms(
     weights: Sequence[Fraction], ratios: Sequence[Fraction], logs: Sequence[Decimal], small: Decimal
 ) -> int | None:
-    """The sign of Σ w log(ratio), or None: too near 0 to tell, and not 0 by its factors; ``logs`` to 40 digits or more.
+    """The sign of Σ w log(ratio), or None: too near 0 to tell, not 0 by its factors; ``logs`` to 40 digits or more.
 
     Logarithms of pairwise coprime numbers are independent over the rationals, so the sum is 0 exactly if the weights of
     every such factor sum to 0.

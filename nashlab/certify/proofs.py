@@ -1,6 +1,6 @@
-"""What each check proves; the theorems are named in proofs/README.md, "The verifier".
+"""The checks and what each one proves; the theorems are named in proofs/README.md, "The verifier".
 
-A row is (what was checked, whether it holds, detail); None in the middle: not checked, and the detail says why.
+A row is (what was checked, whether it holds, detail); None in the middle means not checked, and the detail says why.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Matrix = Sequence[Sequence[Fraction]]
 
 ELIMINATION = 10**7  # steps of one elimination, k³/3: a few seconds
 SOLVED = 300  # order of the largest linear system that is enclosed: a few seconds
-POINT = 90  # binary digits behind the point of an approximate inverse
-FINE = 160  # and of the solution that it refines
-ROUNDED = Decimal(2) ** -49  # what two roundings and an exponential of a double may cost, relative
+POINT = 90  # binary places of an approximate inverse
+FINE = 160  # binary places of the solution that it refines
+ROUNDED = Decimal(2) ** -49  # relative error of two roundings and an exponential of a double
 TINY = Decimal("1e-300")
-GAIN = Fraction(1, 10**9)  # of the largest margin or of τ: more than a stated exploitability may exceed the true one by
-SAFE = 1 + Decimal("1e-25")  # on a bound that is itself rounded, to 35 digits more than this
-DEEPEST = Decimal(-(10**6))  # e to this is 0 for every purpose
+GAIN = Fraction(1, 10**9)  # of the largest margin or of τ: how far a stated exploitability may exceed the true one
+SAFE = 1 + Decimal("1e-25")  # factor on a bound that is itself rounded, 35 digits below
+DEEPEST = Decimal(-(10**6))  # e to this power is 0 in every sum here
 
 
 def dot(u: Sequence[Decimal], v: Sequence[Decimal]) -> Decimal:
@@ -37,7 +37,7 @@ def dot(u: Sequence[Decimal], v: Sequence[Decimal]) -> Decimal:
 
 
 def product(matrix: Matrix, x: Vector) -> list[Fraction]:
-    """Mx with no rounding."""
+    """Mx without rounding."""
     held = [j for j, v in enumerate(x) if v]
     weights, below = whole([x[j] for j in held])
     found = []
@@ -54,13 +54,13 @@ def is_lottery(margins: Matrix, x: Vector) -> bool:
 
 
 def printed(answer: Answer) -> tuple[list[Row], list[Decimal]]:
-    """Rows on the printed probabilities, and e^log_policy (or the policy where there is none)."""
+    """Rows about the printed probabilities, and e^log_policy (or the policy if log_policy is missing)."""
     rows: list[Row] = []
     policy = None if answer.policy is None else [decimal(x) for x in answer.policy]
     if answer.log_policy is None:
         mass = policy or []
     else:
-        # beyond e it is no probability, whatever it is
+        # anything above e is certainly not a probability
         mass = [Decimal(0) if x is None else min(max(decimal(x), DEEPEST), Decimal(1)).exp() for x in answer.log_policy]
     if not mass:
         raise CertifyError("the answer has no policy")
@@ -79,13 +79,13 @@ def printed(answer: Answer) -> tuple[list[Row], list[Decimal]]:
 
 
 def away(answer: Answer, mass: Sequence[Decimal], truth: Sequence[Decimal]) -> Decimal:
-    """The larger ‖p − truth‖₁ of the two printed forms of a policy."""
+    """The larger ‖p − truth‖₁ over the two printed forms of a policy."""
     forms = [mass] + ([] if answer.policy is None else [[decimal(x) for x in answer.policy]])
     return max(sum((abs(p - q) for p, q in zip(form, truth, strict=True)), Decimal(0)) for form in forms)
 
 
 def bounded(answer: Answer, mass: Sequence[Decimal], bound: Decimal, what: str) -> Row:
-    """The row of the distance: proved to be at most what the answer states; no two policies are 2 apart by more."""
+    """The distance row: the proved bound is at most the stated one; any stated bound of 2 holds trivially."""
     bound = min(bound, 1 + away(answer, mass, [Decimal(0)] * len(mass)))
     name = f"‖policy − {what}‖₁ is at most the stated bound"
     if answer.bound is None:
@@ -95,12 +95,12 @@ def bounded(answer: Answer, mass: Sequence[Decimal], bound: Decimal, what: str) 
 
 
 def gained(answer: Answer, gap: Decimal, scale: Fraction) -> Row:
-    """The row of the exploitability: the stated number is an upper bound, and no loose one."""
+    """The exploitability row: the stated number is an upper bound, and not a loose one."""
     name = "exploitability is what the answer states"
     if answer.exploitability is None:
         return name, None, f"the answer states none; proved here: {gap:.2E}"
     stated = decimal(answer.exploitability)
-    # the two readings of what is printed are as far apart as the bound says, or nearer
+    # the two readings of the printed policy are at most as far apart as the bound
     near = gap * Decimal("1.001") + decimal((GAIN + (answer.bound or 0)) * scale) + TINY
     return name, gap <= stated * SAFE + TINY and 0 <= stated <= near, f"at most {gap:.2E}, stated {stated:.2E}"
 
@@ -109,7 +109,7 @@ def gained(answer: Answer, gap: Decimal, scale: Fraction) -> Row:
 
 
 def regularised(margins: Matrix, mu: Vector, answer: Answer, mass: Sequence[Decimal]) -> Iterator[Row]:
-    """N14, E3 and N18(c): the distance of π = softmax(log_policy) to the equilibrium, plus that of what is printed."""
+    """N14, E3 and N18(c): the distance from π = softmax(log_policy) to π*_τ, plus that to the printed policy."""
     if answer.log_policy is None or None in answer.log_policy or min(mass) < 0:
         yield "every response has mass", False, "at tau > 0 the equilibrium has full support (E1)"
         return
@@ -121,7 +121,7 @@ def regularised(margins: Matrix, mu: Vector, answer: Answer, mass: Sequence[Deci
     r = [logs[i] - decimal(mu[i]).ln() - dot(a[i], pi) / tau for i in range(n)]
     mean = dot(pi, r)
     r = [x - mean for x in r]
-    # π e^(-r) as one exponential: where π is all but 0, r may be anything
+    # π e^(-r) as one exponential, since r is arbitrary where π is almost 0
     tilted = [(x - y - mass_in_all.ln()).max(DEEPEST).min(-DEEPEST).exp() for x, y in zip(logs, r, strict=True)]
     divergence = max(sum(tilted, Decimal(0)).ln(), Decimal(0))
     size, first, second = max(map(abs, r)), dot(pi, list(map(abs, r))), dot(pi, [x * x for x in r])
@@ -142,7 +142,7 @@ def regularised(margins: Matrix, mu: Vector, answer: Answer, mass: Sequence[Deci
 
 
 def lottery(margins: Matrix, mu: Vector, answer: Answer, mass: Sequence[Decimal]) -> Iterator[Row]:
-    """E6 and E5: is it a maximal lottery, the only one, or the one that is nearest to the reference?"""
+    """E6 and E5: is it a maximal lottery, the only one, or the one nearest to the reference?"""
     if answer.policy_exact is not None:
         yield from _exact(margins, answer, mass)
     elif answer.unique and answer.point is None:
@@ -178,13 +178,13 @@ def _exact(margins: Matrix, answer: Answer, mass: Sequence[Decimal]) -> Iterator
         yield "it is the only equilibrium", None, f"a support of {len(held)} is too large to eliminate here"
         return
     alone = strict and rank([[margins[i][j] for j in held] for i in held]) == len(held) - 1
-    if alone or answer.unique:  # that it is not the only one is for the face to show
+    if alone or answer.unique:  # otherwise the face has to show that there are others
         why = "all others lose strictly, the support has a kernel of one dimension" if alone else "there may be others"
         yield "it is the only equilibrium", alone and answer.unique is not False, why
 
 
 def _enclosed(margins: Matrix, answer: Answer, mass: Sequence[Decimal]) -> Iterator[Row]:
-    """A_BB x = 0, Σx = 1 on the support: x lies within proved errors, is positive, and all others lose strictly."""
+    """A_BB x = 0, Σx = 1 on the support: x is known up to proved errors, is positive, and all others lose strictly."""
     held = [i for i, m in enumerate(mass) if m > 0]
     if len(held) > SOLVED:
         yield "it is the only equilibrium", None, f"a support of {len(held)} is too large to solve here"
@@ -215,9 +215,9 @@ def _beaten(margins: Matrix, answer: Answer, mass: Sequence[Decimal]) -> Row:
 
 
 def _solved(margins: Matrix, held: list[int]) -> tuple[list[Fraction], Fraction] | None:
-    """(x, a bound of every entry's error) of A_BB x = 0, Σx = 1, by an approximate inverse R with ‖I − RM‖ < 1.
+    """(x, a bound of every entry's error) for A_BB x = 0, Σx = 1, by an approximate inverse R with ‖I − RM‖ < 1.
 
-    In integers: M has FINE and R has POINT binary digits behind the point, so that every product is exact.
+    In integers: M has FINE and R has POINT binary places, so every product is exact.
     """
     k = len(held)
     longest = max(x.numerator.bit_length() + x.denominator.bit_length() for row in margins for x in row)
@@ -235,7 +235,7 @@ def _solved(margins: Matrix, held: list[int]) -> tuple[list[Fraction], Fraction]
         sum(abs((i == j) * 2 ** (FINE + POINT) - sum(map(mul, row, column))) for j, column in enumerate(columns))
         for i, row in enumerate(r)
     )
-    # the entries of M were rounded by at most a half
+    # the entries of M were rounded by at most one half
     c = Fraction(off + size * (k + 1), 2 ** (FINE + POINT))
     if c >= Fraction(1, 2):
         return None
@@ -249,7 +249,7 @@ def _solved(margins: Matrix, held: list[int]) -> tuple[list[Fraction], Fraction]
 
 
 def _inverse(matrix: list[list[float]]) -> list[list[float]] | None:
-    """The inverse in floats, by elimination with pivots; None where it meets a 0."""
+    """The inverse in floats, by elimination with pivots; None if a pivot is 0."""
     n = len(matrix)
     rows = [[*row, *(float(i == j) for j in range(n))] for i, row in enumerate(matrix)]
     for k in range(n):
@@ -270,7 +270,7 @@ def _inverse(matrix: list[list[float]]) -> list[list[float]] | None:
 
 
 def _face(margins: Matrix, answer: Answer) -> Iterator[Row]:
-    """Each vertex is a lottery and extreme; their mean has every inequality strict, so the dimension is known."""
+    """Each vertex is an extreme lottery; at their mean every inequality is strict, which gives the dimension."""
     vertices = answer.vertices
     if vertices is None:
         yield "it is not the only equilibrium", None, "the answer shows no other"
@@ -278,7 +278,7 @@ def _face(margins: Matrix, answer: Answer) -> Iterator[Row]:
     n = len(margins)
     sizes = [sum(map(bool, vertex)) for vertex in vertices]
     used = sum(map(any, zip(*vertices, strict=True)))
-    # each vertex: two products and an elimination; all of them: one, and one of the responses that they use
+    # two products and an elimination per vertex, then one elimination over all and one over the responses used
     steps = n * sum(k * (k + 20) for k in sizes) + len(sizes) * n * min(len(sizes), n) + used**3 // 3
     if steps > ELIMINATION or not vertices:
         yield "the vertices of the face", None, f"{len(vertices)} of them: none, or too many to check here"
@@ -315,18 +315,18 @@ def _face(margins: Matrix, answer: Answer) -> Iterator[Row]:
 
 
 def _extreme(margins: Matrix, v: Vector) -> bool:
-    """No direction keeps what is 0 in v and in Av at 0, but v itself."""
+    """No direction other than v keeps every 0 of v and of Av at 0."""
     held = [i for i, x in enumerate(v) if x > 0]
     tight = [[row[j] for j in held] for row, won in zip(margins, product(margins, v), strict=True) if won == 0]
     return rank(tight) == len(held) - 1
 
 
 def _projection(mu: Vector, x: Vector, vertices: Matrix, complete: bool | None) -> Row:
-    """Σ (v − x) log(x/μ) ≥ 0 for every vertex v: nothing on the face is nearer to μ in KL(·‖μ)."""
+    """Σ (v − x) log(x/μ) ≥ 0 for every vertex v: no point of the face is nearer to μ in KL(·‖μ)."""
     name = "it is the lottery nearest to the reference, argmin KL(·‖μ)"
     held = [i for i, v in enumerate(x) if v > 0]
     if any(v[i] > 0 and x[i] == 0 for v in vertices for i in range(len(x))):
-        return name, False, "a response that some lottery uses has no mass"
+        return name, False, "it gives no mass to a response that some lottery uses"
     if not complete:
         return name, None, "not all vertices are known"
     ratios = [x[i] / mu[i] for i in held]
@@ -348,7 +348,7 @@ def _near_projection(margins: Matrix, mu: Vector, answer: Answer, mass: Sequence
     held = [i for i, v in enumerate(x) if v > 0]
     won = product(margins, x)
     if not is_lottery(margins, x) or any(u[i] < 0 for i in range(len(u)) if x[i] == 0):
-        yield name, False, "its point is no lottery, or a multiplier is negative"
+        yield name, False, "its point is not a lottery, or a multiplier is negative"
         return
     # a lottery's support lies in B if some lottery has mass on all of B and all others lose strictly against it
     corners = answer.vertices or (x,)

@@ -1,4 +1,4 @@
-"""The margins in a game file, by a reader of the verifier's own: matrices in CSV, JSON and NPY, and plain logs."""
+"""The margins in a game file, read by the verifier's own code: matrices in CSV, JSON and NPY, and plain logs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["Game", "Unread", "read_margins"]
 HALF, NONE = Fraction(1, 2), Fraction(0)
 OWN = ("the file is read by the verifier's own reader", True)
 EMPTY = ("", None)
-JUDGMENTS = 500_000  # of a log: more take seconds
+JUDGMENTS = 500_000  # in a log: more take seconds
 
 
 class Unread(CertifyError):
-    """A layout that this reader does not know; nashlab's own may."""
+    """A layout that this reader does not know, though nashlab's own reader may."""
 
 
 @dataclass(frozen=True)
 class Game:
-    """Labels and reference (None: not stated) and exact margins of a game, and the row that says who read them."""
+    """Labels, reference (None: not stated) and exact margins of a game, and the row that names their reader."""
 
     labels: tuple[str, ...] | None
     margins: tuple[Vector, ...]
@@ -36,7 +36,7 @@ class Game:
 
 
 def read_margins(data: bytes, suffix: str, kind: str | None = None, fill: str | None = None) -> Game:
-    """The game in the bytes of a file.  :class:`Unread` for a layout that is not known here.
+    """The game in the bytes of a file; raises :class:`Unread` for an unknown layout.
 
     >>> read_margins(b"0.5,0.7\\n0.3,0.5", ".csv").margins[0][1]
     Fraction(1, 5)
@@ -76,7 +76,7 @@ def _json(text: str, kind: str | None, fill: str | None) -> Game:
     cells = [[None if x in EMPTY else exact(x, f"row {i + 1}") for x in row] for i, row in enumerate(rows)]
     stated, labels = content.get("reference"), content.get("labels")
     if not all(x is None or isinstance(x, list) for x in (stated, labels)):
-        raise Unread("has labels or a reference that are no list")
+        raise Unread("has labels or a reference that are not a list")
     reference = None if stated is None else tuple(exact(x, "reference") for x in stated)
     return _game(cells, labels, kind if found[0] == "matrix" else found[0], fill, reference)
 
@@ -131,7 +131,7 @@ def _numeric(cell: str) -> bool:
 
 
 def _log(rows: list[list[str]], header: list[str], fill: str | None) -> Game:
-    """One line a judgment; names in the order in which they first occur."""
+    """One judgment per line; names in the order of their first occurrence."""
     wins: dict[tuple[str, str], Fraction] = {}
     place = {name: header.index(name) for name in header}
     for number, row in enumerate(rows, 1):
@@ -146,7 +146,7 @@ def _log(rows: list[list[str]], header: list[str], fill: str | None) -> Game:
 
 
 def _npy(data: bytes) -> list[list[Fraction | None]]:
-    """A 2-D array of little-endian doubles or integers, as the format's description has it."""
+    """A 2-D array of little-endian doubles or integers, as the NPY format defines it."""
     try:
         start = 10 if data[6] == 1 else 12
         size = struct.unpack("<H" if data[6] == 1 else "<I", data[8:start])[0]
@@ -168,7 +168,7 @@ def _npy(data: bytes) -> list[list[Fraction | None]]:
 
 
 def _game(cells: Any, labels: Any, kind: str | None, fill: str | None, reference: Vector | None = None) -> Game:
-    """What the numbers mean: read off the diagonal, unless ``kind`` says it."""
+    """The game of a table whose kind is inferred from its diagonal, unless ``kind`` is given."""
     n = len(cells)
     if not n or any(len(row) != n for row in cells):
         raise Unread("is not a square matrix")

@@ -1,7 +1,7 @@
 """Bring your own objective: what does a preference loss optimise, and does a trainer compute the loss that it names?
 
-objective      decorator that says how a loss is used: who samples, against what
-judge          the verdict on the function of a file, what `nashlab check` prints
+objective      decorator that declares how a loss is used: who samples, relative to which policy
+judge          the verdict on a function in a file, as `nashlab check` prints it
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["judge", "objective"]
 
 
 def __getattr__(name: str) -> Any:
-    """The verdict needs the solvers and the gallery; a file that only says ``@objective`` does not."""
+    """Load the verdict on demand: it needs the solvers and the gallery, a file with only ``@objective`` does not."""
     if name == "judge":
         from nashlab.check.verdict import judge
 

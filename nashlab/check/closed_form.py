@@ -1,11 +1,11 @@
-"""The optimum d*(p) as a formula: recognised among the shapes that preference losses have, at every p of the curve.
+"""The optimum d*(p) as a formula, recognised among the shapes typical of preference losses, on the whole curve.
 
     c (p − ½)        squares and squared hinges, EXO-pair (linear: additive preferences have additive optima)
-    c logit(q)       logistic and exponential losses, q = p, or p smoothed or de-noised: ε + (1 − 2ε)p
-    c sign(p − ½)    hinges: the size of a preference does not matter
+    c logit(q)       logistic and exponential losses, with q = p or p with added or removed noise: ε + (1 − 2ε)p
+    c sign(p − ½)    hinges: the strength of a preference does not matter
 
-A formula is given only where it meets the curve within 1e-6; c is shown as an integer, a fraction or a logarithm where
-it is one to 1e-6.
+A formula is given only if it fits the curve within 1e-6; c is shown as an integer, a fraction or a logarithm if it is
+one to 1e-6.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["closed_form", "number"]
 
 Array = NDArray[np.float64]
 
-FITS = 5e-6  # of τd*, relative to its largest value; a numpy function's kink is placed to 1e-6
+FITS = 5e-6  # of τd*, relative to its largest value; a kink of a numpy function is located to 1e-6
 
 
 def closed_form(curve: Curve) -> str | None:
@@ -63,7 +63,7 @@ def _logit(p: Array, x: Array, *, complete: bool) -> str | None:
     c = float(x @ plain / (plain @ plain))
     if _fits(x, c * plain):
         return f"{number(c)}*log(p/(1 - p))"
-    # finite beyond its own range is no de-noised logit: those preferences have no optimum
+    # finite outside its own range means no de-noised logit, which has no optimum there
     lowest = -(1.0 - float(p.max())) / (2.0 * float(p.max()) - 1.0) + 1e-9
     guess = least_squares(lambda v: model(*v) - x, (c, 0.05 if complete else lowest / 2), xtol=1e-15, ftol=1e-15,
                           gtol=1e-15, bounds=((-np.inf, lowest), (np.inf, 0.5)))  # fmt: skip
@@ -85,7 +85,7 @@ def _step(p: Array, x: Array, *, complete: bool) -> str | None:
 
 
 def number(c: float) -> str:
-    """A constant as people write it, where it is one: an integer, a small fraction, a small multiple of a logarithm."""
+    """A constant in its usual notation if it has one: an integer, a small fraction, a small multiple of a logarithm."""
     near = Fraction(c).limit_denominator(64)
     if abs(float(near) - c) <= 2e-6 * abs(c):
         return str(near)

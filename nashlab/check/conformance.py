@@ -1,7 +1,7 @@
-"""Does a function compute the loss whose name it bears?  For tests of people who write trainers.
+"""Does a function compute the loss that it is named after?  For the tests of trainers.
 
-Two losses conform when their derivatives agree on the same pairs up to one positive factor, which a learning rate
-absorbs.  Where they do not, the failure says which known deviation the function looks like.
+Two losses conform if their derivatives agree on the same pairs up to one positive factor, which a learning rate
+absorbs.  If they do not, the failure names the known deviation that the function resembles.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from nashlab.game import BadInput, check_temperature, suggestion
 
 __all__ = ["assert_conforms", "conformity", "target_named", "told"]
 
-CONFORMS = 1e-6  # relative: what a single-precision constant or a temperature off by a millionth would exceed
+CONFORMS = 1e-6  # relative: a single-precision constant or a temperature off by a millionth exceeds it
 
 
 def target_named(name: str) -> Loss:
-    """The named loss; BadInput with the nearest name where there is none, or where it is one of whole batches."""
+    """The named loss; BadInput with the nearest name if it is unknown, and for losses of whole batches."""
     from nashlab.check.losses import NAMED
 
     if name not in NAMED:
         raise BadInput(f"loss {name!r} is unknown{suggestion(name, NAMED)}")
     loss = named(name)
     if loss is None:
-        raise BadInput(f"loss {name!r} couples the pairs of a batch, must be one of pairs")
+        raise BadInput(f"loss {name!r} couples the pairs of a batch, must be a loss of single pairs")
     return loss
 
 
 def assert_conforms(function: Callable[..., Any], name: str, *, tau: float) -> None:
     """Fail unless ``function`` is the loss ``name`` at τ, up to a constant factor.
 
-    function  in any form that `nashlab check` takes, of numpy, jax or torch; it runs in this process.
-    Errors: AssertionError, naming the known deviation that it looks like; BadInput for names and forms; Fault where
-    the function itself fails.
+    function  in any form that `nashlab check` accepts, in numpy, jax or torch; it runs in this process.
+    Errors: AssertionError with the known deviation that it resembles; BadInput for names and forms; Fault if the
+    function itself fails.
 
     >>> assert_conforms(lambda h_gap, p, *, tau: 3 * (h_gap - (p - 0.5) / tau) ** 2, "ipo", tau=0.1)
     >>> assert_conforms(  # doctest: +ELLIPSIS
@@ -54,7 +54,7 @@ def assert_conforms(function: Callable[..., Any], name: str, *, tau: float) -> N
 
 
 def conformity(function: Callable[..., Any], name: str, *, tau: float) -> str:
-    """How a function differs from the loss ``name`` at τ, and what it looks like; "" if it conforms."""
+    """How a function differs from the loss ``name`` at τ, and what it resembles; "" if it conforms."""
     check_temperature(tau, positive=True, name="tau")
     mine = loss_of(function, form_of(function), tau)
     if mine.reduction == "coupled":
@@ -70,7 +70,7 @@ def conformity(function: Callable[..., Any], name: str, *, tau: float) -> str:
 
 
 def _other_names(mine: Loss, name: str, tau: float) -> str:
-    """Which named loss it is instead, if it is one."""
+    """The named losses that it is instead, if any."""
     like = likeness(mine, tau, mine.form.spec)
     others = [other for other in like.equal if other != name]
     others += [f"{other} at {factor:.4g} tau" for other, factor in like.elsewhere.items() if other != name]
@@ -78,6 +78,6 @@ def _other_names(mine: Loss, name: str, tau: float) -> str:
 
 
 def told(found: list[Found], others: str = "") -> str:
-    """How a failure ends: the deviations that explain it, and the loss that it is instead."""
+    """The end of a failure message: the deviations that explain it, and the loss that it is instead."""
     said = ([f"it is {others}"] if others else []) + [one.words for one in found]
     return "; or ".join(said) if said else "it looks like no deviation that is known"

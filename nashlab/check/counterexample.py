@@ -1,7 +1,7 @@
-"""The smallest game on which a loss misses: games are tried from the simplest on, so the first miss is the smallest.
+"""The smallest game on which a loss misses: games are tried in order of simplicity, so the first miss is the smallest.
 
-Two responses come before three, an even reference before an uneven one, tenths before hundredths, one token before
-sequences of unequal length.
+Two responses come before three, a uniform reference before others, tenths before hundredths, one token before sequences
+of unequal length.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["bradley_terry_optimum", "candidates", "counterexample"]
 
 Array = NDArray[np.float64]
 
-VISIBLE = 1e-3  # of the natural gradient, in units of the pull of a certain preference at h = 0
-TRIED = 4  # misses that are followed to their rest, before one that does not settle is reported
+VISIBLE = 1e-3  # of the natural gradient, in units of the gradient of a certain preference at h = 0
+TRIED = 4  # misses whose flow is followed before one that does not settle is reported
 
 
 @cache
@@ -45,15 +45,29 @@ def candidates(kind: str, lengths: bool) -> tuple[Table, ...]:
 
 
 def _three(first: float, second: float, third: float, *, transitive: bool) -> Array:
-    """P of three responses: p₁₂, p₂₃, p₃₁; of strengths, p₁₂ and p₂₃ and what follows from them."""
+    """P of three responses from p₁₂, p₂₃, p₃₁; if transitive, from the strengths that p₁₂ and p₂₃ imply."""
     if transitive:
         odds = (first / (1 - first)) * (second / (1 - second))
         third = 1 / (1 + odds)
     return np.array([[0.5, first, 1 - third], [1 - first, 0.5, second], [third, 1 - second, 0.5]])
 
 
+@cache
+def goals_of(goal: Callable[[Table, float], Array], lengths: bool, tau: float) -> tuple[Array, ...]:
+    """The goal on every candidate: sequences of other lengths have the same."""
+    kind = "any" if goal is equilibrium else "bradley-terry"
+    known: dict[bytes, Array] = {}
+    found = []
+    for table in candidates(kind, lengths):
+        game = table.preferences.tobytes() + table.log_reference.tobytes()
+        if game not in known:
+            known[game] = goal(table, tau)
+        found.append(known[game])
+    return tuple(found)
+
+
 def bradley_terry_optimum(table: Table, tau: float) -> Array:
-    """log of μ exp(r/τ), with rewards the logits of P against the first response (E7)."""
+    """log of μ exp(r/τ), where the rewards are the logits of P against the first response (E7)."""
     p = table.preferences[:, 0]
     return np.asarray(log_softmax(table.log_reference + np.log(p / (1 - p)) / tau))
 
@@ -72,7 +86,7 @@ def counterexample(
     """
     kind = "any" if goal is equilibrium else "bradley-terry"
     games = candidates(kind, lengths)
-    goals = [goal(t, tau) for t in games]
+    goals = goals_of(goal, lengths, tau)
     everything = Bundle(loss, games, behaviour)
     unit, fields = unit_of(everything, tau), everything.gradients(goals, tau)
     missed = [k for k, f in enumerate(fields) if float(np.max(np.abs(f.natural))) > VISIBLE * unit]

@@ -1,7 +1,7 @@
-"""Known deviations: what losses of a name have been found to compute instead, as changes to the loss that was named.
+"""Known deviations: what losses have been found to compute under a name, as changes to the named loss.
 
-A deviation maps a target to another loss; it may have a parameter, which is fitted.  Whatever it is, it may come with
-another temperature.  A loss is recognised when its derivatives are those of a deviation, up to a positive factor.
+A deviation maps a target to another loss and may have one parameter, which is fitted, besides a change of temperature.
+A loss is recognised if its derivatives are those of a deviation, up to a positive factor.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Array = NDArray[np.float64]
 Slopes = tuple[Array, Array]
 
 RECOGNISED = 1e-5  # of the gradient
-GRID = 17  # values of a parameter that are tried before the best is polished
+GRID = 17  # values of a parameter tried before the best is refined
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """words: what is said of it, with {:.4g} for the parameter; slopes: its derivatives on pairs, by log π of both
+    """words: its description, with {:.4g} for the parameter; slopes: its derivatives on pairs by log π of both
     responses; between: the range of the parameter."""
 
     words: str
@@ -36,7 +36,7 @@ class Deviation:
 
 
 class Found(NamedTuple):
-    """The deviation in words and what of the gradient it leaves unexplained, relative to it."""
+    """The deviation in words, and the relative part of the gradient that it leaves unexplained."""
 
     words: str
     rest: float
@@ -132,7 +132,7 @@ DEVIATIONS: dict[str, Deviation] = {
 
 
 def miss(own: Array, other: Array) -> float:
-    """The part of one gradient that is not a positive multiple of the other, relative to it."""
+    """The part of one gradient that is not a positive multiple of the other, relative to its norm."""
     size, length = float(np.linalg.norm(own)), float(np.linalg.norm(other))
     if size == 0 or length == 0:
         return 0.0 if size == length else 1.0
@@ -141,9 +141,9 @@ def miss(own: Array, other: Array) -> float:
 
 
 def recognised(gradient: Array, of: Callable[[Deviation, float, float], Array], tau: float) -> list[Found]:
-    """The deviations that explain a gradient, the plainest first; ``of(deviation, τ, parameter)`` is theirs.
+    """The deviations that explain a gradient, the simplest first; ``of(deviation, τ, parameter)`` is their gradient.
 
-    A deviation is tried as it is, then at other temperatures.
+    A deviation is tried first at τ, then at other temperatures.
     """
     named, *others = DEVIATIONS.values()
     found = list(_at_another_temperature(gradient, of, tau, named))
@@ -177,7 +177,7 @@ def _explained(
 
 
 def _best(f: Callable[[float], float], between: tuple[float, float]) -> tuple[float, float]:
-    """The least value of a function of one parameter: the best of a grid, polished."""
+    """The minimum of a function of one parameter: the best point of a grid, refined."""
     from scipy.optimize import minimize_scalar
 
     grid = np.linspace(*between, GRID)

@@ -1,8 +1,8 @@
-"""The loss of many pairs and its derivatives, whichever array library the function is written for.
+"""The losses of many pairs and their derivatives, for functions written in any array library.
 
-torch and jax functions are differentiated by their own library, so that a stop-gradient is kept; numpy functions by
-central differences (sixth order where the function is smooth, a narrow second-order one where it has a kink).  A
-function that returns one number for a batch is called pair by pair where single losses are needed.
+torch and jax functions are differentiated by their own library, so a stop-gradient is respected; numpy functions by
+central differences (sixth order where the function is smooth, a narrow second-order one at a kink).  A function that
+returns one number per batch is called pair by pair where single losses are needed.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ __all__ = ["Evaluated", "Fault", "Loss", "frameworks_of", "loss_of", "probe", "t
 Array = NDArray[np.float64]
 Columns = Mapping[str, Array]
 
-WIDE, NARROW = 1e-3, 1e-6  # steps of the differences, over max(1, τ)
+WIDE, NARROW = 1e-3, 1e-6  # steps of the differences, divided by max(1, τ)
 OFFSETS = (0, -3, -2, -1, 1, 2, 3, -NARROW / WIDE, NARROW / WIDE)  # in steps
-BELOW_ZERO = 0.01  # of a log-probability: three steps up and it is still one
-SMOOTH = 1e-5  # relative disagreement of the two beyond which the function is taken to have a kink there
-SAME = 1e-9  # relative: a pair's loss alone and in a batch
+BELOW_ZERO = 0.01  # a log-probability that stays negative after three steps up
+SMOOTH = 1e-5  # relative disagreement of the two that counts as a kink
+SAME = 1e-9  # relative agreement of a pair's loss alone and in a batch
 
 
 class Fault(Exception):
-    """The user's function failed: what happened, and the input that caused it."""
+    """The user's function failed: what happened, and on which input."""
 
     def __init__(self, what: str, columns: Columns, tau: float):
         super().__init__(what)
@@ -52,7 +52,7 @@ class Evaluated:
 class Loss:
     """A user's function in its form, ready to be evaluated.
 
-    reduction  "elementwise", "mean", "sum", or "coupled" where the loss of a pair depends on others of its batch.
+    reduction  "elementwise", "mean", "sum", or "coupled" if the loss of a pair depends on others of its batch.
     """
 
     function: Callable[..., Any]
@@ -61,9 +61,9 @@ class Loss:
     reduction: str = "elementwise"
 
     def __call__(self, pairs: Pairs, tau: float, *, tails: bool = False) -> Evaluated:
-        """The loss of each pair; Fault where the function fails, or answers with NaN or infinity.
+        """The loss of each pair; Fault if the function fails, or returns NaN or infinity.
 
-        With ``tails`` those are let through: far out a loss may overflow, and the caller knows that it is far out.
+        With ``tails`` NaN and infinity are returned, for extreme inputs where a loss may overflow.
         """
         columns = self.form.columns(pairs)
         value, slopes = _DIFFERENTIATED[self.framework](self, columns, tau)
@@ -74,7 +74,7 @@ class Loss:
         return Evaluated(value, *self._both(slopes, columns, tau, tails))
 
     def slopes(self, pairs: Pairs, tau: float) -> tuple[Array, Array]:
-        """The two derivatives alone, which a mean over the batch gives without a call for each pair."""
+        """Only the two derivatives; for a mean over the batch this avoids one call per pair."""
         columns = self.form.columns(pairs)
         return self._both(_DIFFERENTIATED[self.framework](self, columns, tau)[1], columns, tau, tails=False)
 
@@ -84,7 +84,7 @@ class Loss:
         return slopes[0], -slopes[0] if self.form.soft else slopes[1]
 
     def raw(self, columns: Columns, tau: float) -> Any:
-        """The function's own answer for arrays of its own library."""
+        """The function's raw result for arrays of its own library."""
         data = [columns[name] for name in self.form.arguments]
         optional = {name: columns[name] for name in self.form.optional}
         return self.function(*data, **optional, tau=tau)
@@ -109,7 +109,7 @@ def _require_finite(what: str, x: Array, columns: Columns, tau: float) -> None:
 
 
 def frameworks_of(function: Callable[..., Any]) -> list[str]:
-    """The array libraries to try, the likeliest first: those that the function's module names, then numpy."""
+    """The array libraries to try, the likeliest first: those named in the function's module, then numpy."""
     scope = getattr(function, "__globals__", {})
     named = {getattr(x, "__name__", "").split(".")[0] for x in scope.values() if type(x).__name__ == "module"}
     named |= {str(getattr(x, "__module__", "")).split(".")[0] for x in scope.values() if callable(x)}
@@ -119,7 +119,7 @@ def frameworks_of(function: Callable[..., Any]) -> list[str]:
 
 
 def loss_of(function: Callable[..., Any], form: Form, tau: float) -> Loss:
-    """The function with its array library and its reduction found by trying; Fault where no library works.
+    """The function with its array library and its reduction, found by trial; Fault if no library works.
 
     >>> from nashlab.check.forms import form_of
     >>> f = lambda h_gap, p, *, tau: ((h_gap - (p - 0.5) / tau) ** 2).mean()
@@ -138,7 +138,7 @@ def loss_of(function: Callable[..., Any], form: Form, tau: float) -> Loss:
 
 
 def probe(form: Form, rows: int = 5) -> dict[str, Array]:
-    """A few pairs in the middle of what can happen, no two alike."""
+    """A few typical pairs, all different."""
     from nashlab.check.forms import pairs_of
 
     t = np.linspace(0.0, 1.0, rows)[np.random.default_rng(rows).permutation(rows)]  # no column is sorted
@@ -190,14 +190,14 @@ def _jax_array(x: Any) -> Any:
 
 
 _CONVERT: dict[str, Callable[[Any], Any]] = {
-    "numpy": lambda x: np.array(x, dtype=np.float64),  # a copy: what the function does to it stays with it
+    "numpy": lambda x: np.array(x, dtype=np.float64),  # a copy, which the function may modify
     "torch": _torch_array,
     "jax": _jax_array,
 }
 
 
 def _plain(output: Any) -> Any:
-    """What a function returned, as numbers of numpy."""
+    """The result of a function as numpy numbers."""
     if isinstance(output, (tuple, list, dict)) or output is None:
         raise TypeError(f"returned {type(output).__name__}, must be an array of losses or a single number")
     output = output.detach().cpu() if hasattr(output, "detach") else output
@@ -216,11 +216,11 @@ def _numbers(output: Any, n: int, columns: Columns, tau: float) -> Array:
 def _by_differences(loss: Loss, columns: Columns, tau: float) -> tuple[Array | None, list[Array]]:
     free, n = loss.form.free, len(next(iter(columns.values())))
     steps = {name: _step(columns[name], tau, log_probability=name in SUMS) for name in free}
-    blocks = [(name, k) for name in free for k in OFFSETS]
-    tiled = {k: np.tile(x, len(blocks)) for k, x in columns.items()}
-    for i, (name, k) in enumerate(blocks):
-        tiled[name][i * n : (i + 1) * n] += k * steps[name]
-    table = loss.values(tiled, tau).reshape(len(free), len(OFFSETS), n)
+    shape = (len(free), len(OFFSETS), n)
+    shifted = {name: np.broadcast_to(x, shape).copy() for name, x in columns.items()}
+    for k, name in enumerate(free):
+        shifted[name][k] += np.multiply.outer(OFFSETS, steps[name])
+    table = loss.values({name: x.ravel() for name, x in shifted.items()}, tau).reshape(shape)
     slopes = []
     with np.errstate(invalid="ignore", over="ignore"):
         for f, wide in zip(table, steps.values(), strict=True):
@@ -233,7 +233,7 @@ def _by_differences(loss: Loss, columns: Columns, tau: float) -> tuple[Array | N
 
 
 def _step(x: Array, tau: float, *, log_probability: bool) -> Array:
-    """The step of the differences, [N]; a log-probability stays below 0."""
+    """The step of the differences, [N]; log-probabilities stay below 0."""
     step = np.full(len(x), WIDE / max(1.0, tau))
     return np.minimum(step, np.maximum(np.abs(x) * BELOW_ZERO, 1e-300)) if log_probability else step
 
@@ -269,7 +269,7 @@ def _by_jax(loss: Loss, columns: Columns, tau: float) -> tuple[Array | None, lis
     traced = _jitted(loss, tau)
     try:
         (_, output), found = traced(free, fixed)
-    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError):  # it looks at values: no tracing
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError):  # the function looks at values and cannot be traced
         (_, output), found = _jax_total(loss, tau)(free, fixed)
     slopes = [np.asarray(found[name], dtype=np.float64) for name in loss.form.free]
     return (_numbers(output, n, columns, tau) if loss.reduction == "elementwise" else None), slopes
@@ -302,7 +302,7 @@ _DIFFERENTIATED: dict[str, Callable[[Loss, Columns, float], tuple[Array | None, 
 
 
 def told(error: BaseException, function: Callable[..., Any]) -> str:
-    """An exception in the function as one line: its kind, its message, the line of the user's file."""
+    """An exception in the function as one line: its type, its message and the line of the user's file."""
     import traceback
 
     where = getattr(getattr(function, "__code__", None), "co_filename", None)

@@ -1,10 +1,10 @@
-"""The expected gradient of a loss on small games, by enumeration of every pair, and where it vanishes.
+"""The expected gradient of a loss on small games, by enumeration of all pairs, and its zeros.
 
 For y, y' ~ SG[ν] and a label drawn with p(y ≻ y'),
 
     ∇_θ E ℓ = u − π Σu,    u_i = Σ_j 2 ν_i ν_j (P_ij ∂ℓ_ij/∂log π(chosen) + P_ji ∂ℓ_ji/∂log π(rejected))
 
-for a tabular softmax.  Divided by π it is the natural gradient, which has the same zeros and moves responses of little
+for a tabular softmax.  Divided by π it is the natural gradient, which has the same zeros and moves responses of small
 mass as fast as others.  All games of a bundle are evaluated in one call.
 """
 
@@ -29,12 +29,12 @@ Behaviour = Callable[[Array, Array], Array]  # (log π, log μ) -> log ν
 
 FAR = 600.0  # |h| beyond which a policy has collapsed
 FLOW_STEPS, SETTLING, NEWTON = 60, 5, 20
-ATTRACTS = 1e-3  # of unit · τ, IPO's own rate: slower than that is a centre or a plateau, not a point of rest
+ATTRACTS = 1e-3  # of unit · τ, IPO's own rate: a slower attraction is a centre or a plateau, not a fixed point
 VANISHED = 1e-9  # of the natural gradient, relative to its size at the start
 
 
 class Judged(Protocol):
-    """A loss that can be called on pairs, in this process or in its own."""
+    """A loss that can be evaluated on pairs, in this process or a separate one."""
 
     @property
     def form(self) -> Form: ...
@@ -64,7 +64,7 @@ def mixture(beta: float) -> Behaviour:
 
 
 def behaviour_of(spec: Spec) -> Behaviour:
-    """Who samples both responses, as a function of log π and log μ; the policy itself where nothing is said."""
+    """Who samples both responses, as a function of log π and log μ; by default the policy itself."""
     if spec.behaviour == "reference":
         return lambda log_policy, log_reference: log_reference
     if spec.behaviour == "mixture":
@@ -80,7 +80,7 @@ def self_play(table: Table, log_policy: Array, tau: float) -> Array:
 
 
 class Field(NamedTuple):
-    """A gradient in θ and the same over π, [n] each."""
+    """A gradient in θ and the same divided by π, [..., n] each."""
 
     plain: Array
     natural: Array
@@ -88,7 +88,7 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Bundle:
-    """Games that are evaluated together, under one behaviour."""
+    """Games evaluated together, under one behaviour policy, padded to the largest number of responses."""
 
     loss: Judged
     tables: Sequence[Table]
@@ -96,49 +96,80 @@ class Bundle:
 
     def gradients(self, log_policies: Sequence[Array], tau: float) -> list[Field]:
         """The expected gradient of every game at its policy."""
-        first, second, standing = self._pairs
-        flat = np.concatenate(log_policies)
-        policy = {"policy_chosen": flat[first], "policy_rejected": flat[second]}
-        previous = {"previous_chosen": flat[first], "previous_rejected": flat[second]}
-        slopes = self.loss.slopes(standing | policy | previous, tau)
-        fields, at = [], 0
-        for table, log_policy in zip(self.tables, log_policies, strict=True):
-            log_nu, n = self.behaviour(log_policy, table.log_reference), table.n
-            chosen, rejected = (x[at : at + n * n].reshape(n, n) for x in slopes)
-            at += n * n
-            fields.append(_field(table, self.loss.form.soft, np.exp(log_nu), log_nu - log_policy, chosen, rejected))
-        return fields
+        found = self.fields(self.stacked(log_policies), tau)
+        return [Field(p[: t.n], q[: t.n]) for t, p, q in zip(self.tables, *found, strict=True)]
+
+    def fields(self, log_policy: Array, tau: float) -> Field:
+        """The same for stacked policies, [..., games, n]; responses that a game does not have are at −∞, and get 0."""
+        shape, (real, log_mu, p) = log_policy.shape, self._filled
+        log_policy = log_policy.reshape(-1, *real.shape)
+        first, second, standing = self._columns(len(log_policy))
+        flat = log_policy.ravel()
+        moving = {f"{what}_{side}": flat[k] for what in ("policy", "previous")
+                  for side, k in (("chosen", first), ("rejected", second))}  # fmt: skip
+        pairs = np.broadcast_to(real[:, :, None] & real[:, None, :], (*log_policy.shape, real.shape[1]))
+        chosen, rejected = np.zeros(pairs.shape), np.zeros(pairs.shape)
+        chosen[pairs], rejected[pairs] = self.loss.slopes(standing | moving, tau)
+        log_nu = self.behaviour(log_policy, log_mu)
+        policy, nu, weight = np.exp(log_policy), np.exp(log_nu), 1.0 if self.loss.form.soft else 2.0 * p
+        # ∂/∂log π(y) = ν(y) t(y): y as the first of its pair and as the second
+        t = np.einsum("...ij,...j->...i", weight * chosen, nu) + np.einsum("...ji,...j->...i", weight * rejected, nu)
+        u = nu * t
+        total = u.sum(axis=-1, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            natural = np.where(real, np.exp(log_nu - log_policy) * t - total, 0.0)
+        return Field((u - policy * total).reshape(shape), natural.reshape(shape))
+
+    def stacked(self, log_policies: Sequence[Array]) -> Array:
+        """One policy of each game, [games, n]."""
+        stack = np.full(self._filled[0].shape, -np.inf)
+        for row, log_policy in zip(stack, log_policies, strict=True):
+            row[: len(log_policy)] = log_policy
+        return stack
+
+    @property
+    def real(self) -> NDArray[np.bool_]:
+        """Which responses a game has, [games, n]."""
+        return self._filled[0]
 
     @cached_property
-    def _pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp], dict[str, Array]]:
-        """All n² ordered pairs of every game: who is chosen, who rejected (as places among all responses of all games),
-        and the columns that no policy changes."""
-        starts = np.cumsum([0, *(t.n for t in self.tables)])
-        chosen = [start + np.repeat(np.arange(t.n), t.n) for start, t in zip(starts, self.tables, strict=False)]
-        rejected = [start + np.tile(np.arange(t.n), t.n) for start, t in zip(starts, self.tables, strict=False)]
-        i, j = np.concatenate(chosen), np.concatenate(rejected)
-        mu = np.concatenate([t.log_reference for t in self.tables])
-        length = np.concatenate([t.lengths for t in self.tables])
-        p = np.concatenate([t.preferences.ravel() for t in self.tables])
-        return i, j, pairs_of((mu[i], mu[j]), (mu[i], mu[j]), p=p, length=(length[i], length[j]))
+    def _filled(self) -> tuple[NDArray[np.bool_], Array, Array]:
+        """Which responses are there, log μ and P, [games, n] and [games, n, n]."""
+        n = max(t.n for t in self.tables)
+        real, log_mu = np.zeros((len(self.tables), n), dtype=bool), np.full((len(self.tables), n), -np.inf)
+        p = np.zeros((len(self.tables), n, n))
+        for k, t in enumerate(self.tables):
+            real[k, : t.n], log_mu[k, : t.n], p[k, : t.n, : t.n] = True, t.log_reference, t.preferences
+        return real, log_mu, p
 
+    @cached_property
+    def _made(self) -> dict[int, tuple[NDArray[np.intp], NDArray[np.intp], dict[str, Array]]]:
+        return {}
 
-def _field(table: Table, soft: bool, nu: Array, log_weight: Array, chosen: Array, rejected: Array) -> Field:
-    p = table.preferences
-    weight = np.ones_like(p) if soft else 2.0 * p
-    # ∂/∂log π(y) = ν(y) t(y): y as the first of its pair and as the second
-    t = (weight * chosen) @ nu + (weight * rejected).T @ nu
-    u = nu * t
-    policy = nu * np.exp(-log_weight)
-    return Field(u - policy * u.sum(), np.exp(log_weight) * t - u.sum())
+    def _columns(self, copies: int) -> tuple[NDArray[np.intp], NDArray[np.intp], dict[str, Array]]:
+        """All n² ordered pairs of every game, ``copies`` times: who is chosen, who rejected (as places among all
+        responses), and the columns that no policy changes."""
+        if copies not in self._made:
+            real, log_mu, p = self._filled
+            length = np.ones(real.shape)
+            for k, t in enumerate(self.tables):
+                length[k, : t.n] = t.lengths
+            games, first, second = np.nonzero(real[:, :, None] & real[:, None, :])
+            i, j = games * real.shape[1] + first, games * real.shape[1] + second
+            mu, tokens = log_mu.ravel(), length.ravel()
+            one = pairs_of((mu[i], mu[j]), (mu[i], mu[j]), p=p[games, first, second], length=(tokens[i], tokens[j]))
+            starts = np.repeat(real.size * np.arange(copies), len(i))
+            self._made[copies] = (np.tile(i, copies) + starts, np.tile(j, copies) + starts,
+                                  {name: np.tile(x, copies) for name, x in one.items()})  # fmt: skip
+        return self._made[copies]
 
 
 class Rest(NamedTuple):
-    """Where a flow came to.
+    """Where a flow ended.
 
     log_policy  [n].
-    settled     the gradient vanishes there, at a point that the flow leaves from no side.
-    distances   ‖π − goal‖₁ before each step, where a goal was given.
+    settled     the gradient vanishes there, and the flow does not leave the point in any direction.
+    distances   ‖π − goal‖₁ before each step, if a goal was given.
     """
 
     log_policy: Array
@@ -149,91 +180,79 @@ class Rest(NamedTuple):
 def rest(
     bundle: Bundle, tau: float, starts: Sequence[Array], goals: Sequence[Array] | None = None, rounds: int = SETTLING
 ) -> list[Rest]:
-    """Follow −(natural gradient) in every game from its start, and polish where it comes to rest by Newton's method.
+    """Follow −(natural gradient) in every game from its start, and refine the end point by Newton's method.
 
-    The step is that of online mirror descent at its best rate for the widest cycle (N4: λ < 1/π), in units of the
-    pull at h = 0, and is halved for a game in which the gradient grows.  Source: R3.
+    The step is that of online mirror descent at its best rate for the largest λ (N4: λ < 1/π), in units of the slope at
+    h = 0, and is halved for a game whose gradient grows.  Source: R3.
     """
-    log_policies = [log_softmax(s) for s in starts]
-    goals = starts if goals is None else goals
-    trail: list[list[float]] = [[] for _ in starts]
+    log_policy = log_softmax(bundle.stacked(starts))
+    goal = np.exp(log_policy if goals is None else bundle.stacked(goals))
     unit = unit_of(bundle, tau)
-    scale = np.full(len(starts), tau / (tau**2 + np.pi**-2) / unit)
-    sizes: list[list[float]] = [[] for _ in starts]
+    scale = np.full((len(starts), 1), tau / (tau**2 + np.pi**-2) / unit)
+    trail: list[Array] = []
+    sizes: list[Array] = []
     for round_ in range(rounds):
         for _ in range(FLOW_STEPS):
-            fields = bundle.gradients(log_policies, tau)
-            for k, field in enumerate(fields):
-                trail[k].append(float(np.abs(np.exp(log_policies[k]) - np.exp(goals[k])).sum()))
-                sizes[k].append(_size(field, log_policies[k]))
-                moved = np.clip(log_policies[k] - scale[k] * field.natural, -FAR, FAR)
-                log_policies[k] = log_softmax(moved)
-        for k, s in enumerate(sizes):
-            if min(s[-FLOW_STEPS:]) > 0.5 * min(s[:FLOW_STEPS]) or round_ >= 2:
-                scale[k] *= 0.5
-        polished = _newton(bundle, tau, log_policies)
-        if all(ok for _, ok in polished):
+            natural = bundle.fields(log_policy, tau).natural
+            trail.append(np.abs(np.exp(log_policy) - goal).sum(axis=1))
+            sizes.append(_size(natural, log_policy))
+            moved = np.clip(log_policy - scale * natural, -FAR, FAR)
+            log_policy = log_softmax(np.where(bundle.real, moved, -np.inf))
+        grows = np.min(sizes[-FLOW_STEPS:], axis=0) > 0.5 * np.min(sizes[:FLOW_STEPS], axis=0)
+        scale[grows | (round_ >= 2)] *= 0.5
+        points, ok = _newton(bundle, tau, log_policy)
+        if np.all(ok):
             break
+    ends = np.where(ok[:, None], points, log_policy)
     return [
-        Rest(log_policy if ok else log_policies[k], ok, np.array(trail[k]))
-        for k, (log_policy, ok) in enumerate(polished)
+        Rest(end[: t.n], bool(settled), distances)
+        for t, end, settled, distances in zip(bundle.tables, ends, ok, np.transpose(trail), strict=True)
     ]
 
 
-def _size(field: Field, log_policy: Array) -> float:
-    return float(np.sqrt(np.exp(log_policy) @ field.natural**2))
+def _size(natural: Array, log_policy: Array) -> Array:
+    """√E_π(g²), [...]."""
+    return np.asarray(np.sqrt(np.sum(np.exp(log_policy) * natural**2, axis=-1)))
 
 
 def unit_of(bundle: Bundle, tau: float) -> float:
-    """How hard a pair pulls at h = 0, against self-play's ½: the constant 4/τ for IPO (L1)."""
+    """The slope of a pair at h = 0 over self-play's ½: the constant 4/τ for IPO (L1)."""
     zero = np.log(np.array([0.5]))
     slopes = bundle.loss.slopes(pairs_of((zero, zero), (zero, zero), p=1.0), tau)
     pull = sum(abs(float(s[0])) for s in slopes)
     return max(2.0 * pull, 1e-12)
 
 
-def _newton(bundle: Bundle, tau: float, log_policies: Sequence[Array]) -> list[tuple[Array, bool]]:
+def _newton(bundle: Bundle, tau: float, log_policy: Array) -> tuple[Array, NDArray[np.bool_]]:
     """Newton's method on the natural gradient modulo constants, with differences for its Jacobian; every game's
-    perturbed policies go into one call.  A zero that lies far off, or from which the flow runs away, is not taken."""
-    points = [np.array(p) for p in log_policies]
-    owner = [k for k, p in enumerate(points) for _ in range(2 * len(p) + 1)]
-    wide = Bundle(bundle.loss, [bundle.tables[k] for k in owner], bundle.behaviour)
-    first = [_size(f, p) for f, p in zip(bundle.gradients(points, tau), points, strict=True)]
-    unit = unit_of(bundle, tau)
-    stable = [True] * len(points)
+    perturbed policies go into one call.  A zero that lies far off, or that repels the flow, is not accepted."""
+    points, real, unit = log_policy, bundle.real, unit_of(bundle, tau)
+    n = real.shape[1]
+    count = real.sum(axis=1)[:, None, None]
+    both = real[:, :, None] & real[:, None, :]
+    missing = np.eye(n) * ~real[:, None, :]
+    shifts = OFFSET * np.concatenate([np.zeros((1, n)), np.eye(n), -np.eye(n)])[:, None, :]
+    first = _size(bundle.fields(points, tau).natural, points)
     for _ in range(NEWTON):
-        shifted = [log_softmax(p + e) for p in points for e in _offsets(len(p))]
-        fields = iter(wide.gradients(shifted, tau))
-        largest = 0.0
-        for k, p in enumerate(points):
-            own = [next(fields).natural for _ in range(2 * len(p) + 1)]
-            jacobian = np.stack([(own[2 * i + 1] - own[2 * i + 2]) / (2 * OFFSET) for i in range(len(p))], axis=1)
-            weight = np.exp(p)
-            project = np.eye(len(p)) - weight[None, :]  # x − E_π x
-            jacobian, residual = project @ jacobian, project @ own[0]
-            step = np.linalg.lstsq(jacobian + unit * np.ones_like(jacobian) / len(p), residual, rcond=1e-12)[0]
-            decay = np.sort(np.linalg.eigvals(jacobian).real)  # one is 0: a constant added to θ changes nothing
-            stable[k] = bool(decay[1] > ATTRACTS * unit * tau and decay[0] > -ATTRACTS * unit * tau)
-            points[k] = log_softmax(p - step * min(1.0, 1.0 / max(np.abs(step).max(), 1e-300)))
-            largest = max(largest, float(np.sqrt(weight @ residual**2)) / unit)
-        if largest < VANISHED / 100:
+        natural = bundle.fields(log_softmax(points + shifts), tau).natural
+        jacobian = np.moveaxis(natural[1 : n + 1] - natural[n + 1 :], 0, 2) / (2 * OFFSET)
+        weight = np.exp(points)
+        project = np.eye(n) - weight[:, None, :]  # x − E_π x
+        jacobian = np.where(both, project @ jacobian, 0.0)
+        residual = np.where(real, np.einsum("gij,gj->gi", project, natural[0]), 0.0)
+        # a constant added to θ changes nothing, and a response that is not there moves nothing
+        inverse = np.linalg.pinv(jacobian + unit * both / count + unit * missing, rcond=1e-12)
+        step = np.einsum("gij,gj->gi", inverse, residual)
+        decay = np.sort(np.linalg.eigvals(jacobian + unit * missing).real, axis=1)  # one is 0, that constant's
+        stable = (decay[:, 1] > ATTRACTS * unit * tau) & (decay[:, 0] > -ATTRACTS * unit * tau)
+        points = log_softmax(points - step / np.maximum(1.0, np.abs(step).max(axis=1, keepdims=True)))
+        if np.max(np.sqrt(np.sum(weight * residual**2, axis=1))) < unit * VANISHED / 100:
             break
-    sizes = [_size(f, p) for f, p in zip(bundle.gradients(points, tau), points, strict=True)]
-    return [
-        (
-            points[k],
-            stable[k]
-            and sizes[k] <= max(VANISHED * unit, 1e-6 * first[k] * (first[k] < 1e-3 * unit))
-            and float(np.abs(np.exp(points[k]) - np.exp(log_policies[k])).sum()) < 0.2
-            and float(np.abs(points[k]).max()) < FAR / 2,
-        )
-        for k in range(len(points))
-    ]
+    size = _size(bundle.fields(points, tau).natural, points)
+    ok = stable & (size <= np.maximum(VANISHED * unit, 1e-6 * first * (first < 1e-3 * unit)))
+    ok &= np.abs(np.exp(points) - np.exp(log_policy)).sum(axis=1) < 0.2
+    ok &= np.where(real, np.abs(points), 0.0).max(axis=1) < FAR / 2
+    return points, ok
 
 
 OFFSET = 1e-5
-
-
-def _offsets(n: int) -> list[Array]:
-    eye = OFFSET * np.eye(n)
-    return [np.zeros(n), *(sign * eye[i] for i in range(n) for sign in (1.0, -1.0))]

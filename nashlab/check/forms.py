@@ -66,7 +66,7 @@ class Spec:
 def objective(
     *, behaviour: str | None = None, beta: float | None = None, anchor: str = "reference"
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator of a loss that says how it is used; see :class:`Spec`.
+    """Decorator that declares how a loss is used; see :class:`Spec`.
 
     >>> @objective(behaviour="mixture", beta=0.125)
     ... def loss(h_gap, p, *, tau):
@@ -85,7 +85,7 @@ def objective(
 
 @dataclass(frozen=True)
 class Form:
-    """The call form of a function: its data arguments, which optional ones it wants, its own τ if it has one."""
+    """The signature of a function: its data arguments, the optional ones it takes, and its default τ, if any."""
 
     arguments: tuple[str, ...]
     optional: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ class Form:
 
     @property
     def soft(self) -> bool:
-        """Whether it is given the preference p; otherwise the first response won."""
+        """Whether it takes the preference p; otherwise the first response was preferred."""
         return self.arguments == GAP
 
     def columns(self, pairs: Pairs) -> dict[str, Array]:
@@ -109,12 +109,12 @@ class Form:
 
     @property
     def free(self) -> tuple[str, ...]:
-        """The arguments that the loss is differentiated by."""
+        """The arguments by which the loss is differentiated."""
         return self.arguments[:1] if self.soft else self.arguments[:2]
 
 
 def form_of(function: Callable[..., Any], name: str = "loss") -> Form:
-    """The form of a function by the names of its arguments; BadInput says which argument is not understood.
+    """The form of a function by the names of its arguments; BadInput names an unknown argument.
 
     >>> form_of(lambda h_chosen, h_rejected, *, tau: 0).arguments
     ('h_chosen', 'h_rejected')
@@ -144,8 +144,8 @@ def form_of(function: Callable[..., Any], name: str = "loss") -> Form:
 def pairs_of(
     policy: tuple[Array, Array], reference: tuple[Array, Array], *, p: Array | float = 1.0, **more: tuple[Any, Any]
 ) -> dict[str, Array]:
-    """Columns for (chosen, rejected) log-probabilities; lengths are 1 and the previous policy is the policy itself,
-    unless ``length`` or ``previous`` says otherwise."""
+    """Columns for (chosen, rejected) log-probabilities; unless given, lengths are 1 and the previous policy is the
+    policy itself."""
     both = {"policy": policy, "reference": reference, "previous": policy, "length": (1.0, 1.0)} | more
     shape = np.broadcast_shapes(*(np.shape(x) for two in both.values() for x in two), np.shape(p))
     columns = {

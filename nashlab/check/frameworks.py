@@ -1,12 +1,12 @@
 """What installed training frameworks compute under the names of losses: their own functions, called and compared.
 
-    python -m nashlab.check.frameworks                       the frameworks of this environment, one row a loss
-    python -m nashlab.check.frameworks --record FILE.json    the same into a record, beside other versions
-    python -m nashlab.check.frameworks --page FILE.json      a record as a page
+    python -m nashlab.check.frameworks                       the installed frameworks, one row per loss
+    python -m nashlab.check.frameworks --record FILE.json    add the rows to a record that holds other versions
+    python -m nashlab.check.frameworks --page FILE.json      print a record as a page
 
-A cell calls the framework's own function on summed log-probabilities (or, where it is a trainer's step, on a batch of
-tokens whose log-probabilities a stand-in model returns), and compares its derivatives with the named loss's.  Nothing
-of the frameworks is copied here, and nothing of them is needed but the function itself.
+A cell calls the framework's own function on summed log-probabilities (or, for a trainer's step, on a batch of tokens
+whose log-probabilities a stand-in model returns), and compares its derivatives with those of the named loss.  No code
+of a framework is copied, and nothing but the function itself is needed.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ SMOOTHING = 0.1
 class Cell:
     """One loss of one framework.
 
-    package, key  as its users write them.
-    target        the named loss that the key promises.
+    package, key  as in the package's own interface.
+    target        the named loss that the key claims to be.
     call          the exact call, as text.
-    build         makes the loss in the form of sums of log-probabilities, or raises what the framework raises.
+    build         builds the loss as a function of summed log-probabilities, or raises the framework's own error.
     """
 
     package: str
@@ -58,7 +58,7 @@ def _accelerator() -> Any:
 
 
 def stand_in(sums: Any, lengths: Any) -> tuple[Any, Any]:
-    """What a model returns for sequences of given log-probabilities, and the mask of their tokens after one of prompt.
+    """What a model returns for sequences of given log-probabilities, and their token mask after a one-token prompt.
 
     There are two words, and every token is the second: its logits are (log(1 − p), log p).
     """
@@ -78,7 +78,7 @@ def stand_in(sums: Any, lengths: Any) -> tuple[Any, Any]:
 
 
 def _trl_step(loss_type: str, **settings: Any) -> Callable[[], Callable[..., Any]]:
-    """TRL's DPOTrainer._compute_loss with a stand-in for the model and for the trainer's state."""
+    """TRL's DPOTrainer._compute_loss with stand-ins for the model and the trainer's state."""
 
     def build() -> Callable[..., Any]:
         import torch
@@ -233,7 +233,7 @@ def _other_cells() -> Iterator[Cell]:
 CELLS: tuple[Cell, ...] = (*_trl_cells(), *_swift_cells(), *_other_cells())
 WITHOUT = {
     "nemo-rl": "the package of this name on the index holds no code of the framework",
-    "verl": "it has no loss of pairs: its preference data goes through rewards",
+    "verl": "it has no pairwise loss: its preference data goes through rewards",
 }
 
 
@@ -241,7 +241,7 @@ WITHOUT = {
 
 
 def installed() -> dict[str, str]:
-    """The frameworks of this environment: package -> version."""
+    """The installed frameworks: package -> version."""
     found = {}
     for package in (*dict.fromkeys(cell.package for cell in CELLS), *WITHOUT):
         try:
@@ -252,7 +252,7 @@ def installed() -> dict[str, str]:
 
 
 def rows(package: str) -> list[dict[str, str]]:
-    """One row for each loss of an installed framework: what it is, or why it could not be called."""
+    """One row for each loss of an installed framework: the finding, or why the loss could not be called."""
     return [_row(cell) for cell in CELLS if cell.package == package]
 
 
@@ -260,7 +260,7 @@ def _row(cell: Cell) -> dict[str, str]:
     about = {"loss": cell.key, "promises": cell.target, "call": cell.call}
     try:
         verdict = conformity(cell.build(), cell.target, tau=TAU)
-    except Exception as error:  # whatever a framework does when it is imported or called
+    except Exception as error:  # any error of a framework at import or in the call
         kind = " ".join(str(error).split())[:160]
         return about | {"finding": "not called", "why": f"{type(error).__name__}: {kind}"}
     return about | ({"finding": "conforms"} if not verdict else {"finding": "deviates", "why": verdict})
@@ -294,7 +294,7 @@ def page_of(record: Mapping[str, list[dict[str, str]]]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Print rows, add them to a record, or write a record as a page."""
     parser = argparse.ArgumentParser(description="What installed frameworks compute under the names of losses.")
-    parser.add_argument("--record", type=Path, help="a JSON record that the rows are added to")
+    parser.add_argument("--record", type=Path, help="a JSON record to which the rows are added")
     parser.add_argument("--page", type=Path, help="print this record as a page")
     options = parser.parse_args(arguments)
     if options.page:

@@ -1,7 +1,7 @@
-"""Which named losses does a loss equal, up to a factor that a learning rate absorbs?  And at which temperature?
+"""The named losses that a loss equals, up to a factor that a learning rate absorbs, and at which temperature.
 
-Two losses are compared by their derivatives on the same pairs, of unequal lengths, anchors and log-ratios of both
-signs: the values of a loss may differ by a constant, its derivatives by a factor.
+Two losses are compared by their derivatives on the same pairs, with unequal lengths, different anchors and log-ratios
+of both signs: loss values may differ by a constant, derivatives by a factor.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ __all__ = ["Likeness", "fingerprint", "likeness", "named", "probes"]
 Array = NDArray[np.float64]
 
 EQUAL = 1e-6  # relative
-NEAR = 0.2  # relative: what a loss is nearest to is said only if it is near
-WIDEST = 8.0  # times τ, and one over it: other temperatures that are tried
+NEAR = 0.2  # relative: a nearest loss further off is not reported
+WIDEST = 8.0  # times τ, and its inverse: the range of other temperatures
 PROBES = 24
-SHAPE = 0.3  # of the gradient, at the nearest temperature of the grid: no temperature between will make it equal
+SHAPE = 0.3  # of the gradient, at the nearest temperature of the grid: beyond, no temperature in between makes it equal
 
 
 @cache
 def named(name: str) -> Loss | None:
-    """A named loss, evaluated in this process; None where it is a loss of whole batches."""
+    """A named loss, evaluated in this process; None for a loss of whole batches."""
     from nashlab.check.losses import NAMED
 
     loss = loss_of(NAMED[name], form_of(NAMED[name], name), 0.5)
@@ -39,7 +39,7 @@ def named(name: str) -> Loss | None:
 
 @cache
 def probes(tau: float) -> dict[str, Array]:
-    """The pairs on which losses are compared: the first preferred, lengths of one to five tokens, τd mostly in ±3."""
+    """The pairs on which losses are compared: the first is preferred, lengths 1 to 5, τd mostly within ±3."""
     rng = np.random.default_rng(5)
     draws = max(1.0, 0.75 / tau) * rng.normal(-2.5, 0.8, (6, PROBES))
     length = rng.integers(1, 6, (2, PROBES)).astype(float)
@@ -54,14 +54,14 @@ def fingerprint(loss: Judged, tau: float, pairs: Pairs) -> Array:
 
 @cache
 def named_fingerprint(name: str, factor: float, tau: float) -> Array:
-    """That of a named loss at ``factor`` · τ, on the pairs of τ; many verdicts share it."""
+    """The fingerprint of a named loss at ``factor`` · τ, on the pairs of τ; cached for many verdicts."""
     loss = named(name)
     assert loss is not None
     return fingerprint(loss, factor * tau, probes(tau))
 
 
 class Likeness(NamedTuple):
-    """equal: names at the same τ; elsewhere: name -> the multiple of τ; nearest: a name and how far off it is."""
+    """equal: names at the same τ; elsewhere: name -> the multiple of τ; nearest: a name and its distance."""
 
     equal: list[str]
     elsewhere: dict[str, float]
@@ -69,7 +69,7 @@ class Likeness(NamedTuple):
 
 
 def likeness(loss: Judged, tau: float, spec: Spec) -> Likeness:
-    """The named losses that this one equals at its own or at another temperature, and the nearest if it equals none."""
+    """The named losses that this one equals at its own or another temperature; if none, the nearest."""
     from nashlab.check.losses import NAMED
 
     own = fingerprint(loss, tau, probes(tau))
@@ -81,7 +81,7 @@ def likeness(loss: Judged, tau: float, spec: Spec) -> Likeness:
         misses[name] = miss(own, named_fingerprint(name, 1.0, tau))
         if misses[name] <= EQUAL:
             equal.append(name)
-        else:
+        elif _of_gaps(own) == _of_gaps(named_fingerprint(name, 1.0, tau)):
             factor, there = _other_temperature(own, name, tau)
             if there <= EQUAL:
                 elsewhere[name] = factor
@@ -90,8 +90,14 @@ def likeness(loss: Judged, tau: float, spec: Spec) -> Likeness:
     return Likeness(equal, elsewhere, near)
 
 
+def _of_gaps(fingerprint: Array) -> bool:
+    """Whether both responses are pulled equally, which no temperature changes."""
+    chosen, rejected = np.split(fingerprint, 2)
+    return bool(np.max(np.abs(chosen + rejected)) <= 10 * EQUAL * np.max(np.abs(chosen)))
+
+
 def _other_temperature(own: Array, name: str, tau: float) -> tuple[float, float]:
-    """The multiple of τ at which the named loss is nearest, and how far off it is there."""
+    """The multiple of τ at which the named loss is nearest, and its distance there."""
     from scipy.optimize import minimize_scalar
 
     other = named(name)

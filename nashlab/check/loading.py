@@ -1,4 +1,4 @@
-"""``PATH.py[:NAME]`` to a function: a user's file, or one of the named losses that ship with the package."""
+"""Loads the function of ``PATH.py[:NAME]``: from a user's file, or one of the named losses of the package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Source = tuple[Path, str | None]
 
 
 def located(target: str) -> Source:
-    """The file and the name of ``PATH.py[:NAME]``; a bare name is one of the losses that ship with the package.
+    """The file and the name of ``PATH.py[:NAME]``; a bare name means one of the named losses of the package.
 
     >>> located("simpo")[1]
     'simpo'
@@ -43,10 +43,10 @@ def shipped() -> dict[str, Path]:
 
 
 def load(source: Source) -> tuple[str, Callable[..., Any], Form]:
-    """Run the file and take the function out of it: its name, itself and its form.
+    """Run the file and return the function's name, the function and its form.
 
-    Without a name it is ``loss``, or the only function of the file whose arguments are those of a loss.
-    Errors: BadInput; whatever the file itself raises.
+    Without a name it is ``loss``, or the only function in the file with the arguments of a loss.
+    Errors: BadInput; anything that the file itself raises.
     """
     path, wanted = source
     module = _module(path)
@@ -71,14 +71,14 @@ def load(source: Source) -> tuple[str, Callable[..., Any], Form]:
     if len(forms) == 1:
         ((name, form),) = forms.items()
         return name, own[name], form
-    if len(own) == 1:  # say what is wrong with the only one there is
+    if len(own) == 1:  # explain what is wrong with the only candidate
         form_of(next(iter(own.values())), next(iter(own)))
     listed = ", ".join(forms) if forms else "none"
     raise BadInput(f"{path}: has no function 'loss'; say which with {path}:NAME (functions of a loss's form: {listed})")
 
 
 def _module(path: Path) -> Any:
-    """The file as a module; one of ours under its own name, so that it is imported once."""
+    """The file as a module; the package's own files keep their names, so that each is imported once."""
     for name, module in list(sys.modules.items()):
         if name.startswith("nashlab.") and getattr(module, "__file__", None) == str(path):
             return module

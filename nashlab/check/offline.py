@@ -1,11 +1,11 @@
 """Offline: the population optimum on two responses, as a function of the preference p between them.
 
-Both responses are drawn from the reference, which is uniform, and labelled with p; the policy is a number, its gap of
-log-ratios d = h(1) − h(2), with π = (σ(d), σ(−d)):
+Both responses are drawn from a uniform reference and labelled with p.  The policy is one number, its gap of log-ratios
+d = h(1) − h(2), with π = (σ(d), σ(−d)):
 
     d*(p) = argmin_d  Σ_ij ¼ [P_ij ℓ(i ≻ j) + P_ji ℓ(j ≻ i)],     P_12 = p
 
-For a loss of the gap alone this is argmin_d p ℓ(d) + (1−p) ℓ(−d), whatever the reference.
+For a loss of the gap alone this is argmin_d p ℓ(d) + (1−p) ℓ(−d), for every reference.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ __all__ = ["GRID", "Curve", "Minima", "offline"]
 
 Array = NDArray[np.float64]
 
-GRID = tuple(round(0.05 * k, 2) for k in range(1, 20))  # preferences at which the optimum is found
+GRID = tuple(round(0.05 * k, 2) for k in range(1, 20))  # preferences at which the optimum is computed
 REPORTED = tuple(round(0.1 * k, 1) for k in range(1, 10))
-REACH = 40.0  # of τ|d|: the scan's end; an optimum out there is one at infinity (logit of 1 − 4e-18)
-INSIDE = 10.0  # of τ|d|: here the function has to be finite
-POINTS = 320  # of the scan, on either side of 0
-FLAT = 1e-7  # of the risk, relative to its spread near 0: an end that is as low as the lowest
-AS_LOW = 1e-9  # the same for two polished minima
-STEEP = 1e-9  # of the steepest slope near 0: flat
-NARROW = 1e-4  # of τd: a set of minimisers that is a point
-ROUNDING = 1e-9  # of τd: a point that is 0
-LAW = 1e-4  # relative: how closely a power of τ is told
-ROUNDS = 40  # of bisection: 1e-12 of a bracket
+REACH = 40.0  # of τ|d|: the end of the scan; an optimum there is at infinity (logit of 1 − 4e-18)
+INSIDE = 10.0  # of τ|d|: up to here the function must be finite
+POINTS = 320  # of the scan, on each side of 0
+FLAT = 1e-7  # of the risk, relative to its spread near 0: an end as low as the minimum
+AS_LOW = 1e-9  # the same for two refined minima
+STEEP = 1e-9  # of the steepest slope near 0: counts as flat
+NARROW = 1e-4  # of τd: a set of minimisers that counts as a point
+ROUNDING = 1e-9  # of τd: counts as 0
+LAW = 1e-4  # relative: accuracy of the exponent of τ
+ROUNDS = 40  # of bisection: to 1e-12 of a bracket
 
 
 @dataclass(frozen=True)
 class Minima:
     """The minimisers of the risk at one p: an interval, a point, or several points.
 
-    low, high  the ends of the set of minimisers nearest to 0, ±inf where the risk goes on falling.
-    several    whether there are minimisers apart from those, or more than one.
-    falls      whether the risk falls without a bound.
+    low, high  the ends of the set of minimisers nearest to 0; ±inf if the risk keeps falling.
+    several    whether there are other minimisers as well.
+    falls      whether the risk is unbounded below.
     """
 
     low: float
@@ -54,7 +54,7 @@ class Minima:
 
     @property
     def best(self) -> float:
-        """The minimiser nearest to 0 (of two equally near, the positive one); ±inf where there is none."""
+        """The minimiser nearest to 0 (of two equally near, the positive one); ±inf if there is none."""
         return float(min(max(0.0, self.low), self.high))
 
 
@@ -80,7 +80,7 @@ class Curve:
         ]
 
     def law(self) -> int | None:
-        """The k in d*(p; τ) ∝ τ^−k, seen at twice the temperature; None where it is no such power."""
+        """The k in d*(p; τ) ∝ τ^−k, from a second temperature 2τ; None if d* is not such a power."""
         points = [(p, m.best) for p, m in zip(self.preferences, self.found, strict=True) if 0.5 < p < 1]
         points = [(p, d) for p, d in points if np.isfinite(d) and abs(d) * self.tau > STILL]
         if not points:
@@ -127,7 +127,7 @@ class Curve:
         return risk, slope
 
     def _finite(self, risks: Array, slopes: Array) -> tuple[Array, Array]:
-        """Overflow far out is an infinite risk, and said; inside, it is the function's fault."""
+        """Overflow far out counts as infinite risk, with a remark; inside, it is the function's fault."""
         bad = ~(np.isfinite(risks) & np.isfinite(slopes))
         if bad.any():
             k, i = (int(x) for x in min(np.argwhere(bad), key=lambda at: abs(self.scan[at[1]])))
@@ -139,7 +139,7 @@ class Curve:
         return risks, slopes
 
     def _at_infinity(self, k: int) -> Minima | None:
-        """The risk at this preference is lowest at an end of the scan: there is no optimum, or it lies beyond."""
+        """The result if the risk is lowest at an end of the scan: no optimum, or one beyond the scan."""
         risk, slope, d = self.risks[k], self.slopes[k], self.scan
         scale = self._scale(k)
         lowest = float(np.min(risk[np.abs(d) * self.tau <= REACH / 2]))
@@ -152,12 +152,12 @@ class Curve:
         return Minima(outward[-1] * np.inf, outward[-1] * np.inf, len(outward) > 1, bool(risk[end] < lowest - scale))
 
     def _outer(self, side: int) -> NDArray[np.bool_]:
-        """The part of the scan where a risk that falls towards this end has to be seen falling."""
+        """The part of the scan where a risk that falls towards this end must be seen falling."""
         x = side * self.scan * self.tau
         return (x > 6.0) & (x < 12.0)
 
     def _scale(self, k: int) -> float:
-        """How much the risk varies where preferences are usual."""
+        """How much the risk varies over moderate gaps."""
         spread = np.ptp(self.risks[:, np.abs(self.scan) * self.tau <= 2.0], axis=1)
         return max(float(spread[k]), 1e-6 * float(np.max(spread))) or 1.0
 
@@ -176,7 +176,7 @@ class Curve:
         return [(max(a - 1, 0), min(b + 1, n - 1)) for a, b in groups]
 
     def _polished(self, brackets: list[tuple[int, int, int]]) -> list[tuple[float, float, float]]:
-        """The ends of the set of minimisers in each bracket (k, i, j), and the risk in their middle."""
+        """The ends of the set of minimisers in each bracket (k, i, j), and the risk in its middle."""
         if not brackets:
             return []
         k, i, j = (np.array(x) for x in zip(*brackets, strict=True))
@@ -193,7 +193,7 @@ class Curve:
         return list(zip(low.tolist(), high.tolist(), risks.tolist(), strict=True))
 
     def _crossing(self, p: Array, low: Array, high: Array, level: Array) -> Array:
-        """Where the slope comes to exceed the level, by bisection of all brackets at once."""
+        """Where the slope first exceeds the level, by bisection of all brackets at once."""
         for _ in range(ROUNDS):
             middle = 0.5 * (low + high)
             above = self._risk(middle, p)[1] > level
@@ -201,7 +201,7 @@ class Curve:
         return 0.5 * (low + high)
 
     def _chosen(self, k: int, polished: list[tuple[float, float, float]]) -> Minima:
-        """The lowest of the local minima, nearest to 0 where several are as low."""
+        """The lowest local minimum; among equally low ones, the nearest to 0."""
         best = min(risk for *_, risk in polished)
         kept = [(low, high) for low, high, risk in polished if risk <= best + AS_LOW * self._scale(k)]
         low, high = min(kept, key=lambda ends: (abs(min(max(0.0, ends[0]), ends[1])), -ends[0]))
@@ -209,7 +209,7 @@ class Curve:
 
 
 def offline(found: Curve) -> dict[str, Any]:
-    """What the curve says: the optimum at nine preferences, bounded or not, ties, dead zones, monotone."""
+    """A summary of the curve: the optimum at nine preferences, boundedness, ties, dead zones, monotonicity."""
     best = {p: found.at(p).best for p in GRID}
     certain, impossible = found.at(1.0), found.at(0.0)
     half = found.at(0.5)
@@ -230,7 +230,7 @@ def offline(found: Curve) -> dict[str, Any]:
     }
 
 
-STILL = 1e-6  # of τ d*: the optimum has not moved between two preferences
+STILL = 1e-6  # of τ d*: a smaller change between two preferences counts as none
 
 
 def _monotone(moves: Array) -> str:
@@ -240,7 +240,7 @@ def _monotone(moves: Array) -> str:
 
 
 def _dead_zones(moves: Array) -> list[list[float]]:
-    """Ranges of p in which the optimum stands still."""
+    """Ranges of p in which the optimum is constant."""
     zones: list[list[float]] = []
     for i in np.flatnonzero(np.abs(moves) <= STILL):
         if zones and zones[-1][1] == GRID[i]:

@@ -1,8 +1,8 @@
 """Online: both responses come from the policy. Is the expected gradient that of self-play, and where does it vanish?
 
-Every question is put to a fixed set of small games (cyclic, general and Bradley-Terry, three to five responses, uneven
-references) by enumeration.  A relative size below 1e-6 counts as zero: differences of a smooth numpy function are good
-to 1e-9, and a temperature that is off by one part in ten thousand shows as 1e-4.
+Every question is answered by enumeration on a fixed set of small games (cyclic, general and Bradley-Terry, three to
+five responses, non-uniform references).  A relative size below 1e-6 counts as zero: differences of a smooth numpy
+function are accurate to 1e-9, and a temperature that is off by one part in ten thousand shows as 1e-4.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ __all__ = [
 Array = NDArray[np.float64]
 
 ZERO = 1e-6  # relative size of a gradient that vanishes
-SAME = 1e-5  # relative spread of a constant, or of a temperature, that is one
+SAME = 1e-5  # relative spread below which a factor or temperature counts as constant
 GALLERY_NAMES = ("rps-weighted", "rps", "dice", "soundquality", "restricted-elo")
-NEAR = 1e-3  # ‖π − π*_τ‖₁ that counts as arrived
+NEAR = 1e-3  # ‖π − π*_τ‖₁ that counts as converged
 
 
 @cache
@@ -83,9 +83,9 @@ def policies(kind: str) -> tuple[tuple[Array, ...], ...]:
 class Parallel:
     """Whether −(expected gradient) is self-play's up to a factor.
 
-    how       "identity" (one constant everywhere), "scaled" (the factor changes from policy to policy), "no".
+    how       "identity" (one constant everywhere), "scaled" (the factor depends on the policy), "no".
     constant  the factor of an identity: 4/τ for IPO (L1).
-    worst     the largest part of the gradient that is not along self-play's, relative to the gradient.
+    worst     the largest relative part of the gradient that is not parallel to self-play's.
     """
 
     how: str
@@ -94,7 +94,7 @@ class Parallel:
 
 
 def parallel(loss: Judged, behaviour: Behaviour, tau: float, *, lengths: bool) -> Parallel:
-    """The expected gradient against self-play's on every fixed game and policy.  Source: L1."""
+    """The expected gradient compared with self-play's on every fixed game and policy.  Source: L1."""
     games = tables("general", lengths=lengths)
     flat = [(t, p) for t, some in zip(games, policies("general"), strict=True) for p in some]
     fields = Bundle(loss, [t for t, _ in flat], behaviour).gradients([p for _, p in flat], tau)
@@ -115,7 +115,7 @@ def parallel(loss: Judged, behaviour: Behaviour, tau: float, *, lengths: bool) -
 def sizes_at(
     loss: Judged, behaviour: Behaviour, tau: float, kind: str, points: Sequence[Array], *, lengths: bool = False
 ) -> Array:
-    """How large the gradient is at one policy of each fixed game, relative to its size at generic policies, [games]."""
+    """The size of the gradient at one policy of each fixed game, relative to generic policies, [games]."""
     games = tables(kind, lengths=lengths)
     bundle = Bundle(loss, games, behaviour)
     here = bundle.gradients(points, tau)
@@ -128,7 +128,7 @@ def _norm(field: Field) -> float:
 
 
 def rlhf_optima(tau: float) -> list[Array]:
-    """log of π ∝ μ exp(r/τ) on the Bradley-Terry games (E7): their rewards are the logits of the first column."""
+    """log of π ∝ μ exp(r/τ) on the Bradley-Terry games (E7), whose rewards are the logits of the first column."""
     rewards = [np.log(t.preferences[:, 0] / (1 - t.preferences[:, 0])) for t in tables("bradley-terry")]
     return [log_softmax(t.log_reference + r / tau) for t, r in zip(tables("bradley-terry"), rewards, strict=True)]
 
@@ -143,10 +143,10 @@ def mixture_points(tau: float, beta: float) -> list[Array]:
 def effective_temperature(
     loss: Judged, behaviour: Behaviour, tau: float, *, length: float = 1.0
 ) -> tuple[float | None, list[Rest]]:
-    """The τ' whose equilibrium the stationary points are, if there is one, and where the flows came to rest.
+    """The τ' at which the stationary points are equilibria, if there is one, and the ends of the flows.
 
-    All sequences have this length.  At a regularised equilibrium h = Aπ/τ' + constant (E1), so τ' is the slope of a
-    line through the stationary point's own advantages.
+    All sequences have the same length.  At a regularised equilibrium h = Aπ/τ' + constant (E1), so τ' follows from the
+    slope of h against the advantages at the stationary point.
     """
     games = [t._replace(lengths=np.full(t.n, length)) for t in tables("general")]
     found = rest(Bundle(loss, games, behaviour), tau, list(equilibria("general", tau)), rounds=2)
@@ -168,7 +168,7 @@ def effective_temperature(
 
 @cache
 def gallery_tables(lengths: bool = False) -> tuple[Table, ...]:
-    """The games of the gallery on which convergence is tried; sequences of one token, or of 1, 2, 3, 1, 2, ..."""
+    """The games of the gallery on which convergence is tested; sequences of one token, or of 1, 2, 3, 1, 2, ..."""
     found = []
     for name in GALLERY_NAMES:
         game = get(name)
@@ -179,15 +179,15 @@ def gallery_tables(lengths: bool = False) -> tuple[Table, ...]:
 
 @cache
 def gallery_equilibria(tau: float) -> tuple[Array, ...]:
-    """Their log π*_τ."""
+    """log π*_τ of the gallery's games."""
     return tuple(equilibrium(t, tau) for t in gallery_tables())
 
 
 def convergence(loss: Judged, behaviour: Behaviour, tau: float, *, lengths: bool) -> dict[str, Any]:
-    """Where the flow from μ comes to rest on each game of the gallery, how far that is from π*_τ and how soon.
+    """Where the flow from μ ends on each game of the gallery, its distance from π*_τ and the number of steps.
 
-    steps is the number of natural-gradient steps after which ‖π − π*_τ‖₁ stays below 1e-3, null if it does not.
-    Where the flow does not settle, distance is the mean over the second half of the run.
+    steps is the number of natural-gradient steps after which ‖π − π*_τ‖₁ stays below 1e-3, null if it never does.
+    If the flow does not settle, distance is the mean over the second half of the run.
     """
     games, goals = gallery_tables(lengths), gallery_equilibria(tau)
     found = rest(Bundle(loss, games, behaviour), tau, [t.log_reference for t in games], goals)
@@ -219,9 +219,9 @@ def exploitability(table: Table, log_policy: Array, tau: float) -> float:
 def estimate(loss: Judged, behaviour: Behaviour, tau: float) -> dict[str, float | None]:
     """Bias and variance of the gradient of one labelled pair, against self-play's gradient and against IPO's estimate.
 
-    At π = m_½ between π*_τ and μ of rps-weighted; labels are drawn, not soft.  ``bias`` is the part of the mean that
-    is not along self-play's gradient, relative to it; ``variance_over_ipo`` compares total variances after both
-    estimates are scaled to have the mean of self-play's gradient along itself.  Source: L10.
+    At π = m_½ between π*_τ and μ of rps-weighted, with drawn labels.  ``bias`` is the part of the mean that is not
+    parallel to self-play's gradient, relative to it; ``variance_over_ipo`` compares total variances after both
+    estimates are scaled so that their mean has self-play's component along its own gradient.  Source: L10.
     """
     table = gallery_tables()[0]
     policy = log_softmax(0.5 * (gallery_equilibria(tau)[0] + table.log_reference))
@@ -243,7 +243,7 @@ def estimate(loss: Judged, behaviour: Behaviour, tau: float) -> dict[str, float 
 
 
 def _single_pair(loss: Judged, table: Table, log_policy: Array, tau: float) -> tuple[Array, Array]:
-    """The two derivatives for every ordered pair, the first preferred, [n, n] each."""
+    """The two derivatives for every ordered pair with the first preferred, [n, n] each."""
     from nashlab.check.forms import pairs_of
 
     i, j = (k.ravel() for k in np.indices((table.n, table.n)))

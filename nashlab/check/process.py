@@ -1,4 +1,4 @@
-"""A user's loss behind a wall: it runs in a process of its own, with limits, and its failures come with their input."""
+"""A user's loss in a separate process with limits; a failure is reported with the input that caused it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = ["Limits", "Subject"]
 
 Array = NDArray[np.float64]
 
-ARRAYS = 20.0  # seconds in which a library may make its first array, on a busy machine
-PIECES = 16  # into which pairs are divided to find the one that fails: one that hangs costs its time every time
-PIPE = 2**15  # bytes that the system takes at once, whether or not anybody reads
+ARRAYS = 20.0  # seconds for a library's first array, on a busy machine
+PIECES = 16  # into which pairs are split to find the one that fails; each hang costs the full time limit
+PIPE = 2**15  # bytes that a pipe accepts at once even if nobody reads
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the user's code may take.
+    """Limits on the user's code.
 
     start   seconds until its file is loaded (torch takes seconds on a busy machine).
     call    seconds of one call.
@@ -48,12 +48,11 @@ class Limits:
 
 
 class Subject:
-    """The loss under judgment, called in its own process; use it as a context manager.
+    """The loss to be checked, called in its own process; use it as a context manager.
 
-    name, tau, form, framework, reduction  what the process says of it after loading.
+    name, tau, form, framework, reduction  reported by the process after loading.
 
-    Errors: BadInput where there is no such function; :class:`Fault` where its code fails, is stopped by a limit, or
-    answers with NaN.
+    Errors: BadInput if there is no such function; :class:`Fault` if its code fails, exceeds a limit, or returns NaN.
     """
 
     def __init__(self, source: Source, tau: float | None = None, limits: Limits | None = None):
@@ -89,7 +88,7 @@ class Subject:
         return Evaluated(**self._ask(pairs, {"tau": tau, "values": True, "tails": tails}))
 
     def slopes(self, pairs: Pairs, tau: float) -> tuple[Array, Array]:
-        """The two derivatives alone."""
+        """Only the two derivatives."""
         found = self._ask(pairs, {"tau": tau, "values": False, "tails": False})
         return found["chosen"], found["rejected"]
 
@@ -105,16 +104,16 @@ class Subject:
     ) -> tuple[dict[str, Any], Any]:
         if sum(x.nbytes for x in columns.values()) < PIPE:
             self._send(columns, how)
-        else:  # a deaf process must not block us
+        else:  # a process that does not read must not block us
             threading.Thread(target=self._send, args=(columns, how), daemon=True).start()
         return self._answer(self.form.columns(columns) | {"tau": np.array(how["tau"])}, limit, "")
 
     def _send(self, columns: Mapping[str, Array], how: Mapping[str, Any]) -> None:
-        with suppress(OSError, ValueError):  # it has ended: reading its answer says how
+        with suppress(OSError, ValueError):  # it has ended: reading its answer will report how
             write_frame(self._process.stdin, how, columns)  # type: ignore[arg-type]
 
     def _narrowed(self, fault: Fault, columns: dict[str, Array], how: Mapping[str, Any]) -> Fault:
-        """The same failure with as few pairs as still bring it about."""
+        """The same failure with as few pairs as still cause it."""
         if all(np.ndim(x) == 0 for x in (fault.input or {}).values()):  # it names one pair
             return fault
         limit = max(0.5, self.limits.call / 5)
@@ -135,7 +134,7 @@ class Subject:
         return Fault(fault.what, {k: x[0] for k, x in self.form.columns(columns).items()}, how["tau"])
 
     def _answer(self, columns: Mapping[str, Any], limit: float, when: str) -> tuple[dict[str, Any], Any]:
-        """The next frame within the limit; what has gone wrong with the process otherwise."""
+        """The next frame within the limit; otherwise a Fault that says what happened to the process."""
         assert self._process.stdout is not None
         when = f" {when}" if when else ""
         with selectors.DefaultSelector() as ready:
@@ -170,7 +169,7 @@ class Subject:
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._said):
-            with suppress(OSError):  # what was still to be sent
+            with suppress(OSError):  # data not yet sent
                 if stream is not None:
                     stream.close()
 
@@ -182,7 +181,7 @@ class Subject:
 
 
 def _buffered(stream: Any) -> bool:
-    """Whether bytes that the system does not announce are waiting in the reader's own buffer."""
+    """Whether the reader's own buffer holds bytes that the system does not report as readable."""
     os.set_blocking(stream.fileno(), False)
     try:
         return bool(stream.peek(1))

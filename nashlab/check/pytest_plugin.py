@@ -1,4 +1,4 @@
-"""pytest-nashlab: assertions for people who write trainers, as functions and as fixtures of the same names.
+"""pytest-nashlab: assertions for authors of trainers, as functions and as fixtures of the same names.
 
     from nashlab.check.pytest_plugin import assert_conforms, assert_gradient
 
@@ -8,10 +8,10 @@
     def test_our_step(assert_gradient):
         assert_gradient(our_step, "dpo", tau=0.1, accumulation=4)
 
-assert_conforms         a loss is the one of its name, up to a constant factor
+assert_conforms         a loss is the one that it is named after, up to a constant factor
 assert_gradient         a whole step leaves the gradient of the mean loss: padding, prompts, shifts, accumulation, ...
 assert_policy_gradient  a step leaves self-play's or Nash-MD-PG's gradient: its KL term
-assert_mixture          a sampler's mixture has its weight on the right side
+assert_mixture          a sampler's mixture puts β on the reference
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """pytest loads this file whenever it starts: torch and the losses are loaded when they are asked for."""
+    """Load on demand: pytest imports this file at every start, and torch and the losses are slow to load."""
     if name in _HOME:
         from importlib import import_module
 

@@ -1,7 +1,7 @@
-"""Does a trainer's step leave the gradient that its method names?  By enumeration on a model of a few dozen weights.
+"""Does a trainer's step leave the gradient of the method it names?  Checked by enumeration on a tiny model.
 
-The model is a torch module ``policy(ids) -> logits [B, L, V]`` like any causal language model, the batch is what
-trainers pass around, and the expected gradient is computed pair by pair from plain loops over tokens:
+The model is a torch module ``policy(ids) -> logits [B, L, V]`` like any causal language model, batches have the usual
+layout of trainers, and the expected gradient is computed pair by pair in plain loops over tokens:
 
     (1/N) Σ_pairs  ∂ℓ/∂log π(chosen) ∇log π(chosen) + ∂ℓ/∂log π(rejected) ∇log π(rejected),   log π = Σ_t log π(y_t | ·)
 """
@@ -32,11 +32,11 @@ Step = Callable[[torch.nn.Module, torch.nn.Module, list[Batch]], Any]
 
 PAD, END, PROMPTS = 0, 1, ((4,), (4, 2))
 SYMBOLS, LONGEST, VOCABULARY, CONTEXT = (2, 3), 2, 5, 8
-EXACT = 1e-6  # relative: float64 throughout, but a step may compute in float32 where it says so
+EXACT = 1e-6  # relative: everything here is float64, but a step may use float32 in places
 
 
 class TinyPolicy(torch.nn.Module):
-    """logits(t) = table[token t] + place[t], float64: every gradient coordinate is in use, and nothing is random.
+    """logits(t) = table[token t] + place[t] in float64, so that every weight matters and nothing is random.
 
     >>> TinyPolicy(seed=0)(torch.tensor([[4, 2, 1]])).shape
     torch.Size([1, 3, 5])
@@ -51,7 +51,7 @@ class TinyPolicy(torch.nn.Module):
         self.place = torch.nn.Parameter(scale * torch.randn(CONTEXT, VOCABULARY, generator=draw, dtype=torch.float64))
 
     def forward(self, input_ids: torch.Tensor, **_: Any) -> torch.Tensor:
-        """[B, L] -> [B, L, V]; an attention mask makes no difference to a model that looks at one token."""
+        """[B, L] -> [B, L, V]; the attention mask is ignored, since the model sees one token at a time."""
         return self.table[input_ids] + self.place[: input_ids.shape[1]]
 
 
@@ -64,7 +64,7 @@ class Example:
 
 
 def completions() -> list[tuple[int, ...]]:
-    """Every completion: up to two of two symbols, and the end of the sequence."""
+    """All completions: up to two of two symbols, then the end of the sequence."""
     found: list[tuple[int, ...]] = [()]
     for length in range(1, LONGEST + 1):
         found += [(*c, s) for c in found if len(c) == length - 1 for s in SYMBOLS]
@@ -88,8 +88,8 @@ def micro_batches(pairs: Sequence[tuple[Example, Example]], count: int) -> list[
     """The pairs as ``count`` padded batches.
 
     Each holds, for side = chosen, rejected: ``input_ids_{side}`` [B, L] (prompt, completion, then padding 0),
-    ``attention_mask_{side}`` (1 on tokens that are no padding), ``completion_mask_{side}`` (1 on the completion, its
-    end-of-sequence token included).
+    ``attention_mask_{side}`` (1 on all tokens but padding), ``completion_mask_{side}`` (1 on the completion with its
+    end-of-sequence token).
     """
     return [_batch(pairs[len(pairs) * k // count : len(pairs) * (k + 1) // count]) for k in range(count)]
 
@@ -111,7 +111,7 @@ def _batch(pairs: Sequence[tuple[Example, Example]]) -> Batch:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a trainer reads a sequence: what of it is summed."""
+    """Which tokens of a sequence a trainer sums over."""
 
     words: str
     from_prompt: bool = False
@@ -120,7 +120,7 @@ class Reading:
     unshifted: bool = False
 
     def log_probability(self, policy: torch.nn.Module, s: Example, padded: int) -> torch.Tensor:
-        """Σ_t log π(y_t | ·) over what this reading counts, by a loop."""
+        """Σ_t log π(y_t | ·) over the tokens of this reading, by a loop."""
         ids = [*s.prompt, *s.completion, *([PAD] * (padded - len(s.prompt) - len(s.completion)))]
         log_policy = torch.log_softmax(policy(torch.tensor([ids]))[0], dim=-1)
         first = 1 if self.from_prompt else len(s.prompt)
@@ -140,7 +140,7 @@ READINGS = (
 
 
 class Task:
-    """The pairs of one step in their micro-batches, and the models, whose log-ratios reach far enough for τ."""
+    """The pairs of one step in micro-batches, and models whose log-ratios span the relevant range for τ."""
 
     def __init__(self, accumulation: int, pairs: int, tau: float):
         self.accumulation, self.pairs = accumulation, pairs_of_sequences()[:pairs]
@@ -213,14 +213,14 @@ def assert_gradient(step: Step, name: str, *, tau: float, accumulation: int = 1,
     """Fail unless a trainer's step leaves the gradient of the mean of the loss ``name`` over all its pairs.
 
     step          step(policy, reference, batches): computes the loss of a list of micro-batches (see
-                  :func:`micro_batches`) and calls backward, or returns the loss; nothing is optimised.
-    accumulation  the number of micro-batches; pairs: how many pairs, all micro-batches together.
-    Errors: AssertionError with the known deviation that it looks like; BadInput.
+                  :func:`micro_batches`) and calls backward, or returns the loss; no optimiser runs.
+    accumulation  the number of micro-batches; pairs: the number of pairs in all micro-batches together.
+    Errors: AssertionError with the known deviation that it resembles; BadInput.
     """
     check_temperature(tau, positive=True, name="tau")
     if not 1 <= accumulation <= pairs <= len(pairs_of_sequences()):
         raise BadInput(
-            f"accumulation = {accumulation} and pairs = {pairs}: at least one pair a micro-batch, at most 84"
+            f"accumulation = {accumulation} and pairs = {pairs}: at least one pair per micro-batch, at most 84"
         )
     loss, task = target_named(name), Task(accumulation, pairs, tau)
     found = _left_by(step, task.policy, task.reference, micro_batches(task.pairs, accumulation))
@@ -239,7 +239,7 @@ def assert_gradient(step: Step, name: str, *, tau: float, accumulation: int = 1,
 
 
 def _other_losses(found: Array, tau: float, task: Task) -> Iterator[str]:
-    """The named losses whose gradient it is, up to a factor."""
+    """The named losses with this gradient, up to a factor."""
     for name in NAMED:
         other = named(name)
         if other is not None and miss(found, task.gradients(other, tau).sum(axis=0)) <= EXACT:
@@ -247,7 +247,7 @@ def _other_losses(found: Array, tau: float, task: Task) -> Iterator[str]:
 
 
 def _scale(found: Array, right: Array, task: Task) -> Iterator[Found]:
-    """The right direction at the wrong length, or micro-batches weighed otherwise than by their pairs."""
+    """Explanations by a wrong factor, or by wrong weights of the micro-batches."""
     total, n, count = right.sum(axis=0), len(task.pairs), task.accumulation
     off = miss(found, total)
     if off <= EXACT:
@@ -288,8 +288,8 @@ def assert_policy_gradient(step: Step, *, tau: float) -> None:
     """Fail unless a step leaves −(1/N) Σ ∇log π(y) (p(y ≻ y') − ½ − τ log π(y)/μ(y)): self-play's (L9).
 
     step  as in :func:`assert_gradient`; the one batch has ``input_ids``, ``attention_mask``, ``completion_mask`` and
-          ``preference`` [B], the probability that the completion is preferred to its opponent's.
-    Errors: AssertionError with the known deviation that it looks like.
+          ``preference`` [B], the probability that the completion is preferred to its opponent.
+    Errors: AssertionError with the known deviation that it resembles.
     """
     check_temperature(tau, positive=True, name="tau")
     policy, reference = TinyPolicy(seed=1), TinyPolicy(seed=2)
@@ -342,8 +342,8 @@ def _token_terms(policy: TinyPolicy, reference: TinyPolicy, s: Example) -> tuple
 def assert_mixture(mix: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], *, beta: float) -> None:
     """Fail unless ``mix`` of log π and log μ over the next token is the geometric mixture ∝ π^(1−β) μ^β.
 
-    mix   mix(policy_logits [B, V], reference_logits [B, V]) -> logits of the mixture, up to a constant a row.
-    Errors: AssertionError with the known deviation that it looks like.
+    mix   mix(policy_logits [B, V], reference_logits [B, V]) -> logits of the mixture, up to a constant per row.
+    Errors: AssertionError with the known deviation that it resembles.
     """
     if not 0 < beta < 1:
         raise BadInput(f"beta = {beta}, must be in (0, 1)")

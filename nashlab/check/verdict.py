@@ -1,6 +1,6 @@
-"""The verdict: every question about a loss, put to it in order, as one JSON object.
+"""The verdict on a loss: the answer to every question, in order, as one JSON object.
 
-Offline (offline.py), online (online.py), what lengths and the reference do, the smallest counterexample, the named
+Offline (offline.py), online (online.py), the role of lengths and reference, the smallest counterexample, the named
 losses that it equals, and its row in Table 1 of Calandriello et al. 2024 (arXiv 2403.08635).
 """
 
@@ -44,9 +44,9 @@ ANCHOR = (np.array([-1.4, -1.6, -1.5, -2.0]), np.array([-1.2, -1.7, -1.1, -2.2])
 
 
 def judge(target: str, tau: float | None = None, limits: Limits | None = None) -> dict[str, Any]:
-    """The verdict on the loss ``PATH.py[:NAME]`` (or a named loss) at τ: its own default, or ½.
+    """The verdict on the loss ``PATH.py[:NAME]`` (or a named loss) at τ, by default the function's own, else ½.
 
-    Errors: BadInput where there is no such loss; :class:`nashlab.check.evaluation.Fault` where its code fails.
+    Errors: BadInput if there is no such loss; :class:`nashlab.check.evaluation.Fault` if its code fails.
 
     >>> round(judge("ipo", 0.25)["online"]["constant"], 9)  # 4/τ: L1
     16.0
@@ -63,7 +63,7 @@ def judge(target: str, tau: float | None = None, limits: Limits | None = None) -
 
 
 def verdict_on(loss: Judged, tau: float) -> dict[str, Any]:
-    """All that is found of a loss of pairs, wherever it runs."""
+    """The complete verdict on a pairwise loss, in any process."""
     spec = loss.form.spec
     behaviour, lengths = behaviour_of(spec), set(LENGTHS) & set(loss.form.optional)
     curve = Curve(loss, tau)
@@ -86,7 +86,7 @@ def verdict_on(loss: Judged, tau: float) -> dict[str, Any]:
 
 
 def _nothing() -> dict[str, Any]:
-    """A loss of whole batches has no pairwise population optimum; two batches with a pair in common show why."""
+    """The verdict on a loss of whole batches, which has no pairwise optimum; two batches that share a pair show it."""
     return {
         "offline": None, "online": None, "length": None, "reference": None, "table1": None,
         "counterexample": {"why": "the loss of a pair depends on the other pairs of its batch"},
@@ -149,7 +149,7 @@ def _slopes(loss: Judged, tau: float, policy: Any, anchor: Any, length: Any) -> 
 
 
 def length_of(loss: Judged, tau: float) -> str:
-    """What the lengths of the sequences do: nothing (sums), all is averaged over tokens, or something else."""
+    """How sequence lengths enter: "summed", "averaged" over tokens, or "other"."""
     if not set(LENGTHS) & set(loss.form.optional):
         return "unknown" if loss.form.arguments in (GAP, PAIR) else "summed"
     ones, some = (np.ones(4), np.ones(4)), (np.array([1.0, 2, 3, 5]), np.array([4.0, 1, 2, 3]))
@@ -161,7 +161,7 @@ def length_of(loss: Judged, tau: float) -> str:
 
 
 def needs_reference(loss: Judged, tau: float) -> bool:
-    """Whether the gradient changes with the reference's log-probabilities."""
+    """Whether the gradient depends on the reference's log-probabilities."""
     moved = tuple(x + shift for x, shift in zip(ANCHOR, (0.3, -0.4), strict=True))
     ones = (np.ones(4), np.ones(4))
     return not _same(_slopes(loss, tau, PROBE, ANCHOR, ones), _slopes(loss, tau, PROBE, moved, ones))
@@ -172,7 +172,7 @@ def _same(x: Array, y: Array) -> bool:
 
 
 def _table1(loss: Judged, spec: Spec, tau: float) -> dict[str, Any]:
-    """The loss's row in Table 1: contrastive if both responses are trained; who samples is said by the spec."""
+    """The loss's row in Table 1: contrastive if both responses are trained; the spec says who samples."""
     chosen, rejected = _slopes(loss, tau, PROBE, ANCHOR, (np.ones(4), np.ones(4)))
     contrastive = bool(np.max(np.abs(rejected)) > ZERO * np.max(np.abs(chosen)))
     online = None if spec.behaviour is None else spec.behaviour != "reference"

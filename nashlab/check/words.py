@@ -1,4 +1,4 @@
-"""A verdict in plain sentences: the same for the terminal and for the page."""
+"""A verdict in plain sentences, the same for terminal and page."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ def headline(verdict: Verdict) -> str:
     """The verdict in one sentence."""
     name, tau = verdict["name"], verdict["tau"]
     if verdict["online"] is None:
-        return f"{name} is no loss of pairs: {verdict['counterexample']['why']}."
+        return f"{name} is not a pairwise loss: {verdict['counterexample']['why']}."
     online, offline = verdict["online"], verdict["offline"]
     if online["vanishes_at_nash"]:
-        rest_at = f"rests online at the Nash equilibrium π*_τ, τ = {tau:g}"
+        rest_at = f"converges online to the Nash equilibrium π*_τ, τ = {tau:g}"
     elif online["effective_temperature"] is not None and verdict["length"] != "averaged":
-        rest_at = f"rests online at the Nash equilibrium of another temperature, {online['effective_temperature']:.6g}"
+        rest_at = f"converges online to the Nash equilibrium at temperature {online['effective_temperature']:.6g}"
     else:
-        rest_at = "does not rest online at a Nash equilibrium"
+        rest_at = "does not converge online to a Nash equilibrium"
     reward = "and at the RLHF optimum" if online["vanishes_at_rlhf"] else "and not at the RLHF optimum"
     formula = f"; offline, d*(p) = {offline['closed_form']}" if offline["closed_form"] else ""
     return f"{name} {rest_at}, {reward} of Bradley-Terry preferences{formula}."
 
 
 def sentences(verdict: Verdict) -> list[tuple[str, str]]:
-    """(topic, sentence) for everything that the verdict found."""
+    """(topic, sentence) for every finding of the verdict."""
     if verdict["online"] is None:
-        return [("pairs", "Nothing else can be said of it pair by pair; call it on batches that never mix pairs.")]
+        return [("pairs", "No other check applies pair by pair; call it on batches that never mix pairs.")]
     return [
         *_offline(verdict["offline"]),
         *_online(verdict["online"], verdict["tau"]),
@@ -49,7 +49,7 @@ def _offline(offline: Mapping[str, Any]) -> list[tuple[str, str]]:
     bounded = f"bounded; {certain:.4g} at p = 1" if offline["bounded"] and certain is not None else (
         "not bounded: certain preferences have no optimum" if certain is None else "not bounded"
     )  # fmt: skip
-    said.append(("bounded", bounded + ("" if offline["bounded_below"] else "; the loss itself falls without end")))
+    said.append(("bounded", bounded + ("" if offline["bounded_below"] else "; the loss itself is unbounded below")))
     low, high = offline["minimisers_at_half"]
     if offline["unique_at_half"]:
         said.append(("at p = 1/2", f"one optimum, at {low:.4g}"))
@@ -77,8 +77,8 @@ def _offline(offline: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _online(online: Mapping[str, Any], tau: float) -> list[tuple[str, str]]:
     how = {
         "identity": f"that of self-play times {online['constant'] or 0:.6g}, exactly (L1)",
-        "scaled": "along self-play's, with a factor that changes from policy to policy",
-        "where it vanishes": "not self-play's, but it vanishes where that does",
+        "scaled": "along self-play's, with a factor that depends on the policy",
+        "where it vanishes": "not self-play's, but it vanishes at the same points",
         "no": "not along self-play's",
     }[online["how"]]
     said = [("expected gradient", how), ("vanishes at π*_τ", _yes(online["vanishes_at_nash"]))]
@@ -112,13 +112,13 @@ def _data(verdict: Verdict) -> list[tuple[str, str]]:
     beside = f"; as {', '.join(table['beside'])}" if table["beside"] else ""
     lengths = {
         "summed": "log-probabilities are summed",
-        "averaged": "averaged over tokens, which is no member of IPO's family (L2)",
-        "other": "they enter in a way of their own",
-        "unknown": "it is given log-ratios: whoever calls it sums them",
+        "averaged": "averaged over tokens, which leaves IPO's family (L2)",
+        "other": "they enter in another way",
+        "unknown": "it receives log-ratios, summed by the caller",
     }
     return [
         ("lengths", lengths[verdict["length"]]),
-        ("reference", "needed" if verdict["reference"] else "none: its gradient does not know the reference"),
+        ("reference", "needed" if verdict["reference"] else "none: its gradient does not depend on it"),
         ("row of Table 1", row + beside),
     ]  # fmt: skip
 
@@ -128,7 +128,7 @@ def _counterexample(verdict: Verdict) -> list[tuple[str, str]]:
     if found is None:
         return []
     tokens = f", lengths {found['lengths']}" if found["lengths"] else ""
-    ends = "it comes to rest at" if found["settled"] else "it does not settle; it came to"
+    ends = "it converges to" if found["settled"] else "it does not settle; it ended at"
     game = f"P = {found['preferences']}, μ = {found['reference']}{tokens}"
     goal, policy = _policy(found["goal"]), _policy(found["policy"])
     off = f"{found['distance']:.4g} off in ℓ₁, exploitability {found['exploitability']:.4g}"

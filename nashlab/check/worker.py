@@ -1,8 +1,8 @@
-"""The process in which a user's code runs:  python -m nashlab.check.worker PATH NAME TAU BYTES
+"""The process that runs a user's code:  python -m nashlab.check.worker PATH NAME TAU BYTES
 
 It reads frames of pairs from standard input and answers with frames of losses and derivatives.  A frame is a line of
-JSON and the float64 columns that it names.  What the user's code prints goes to stderr; the memory that it may take is
-limited by the system.
+JSON followed by the float64 columns that it names.  Output of the user's code goes to stderr; the system limits its
+memory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def write_frame(stream: BinaryIO, header: Mapping[str, Any], columns: Mapping[st
 
 
 def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]] | None:
-    """The next frame, or None where the other side has closed or broken off in the middle of one."""
+    """The next frame, or None if the other side has closed or ended in the middle of one."""
     line = stream.readline()
     if not line.endswith(b"\n"):
         return None

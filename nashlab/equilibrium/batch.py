@@ -1,8 +1,8 @@
-"""Maximal lotteries of many small games at a time: a compiled simplex, verified answers; failures are solved again.
+"""Maximal lotteries of many small games: a compiled simplex whose answers are verified; failures are solved again.
 
 With |A| < 1 the game B = 1 + A has only positive payoffs, so  max Σy, By ≤ 1, y ≥ 0  starts at a feasible basis and its
-optimum is y = x, up to scale.  A float simplex can stop at a wrong basis; so the weights are solved again from the
-support alone, and an answer whose weights or slacks float64 cannot tell from 0 goes to :func:`maximal_lottery`.
+optimum y is x up to scale.  A float simplex can stop at a wrong basis, so the weights are solved again from the support
+alone, and if weights or slacks are too close to 0 for float64 the game goes to :func:`maximal_lottery`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["lottery_batch", "quick_lottery"]
 
 Array = NDArray[np.float64]
 
-PIVOT_TOLERANCE = 1e-11  # of a tableau whose entries start in (0, 2)
-SMALL_FACE = 16  # responses whose face is found in rationals within milliseconds
-LOSES = 1e-6  # of margins of size 1: far above the errors of a simplex in float64
+PIVOT_TOLERANCE = 1e-11  # relative to a tableau that starts with entries in (0, 2)
+SMALL_FACE = 16  # responses: up to here the face takes milliseconds in rationals
+LOSES = 1e-6  # for margins of size 1: far above the errors of a float64 simplex
 
 
 def lottery_batch(margins: ArrayLike, reference: ArrayLike | None = None) -> Array:
     """The maximal lotteries of X independent games, [X, n, n] -> [X, n]; for sweeps, without certificates.
 
-    reference  [n], decides where several lotteries exist (default uniform).  Source: E6.
+    reference  [n], selects among several lotteries (default uniform).  Source: E6.
 
     >>> rps = np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]]) / 2
     >>> lottery_batch(np.stack([rps, 1e-9 * rps])).round(12).tolist()[1]
@@ -52,8 +52,8 @@ def quick_lottery(margins: Array) -> tuple[Array, bool]:
 def _careful(a: Array, rough: Array, reference: Array) -> Array:
     """The lottery of one game, [n, n] and the weights of a float simplex (or 0) -> [n].
 
-    Responses that clearly lose to the rough lottery are left out; rightly, if they clearly lose to the answer too: what
-    strictly loses to one lottery has no mass in any.
+    Responses that clearly lose to the rough lottery are left out.  This is right if they also clearly lose to the
+    answer: a response that strictly loses to one lottery has no mass in any.
     """
     keep = np.flatnonzero(a @ rough > -LOSES) if np.any(rough) else np.arange(len(a))
     if 0 < keep.size < len(a):
@@ -65,7 +65,7 @@ def _careful(a: Array, rough: Array, reference: Array) -> Array:
 
 
 def _alone(a: Array, reference: Array) -> Array:
-    """In rationals where that is quick; of a large table with many ties they take minutes, float64 milliseconds."""
+    """In rationals where that is fast, else in float64: a large table with many ties takes minutes in rationals."""
     game = PreferenceGame.from_margins(a, reference=reference)
     return maximal_lottery(game, exact=None if game.n <= SMALL_FACE else False).policy
 

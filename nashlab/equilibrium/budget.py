@@ -1,4 +1,4 @@
-"""Temperatures from budgets: the τ whose equilibrium spends a given divergence from the reference (N23)."""
+"""Temperatures from KL budgets: the τ whose equilibrium has a given divergence from the reference (N23)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from nashlab.game import BadInput, PreferenceGame
 
 __all__ = ["temperature_for"]
 
-COLDEST = 1e-6  # the lowest temperature that is tried
+COLDEST = 1e-6  # the lowest temperature tried
 
 
 def temperature_for(game: PreferenceGame, divergence: float) -> float:
     """The temperature τ at which KL(π*_τ‖μ) = κ, in nats.
 
-    KL(π*_τ‖μ) grows with 1/τ, so there is one τ; KL ≤ 1/(24τ²) says where to begin, bisection in log τ finds it to
-    1e-9 of itself.  A contextual game's divergence is averaged over its prompts.
+    KL(π*_τ‖μ) grows with 1/τ, so this τ is unique; KL ≤ 1/(24τ²) gives the start, and bisection in log τ finds it to a
+    relative 1e-9.  The divergence of a contextual game is averaged over its prompts.
 
-    Errors: BadInput where κ is not positive, or more than the equilibrium spends at any temperature down to 1e-6.
+    Errors: BadInput if κ is not positive, or exceeds the divergence at every temperature down to 1e-6.
     Source: N23 (b), (c).
 
     >>> rps = PreferenceGame.from_margins([[0, 0.5, -0.5], [-0.5, 0, 0.5], [0.5, -0.5, 0]], reference=[0.5, 0.3, 0.2])
@@ -30,13 +30,13 @@ def temperature_for(game: PreferenceGame, divergence: float) -> float:
     if not 0 < divergence < np.inf:
         raise BadInput(f"kl = {divergence:g}, must be positive and finite")
     if game.batch and game.weights is None:
-        raise BadInput("kl: one budget is for one game, not for a batch of them")
+        raise BadInput("kl: a budget applies to one game, not to a batch")
     high = 1.0 / np.sqrt(24.0 * divergence)
     low, spent = high, _spent(game, high)
     while spent < divergence:
         high, low = low, low / 4
         if low < COLDEST:
-            raise BadInput(f"kl = {divergence:g}, must be at most {spent:.6g}: no temperature spends more on this game")
+            raise BadInput(f"kl = {divergence:g}, must be at most {spent:.6g}: no temperature gives more on this game")
         spent = _spent(game, low)
     while high / low > 1 + 1e-9:
         middle = float(np.sqrt(low * high))

@@ -1,11 +1,11 @@
-"""Maximal lotteries in rational arithmetic: the whole optimal face, whether or not the float guess was right.
+"""Maximal lotteries in rational arithmetic: the whole optimal face, even if the float guess is wrong.
 
-Every equilibrium lives on the responses B that some equilibrium uses, where Ax = 0; so the face is
+Let B be the responses that some equilibrium uses.  Every equilibrium lives on B, where Ax = 0, so the face is
 
     {x_B = Kc ≥ 0,  −A_NB Kc ≥ 0,  Σx = 1},    K a basis of ker A_BB,
 
-and one point of it with every inequality strict proves B (E6).  A float guess supplies such a point nearly always;
-where it cannot, Tucker's theorem does: x ≥ 0, −Ax ≥ 0, x − Ax ≥ 1 is feasible for every skew A, and an exact simplex
+and one point of it at which every inequality is strict proves B (E6).  A float guess nearly always supplies such a
+point; otherwise Tucker's theorem does: x ≥ 0, −Ax ≥ 0, x − Ax ≥ 1 is feasible for every skew A, and an exact simplex
 solves it.
 """
 
@@ -25,10 +25,10 @@ __all__ = ["ExactFace", "exact_face", "guessed_face", "inner_lottery", "strictly
 Rational = tuple[Fraction, ...]
 
 VERTEX_LIMIT = 1000  # vertices reported
-RAY_LIMIT = 2000  # rays of the double description before it gives way to sampling vertices
-SLIDES = 50  # vertices looked for beyond those that are needed, where there are too many to list
-PAIR_LIMIT = 10**5  # pairs of rays that one inequality may put before it (a second or so)
-DENOMINATOR = 10**6  # of the coordinates of an interior point guessed from floats
+RAY_LIMIT = 2000  # rays of the double description, beyond which vertices are sampled
+SLIDES = 50  # further vertices sought where there are too many to list
+PAIR_LIMIT = 10**5  # pairs of rays that one inequality may combine (about a second)
+DENOMINATOR = 10**6  # limit for the coordinates of an interior point guessed from floats
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class ExactFace:
     """All maximal lotteries of a game.
 
     support   B, the responses that some equilibrium uses.
-    kernel    K, shape [|B|][k], rational; the lotteries are the x_B = Kc that obey the inequalities.
+    kernel    K, shape [|B|][k], rational; the lotteries are the x_B = Kc that satisfy the inequalities.
     middle    one equilibrium in the relative interior, [n].
     vertices  the face's vertices, [·][n]; ``complete`` unless there are more.
-    pivots    exact pivots spent (0 where the float guess was right).
+    pivots    exact pivots used (0 if the float guess was right).
     """
 
     support: tuple[int, ...]
@@ -51,7 +51,7 @@ class ExactFace:
 
     @property
     def dimension(self) -> int:
-        """0 where the equilibrium is unique."""
+        """0 if the equilibrium is unique."""
         return len(self.kernel[0]) - 1
 
 
@@ -108,7 +108,7 @@ def _face(
 
 
 def integers(margins: Sequence[Rational]) -> list[list[int]]:
-    """The margins times their common denominator: scale is no part of the problem."""
+    """The margins times their common denominator; the scale of A does not matter."""
     common = math.lcm(*(x.denominator for row in margins for x in row))
     return [[x.numerator * (common // x.denominator) for x in row] for row in margins]
 
@@ -131,13 +131,13 @@ def _null_space(rows: Sequence[Sequence[int]], columns: int) -> list[list[Fracti
 
 
 def kernel_of(a: list[list[int]], held: Sequence[int], rows: Sequence[int]) -> tuple[Rational, ...]:
-    """A basis of ker A_RB as columns, [|B|][k]: the lotteries on B that are even with every response of R ⊇ B."""
+    """A basis of ker A_RB as columns, [|B|][k]: the vectors on B that are even with every response of R ⊇ B."""
     basis = _null_space([[a[i][j] for j in held] for i in rows], len(held))
     return tuple(tuple(vector[i] for vector in basis) for i in range(len(held)))
 
 
 def coordinates(kernel: Sequence[Rational]) -> list[int]:
-    """The rows of K that are the identity: x there is c."""
+    """The rows of K that form the identity: there x is c."""
     found: dict[int, int] = {}
     for i, row in enumerate(kernel):
         filled = [j for j, v in enumerate(row) if v]
@@ -243,7 +243,7 @@ def strictly_complementary(a: list[list[int]]) -> tuple[Rational, int]:
         entering = [j for j in range(2 * n) if costs[j] < 0]
         if not entering:
             break
-        # the steepest cost is quick, Bland's least index cannot cycle: change over when nothing improves
+        # the steepest cost is fast, Bland's least index cannot cycle: switch when nothing improves
         c = min(entering, key=lambda j: nonbasis[j]) if stalled > n else min(entering, key=lambda j: costs[j])
         rows = [i for i in range(n) if table[i, c] > 0]
         ratio = min(Fraction(table[i, 2 * n], table[i, c]) for i in rows)
@@ -263,7 +263,7 @@ def strictly_complementary(a: list[list[int]]) -> tuple[Rational, int]:
 
 
 def _pivot(table: Any, r: int, c: int, denominator: int) -> int:
-    """Exchange row r with column c in place; all entries are integers over one denominator, the new one is returned."""
+    """Exchange row r with column c in place; entries are integers over one denominator, and the new one is returned."""
     p = table[r, c]
     row, column = table[r].copy(), table[:, c].copy()
     table *= p
@@ -280,7 +280,7 @@ def _pivot(table: Any, r: int, c: int, denominator: int) -> int:
 def _vertices(
     a: list[list[int]], held: tuple[int, ...], kernel: tuple[Rational, ...], middle: Rational
 ) -> tuple[tuple[Rational, ...], bool]:
-    """(the vertices, whether that is all), from the extreme rays of the cone of c with Kc ≥ 0, −A_NB Kc ≥ 0."""
+    """(the vertices, whether these are all), from the extreme rays of the cone of c with Kc ≥ 0, −A_NB Kc ≥ 0."""
     n, k = len(a), len(kernel[0])
     inside = set(held)
     outside = [
@@ -341,7 +341,7 @@ def _extreme_rays(constraints: list[tuple[int, ...]], k: int) -> list[tuple[int,
                 if common.bit_count() < k - 2:
                     continue
                 if any(common & ~z == 0 for j, z in enumerate(zeros) if j not in (p, m)):
-                    continue  # not adjacent: another ray lies on every face that the two share
+                    continue  # not adjacent: another ray lies on every face shared by the two
                 new = [values[p] * u - values[m] * w for u, w in zip(rays[m], rays[p], strict=True)]
                 kept.append((_primitive(new), common | 1 << i))
         rays, zeros = [ray for ray, _ in kept], [z for _, z in kept]
@@ -351,16 +351,16 @@ def _extreme_rays(constraints: list[tuple[int, ...]], k: int) -> list[tuple[int,
 
 
 def _inside_first(rays: list[tuple[int, ...]], constraints: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """The rays in an order in which the first of them, averaged, lie inside every inequality."""
+    """The rays, ordered so that the mean of the first few satisfies every inequality strictly."""
     needed = dict.fromkeys(next(ray for ray in rays if _dot(g, ray) > 0) for g in constraints)
     return [*needed, *(ray for ray in rays if ray not in needed)]
 
 
 def _sampled_vertices(constraints: list[tuple[int, ...]], start: list[Fraction]) -> list[tuple[int, ...]]:
-    """Some extreme rays, for every inequality one at least where it is strict.
+    """Some extreme rays: for every inequality at least one at which it is strict.
 
-    From an interior one slide along random directions that do not lower the chosen inequality, facet by facet, until
-    none is left.
+    From an interior point, slide along random directions that do not lower the chosen inequality, facet by facet, until
+    no direction is left.
     """
     rng = np.random.default_rng(0)
     found: dict[tuple[int, ...], None] = {}
@@ -380,7 +380,7 @@ def _slid(
     while len(directions := [_primitive(d) for d in _null_space(tight, size)]) > 1:
         mix = [int(v) for v in rng.integers(-99, 100, len(directions))]
         move = [sum(m * d[c] for m, d in zip(mix, directions, strict=True)) for c in range(size)]
-        # along the ray itself nothing is reached: both directions are taken modulo it, so that `kept` does not fall
+        # moving along the ray itself reaches no facet: both directions are taken modulo it, so that `kept` stays
         height, rise = _dot(kept, point), _dot(kept, move)
         move = [height * m - rise * p for m, p in zip(move, point, strict=True)]
         speeds = [_dot(g, move) for g in constraints]

@@ -2,9 +2,9 @@
 
     x ≥ 0,  Σx = 1,  s = −Ax ≥ 0       (then x·s = 0 for every skew A: no dual problem is needed)
 
-A self-dual interior point finds which responses carry mass; the weights are then the kernel of A on them, solved once
-in float64, in balls or in rationals.  Where several lotteries exist the answer is E5's limit, the KL-projection of μ
-on their face.
+A self-dual interior point method finds which responses have mass; the weights are then the kernel of A on them, solved
+once in float64, in balls or in rationals.  If there are several lotteries the answer is E5's limit, the KL-projection
+of μ on their face.
 """
 
 from __future__ import annotations
@@ -34,25 +34,24 @@ __all__ = ["maximal_lottery"]
 
 Array = NDArray[np.float64]
 
-EXACT_LIMIT = 100  # responses up to which rational input is answered in rationals without being asked
-GUESSED_LIMIT = 300  # responses up to which an answer that float64 cannot prove is tried in rationals from its guess
+EXACT_LIMIT = 100  # responses up to which rational input is solved in rationals by default
+GUESSED_LIMIT = 300  # responses up to which rationals are tried if float64 proves nothing
 ITERATIONS = 100  # of the interior point; 8-15 are used
 SMALL = 64  # responses up to which an explicit inverse beats the start-up of a LAPACK factorisation from scipy
-LEAST = Fraction(1, 10**300)  # above it a rational has a float64 of full precision
-MARGIN = 1e-9  # of the scaled game: weights and slacks that float64 can tell from 0 beyond doubt
+LEAST = Fraction(1, 10**300)  # a larger rational has a float64 of full precision
+MARGIN = 1e-9  # in the scaled game: larger weights and slacks certainly differ from 0 in float64
 
 
 def maximal_lottery(game: PreferenceGame, *, exact: bool | None = None, throw: bool = False) -> Solution:
-    """A policy that no response beats: max_π min_y (πᵀA)_y, at any scale of A; prompt by prompt in a batch.
+    """A policy that no response beats: max_π min_y (πᵀA)_y, at any scale of A; in a batch, prompt by prompt.
 
-    exact  True: in rational arithmetic whatever the input (doubles are rationals too); False: in float64, with a proof
-           where it is unique; None: exactly if the game is rational and has at most 100 responses, and also where
-           float64 cannot tell.
+    exact  True: in rational arithmetic for any input (doubles are rationals too); False: in float64, with a proof if it
+           is unique; None: exactly if the game is rational with at most 100 responses, or if float64 cannot decide.
 
-    Exact answers carry ``policy_exact``, ``slacks``, ``unique`` (proved) and, where there are several equilibria, the
+    Exact answers carry ``policy_exact``, ``slacks``, ``unique`` (proved) and, if there are several equilibria, the
     whole ``face``; the policy is then argmin KL(π‖μ) over it, whose ``policy_exact`` is None when it is irrational.
-    Status CONVERGED means a proved distance of at most 1e-10; a policy that nobody is known to beat, but whose distance
-    is not known, is STALLED.  Source: E5, E6, E6b.  Errors: NotSolved with ``throw``.
+    Status CONVERGED means a proved distance of at most 1e-10; a policy that no response is known to beat, but whose
+    distance is unknown, is STALLED.  Source: E5, E6, E6b.  Errors: NotSolved with ``throw``.
 
     >>> rps = PreferenceGame.from_margins([[0, 3, -1], [-3, 0, 2], [1, -2, 0]])
     >>> [str(x) for x in maximal_lottery(rps).policy_exact]
@@ -83,11 +82,11 @@ def unit_scale(margins: Array) -> Array:
 
 
 class Guess(NamedTuple):
-    """What the interior point knows: a policy near the middle of the optimal face, its support, whether that is proved.
+    """The result of the interior point method: a policy near the middle of the optimal face, and its support.
 
     policy   [n], purified (zero off the support) where ``sure``.
     support  indices.
-    sure     the support's kernel was solved, weights and slacks are positive beyond rounding: it is unique.
+    sure     proved: the support's kernel was solved, weights and slacks are positive beyond rounding; it is unique.
     """
 
     policy: Array
@@ -97,9 +96,9 @@ class Guess(NamedTuple):
 
 
 def interior_point(margins: Array) -> Guess:
-    """Follow x_i s_i = v/n, s = v − Ax, Σx = 1 to v = 0 (Mehrotra's predictor-corrector): one factorisation a step.
+    """Follow x_i s_i = v/n, s = v − Ax, Σx = 1 to v = 0 (Mehrotra's predictor-corrector), one factorisation per step.
 
-    Stops as soon as the responses with x > s stay the same and their kernel proves itself.
+    Stops when the responses with x > s no longer change and their kernel is proved.
     """
     n = len(margins)
     x = np.full(n, 1.0 / n)
@@ -117,7 +116,7 @@ def interior_point(margins: Array) -> Guess:
             break
         try:
             solve = _Factorised(np.diag(s / x) - margins)
-        except np.linalg.LinAlgError:  # s/x has left float64's range: what is known by now must do
+        except np.linalg.LinAlgError:  # s/x has left float64's range: keep the current point
             break
         q = solve(np.ones(n))
 
@@ -170,7 +169,7 @@ class _Factorised:
 
 
 def kernel_policy(margins: Array, support: NDArray[np.intp]) -> Array | None:
-    """The x with A_BB x_B = 0, Σx = 1, if the weights and the slacks off B are positive beyond rounding; else None."""
+    """The x with A_BB x_B = 0, Σx = 1, if its weights and the slacks off B are positive beyond rounding; else None."""
     k = support.size
     if k % 2 == 0:
         return None  # a skew matrix of even order has no one-dimensional kernel
@@ -196,19 +195,19 @@ def kernel_policy(margins: Array, support: NDArray[np.intp]) -> Array | None:
 
 
 def _in_floats(game: PreferenceGame, margins: Array, guess: Guess) -> Solution:
-    """The float64 answer; proved in balls where the size allows it."""
+    """The float64 answer, proved in balls if the size allows it."""
     stats = {"factorisations": guess.iterations}
     policy = guess.policy if guess.sure else _float_projection(margins, guess, game.reference)
     log_policy = _log(policy)
     proof = enclose_lottery(game, log_policy) if guess.sure else None
     if proof is None:
-        # without a proof of the support, a small gap says nothing of π (E6b)
+        # without a proof of the support, a small gap says nothing about π (E6b)
         return Solution(game, 0.0, log_policy, Status.STALLED, certify(game, log_policy, 0.0), stats=stats)
     return Solution(game, 0.0, log_policy, Status.of(0.0, proof), proof, unique=True, stats=stats)
 
 
 def _float_projection(margins: Array, guess: Guess, reference: Array) -> Array:
-    """The KL-projection of μ on the face that the interior point ended in, its kernel read off singular values."""
+    """The KL-projection of μ on the face at the interior point's end, its kernel found by singular values."""
     held = guess.support if guess.support.size else np.arange(len(margins))
     square = margins[np.ix_(held, held)]
     _, size, right = np.linalg.svd(square)
@@ -224,12 +223,12 @@ def _float_projection(margins: Array, guess: Guess, reference: Array) -> Array:
 
 
 def _exact_margins(game: PreferenceGame) -> tuple[tuple[Fraction, ...], ...]:
-    """The margins as rationals: a double is one too."""
+    """The margins as rationals, since a double is a rational."""
     return game.exact or tuple(tuple(Fraction(x) for x in row) for row in game.margins.tolist())
 
 
 def _in_rationals(game: PreferenceGame, scaled: Array, guess: Guess) -> Solution:
-    """The exact answer: a proof of optimality and of uniqueness, or the whole face with the projection of μ."""
+    """The exact answer with a proof of uniqueness, or the whole face with the projection of μ."""
     return _from_face(game, scaled, guess, exact_face(_exact_margins(game), guess.policy, guess.support))
 
 
@@ -242,7 +241,7 @@ def _from_face(game: PreferenceGame, scaled: Array, guess: Guess, found: ExactFa
     numbers = np.array([[float(x) for x in row] for row in found.kernel])
     rest = np.setdiff1d(np.arange(game.n), held)
     middle = np.array([float(found.middle[i]) for i in found.support])
-    with np.errstate(all="ignore"):  # only a guess: margins may span more than float64 does
+    with np.errstate(all="ignore"):  # only a guess: margins may exceed the range of float64
         weights = project(middle, numbers, -scaled[np.ix_(rest, held)], game.reference[held])
     if not np.all(np.isfinite(weights) & (weights > 0)):
         weights = np.maximum(middle, 1e-300)
@@ -268,11 +267,11 @@ def _exact_solution(
     stats: dict[str, int],
     projection: Projection | None = None,
 ) -> Solution:
-    """Wrap a rational lottery after judging it afresh."""
+    """Wrap a rational lottery after an independent check."""
     check = check_lottery(_exact_margins(game), policy)
     assert check.valid, "the exact solver returned a policy that the certificate refutes"
     log_policy = np.array([_log_fraction(p) for p in policy])
-    # all vertices prove the projection by themselves; where they are cut, its multipliers do
+    # the full list of vertices proves the projection; with an incomplete list its multipliers do
     cut = face is not None and not face.complete and projection is not None
     witness = {"multipliers": projection.multipliers} if cut and projection is not None else None
     certificate = Certificate(0.0, bound_rational(log_policy, policy), "rational", rigorous=True, witness=witness)
@@ -291,7 +290,7 @@ def _exact_solution(
 
 
 def together(game: PreferenceGame, temperature: float, parts: Sequence[Solution]) -> Solution:
-    """The solutions of a contextual game's prompts as one: it is as good as the worst of them."""
+    """The solutions of a contextual game's prompts as one, with the status of the worst."""
     log_policy = np.full((*game.batch, game.n), -np.inf)
     for x, part in enumerate(parts):
         log_policy[x][game.support[x]] = part.log_policy
@@ -317,5 +316,5 @@ def _log_fraction(x: Fraction) -> float:
     """log of a rational of any size; −∞ at 0."""
     if x == 0:
         return -math.inf
-    # a difference of logarithms loses the digits that long numerators have in common
+    # a difference of logarithms would cancel the leading digits of long numerators
     return math.log(x) if x > LEAST else math.log(x.numerator) - math.log(x.denominator)

@@ -1,4 +1,4 @@
-"""The equilibrium of a game at any temperature, with a certificate in which no rounding is neglected."""
+"""The equilibrium of a game at any temperature, with a certificate that neglects no rounding."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["nash", "proved"]
 def nash(
     game: PreferenceGame, temperature: float = 0.0, *, exact: bool | None = None, throw: bool = False
 ) -> Solution:
-    """The maximal lottery at τ = 0, the regularised equilibrium π*_τ at τ > 0, and how near it is, as a proof.
+    """The maximal lottery at τ = 0, the regularised equilibrium π*_τ at τ > 0, with a proved bound on its distance.
 
-    exact  True: a rational answer, or BadInput where there is none (τ > 0, an irrational projection on a face).
+    exact  True: a rational answer, or BadInput if there is none (τ > 0, an irrational projection on a face).
 
-    The certificate is rigorous, and the status follows from its bound; where nothing is proved (lotteries of large
-    games with ties) the bound is None and the status STALLED.  Source: E1-E6, N14, N18.  Errors: BadInput; NotSolved
-    with ``throw``.
+    The certificate is rigorous, and the status follows from its bound.  If nothing is proved (lotteries of large games
+    with ties) the bound is None and the status STALLED.  Source: E1-E6, N14, N18.  Errors: BadInput; NotSolved with
+    ``throw``.
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
     >>> nash(game, 0.1).certificate.rigorous
@@ -45,7 +45,7 @@ def nash(
 
 
 def proved(solution: Solution) -> Solution:
-    """A regularised equilibrium with its certificate in ball arithmetic, prompt by prompt, and its status by that."""
+    """A regularised equilibrium with a ball-arithmetic certificate for each prompt, and the status that follows."""
     game, tau = solution.game, solution.temperature
     if not game.batch:
         certificate = certify_ball(game, solution.log_policy, tau)

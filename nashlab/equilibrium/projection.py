@@ -1,10 +1,10 @@
-"""Where several lotteries exist: argmin KL(π‖μ) over the face, the limit of π*_τ as τ → 0 (E5).
+"""If there are several lotteries: argmin KL(π‖μ) over the face, the limit of π*_τ as τ → 0 (E5).
 
-    minimise Σ x log(x/μ)   over   x = Kc,  Σx = 1,  Ax ≤ 0 off the support      (x ≥ 0 takes care of itself)
+    minimise Σ x log(x/μ)   over   x = Kc,  Σx = 1,  Ax ≤ 0 off the support      (x ≥ 0 holds by itself)
 
-A barrier method in float64 finds which inequalities bind; Newton's method in many digits finishes on the face where
-they are equalities.  There x is rational or it is not: a rational one is proved to be the answer, of any other the
-multipliers u of  log(x/μ) = α + Au  (u ≥ 0 off the support) prove how near it is.
+A barrier method in float64 finds which inequalities are binding; Newton's method in many digits finishes on the face
+where they are equalities.  A rational x is proved to be the answer; for an irrational one, the multipliers u of
+log(x/μ) = α + Au  (u ≥ 0 off the support) prove how near it is.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Array = NDArray[np.float64]
 BARRIERS = 10.0 ** -np.arange(2, 21, 2)  # of −ε Σ log(Hx); the last is below float64's resolution of the objective
 NEWTON_STEPS = 60
 DENOMINATORS = (10**3, 10**6, 10**12, 10**24, 10**48)  # tried for the projection's coordinates
-BITS = 800  # of the finish; two rationals with such denominators differ by 2^-320 at least
-SAME = Fraction(1, 2**600)  # relatively nearer than this, two numbers are one
-SHORT = 160  # bits of the numbers that prove an irrational answer: a proof to 1e-24
-POLISH = 400  # Newton steps of the finish: quadratic, once the damping is over
-FINE = 380  # bits of the last step, relative: what is left after it is its square
+BITS = 800  # of the final steps; two rationals with such denominators differ by at least 2^-320
+SAME = Fraction(1, 2**600)  # numbers relatively closer than this are equal
+SHORT = 160  # bits of the witness of an irrational answer: a proof to 1e-24
+POLISH = 400  # Newton steps at the end: quadratic once undamped
+FINE = 380  # relative bits of the last step: the error after it is its square
 ROUNDS = 40  # of exchanging binding inequalities
-BINDING = 1e-7  # a multiplier below this share of the largest is taken for 0 at first
+BINDING = 1e-7  # a multiplier below this share of the largest counts as 0 at first
 NEAR = 1e-3  # of the largest slack: inequalities that may bind
-KEPT = 2**-150  # how far a point is drawn inside where rounding has left it outside
+KEPT = 2**-150  # how far a point outside by rounding is moved inside
 
 
 def project(start: Array, kernel: Array, slack: Array, reference: Array) -> Array:
@@ -48,7 +48,7 @@ def project(start: Array, kernel: Array, slack: Array, reference: Array) -> Arra
     # directions of the face: combinations of the kernel with sum 0
     tangent = basis @ np.linalg.svd(total[None, :])[2][1:].T
     x = np.asarray(start, dtype=np.float64)
-    slack = slack[slack @ x > 0]  # what float64 cannot tell from 0 at an inner point does not guide it
+    slack = slack[slack @ x > 0]  # ignore inequalities that float64 cannot tell from 0 at an interior point
     for barrier in BARRIERS if len(slack) else BARRIERS[-1:]:
         x = _newton(x, tangent, slack, np.log(reference), float(barrier))
     return x / np.sum(x)
@@ -70,7 +70,7 @@ def _newton(x: Array, tangent: Array, slack: Array, log_mu: Array, barrier: floa
         scaled, walls = tangent / np.sqrt(x)[:, None], np.sqrt(barrier) * (slack @ tangent) / h[:, None]
         try:
             step = tangent @ np.linalg.solve(scaled.T @ scaled + walls.T @ walls, -gradient)
-        except np.linalg.LinAlgError:  # a wall so near that its curvature drowns all others
+        except np.linalg.LinAlgError:  # a barrier so close that its curvature swamps all others
             break
         length = 1.0
         while (new := value(x + length * step)) > now + 1e-15 * (1.0 + abs(now)) and length > 1e-14:
@@ -87,9 +87,9 @@ def _newton(x: Array, tangent: Array, slack: Array, log_mu: Array, barrier: floa
 class Projection:
     """argmin KL(π‖μ) over a face.
 
-    exact        the projection as rationals, where it is rational and that is proved; else None.
-    point        a rational lottery next to it (itself, where it is rational), [n].
-    multipliers  u, rational, ≥ 0 off the support: log(x/μ) = α + Au up to what the point is off, [n].
+    exact        the projection as rationals, if it is rational and that is proved; else None.
+    point        a rational lottery next to it (itself, if it is rational), [n].
+    multipliers  u, rational, ≥ 0 off the support: log(x/μ) = α + Au up to the point's error, [n].
     """
 
     exact: Rational | None
@@ -98,7 +98,7 @@ class Projection:
 
 
 def nearest(face: ExactFace, margins: Sequence[Rational], reference: Rational, guess: Array) -> Projection | None:
-    """The projection of μ on a face, from a float64 guess on its support, [|B|]; None: the guess led nowhere."""
+    """The projection of μ on a face, from a float64 guess on its support, [|B|]; None if the guess fails."""
     from flint import ctx
 
     whole, held = integers(margins), face.support
@@ -109,7 +109,7 @@ def nearest(face: ExactFace, margins: Sequence[Rational], reference: Rational, g
         ctx.prec = before
     if found is None:
         return None
-    # the integers are the margins times this, and the multipliers of those belong to them
+    # the integers are the margins times this factor, which rescales the multipliers
     common = math.lcm(*(x.denominator for row in margins for x in row))
     return replace(found, multipliers=tuple(common * u for u in found.multipliers))
 
@@ -155,7 +155,7 @@ def _judged(
     short = combine(kernel, [_cut(point[face.support[i]]) for i in coordinates(kernel)], face.support, len(a))
     assert short is not None
     share = Fraction(KEPT)
-    while not is_lottery(a, short):  # an inequality that holds with 0 may have been rounded to the other side
+    while not is_lottery(a, short):  # rounding may have violated an inequality that holds with equality
         short = tuple((1 - share) * x + share * m for x, m in zip(short, face.middle, strict=True))
         share *= 2
     return Projection(None, short, multipliers)
@@ -164,7 +164,7 @@ def _judged(
 def _binding(
     a: list[list[int]], held: tuple[int, ...], mu: Rational, face: ExactFace, x: Array
 ) -> frozenset[int]:
-    """The inequalities off the support that hold x back: those with a positive multiplier at a float64 solution."""
+    """The binding inequalities off the support: those with a positive multiplier at a float64 solution."""
     from scipy.optimize import nnls
 
     rest = [i for i in range(len(a)) if i not in set(held)]
@@ -178,7 +178,7 @@ def _binding(
     total = np.sum(basis, axis=0)
     tangent = basis @ np.linalg.svd(total[None, :])[2][1:].T
     pull = np.log(x) - np.log([float(mu[i]) for i in held])
-    # along the face log(x/μ) must be pushed by the inequalities alone: Tᵀ log(x/μ) = −(HT)ᵀ u with H = A_NB
+    # along the face only the inequalities may push log(x/μ): Tᵀ log(x/μ) = −(HT)ᵀ u with H = A_NB
     weights, _ = nnls(-(rows[near] @ tangent).T, tangent.T @ pull)
     least = BINDING * max(float(np.max(weights, initial=0.0)), 1e-9)
     return frozenset(rest[i] for i, w in zip(near.tolist(), weights, strict=True) if w > least)
@@ -187,7 +187,7 @@ def _binding(
 def _start(
     kernel: Sequence[Rational], held: tuple[int, ...], guess: Array, middle: Rational | None
 ) -> Rational | None:
-    """Some x = Kc with x > 0 and Σx = 1, [|B|]: next to the guess, or the middle, or found by linear programming."""
+    """Some x = Kc with x > 0 and Σx = 1, [|B|]: near the guess, the middle, or from a linear programme."""
     k = len(held)
     near = combine(kernel, [Fraction(float(guess[i])) for i in coordinates(kernel)], range(k), k)
     if near is not None and min(near) > 0:
@@ -198,7 +198,7 @@ def _start(
 def _stationary_point(
     kernel: Sequence[Rational], held: tuple[int, ...], mu: Rational, near: Rational
 ) -> list[Fraction] | None:
-    """The minimiser of KL(x‖μ) over x = Kc, Σx = 1, to BITS bits, [|B|], from a point of that kind; None: stuck."""
+    """The minimiser of KL(x‖μ) over x = Kc, Σx = 1, to BITS bits, [|B|], from a feasible point; None: stuck."""
     from flint import arb, arb_mat
 
     tangent = _directions(kernel)
@@ -247,9 +247,9 @@ def _inside(kernel: Sequence[Rational], k: int) -> Rational | None:
 def _multipliers(
     a: list[list[int]], held: tuple[int, ...], mu: Rational, point: Rational, binding: Sequence[int]
 ) -> Rational:
-    """u with log(x/μ) = α + Au on the support, u = 0 but there and where an inequality binds, to about BITS bits.
+    """u with log(x/μ) = α + Au on the support to about BITS bits; u = 0 off it unless an inequality binds.
 
-    Solved on as many rows and columns as are independent, those of binding inequalities first; the other rows follow.
+    Solved on as many independent rows and columns as there are, binding inequalities first; the other rows follow.
     """
     from flint import arb_mat, fmpz_mat
 
@@ -271,7 +271,7 @@ def _multipliers(
 
 
 def _pivots(matrix: Any) -> list[int]:
-    """The columns that are independent of those before them."""
+    """The columns that are independent of the preceding ones."""
     reduced, _, rank = matrix.rref()
     return [next(j for j in range(reduced.ncols()) if reduced[r, j] != 0) for r in range(rank)]
 
@@ -282,7 +282,7 @@ def _pivots(matrix: Any) -> list[int]:
 def _rational(
     face: ExactFace, a: list[list[int]], mu: Rational, kernel: Sequence[Rational], point: Rational
 ) -> Rational | None:
-    """The rational next to the point that is the projection, if there is one and it can be proved; else None."""
+    """The rational near the point that is the projection, if one exists and can be proved; else None."""
     rows = coordinates(kernel)
     for limit in DENOMINATORS:
         c = [point[face.support[i]].limit_denominator(limit) for i in rows]
@@ -295,7 +295,7 @@ def _rational(
 
 
 def _optimal(face: ExactFace, x: Rational, mu: Rational, kernel: Sequence[Rational]) -> bool:
-    """Σ (v − x) log(x/μ) ≥ 0 for every vertex v of the face; of a cut face, = 0 along the face that x lies inside."""
+    """Σ (v − x) log(x/μ) ≥ 0 for every vertex v of the face; for an incomplete face, = 0 along the face around x."""
     held = face.support
     if min(x[i] for i in held) <= 0:
         return False
@@ -306,7 +306,7 @@ def _optimal(face: ExactFace, x: Rational, mu: Rational, kernel: Sequence[Ration
 
 
 def _sign(weights: Sequence[Fraction], ratios: Sequence[Fraction]) -> int:
-    """The sign of Σ w log(ratio) for rationals, exactly; −1 where BITS cannot tell it from 0 and it is not 0."""
+    """The sign of Σ w log(ratio) for rationals, exactly; −1 if BITS bits cannot tell it from 0 and it is not 0."""
     total = sum((_ball(w) * _ball(r).log() for w, r in zip(weights, ratios, strict=True)), _ball(Fraction(0)))
     if total > 0 or total < 0:
         return 1 if total > 0 else -1
@@ -317,7 +317,7 @@ def _sign(weights: Sequence[Fraction], ratios: Sequence[Fraction]) -> int:
 
 
 def _coprime_base(numbers: Sequence[int]) -> list[int]:
-    """Pairwise coprime numbers above 1 that all the given ones are products of.
+    """Pairwise coprime numbers above 1 whose products include all the given ones.
 
     >>> sorted(_coprime_base([12, 18]))
     [2, 3]
@@ -337,7 +337,7 @@ def _coprime_base(numbers: Sequence[int]) -> list[int]:
 
 
 def _exponent(ratio: Fraction, base: int) -> int:
-    """How often a number of a coprime base divides the numerator, less how often it divides the denominator."""
+    """How often a number of a coprime base divides the numerator minus how often it divides the denominator."""
     count, up, down = 0, ratio.numerator, ratio.denominator
     while up % base == 0:
         up, count = up // base, count + 1

@@ -1,12 +1,12 @@
-"""The regularised equilibrium π*_τ: damped Newton, a path in 1/τ, and a method of matrix-vector products only.
+"""The regularised equilibrium π*_τ: damped Newton, a path in 1/τ, and a method that uses only matrix-vector products.
 
-All three look for the zero, modulo constants, of the residual of E3 as a function of the log-ratio h = log π − log μ:
+All three find the zero, modulo constants, of E3's residual as a function of the log-ratio h = log π − log μ:
 
     F(h) = h − t Aπ,    π ∝ μ eʰ,    t = 1/τ
 
 whose Newton direction solves (I − tAD) d = −F with D = diag π − ππᵀ.  In the coordinates √π that matrix is I minus a
-skew one, so it is normal and never singular (E4); it also stays harmless where π underflows.  The equilibrium is
-unique (E1), so whatever zero a method finds is the right one, and :mod:`nashlab.certificate` judges how well.
+skew one, so it is normal and never singular (E4), also where π underflows.  The equilibrium is unique (E1), so any zero
+found is the right one, and :mod:`nashlab.certificate` bounds the error.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ Solver = Callable[[Array, Array, Array, float], Array]
 Method = Literal["auto", "newton", "path", "products"]
 METHODS: tuple[Method, ...] = ("auto", "newton", "path", "products")
 
-LEAST_TEMPERATURE = 1e-280  # of the largest margin: keeps A/τ finite, long after the last digit of π is lost
+LEAST_TEMPERATURE = 1e-280  # of the largest margin: keeps A/τ finite; π has lost its last digit long before
 EPS = float(np.finfo(np.float64).eps)
-NEWTON_STEPS = 60  # quadratic once close: 5-15 are used, more only where the damping fights
-NEWTON_UP_TO = 300.0  # of t: beyond, damping fails often enough that the path is the shorter way
-COLD = 100.0  # of t/n²: weights and slacks of a lottery lie about 1/n² apart, and τ must be far below
+NEWTON_STEPS = 60  # quadratic once close: usually 5-15, more with damping
+NEWTON_UP_TO = 300.0  # of t: beyond, damping fails so often that the path is faster
+COLD = 100.0  # of t/n²: a lottery's weights and slacks are about 1/n² apart, and τ must be far below
 HALVINGS = 12
-FORCING = 1e-4  # relative accuracy of an inexact direction: the next one corrects it, digits cost the same either way
+FORCING = 1e-4  # relative accuracy of an inexact direction: the next one corrects it at the same cost per digit
 PRODUCTS_PER_FACTORISATION = 10  # n/10 iterations of two products take about as long as one factorisation
-PATIENCE = 100_000  # where only products are allowed
-CORRECTIONS = 8  # Newton steps at one point of the path; more means that the tangent step was too long
-CLOSE = 1e-3  # of osc F while on the way: near enough for the next tangent, the end is polished
-PATH_START = 1.0  # the t at which |A| < 1 gives tλ < 1 (N4), so that Newton from μ has nothing to fight
+PATIENCE = 100_000  # if only products are allowed
+CORRECTIONS = 8  # Newton steps at one point of the path; more mean that the tangent step was too long
+CLOSE = 1e-3  # of osc F while on the way: close enough for the next tangent; the end is refined
+PATH_START = 1.0  # the t at which |A| < 1 gives tλ < 1 (N4), where Newton from μ needs no damping
 PATH_STEPS = 2000  # a path down to τ = 1e-6 takes about 40 factorisations
 PRODUCTS_FROM = 100  # responses from which products are cheaper than a factorisation
-ANDERSON_STEPS = 40  # beyond, the contraction tλ is too weak for it and Newton-Krylov takes over
+ANDERSON_STEPS = 40  # beyond, it contracts too slowly and Newton-Krylov takes over
 ANDERSON_WINDOW = 8
-ANDERSON_UP_TO = 1e6  # of t: far beyond what it can solve, and far below where its sums would overflow
-ENOUGH = 1e-12  # of osc F: by E3 a distance of at most 5e-13, half of what is promised
+ANDERSON_UP_TO = 1e6  # of t: far beyond what it can solve, far below overflow of its sums
+ENOUGH = 1e-12  # of osc F: by E3 a distance of at most 5e-13, half the promised bound
 
 
 def regularised_nash(
     game: PreferenceGame, temperature: float, *, method: Method = "auto", throw: bool = False
 ) -> Solution:
-    """The unique equilibrium π ∝ μ exp(Aπ/τ) of the regularised game, for every τ > 0; batches and prompts at once.
+    """The unique equilibrium π ∝ μ exp(Aπ/τ) of the regularised game, for every τ > 0; also for batches and prompts.
 
     method  "newton" (damped, dense), "path" (predictor-corrector in 1/τ, dense), "products" (Anderson acceleration,
             then Newton-Krylov along the path: only products with A), "auto": the cheapest first, the path last.
 
     Status CONVERGED means that the certificate's bound on ‖π − π*_τ‖₁ is at most 1e-12 (below τ = 1e-2 it is 1e-14/τ,
-    to 1e-6; τ relative to 2 max|A|, so that A and 1e-9·A are the same problem); STALLED, that float64 gives no more.
-    The bound is float64's own opinion; :func:`nashlab.equilibrium.nash` has it proved.
+    to 1e-6; τ relative to 2 max|A|, so that A and 1e-9·A are the same problem); STALLED means that float64 gives no
+    more. The bound ignores float64 rounding; :func:`nashlab.equilibrium.nash` proves it.
     Errors: BadInput for τ ≤ 0 or below 1e-280 of the largest margin; NotSolved with ``throw``.
     Source: E1, E3, E4.
 
@@ -76,12 +76,12 @@ def regularised_nash(
     n = game.n
     margins = game.margins.reshape(-1, n, n)
     log_mu = np.broadcast_to(game.log_reference, (*game.batch, n)).reshape(-1, n)
-    # a power of two brings max|A| into [¼, 1) without rounding, and τ with it; preferences are there already
+    # scaling A and τ by a power of two brings max|A| into [¼, 1) without rounding; preferences need none
     exponent = np.frexp(np.max(margins, axis=(-1, -2)))[1]
     exponent = np.where(exponent == -1, 0, exponent)
     if np.any(exponent):
         margins = np.ldexp(margins, -exponent[:, None, None])
-    with np.errstate(over="ignore"):  # an infinite τ' is as good as any: π* is μ
+    with np.errstate(over="ignore"):  # an infinite τ' is harmless: π* is μ
         least = np.ldexp(tau, -exponent)
     if np.any(least < LEAST_TEMPERATURE):
         raise BadInput(
@@ -91,7 +91,7 @@ def regularised_nash(
     t = 1.0 / least
     work = _Work()
     h = _solve(margins, log_mu, t, method, work)
-    # twice: the first sum of large log-ratios is rounded to the unit of the largest
+    # twice, because the first sum of large log-ratios is rounded to the unit of the largest
     log_policy = log_softmax(log_softmax(np.where(np.isfinite(log_mu), log_mu + h, -np.inf))).reshape(*game.batch, n)
     certificate = certify(game, log_policy, tau)
     status = Status.of(effective_temperature(game.margins, tau), certificate)
@@ -101,7 +101,7 @@ def regularised_nash(
 
 @dataclass
 class _Work:
-    """What was spent."""
+    """Counts of the work done."""
 
     factorisations: int = 0
     products: int = 0
@@ -129,7 +129,7 @@ def _solve(margins: Array, log_mu: Array, t: Array, method: Method, work: _Work)
 
 
 def _cold(margins: Array, log_mu: Array, t: float, shift: Solver, work: _Work, method: Method) -> Array:
-    """Log-ratios at large t, [n]: Newton from the lottery that is the limit, along the path where that fails."""
+    """Log-ratios at large t, [n]: Newton from the limiting lottery, or the path if that fails."""
     if method == "auto" and t > COLD * len(log_mu) ** 2:
         h = _from_lottery(margins, log_mu, t, shift)
         if h is not None:
@@ -138,7 +138,7 @@ def _cold(margins: Array, log_mu: Array, t: float, shift: Solver, work: _Work, m
 
 
 def _from_lottery(margins: Array, log_mu: Array, t: float, shift: Solver) -> Array | None:
-    """Newton from h = log(x/μ) on the support of the lottery x and tAx off it; None: x is not sure, or too far away."""
+    """Newton from h = log(x/μ) on the support of the lottery x and tAx off it; None if x is not proved or too far."""
     inside = np.flatnonzero(np.isfinite(log_mu))
     guess = interior_point(margins[np.ix_(inside, inside)])
     if not guess.sure:
@@ -155,7 +155,7 @@ def _from_lottery(margins: Array, log_mu: Array, t: float, shift: Solver) -> Arr
 
 
 class _Point(NamedTuple):
-    """A policy on the way: h = log π − log μ, log π, Aπ and the residual F, each [..., n]; h and F 0 on padding."""
+    """An iterate: h = log π − log μ, log π, Aπ and the residual F, each [..., n]; h and F are 0 on padding."""
 
     h: Array
     log_pi: Array
@@ -164,7 +164,7 @@ class _Point(NamedTuple):
 
 
 def _point(margins: Array, log_mu: Array, h: Array, t: Array | float) -> _Point:
-    """Evaluate at h: normalise it, so that it stays small on the support, where digits matter; F has π-mean 0."""
+    """Evaluate at h, normalised so that it stays small on the support and keeps its digits; F has π-mean 0."""
     log_pi = log_softmax(log_mu + h)  # padding stays at −∞
     pi = np.exp(log_pi)
     advantage = matvec(margins, pi)
@@ -175,7 +175,7 @@ def _point(margins: Array, log_mu: Array, h: Array, t: Array | float) -> _Point:
 
 
 def _direction(margins: Array, f: Array, shift: Array, t: Array | float) -> Array:
-    """d = −F + tA(Dd), [..., n], from the shift Dd of the policy that a linear solver found."""
+    """d = −F + tA(Dd), [..., n], given the shift Dd of the policy from a linear solver."""
     return -f + np.asarray(t)[..., None] * matvec(margins, shift)
 
 
@@ -193,7 +193,7 @@ def _dense_shift(margins: Array, log_pi: Array, f: Array, t: Array | float) -> A
 
 
 def _dense(work: _Work) -> Solver:
-    """The dense solver of one game, factorising only the responses whose mass can be felt."""
+    """The dense solver of one game, factorising only the responses with noticeable mass."""
 
     def shift(margins: Array, log_pi: Array, f: Array, t: float) -> Array:
         work.factorisations += 1
@@ -208,9 +208,9 @@ def _dense(work: _Work) -> Solver:
 
 
 class _Krylov:
-    """The solver from products with A only: conjugate gradients on (I − S)ᵀ(I − S) = I + SᵀS, S skew.
+    """The solver that uses only products with A: conjugate gradients on (I − S)ᵀ(I − S) = I + SᵀS, S skew.
 
-    About tλ of them a digit; after ``patience`` without success it factorises, once and for all that follows.
+    Takes about tλ iterations per digit; after ``patience`` without success it factorises, now and in all later calls.
     """
 
     def __init__(self, work: _Work, patience: int):
@@ -235,7 +235,7 @@ class _Krylov:
         z = np.zeros_like(f)
         left = right + skew(right)  # (I − S)ᵀ = I + S
         step, size = left.copy(), float(left @ left)
-        # an error of the shift is multiplied by t off the support, where nothing feeds it back
+        # an error of the shift is multiplied by t off the support, where nothing corrects it
         goal = (FORCING / (1.0 + t)) ** 2 * size
         for _ in range(self.patience):
             if size <= goal:
@@ -251,7 +251,7 @@ class _Krylov:
 
 
 def _floor(h: Array, t: Array | float) -> Array:
-    """The oscillation of F that rounding leaves: what no method can go below."""
+    """The oscillation of F due to rounding, below which no method can go."""
     return 4.0 * EPS * (1.0 + np.max(np.abs(h), axis=-1) + np.asarray(t))
 
 
@@ -259,7 +259,7 @@ def _floor(h: Array, t: Array | float) -> Array:
 
 
 def _newton(margins: Array, log_mu: Array, t: Array, work: _Work) -> tuple[Array, NDArray[np.bool_]]:
-    """Damped Newton from μ, X games side by side: (h [X, n], which of them were solved)."""
+    """Damped Newton from μ for X games at once: (h [X, n], which of them were solved)."""
     inside = np.isfinite(log_mu)
     now = _point(margins, log_mu, np.zeros_like(log_mu), t)
     size = oscillation(now.f, inside)
@@ -289,14 +289,14 @@ def _newton(margins: Array, log_mu: Array, t: Array, work: _Work) -> tuple[Array
                 break
             length *= 0.5
         done = size[rows] <= _floor(now.h[rows], s)
-        # no step helps any more: at the rounding floor that is success, elsewhere the path must do it
+        # no step helps: at the rounding floor that is success, otherwise the path takes over
         solved[rows] = done | (~moved & (was <= 1e3 * _floor(now.h[rows], s)))
         active[rows] = moved & ~done
     return now.h, solved
 
 
 def _path(margins: Array, log_mu: Array, t: float, shift: Solver, work: _Work) -> Array:
-    """Follow the equilibrium from t = 1 to 1/τ: a tangent step, Newton corrections, a step size that adapts."""
+    """Follow the equilibrium from t = 1 to 1/τ: a tangent step, Newton corrections, an adaptive step size."""
     t, at = float(t), min(float(t), PATH_START)
     now, _ = _correct(margins, log_mu, np.zeros_like(log_mu), at, shift, CLOSE)
     stride = 0.5  # of log t
@@ -307,7 +307,7 @@ def _path(margins: Array, log_mu: Array, t: float, shift: Solver, work: _Work) -
         pull = -now.advantage
         try:
             tangent = _direction(margins, pull, shift(margins, now.log_pi, pull, at), at)
-        except np.linalg.LinAlgError:  # tA has left float64's range: the path ends here
+        except np.linalg.LinAlgError:  # tA has left float64's range: end the path
             break
         ahead = min(at * float(np.exp(stride)), t)
         trial, steps = _correct(margins, log_mu, now.h + (ahead - at) * tangent, ahead, shift, CLOSE)
@@ -316,7 +316,7 @@ def _path(margins: Array, log_mu: Array, t: float, shift: Solver, work: _Work) -
             continue
         now, at = trial, ahead
         stride = min(stride * (2.0 if steps <= 1 else 1.4 if steps <= 3 else 0.7), 3.0)
-    if at < t:  # float64 ends here: far along the path h grows like t
+    if at < t:  # float64 is exhausted: far along the path h grows like t
         return now.h * (t / at)
     return _correct(margins, log_mu, now.h, t, shift, 0.0)[0].h
 
@@ -344,7 +344,7 @@ def _correct(
 
 
 def _anderson(margins: Array, log_mu: Array, t: float, work: _Work) -> tuple[Array, bool]:
-    """Anderson acceleration of h ← tAπ: one product a step, good while tλ is below about 1; (h, solved)."""
+    """Anderson acceleration of h ← tAπ: one product per step, good while tλ is below about 1; (h, solved)."""
     if t > ANDERSON_UP_TO:
         return np.zeros_like(log_mu), False
     inside = np.isfinite(log_mu)
@@ -359,7 +359,7 @@ def _anderson(margins: Array, log_mu: Array, t: float, work: _Work) -> tuple[Arr
         if held:
             past = changes[:held]
             gram = past @ past.T
-            # a trace of the identity: near the end the changes are all but parallel
+            # a trace of the identity: near the end the changes are almost parallel
             mixing = np.linalg.solve(gram + 1e-15 * np.trace(gram) * np.eye(held), past @ now.f)
             step += mixing @ (past - moves[:held])
         new = _point(margins, log_mu, now.h + step, t)

@@ -20,10 +20,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How π*_τ moves with its data, to first order.
+    """The first-order change of π*_τ with its data.
 
     policy  π*_τ, [n];  temperature  τ;  advantage  Aπ*, [n];
-    response  J, [n, n]: dπ for a change of the logits, response[:, j] for that of response j.
+    response  J, [n, n]: dπ for a change of the logits; response[:, j] for the logit of response j.
     """
 
     policy: Array
@@ -59,7 +59,7 @@ class Sensitivity:
 
 
 def sensitivity(game: PreferenceGame, temperature: float) -> Sensitivity:
-    """The derivatives of π*_τ of one game (contextual games: one prompt at a time).  Source: E4, N16.
+    """The derivatives of π*_τ of one game (of contextual games: one prompt).  Source: E4, N16.
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
     >>> derivative = sensitivity(game, 1.0)
@@ -68,7 +68,7 @@ def sensitivity(game: PreferenceGame, temperature: float) -> Sensitivity:
     """
     tau = check_temperature(temperature, positive=True)
     if game.batch:
-        raise BadInput("game is contextual: derivatives are a matter of one prompt; use game.prompt(x)")
+        raise BadInput("game is contextual: derivatives exist for one prompt at a time; use game.prompt(x)")
     log_policy = regularised_nash(game, tau).log_policy
     pi = np.exp(log_policy)
     root = np.exp(0.5 * log_policy)

@@ -1,11 +1,11 @@
-"""How uncertain an equilibrium is when P is estimated from judgments: by resampling, and by the delta method.
+"""The uncertainty of an equilibrium when P is estimated from judgments: by resampling and by the delta method.
 
 p̂_ij = w_ij/N_ij, w_ij ~ Binomial(N_ij, p_ij) independently for each pair i < j, so that to first order
 
     Cov π*_τ = Σ_{i<j} (p_ij(1 − p_ij)/N_ij) g_ij g_ijᵀ,     g_ij = dπ*_τ/dP_ij  (P_ji moving by the opposite)
 
-The judgments are taken as independent, or, where it is known who gave them, as independent between voters only.
-A pair that was won always, or that never met, is not known for certain: its variance is that of (w + ½)/(N + 1), or ¼.
+Judgments count as independent or, if their authors are known, as independent only between voters.  For a pair that was
+always won, or never met, the variance is that of (w + ½)/(N + 1), or ¼.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ Bounds = ArrayLike | Sequence[Sequence[Fraction]]  # of a box of preference matr
 
 
 class Clusters(Protocol):
-    """Who gave which judgments, [m] each: ``voter`` made ``winner`` beat ``loser`` by ``weight``; ``times``, [K]: how
-    many voters are like each."""
+    """The authors of judgments, [m] each: ``voter`` made ``winner`` beat ``loser`` by ``weight``; ``times``, [K]: the
+    number of identical voters behind each."""
 
     @property
     def voter(self) -> NDArray[np.int64]: ...
@@ -54,12 +54,12 @@ class Clusters(Protocol):
 
 
 def resampled(game: PreferenceGame, judgments: ArrayLike, count: int, *, seed: int = 0) -> PreferenceGame:
-    """The bootstrap: ``count`` games whose win rates are those of as many judgments drawn again, [count, n, n].
+    """The bootstrap: ``count`` games whose win rates come from judgments drawn again with replacement, [count, n, n].
 
-    judgments  N, how many judgments each pair has: one number, or a symmetric [n, n] table.  Drawing the judgments of a
-               pair again with replacement is Binomial(N_ij, p_ij)/N_ij.
+    judgments  N, the number of judgments of each pair: one number, or a symmetric [n, n] table.  Resampling the
+               judgments of a pair is Binomial(N_ij, p_ij)/N_ij.
 
-    Errors: BadInput for counts below 1 or not whole, and for a game of margins that are no probabilities.
+    Errors: BadInput for counts that are below 1 or not whole, and for margins that are not probabilities.
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
     >>> again = resampled(game, 100, 1000)
@@ -79,9 +79,9 @@ def resampled(game: PreferenceGame, judgments: ArrayLike, count: int, *, seed: i
 
 
 def equilibrium_covariance(game: PreferenceGame, temperature: float, judgments: ArrayLike) -> Array:
-    """The covariance of π*_τ to first order in the errors of P, [n, n]; judgments as for :func:`resampled`.
+    """The covariance of π*_τ to first order in the errors of P, [n, n]; judgments as in :func:`resampled`.
 
-    Good while a standard error of P times 1/(√3 τ) is small (N16); at τ = 0 the equilibrium has no derivative.
+    Valid while a standard error of P times 1/(√3 τ) is small (N16); at τ = 0 the equilibrium has no derivative.
     Source: N16, E4.
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
@@ -94,7 +94,7 @@ def equilibrium_covariance(game: PreferenceGame, temperature: float, judgments: 
 
 
 def _variance(p: Array, each: Array) -> Array:
-    """Of p̂; never 0: where all judgments agree (w + ½)/(N + 1) stands for p̂, where there are none it is ¼."""
+    """The variance of p̂, never 0: unanimous pairs use (w + ½)/(N + 1) for p̂, pairs without judgments ¼."""
     known = np.maximum(each, 1.0)
     certain = (p <= 0) | (p >= 1)
     shrunk = np.where(certain, (p * each + 0.5) / (each + 1.0), p)
@@ -104,13 +104,14 @@ def _variance(p: Array, each: Array) -> Array:
 def log_errors(
     game: PreferenceGame, temperature: float, judgments: ArrayLike, clusters: Clusters | None = None
 ) -> Array:
-    """The standard error of log π*_τ(y) to first order, [n]; judgments as for :func:`equilibrium_covariance`.
+    """The standard error of log π*_τ(y) to first order, [n]; judgments as in :func:`equilibrium_covariance`.
 
         d log q = R (dA q)/τ,   R = M⁻¹ − M⁻¹1 qᵀM⁻¹/(qᵀM⁻¹1),   M = I − A diag(q)/τ
 
     So q·exp(± 1.96 s) is an interval of about 95 % that stays positive.  With ``clusters`` the variance is K/(K−1)
-    times the sum over voters of the square of what each moves log q by: one voter's judgments may hang together.  Pairs
-    that all went one way, or that never met, keep the variance of :func:`equilibrium_covariance`.  Source: N20 (f), E4.
+    times the sum over voters of the squared change of log q due to each, because one voter's judgments may be
+    dependent. Pairs that all went one way, or never met, keep the variance of :func:`equilibrium_covariance`.  Source:
+    N20 (f), E4.
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
     >>> log_errors(game, 1.0, 100).round(6).tolist()  # √(.21/100) · (1 − q)
@@ -140,7 +141,7 @@ def log_errors(
 
 
 def _moved_by(clusters: Clusters, p: Array, counts: Array, q: Array) -> Array:
-    """(dA q) that each voter is behind, [K, n]: of a pair (w_v − N_v p)/N, the voter's share in its error."""
+    """Each voter's contribution to dA q, [K, n]: for a pair (w_v − N_v p)/N, the voter's share in its error."""
     i, j = clusters.winner, clusters.loser
     share = clusters.weight * p[j, i] / np.maximum(counts[i, j], 1e-300)
     moved = np.zeros((clusters.times.size, q.size))
@@ -155,8 +156,8 @@ def claim_test(game: PreferenceGame, temperature: float, policy: ArrayLike, judg
     Under the claim Pπ = ½ + τ(h − KL(π‖μ)) is known, and F² = E_π(P̂π − that)² has the sub-Gaussian tail
     V + 2√(Tt) + 2Λt = 4F²,  V = tr B, T = tr B², Λ = λ_max(B),  B = Σ_{i<j} v vᵀ/N_ij,
     v = √(π_iπ_j)(√π_j e_i − √π_i e_j).
-    Pairs that never met (N_ij = 0) may have any win rate: they can explain (E_π b²)^½ of F, b_y = ½Σ_{unmet j} π_j.
-    The policies that it does not reject form a confidence region.  Source: N20 (d), (e).
+    Pairs that never met (N_ij = 0) may have any win rate, which accounts for (E_π b²)^½ of F, b_y = ½Σ_{unmet j} π_j.
+    The policies that are not rejected form a confidence region.  Source: N20 (d), (e).
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.9], [0.1, 0.5]])
     >>> claim_test(game, 1.0, [0.5, 0.5], 1000) < 1e-9, claim_test(game, 1.0, regularised_nash(game, 1.0).policy, 1000)
@@ -216,7 +217,7 @@ def lottery_claim_test(
     """A test of the claim that ``policy`` is a maximal lottery of the win rates behind ``wins``: a p-value.
 
     A lottery of some P ≥ L has Lπ ≤ ½; the p-value is the largest α at which the box of :func:`confidence_box` at level
-    1 − α allows that.  Conservative; needs no uniqueness.  ``ties`` and ``repeats`` as there.  Source: N27.
+    1 − α allows that.  Conservative; does not need uniqueness.  ``ties`` and ``repeats`` as there.  Source: N27.
 
     >>> lottery_claim_test([[0, 90], [10, 0]], [0, 1]) < 1e-9, lottery_claim_test([[0, 90], [10, 0]], [1, 0])
     (True, 1.0)
@@ -228,7 +229,7 @@ def lottery_claim_test(
         low, _ = confidence_box(w, 1.0 - alpha, ties=ties, repeats=repeats)
         return bool(np.max(low @ pi) <= 0.5 + 1e-12)
 
-    least, most = -30.0, np.log(1.0 - 1e-12)  # of log α: below e⁻³⁰ a double 1 − α says nothing
+    least, most = -30.0, np.log(1.0 - 1e-12)  # of log α: below e⁻³⁰ a double cannot represent 1 − α
     if allowed(float(np.exp(most))):
         return 1.0
     for _ in range(50):
@@ -248,10 +249,10 @@ def _claimed(policy: ArrayLike, n: int, *, positive: bool) -> Array:
 def confidence_box(
     wins: ArrayLike, level: float, *, ties: bool = False, repeats: ArrayLike | None = None
 ) -> tuple[Array, Array]:
-    """(L, U), [n, n] each, that hold all win rates at once with probability ``level``; [0, 1] for pairs that never met.
+    """(L, U), [n, n] each, that cover all win rates jointly with probability ``level``; [0, 1] for unmet pairs.
 
-    Clopper-Pearson at (1 − level)/#pairs; with ties a judgment is no coin, and Chernoff's bound N·KL(p̂‖p) ≤ log(2/α)
-    takes its place.  L + Uᵀ = 1.  Source: N27.
+    Clopper-Pearson at (1 − level)/#pairs.  With ties a judgment is not a coin flip, and Chernoff's bound
+    N·KL(p̂‖p) ≤ log(2/α) is used instead.  L + Uᵀ = 1.  Source: N27.
 
     repeats  [n, n], the most judgments of that pair by one voter: those may hang together, and the mean of N judgments
              by voters of at most m each is as near to p as Chernoff's bound for N/m says (Jensen).  None: independent.
@@ -300,7 +301,7 @@ def _chernoff(won: Array, each: Array, alpha: float, most: Array) -> Array:
 def lottery_ranges(lower: Bounds, upper: Bounds) -> Array:
     """The least and the largest probability of each response in any maximal lottery of any P with L ≤ P ≤ U, [n, 2].
 
-    Every such lottery is in {π : Lπ ≤ ½}: 2n linear programmes, and uniqueness is not needed.  Source: N27.
+    Every such lottery satisfies Lπ ≤ ½, which gives 2n linear programmes; uniqueness is not needed.  Source: N27.
 
     >>> p = np.array([[0.5, 0.7], [0.3, 0.5]])
     >>> lottery_ranges(p, p).tolist()
@@ -326,7 +327,7 @@ def _pairs(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
     """(i, j, N_ij, p_ij) of the pairs i < j."""
     if game.batch:
-        raise BadInput("game is contextual: judgments are a matter of one prompt; use game.prompt(x)")
+        raise BadInput("game is contextual: judgments belong to one prompt; use game.prompt(x)")
     n = game.n
     table = np.asarray(judgments, dtype=np.float64)
     if table.shape not in ((), (n, n)) or (table.ndim and np.any(table != table.T)):

@@ -1,13 +1,13 @@
-"""Figures.  Each function returns a matplotlib Figure of its own (no pyplot, no global state).
+"""Figures.  Each function returns its own matplotlib Figure (no pyplot, no global state).
 
-style   palette, one look for all;  save writes a figure whole or not at all
+style   palette and a common look;  save writes a figure atomically
 runs    convergence with its predicted rate, trajectories on the simplex, last and average iterates
 fields  gradient fields on the simplex;  stability  largest steps, orbits, displaced limits
 games   lotteries, paths in τ
 sweeps  bands over games and seeds
-checks  claims, and what sampling costs
-limits  where methods come to rest;  mixture  IPO-MD, its gradient and its mixture
-uncertainty  an equilibrium of judgments, and how well it is known;  boards  leaderboards
+checks  claims, and the cost of sampling
+limits  where methods converge;  mixture  IPO-MD, its gradient and its mixture
+uncertainty  an equilibrium from judgments and its uncertainty;  boards  leaderboards
 """
 
 from nashlab.plots.boards import leaderboard

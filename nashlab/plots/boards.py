@@ -1,4 +1,4 @@
-"""A leaderboard: the lottery with its intervals, beside the table of head-to-heads."""
+"""A leaderboard: the lottery with its intervals next to the head-to-head table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was checked: worst errors of all claims, and what sampling costs."""
+"""Results of checks: worst errors of all claims, and the cost of sampling."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Outcome(NamedTuple):
 def estimators(
     shares: Mapping[str, Sequence[float]], counts: Sequence[int], simulated: Sequence[float], formula: Sequence[float]
 ) -> Figure:
-    """What sampling costs (L10, N17): how often D.1 holds and how often Nash-MD-PG's own integrand varies less than the
-    contrast, by family; and the cost of one variance against the number of completions, simulated and by formula.
+    """The cost of sampling (L10, N17): how often D.1 holds and how often Nash-MD-PG's own integrand has less variance
+    than the contrast, by family; and cost × variance against the number of completions, simulated and by formula.
 
     shares  family -> (share of games with D.1, share where Nash-MD-PG has less variance).
     """
@@ -65,7 +65,7 @@ def estimators(
 
 
 def claims(rows: Sequence[Outcome]) -> Figure:
-    """Worst error over tolerance of every claim, on a log axis: left of 1 it holds; hollow marks are exact zeros."""
+    """Worst error over tolerance of every claim, on a log axis: below 1 it holds; hollow marks are exact zeros."""
     least = 1e-16
     with styled():
         half = (len(rows) + 1) // 2

@@ -1,4 +1,4 @@
-"""Gradient fields on the simplex of three responses: two that are one constant apart, and what turns them (L1, L2)."""
+"""Gradient fields on the simplex of three responses: two that differ by a constant factor, and others (L1, L2)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ARROWS = 11  # an arrow every 1/ARROWS of a side
-HIDDEN = 0.04  # half the width of a mark
-SMALL = 1e-12  # of the largest gradient: below, a direction is rounding
+HIDDEN = 0.04  # half the width of a marker
+SMALL = 1e-12  # of the largest gradient: below, the direction is rounding
 
 
 class Field(NamedTuple):
@@ -27,7 +27,7 @@ class Field(NamedTuple):
 
 
 def lattice(resolution: int) -> Array:
-    """log π of a regular grid of the simplex, k/resolution each, none below a quarter of a unit, [G, 3].
+    """log π on a regular grid of the simplex, π = (k + ¼)/(resolution + ¾) with Σk = resolution, [G, 3].
 
     >>> np.exp(lattice(10)).sum(axis=1).round(12).min()
     np.float64(1.0)
@@ -39,7 +39,7 @@ def lattice(resolution: int) -> Array:
 
 
 def angle(left: Array, right: Array) -> Array:
-    """Degrees between two fields, [G, 3] -> [G]; NaN where one of them vanishes."""
+    """Degrees between two fields, [G, 3] -> [G]; NaN where either vanishes."""
     a, b = (np.linalg.norm(x, axis=-1) for x in (left, right))
     clear = (a > SMALL * a.max()) & (b > SMALL * b.max())
     # from differences and sums of unit vectors: an arccosine loses half the digits of a small angle
@@ -51,8 +51,8 @@ def angle(left: Array, right: Array) -> Array:
 def proportional_fields(
     fields: Mapping[str, Array], factor: float, log_policy: Array, log_nash: Array, labels: Sequence[str]
 ) -> Figure:
-    """Two gradient fields, [G, 3] each, and all their components against each other: they are on a line of slope
-    ``factor`` (L1).  Arrows: where a step along ±gradient takes the policy; shade: the gradient's length."""
+    """Two gradient fields, [G, 3] each, with all their components against each other, on a line of slope ``factor``
+    (L1). Arrows: where a step along ±gradient moves the policy; shade: the gradient's length."""
     (left_name, left), (right_name, right) = fields.items()
     signs = (np.sign(factor), 1.0)
     with styled():
@@ -84,8 +84,8 @@ def proportional_fields(
 def field_angles(
     panels: Mapping[str, Field], log_policy: Array, log_nash: Array, labels: Sequence[str], columns: int = 3
 ) -> Figure:
-    """Fields that should be a multiple of another and are not (L2): arrows show where they take the policy, the shade
-    the angle to the right field; ★ the equilibrium, ○ where the wrong field vanishes."""
+    """Fields that should be a multiple of another and are not (L2): arrows show where they move the policy, the shade
+    the angle to the correct field; ★ the equilibrium, ○ where the wrong field vanishes."""
     rows = -(-len(panels) // columns)
     with styled():
         figure = new_figure(3.1 * columns, 2.9 * rows + 0.5)
@@ -111,7 +111,7 @@ def field_angles(
 
 
 def _arrows(axes: Any, log_policy: Array, direction: Array, marked: Sequence[Array]) -> None:
-    """Arrows π̇ = π(θ̇ − E_π θ̇) on a coarse lattice, of one length: the shade tells the size; none under a mark."""
+    """Arrows π̇ = π(θ̇ − E_π θ̇) on a coarse lattice, of equal length (shade shows the size), none under a marker."""
     policy = np.exp(log_policy)
     resolution = round((np.sqrt(8 * len(policy) + 1) - 3) / 2)  # of a lattice of (r+1)(r+2)/2 policies
     index = np.rint(policy * (resolution + 0.75) - 0.25)

@@ -1,4 +1,4 @@
-"""Games: a lottery beside the win rates that make it one, the path of equilibria in τ."""
+"""Games: a lottery next to the win rates, and the path of equilibria in τ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def lottery(solution: Solution) -> Figure:
-    """A policy as bars beside the win probabilities that make it one, rows and columns by falling mass."""
+    """A policy as bars next to the win probabilities that justify it, rows and columns by decreasing mass."""
     game = solution.game
     order = np.argsort(-solution.policy, kind="stable")
     names = [game.labels[i] for i in order]

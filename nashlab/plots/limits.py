@@ -1,4 +1,4 @@
-"""Where methods come to rest: on two responses, from transitive to cyclic games, on the simplex, among raters."""
+"""Where methods converge: on two responses, from transitive to cyclic games, on the simplex, among raters."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QUARTILES = (25, 50, 75)
-STILL = 1e-2  # in ℓ₁ over the later half of a run: less is called rest, on the scale of a figure
-EDGE = 0.07  # of each probability: what a panel of the simplex leaves out on every side
-JUMP = 0.5  # of a probability between neighbouring points of a line: drawn as a jump, not as a slope
+STILL = 1e-2  # in ℓ₁ over the second half of a run: less movement counts as convergence at the scale of a figure
+EDGE = 0.07  # of each probability: the margin that a panel of the simplex cuts off
+JUMP = 0.5  # change of a probability between neighbouring points that is drawn as a jump
 HEXAGON = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1], [1, 0, 0]], dtype=np.float64)
 
 
@@ -31,10 +31,10 @@ def resting_points(
     shares: Sequence[float],
     distances: Mapping[str, Array],
 ) -> Figure:
-    """What methods converge to (E7, L11, L15, N13): π(1) against p(1 ≻ 2) on two responses, the line predicted and the
-    mark run; and ‖π − π*_τ‖₁ against the share of a cycle in random games, median and quartiles.
+    """Limits of methods (E7, L11, L15, N13): π(1) against p(1 ≻ 2) on two responses, predicted (lines) and run (marks);
+    and ‖π − π*_τ‖₁ against the cyclic share in random games, median and quartiles.
 
-    predicted, runs  method -> (p, π(1));  shares  of the cycle, [C];  distances  method -> [C, games].
+    predicted, runs  method -> (p, π(1));  shares  cyclic shares, [C];  distances  method -> [C, games].
     """
     with styled():
         figure = new_figure(9.2, 3.7)
@@ -42,7 +42,7 @@ def resting_points(
         names = list(predicted)
         for k, name in enumerate(names):
             style = method_style(name)
-            # methods that coincide are drawn one inside the other
+            # coinciding methods are drawn one inside the other
             wide = _covered(names[k + 1 :], predicted, name)
             left.plot(*predicted[name], **style, lw=4.0 if wide else 1.6)
             marker = {"marker": "o", "ls": "none", "color": style["color"], "mec": "white", "zorder": 4}
@@ -73,10 +73,10 @@ def _covered(later: Sequence[str], lines: Mapping[str, tuple[Array, Array]], nam
 
 
 def limits_on_simplex(panels: Mapping[str, Mapping[str, Solution]]) -> Figure:
-    """Paths of several methods on games of three responses, a panel a game; ★ is π*_τ, ✚ the maximal lottery, ○ where a
-    method came to rest; in the shaded hexagon osc(τh) < 1, where online SLiC is self-play without temperature (N12).
+    """Paths of several methods on games of three responses, one panel per game; ★ is π*_τ, ✚ the maximal lottery, ○ a
+    method's limit; in the shaded hexagon osc(τh) < 1, where online SLiC is self-play without temperature (N12).
 
-    panels  title -> method -> a run with its path; the later ones are drawn on top.
+    panels  title -> method -> a run with its path; later ones are drawn on top.
     """
     with styled():
         figure = new_figure(4.6 * len(panels), 4.4)
@@ -108,7 +108,7 @@ def limits_on_simplex(panels: Mapping[str, Mapping[str, Solution]]) -> Figure:
 
 
 def _path(axes: Any, name: str, run: Solution, wide: bool) -> None:
-    """One run on the simplex, with a ring where it rests if that is no equilibrium; wide, to be seen below another."""
+    """One run on the simplex, with a ring at its limit if that is not an equilibrium; wide, to show below another."""
     style, path = method_style(name), np.exp(run.history["log_policy"])
     still = np.abs(path[len(path) // 2 :] - path[-1]).sum(axis=1).max() < STILL
     axes.plot(*path.T, **style, lw=4.0 if wide else 1.7, label=get(name).title, zorder=3)
@@ -126,10 +126,10 @@ def _hinge(game: PreferenceGame, temperature: float, points: int = 40) -> Array:
 def raters(
     epsilons: Sequence[float], equilibria: Mapping[float, Array], optima: Mapping[float, Array], labels: Sequence[str]
 ) -> Figure:
-    """Three types of raters whose shares shift by ε (theory §5): the equilibrium is continuous in ε, the RLHF optimum
-    jumps at ε = 0 as τ → 0 (E7).
+    """Three types of raters whose shares shift by ε (theory §5): the equilibrium is continuous in ε, while the RLHF
+    optimum jumps at ε = 0 as τ → 0 (E7).
 
-    equilibria, optima  τ -> policies, [E, n]; 0 for the limit, drawn solid.
+    equilibria, optima  τ -> policies, [E, n]; τ = 0 is the limit, drawn solid.
     """
     with styled():
         figure = new_figure(9.2, 3.3)

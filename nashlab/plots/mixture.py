@@ -1,4 +1,4 @@
-"""IPO-MD and its mixture: the printed gradient and the exact one, limits on the simplex, what estimates cost."""
+"""IPO-MD and its mixture: the printed gradient and the exact one, limits on the simplex, the cost of estimates."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PRINTED: dict[str, Any] = {"color": INK, "linestyle": DASHED}
-HOTTEST = 1e3  # times τ: there the equilibrium is μ to a pixel
+HOTTEST = 1e3  # times τ: the equilibrium is then μ to within a pixel
 
 
 class Pull(NamedTuple):
-    """The pull on θ₁ of two responses against π(1), [K] each.
+    """The ascent direction for θ₁ of two responses as a function of π(1), [K] each.
 
-    exact, printed   the gradient of the loss, and the form that the paper prints;  rests  where they vanish.
-    at, differences  the loss's own finite differences, [D].
+    exact, printed   the gradient of the loss, and the form printed in the paper;  rests  their zeros.
+    at, differences  finite differences of the loss, [D].
     """
 
     policies: Array
@@ -50,8 +50,8 @@ class Pull(NamedTuple):
 
 
 def printed_form(pull: Pull, betas: Sequence[float], rests: Mapping[str, Array], mixture: Array, nash: Array) -> Figure:
-    """L5 on two responses: the pull of IPO-MD's loss, which the printed form misses, and where each comes to rest for
-    every β; the mixture m_β of IPO-MD's limit is the equilibrium at τ/(1−β) (L6, L7).
+    """L5 on two responses: the ascent direction of IPO-MD's loss, which the printed form misses, and the limit of each
+    for every β; the mixture m_β of IPO-MD's limit is the equilibrium at τ/(1−β) (L6, L7).
 
     rests  "ipo-md", "nash-md-pg", "printed" -> π(1) where a run ended, [β];  mixture, nash  [β].
     """
@@ -78,7 +78,7 @@ def printed_form(pull: Pull, betas: Sequence[float], rests: Mapping[str, Array],
         left.set_ylabel("pull on θ(1)")
         left.set_xlim(0, 1)
         size = float(np.max(np.abs(pull.exact)))
-        left.set_ylim(-2.2 * size, 1.2 * size)  # the printed form leaves the picture: the zeros are what matters
+        left.set_ylim(-2.2 * size, 1.2 * size)  # the printed form leaves the picture, only the zeros matter
         left.set_title("what pulls")
         left.legend(loc="lower left")
         right.plot(betas, nash, color=PALETTE[0], lw=1.6, label="equilibrium at τ/(1−β)")
@@ -103,9 +103,9 @@ def printed_form(pull: Pull, betas: Sequence[float], rests: Mapping[str, Array],
 
 def mixture_on_simplex(runs: Mapping[float, Mapping[str, Solution]]) -> Figure:
     """IPO-MD(β) and Nash-MD-PG(β) on three responses: the policies take different paths to one point π*_β (L6), and
-    their mixtures m_β end on the curve of equilibria at all temperatures from τ up, at τ/(1−β) (L7).
+    their mixtures m_β end at τ/(1−β) on the curve of equilibria at all temperatures above τ (L7).
 
-    runs  β -> method -> a run with its path, all of one game and τ.
+    runs  β -> method -> a run with its path, all for one game and τ.
     """
     from matplotlib.patheffects import withStroke
 
@@ -153,7 +153,7 @@ def _displaced(game: PreferenceGame, temperature: float) -> Array:
 
 
 class Bias(NamedTuple):
-    """The mean of an estimate less the gradient, one component, against β: by enumeration, and from samples.
+    """The bias of an estimate in one component, against β: by enumeration, and from samples.
 
     betas, exact  [K];  sampled_at, sampled, errors  [S], with their standard errors.
     """
@@ -166,11 +166,11 @@ class Bias(NamedTuple):
 
 
 def estimator_costs(biases: Mapping[str, Bias], one_sided: Array, own: Mapping[float, Array]) -> Figure:
-    """What an estimate of IPO-MD's gradient costs (L5, L10), in bias and in variance.
+    """The cost of an estimate of IPO-MD's gradient (L5, L10), in bias and in variance.
 
-    Left the bias against β, by enumeration (lines) and from samples (marks, ±2 standard errors).  Right the variance of
-    the contrast relative to estimates that score one response, as the share of random games below a ratio; at 1 they
-    are equal, ½ is what D.1 promises.
+    Left: the bias against β, by enumeration (lines) and from samples (marks, ±2 standard errors).  Right: the variance
+    of the contrast relative to estimates that score one response, as the share of random games below a ratio; 1 means
+    equal, ½ is what D.1 promises.
 
     biases  "ipo-md", "printed";  one_sided  Var contrast / Var X₁, [games];  own  τ -> the same for Nash-MD-PG's
     integrand, [games].

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-SEEN = 1e-16  # where the log axis of exploitability ends: below it the iterates are rounding
+SEEN = 1e-16  # the end of the log axis of exploitability: values below it are rounding
 
 
 class Trajectory(NamedTuple):
-    """One path of :func:`simplex`: log-policies [R, 3], the point it goes to (or None), and the method's name."""
+    """One path of :func:`simplex`: log-policies [R, 3], its limit (or None), and the method's name."""
 
     label: str
     log_path: Array
@@ -55,7 +55,7 @@ class Trajectory(NamedTuple):
 
 def convergence(runs: Sequence[Run]) -> Figure:
     """Exploitability and ‖π − π*_τ‖₁ against steps; thin lines have the predicted rate (R3), dashed ones show the
-    distance to the algorithm's own limit where that is another point."""
+    distance to the algorithm's own limit if that is not π*_τ."""
     with styled():
         figure = new_figure(9.2, 3.9)
         left, right = figure.subplots(1, 2)
@@ -76,7 +76,7 @@ def _convergence_lines(left: Axes, right: Axes, run: Run, style: dict[str, Any])
 
     def curve(name: str) -> Array:
         values = history[name]
-        while values.ndim > 1:  # independent games: the worst one
+        while values.ndim > 1:  # independent games: show the worst
             values = np.max(values, axis=0)
         return np.where(values > FLOOR, values, np.nan)
 
@@ -99,7 +99,7 @@ def _convergence_lines(left: Axes, right: Axes, run: Run, style: dict[str, Any])
 
 
 def _rate_line(axes: Axes, steps: Array, distance: Array, rate: float, colour: str) -> None:
-    """A thin line of slope log ρ through the middle of what is above rounding, a little above the curve."""
+    """A thin line of slope log ρ, a little above the curve in the middle of the part above rounding."""
     seen = np.flatnonzero(np.nan_to_num(distance) > 1e-12)
     if seen.size < 4:
         return
@@ -115,11 +115,11 @@ def _rate_line(axes: Axes, steps: Array, distance: Array, rate: float, colour: s
 def simplex(
     panels: Mapping[str, Sequence[Trajectory]], log_nash: Array, labels: Sequence[str] = ("1", "2", "3")
 ) -> Figure:
-    """Trajectories of three-response policies on ternary axes, one panel a family; ★ is the equilibrium, ○ a method's
-    own limit where it is another point."""
+    """Trajectories of three-response policies on ternary axes, one panel per family; ★ is the equilibrium, ○ a method's
+    own limit if that is another point."""
     with styled():
         figure = new_figure(3.5 * len(panels), 3.9)
-        figure.set_layout_engine("constrained", wspace=0.08)  # corners of neighbours have names too
+        figure.set_layout_engine("constrained", wspace=0.08)  # neighbouring panels have corner labels too
         for k, (title, trajectories) in enumerate(panels.items()):
             axes = ternary(figure, (1, len(panels), k + 1), labels)
             axes.set_title(title, pad=14)
@@ -138,8 +138,8 @@ def simplex(
 def figure_6(game: PreferenceGame, temperature: float = 0.1, steps: int = 4000) -> Figure:
     """The paper's Figure 6 for any three-response game: online, offline and mirror-descent variants of IPO.
 
-    Online methods circle into π*_τ; offline IPO goes elsewhere, to a point that depends on the data policy (L4); IPO-MD
-    and Nash-MD-PG go to π*_β, between the two (L6).
+    Online methods spiral into π*_τ; offline IPO converges to a point that depends on the data policy (L4); IPO-MD and
+    Nash-MD-PG converge to π*_β, between the two (L6).
     """
     start = np.log([0.08, 0.12, 0.8])
 
@@ -174,9 +174,9 @@ def figure_6(game: PreferenceGame, temperature: float = 0.1, steps: int = 4000) 
 
 
 class Iterates(NamedTuple):
-    """A run seen twice: every last iterate and every average of iterates, log-policies [T + 1, n].
+    """A run with every last iterate and every average of iterates, log-policies [T + 1, n].
 
-    temperature  at which both are judged: τ, or 0 for methods of the unregularised game.
+    temperature  for evaluating both: τ, or 0 for methods of the unregularised game.
     """
 
     spec: AlgorithmSpec
@@ -197,9 +197,9 @@ def iterates(
     log_behaviour: Array | None = None,
     start: Array | None = None,
 ) -> Iterates:
-    """Step a method in plain numpy and keep everything: for a few thousand steps of a small game that is quicker than
-    compiling it.  The average is the method's own where it has one, else the plain mean.  Arguments as for
-    :func:`nashlab.solve.solve`, the data policy as log μ_b.
+    """Step a method in plain numpy and keep everything, which for a few thousand steps of a small game is faster than
+    compiling it.  The average is the method's own if it has one, else the plain mean.  Arguments as for
+    :func:`nashlab.solve.solve`, with the data policy as log μ_b.
 
     >>> from nashlab.gallery import get
     >>> run = iterates("omd", get("rps-weighted"), 0.1, step_size=0.5, steps=50)
@@ -227,7 +227,7 @@ def iterates(
 
 
 def certified_distance(run: Iterates) -> dict[str, Array]:
-    """‖π_t − π*_τ‖₁ of the last iterates and what proves it without knowing π*_τ, [T + 1] each: "distance", "N14"
+    """‖π_t − π*_τ‖₁ of the last iterates and its bounds that do not use π*_τ, [T + 1] each: "distance", "N14"
     √(2G/τ), "E3" 2 tanh(osc(r)/4)."""
     tau, game = run.temperature, run.game
     r = residual(game.advantage(run.last), game.log_reference, run.last, tau)
@@ -239,8 +239,8 @@ def certified_distance(run: Iterates) -> dict[str, Array]:
 
 
 def last_and_average(runs: Sequence[Iterates], rates: Mapping[str, float], columns: int = 5) -> Figure:
-    """Exploitability of the last iterate (solid) and of the average (grey) against steps, a panel a method; dotted: the
-    slope ρ² that R3 predicts from ``rates``, name -> ρ, where the last iterate goes to the equilibrium."""
+    """Exploitability of the last iterate (solid) and of the average (grey) against steps, one panel per method; dotted:
+    the slope ρ² that R3 predicts from ``rates``, name -> ρ, if the last iterate converges to the equilibrium."""
     from matplotlib.lines import Line2D
 
     rows = -(-len(runs) // columns)

@@ -72,12 +72,12 @@ def side_by_side(
 def largest_stable_step(
     name: str, game: PreferenceGame, temperature: float, log_fixed: Array, step_sizes: Array, steps: int = 400
 ) -> float:
-    """Where runs started beside a fixed point turn from decay to growth, among rising step sizes, [B]; NaN if nowhere.
+    """The step size at which runs started near a fixed point turn from decay to growth, [B]; NaN if they never do.
 
-    Their rates are those that R3 measures (:func:`nashlab.rates.trajectory_rate`).  The interval of the turn is divided
-    once more, and log ρ interpolated there.
+    Their rates are those that R3 measures (:func:`nashlab.rates.trajectory_rate`).  The interval that contains the turn
+    is divided once more, and log ρ interpolated there.
     """
-    # orthogonal to constants, and no symmetry of any game
+    # orthogonal to constants, and not a symmetry of any game
     kick = BESIDE * np.cos(1.0 + 2.4 * np.arange(game.n))
     start = log_softmax(log_fixed + kick - kick.mean())
 
@@ -103,8 +103,8 @@ def largest_stable_step(
 def stability_map(
     temperatures: Mapping[str, Edge], momenta: Mapping[str, Edge], critical: tuple[float, float]
 ) -> Figure:
-    """The largest stable step, predicted (lines) and measured (dots): of several methods against τ (R3), of online IPO
-    with two kinds of momentum against m (N5); ``critical`` (m, step) is marked."""
+    """The largest stable step, predicted (lines) and measured (dots): for several methods against τ (R3), for online
+    IPO with two kinds of momentum against m (N5); ``critical`` (m, step) is marked."""
     with styled():
         figure = new_figure(9.2, 3.9)
         left, right = figure.subplots(1, 2)
@@ -188,8 +188,8 @@ def orbits(
 class Displaced(NamedTuple):
     """Nash-MD's limits at several step sizes.
 
-    step_sizes        [S];  bias, predicted, corrected  ‖limit − π*_τ‖₁: measured, by N10, of the de-biased form, [S].
-    log_limits        where runs ended, [S, 3];  log_mixtures  their mixtures with μ, [S, 3];
+    step_sizes        [S];  bias, predicted, corrected  ‖limit − π*_τ‖₁: measured, by N10, unbiased variant, [S].
+    log_limits        limits of runs, [S, 3];  log_mixtures  their mixtures with μ, [S, 3];
     log_limit_path, log_nash_path  predicted on a fine grid of step sizes, [F, 3].
     """
 
@@ -204,7 +204,7 @@ class Displaced(NamedTuple):
 
 
 def displaced_limits(game: PreferenceGame, temperature: float, seen: Displaced, log_nash: Array) -> Figure:
-    """Nash-MD's displaced limit and its exact correction (N10): the bias against the step size, under its bound
+    """Nash-MD's displaced limit and its exact correction (N10): the bias against the step size, below its bound
     η/(4√3τ); and, on the simplex, the limits on BR_τ(π*_τ'), their mixtures on the path of equilibria π*_τ'."""
     plain, fixed = method_style("nash-md"), method_style("nash-md-debiased")
     with styled():
@@ -232,9 +232,9 @@ def displaced_limits(game: PreferenceGame, temperature: float, seen: Displaced, 
         left.legend(loc="center left", bbox_to_anchor=(0.0, 0.5))
         axes = ternary(figure, (1, 2, 2), game.labels)
         axes.set_title("limits from η → 0 (★) to η → 1/τ", pad=14)
-        axes.plot(*np.exp(seen.log_nash_path).T, color=INK, lw=1.3, label="equilibria π*, hotter and hotter")
+        axes.plot(*np.exp(seen.log_nash_path).T, color=INK, lw=1.3, label="equilibria π*, τ rising")
         axes.plot(*np.exp(seen.log_mixtures).T, "o", ms=4.5, mfc="white", mec=INK, label="mixtures of Nash-MD's limits")
-        axes.plot(*np.exp(seen.log_limit_path).T, lw=1.5, label="their best replies (N10)", **plain)
+        axes.plot(*np.exp(seen.log_limit_path).T, lw=1.5, label="best replies to them (N10)", **plain)
         dots = {"color": plain["color"], "ms": 5, "mec": "white", "mew": 0.5}
         axes.plot(*np.exp(seen.log_limits).T, "o", label="Nash-MD's limits", **dots)
         axes.plot(*np.exp(log_nash)[None].T, color=INK, **STAR)

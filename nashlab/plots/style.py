@@ -1,4 +1,4 @@
-"""The look of every figure: palette, sizes, and how a figure is written."""
+"""The common look of all figures: palette, sizes, and saving."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-# Okabe & Ito's palette, told apart by all common kinds of colour vision
+# Okabe & Ito's palette, distinguishable with all common kinds of colour vision
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A6D3B")
 INK, MUTED, GRID = "#222222", "#767676", "#E4E4E4"
 STYLE: dict[str, Any] = {
@@ -47,9 +47,9 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
 }
 SUFFIXES = (".png", ".svg", ".pdf")
-NOTEBOOK_DPI = 130  # of a figure inside a notebook: sharp at page width, about 50 kB
+NOTEBOOK_DPI = 130  # for a figure in a notebook: sharp at page width, about 50 kB
 STAR: dict[str, Any] = {"marker": "*", "ms": 11, "mec": "white", "mew": 0.6, "ls": "none", "zorder": 6}
-FLOOR = 1e-17  # where a log axis ends: below, a float64 history is rounding
+FLOOR = 1e-17  # the end of a log axis: below, a float64 history is rounding
 
 SOLID: Any = "-"
 DASHED: Any = (0, (5, 2))
@@ -88,7 +88,7 @@ METHODS: dict[str, tuple[int, Any]] = {
     "sppo": (7, DOTTED),
     "spo": (7, DASH_DOT),
 }
-"""name -> (index in PALETTE, line style): a colour is a family, dashes are offline forms, dash-dots mirror steps."""
+"""name -> (index in PALETTE, line style): colour shows the family, dashes offline forms, dash-dots mirror steps."""
 
 
 def method_style(name: str) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def method_style(name: str) -> dict[str, Any]:
 
 
 def _look(name: str) -> tuple[int, Any]:
-    """What METHODS says, or for an algorithm that it does not know yet the next free combination."""
+    """The entry of METHODS, or for an unknown algorithm the next free combination."""
     if name in METHODS:
         return METHODS[name]
     dashes = (SOLID, DASHED, DOTTED, DASH_DOT, LONG_DASH)
@@ -115,8 +115,8 @@ def _look(name: str) -> tuple[int, Any]:
 
 
 def line_styles(names: Sequence[str]) -> list[dict[str, Any]]:
-    """A style for each line of one figure: :func:`method_style`, and shades of it where one method is drawn twice or
-    three times; more of them, and what the registry does not know, take free colours of the palette in turn."""
+    """A style for each line of one figure: :func:`method_style`, with shades if one method is drawn twice or three
+    times; further repetitions and unknown names take free colours of the palette in turn."""
     known = {alias for spec in REGISTRY.values() for alias in (spec.name, *spec.aliases)}
     plain = [name.partition("+")[0] for name in names]
     plain = [get(name).name if name in known else "" for name in plain]
@@ -152,7 +152,7 @@ def shade(colour: str, by: float) -> str:
 
 
 def check_figure_path(path: Path) -> None:
-    """Refuse a figure file that cannot be written, before the work and not after it."""
+    """Refuse a figure file that cannot be written, before the work instead of after it."""
     if path.suffix.lower() not in SUFFIXES:
         raise BadInput(f"{path}: a figure must end in {', '.join(SUFFIXES)}")
     if not path.parent.is_dir():
@@ -160,7 +160,7 @@ def check_figure_path(path: Path) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure under its final name only when it is complete."""
+    """Write a figure atomically."""
     check_figure_path(path)
     # no time stamp: the same data give the same bytes
     metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
@@ -170,7 +170,7 @@ def save(figure: Figure, path: Path) -> None:
 
 @functools.cache
 def _shown_figure() -> type[Figure]:
-    """A Figure that a notebook shows as it is, without pyplot; matplotlib is imported when the first one is made."""
+    """A Figure that notebooks display without pyplot; matplotlib is imported when the first one is made."""
     from matplotlib.figure import Figure as Plain
 
     class Shown(Plain):
@@ -179,7 +179,7 @@ def _shown_figure() -> type[Figure]:
 
             whole, small = io.BytesIO(), io.BytesIO()
             self.savefig(whole, format="png", dpi=NOTEBOOK_DPI, bbox_inches="tight")
-            # a notebook is kept under version control: flat colours need no more than 256, and a third of the bytes
+            # notebooks are under version control: 256 flat colours suffice and take a third of the bytes
             Image.open(whole).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
             return small.getvalue()
 
@@ -187,12 +187,12 @@ def _shown_figure() -> type[Figure]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of this size in inches, laid out so that nothing overlaps; inside :func:`styled`."""
+    """A figure of the given size in inches, laid out without overlaps; call it inside :func:`styled`."""
     return _shown_figure()(figsize=(width, height), layout="constrained")
 
 
 def ternary(figure: Figure, place: tuple[int, int, int], labels: Sequence[str], *, ticks: bool = True) -> Any:
-    """Ternary axes at (rows, columns, index), the corners named by three labels; inside :func:`styled`."""
+    """Ternary axes at (rows, columns, index) with three corner labels; call it inside :func:`styled`."""
     import mpltern  # noqa: F401 - registers the projection
 
     axes: Any = figure.add_subplot(*place, projection="ternary")

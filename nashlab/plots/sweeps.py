@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def sweep_bands(table: Path) -> Figure:
     """Exploitability against steps from a sweep's parquet table: geometric mean over games and seeds with its 95 % band
-    (normal, of the logarithms), a panel a temperature; of several step sizes or β the one that ends lowest is shown."""
+    (normal, of the logarithms), one panel per temperature; of several step sizes or β the one that ends lowest."""
     import pyarrow.parquet as pq
 
     columns = {k: np.asarray(v) for k, v in pq.read_table(table).to_pydict().items()}
@@ -69,7 +69,7 @@ def sweep_families(table: Path) -> Figure:
 
 
 def _best_band(rows: Mapping[str, Array]) -> tuple[Array, Array, Array]:
-    """(steps, geometric mean, factor of its band) of the numbers whose mean ends lowest."""
+    """(steps, geometric mean, factor of its band) for the settings whose mean ends lowest."""
     best: tuple[Array, Array, Array] | None = None
     for numbers in sorted(set(zip(rows["step_size"].tolist(), rows["beta"].tolist(), strict=True))):
         here = (rows["step_size"] == numbers[0]) & (rows["beta"] == numbers[1])

@@ -1,4 +1,4 @@
-"""How well an equilibrium is known: bands along the path in τ, which lotteries occur, distances against N16."""
+"""The uncertainty of an equilibrium: bands along the path in τ, the supports that occur, distances against N16."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RANGE = (2.5, 97.5)  # percentiles of an interval of 95 % ...
+RANGE = (2.5, 97.5)  # percentiles of a 95 % interval ...
 NORMAL = 1.96  # ... and its half width in standard errors
-RARE = 0.03  # of the resamples: supports seen less often are summed up
+RARE = 0.03  # of the resamples: rarer supports are summed up
 
 
 class Estimates(NamedTuple):
@@ -35,8 +35,8 @@ class Estimates(NamedTuple):
 
 
 def equilibrium_bands(game: PreferenceGame, seen: Estimates, shown: int = 4) -> Figure:
-    """π*_τ(y) against τ for the likeliest responses, a panel each, with 95 % intervals: bootstrap shaded, delta method
-    dashed; left of the axis the maximal lottery, τ = 0."""
+    """π*_τ(y) against τ for the likeliest responses, one panel each, with 95 % intervals: bootstrap shaded, delta
+    method dashed; left of the axis the maximal lottery, τ = 0."""
     zero = seen.temperatures[0] / 2.2
     with styled():
         figure = new_figure(9.2, 3.3)
@@ -68,7 +68,7 @@ def equilibrium_bands(game: PreferenceGame, seen: Estimates, shown: int = 4) -> 
 
 
 def equilibrium_accuracy(game: PreferenceGame, seen: Estimates, errors: Array, delta: Array) -> Figure:
-    """What a table of judgments tells: which supports the lottery of a resampled table has (left), and how far π*_τ
+    """What a table of judgments determines: the supports of the lottery in resampled tables (left), and how far π*_τ
     moves in ℓ₁, with the bound of N16 (right).
 
     errors  ‖P̂ − P‖_max of the resamples, [B];  delta  ‖π̂ − π‖₁ drawn from the delta method's normal law, [T, B].

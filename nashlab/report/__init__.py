@@ -1,4 +1,4 @@
-"""Reports: one self-contained HTML page from a template, one stylesheet for all, no script, nothing from a network.
+"""Reports: one self-contained HTML page per report from a template, with one stylesheet, no script, no network.
 
 Pages follow the reader's light or dark mode; the formulas of statements are MathML.
 """
@@ -27,7 +27,7 @@ CSS = (HERE / "style.css").read_text(encoding="utf-8")
 
 
 class Row(Protocol):
-    """What the report needs of a result; see :class:`nashlab.claims.Result`."""
+    """The fields of a result that the report needs; see :class:`nashlab.claims.Result`."""
 
     @property
     def id(self) -> str: ...
@@ -55,7 +55,7 @@ Figures = Mapping[str, tuple[str, Any]]
 
 
 def page(template: str, folder: Path = HERE, **content: Any) -> str:
-    """A page from a template of a folder, every value escaped; it may extend page.html and import parts.html of ours.
+    """A page from a template in a folder, every value escaped; it may extend our page.html and import our parts.html.
 
     >>> "&lt;b&gt;" in page("page.html", title="<b>")
     True
@@ -86,8 +86,8 @@ def write_verify_report(
     figures: Figures,
     where: str = "on named games, on human judgments and on random games",
 ) -> None:
-    """Draw figures (name -> caption, figure) into a folder and write ``report.html`` beside
-    them; every file appears whole or not at all."""
+    """Draw figures (name -> caption, figure) into a folder and write ``report.html`` next to
+    them; every file is written atomically."""
     images = []
     for name, (caption, figure) in figures.items():
         path = folder / f"{name}.png"
@@ -108,7 +108,7 @@ def verify_page(
 
 
 def claims_figure(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
-    """The claims at a glance; a machine-checked proof ("E1 coq") has no error to draw."""
+    """All claims in one figure; machine-checked proofs ("E1 coq") have no error to draw."""
     drawn = [r for r in rows if " " not in r.id]
     outcomes = [Outcome(r.id, r.worst_error, r.tolerance, r.status == "pass") for r in drawn]
     return {"claims": ("Worst error of every claim, relative to its stated tolerance.", claims(outcomes))}

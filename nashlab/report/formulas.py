@@ -1,4 +1,4 @@
-"""The formulas inside a sentence, typeset: text as it is written in a terminal in, HTML with MathML out."""
+"""Typeset the formulas in a sentence: plain text as in a terminal in, HTML with MathML out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SYMBOLS = {symbol: f"\\{name} " for symbol, name in NAMES.items()}
 SYMBOLS |= {"−": "-", "½": "\\tfrac{1}{2}", "ᵀ": "^{\\top}"} | {char: f"\\{char}" for char in "%&#$"}
 FUNCTIONS = ("SG", "KL", "SymKL", "BR", "Var", "log", "exp", "osc", "max", "min", "E")
 WORD = re.compile(r"(?:[A-Za-z]{3,}|[A-Z]{2,})(?:-[A-Za-z]{2,})*")  # Ax and ij are products
-# an index with its primes, so that r_y' is r of y'; in q_iq_j the second q is none
+# an index with its primes, so that r_y' is r of y'; in q_iq_j the second q is not an index
 INDEX = re.compile(r"([_^])([A-Za-z0-9]+(?=[A-Za-z][_^])|[A-Za-z0-9]+(?![A-Za-z0-9_^])'*|[^\s{]'*)")
 # a token of a formula: a symbol of mathematics, an operator, an index, one letter by itself, a function's parenthesis
 FORMULA = re.compile(r"[^\x00-\x7f–’…]|[=<>^_|]|^\(?[b-zB-HJ-Z][,;:)}]*$|\d[.\d]*[a-z(/]|[A-Za-z]\(")
@@ -33,7 +33,7 @@ NUMBER = re.compile(r"[-−+]?\.?\d[\d.,e-]*|[-+/]")
 
 
 def typeset(sentence: str) -> Markup:
-    """A sentence as HTML in which every run of mathematics is a MathML element; all else is escaped.
+    """A sentence as HTML in which every run of mathematics is a MathML element; everything else is escaped.
 
     >>> print(typeset("this & that of x"))
     this &amp; that of <math xmlns="http://www.w3.org/1998/Math/MathML" display="inline"><mrow><mi>x</mi></mrow></math>

@@ -1,7 +1,7 @@
-"""``nashlab verify``: every statement of the theory that concerns exact computation, checked here and now.
+"""``nashlab verify``: every statement of the theory that concerns exact computation, checked on the spot.
 
-One module a topic, each over :mod:`nashlab.verify.oracle` (the theory written out in numpy) and
-:mod:`nashlab.verify.subject` (the library's side); importing this package registers them all.
+One module per topic, each over :mod:`nashlab.verify.oracle` (the theory written out in numpy) and
+:mod:`nashlab.verify.subject` (the library's side); importing this package registers all claims.
 """
 
 from __future__ import annotations

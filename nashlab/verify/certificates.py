@@ -1,4 +1,4 @@
-"""Claims about what is known of a policy: gaps, distances, sensitivity (E2, E3, N14, N15, N16)."""
+"""Claims about certificates of a policy: gaps, distances, sensitivity (E2, E3, N14, N15, N16)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def e2(cases: Cases, twin: bool) -> Iterator[Observation]:
 
         gap = (1.0 + (1e-6 if twin else 0.0)) * float(exploitability(game, log_pi, tau))
         off = abs(payoff(np.maximum(reply, -700.0)) - gap)
-        # nothing does better than BR: random competitors, near it and far from it
+        # no random competitor does better than BR, near it or far from it
         rivals = [payoff(oracle.nearby(np.maximum(reply, -700.0), rng)) - gap for _ in range(5)]
         yield Observation(max(off, *rivals), case.describe)
 
@@ -59,7 +59,7 @@ def e3(cases: Cases, twin: bool) -> Iterator[Observation]:
             l1 = oracle.l1(log_pi, q) - factor * 2 * np.tanh(osc / 4)
             divergence = oracle.symmetric_kl(log_pi, q) - factor * osc * np.tanh(osc / 4)
             yield Observation(max(l1, divergence, 0.0), case._replace(log_policy=log_pi).describe)
-    # attained: without a game, two responses whose masses swap
+    # attained, without a game: two responses whose masses swap
     tie = PreferenceGame.from_margins(np.zeros((2, 2)), reference=[0.3, 0.7])
     log_pi = np.log(tie.reference[::-1])
     bound = 2 * np.tanh(float(np.ptp(residual(np.zeros(2), tie.log_reference, log_pi, 1.0))) / 4)
@@ -72,7 +72,7 @@ def e3(cases: Cases, twin: bool) -> Iterator[Observation]:
     "N14",
     "τKL(π‖q) ≤ G(π) ≤ (τ + 1/(4τ)) KL(π‖q), so ‖π − q‖₁ ≤ √(2G/τ) ≤ osc(r)/2: never looser than E3's",
     tolerance=1e-9,
-    because="relative to KL, or to 1e-6 where it is smaller: rounding of log π ~ 30 is 1e-14",
+    because=" 30 is 1e-14~ 30 is 1e-14",
     twin="an exploitability that is a millionth smaller",
 )
 def n14(cases: Cases, twin: bool) -> Iterator[Observation]:
@@ -88,7 +88,7 @@ def n14(cases: Cases, twin: bool) -> Iterator[Observation]:
             scale = max(gap / tau, 1e-6)
             low = (divergence - gap / tau) / scale
             high = (gap / tau - (1 + 0.25 / tau**2) * divergence) / scale
-            # squares: a root would make 1e-8 of the rounding in G
+            # squares, since a root would turn the rounding in G into 1e-8
             wide = 2 * gap / tau - osc**2 / 4
             far = oracle.l1(log_pi, q) ** 2 - 2 * gap / tau
             worse = float(certify(game, log_pi, tau).l1_bound) ** 2 - min(

@@ -30,7 +30,7 @@ def _tables(wins: Array, counts: tuple[int, ...]) -> Iterator[tuple[float, Array
 
 
 def _small(case: Case, rng: np.random.Generator) -> tuple[Case, tuple[int, ...]]:
-    """The case's first two or three responses, and one to three comparisons a pair; τ at least .1."""
+    """The case's first two or three responses, with one to three comparisons per pair; τ at least .1."""
     n = int(rng.integers(2, 4))
     game = PreferenceGame.from_margins(case.game.margins[:n, :n], reference=random_policy(n, rng))
     counts = tuple(int(m) for m in rng.integers(1, 4, size=n * (n - 1) // 2))
@@ -78,8 +78,8 @@ def n20(cases: Cases, twin: bool) -> Iterator[Observation]:
     "N20.test",
     "the exact test that π is the equilibrium rejects a true one with probability at most α, whatever α, n, m and τ",
     tolerance=1e-12,
-    because="sums of binomial probabilities; p-values that are equal but for rounding are put together",
-    twin="errors of comparisons taken for 1.25 times smaller than they are",
+    because="sums of binomial probabilities; p-values that differ only by rounding are merged",
+    twin="comparison errors understated by a factor of 1.25",
 )
 def n20_test(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("N20.test")
@@ -127,7 +127,7 @@ def n21(cases: Cases, twin: bool) -> Iterator[Observation]:
         best = float(np.sum(np.sqrt(cost))) ** 2 / total
         errors = [abs(spread(asked) / best - 1.0)]
         errors += [1.0 - spread(asked * rng.uniform(0.5, 2.0, size=cost.size)) / best for _ in range(3)]
-        # q_iq_j/Σ: as often as self-play draws the pair
+        # q_iq_j/Σ: the frequency with which self-play draws the pair
         errors.append(abs(spread(q[i] * q[j]) / ((case.game.n - 1) * float(np.sum(q[i] * q[j])) / total) - 1.0))
         yield Observation(max(0.0, *errors), case.describe)
     for asked_of, tau in itertools.product((1, 4, 25, 100), (0.1, 1.0)):
@@ -139,7 +139,7 @@ def n21(cases: Cases, twin: bool) -> Iterator[Observation]:
 def _least_risk(count: int, tau: float) -> float:
     """The least mean ‖π̂ − q‖₁ of any estimator on Assouad's two games of two responses, after ``count`` comparisons.
 
-    The better of two mirrored answers errs by the whole distance with probability ½ Σ min of the two likelihoods.
+    The best estimator answers one of two mirror images, and is wrong with probability ½ Σ min of the two likelihoods.
     """
     delta = np.sqrt(2 / (64 * count + 16))
     ends = [binom.pmf(np.arange(count + 1), count, 0.5 + s * delta) for s in (1, -1)]
@@ -178,14 +178,14 @@ def n24(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _on_the_way(cases: Iterator[Case], rng: np.random.Generator) -> Iterator[Case]:
-    """The cases with policies whose τh is between 0 and 1, as at every step of a run from μ."""
+    """The cases with policies that satisfy 0 ≤ τh ≤ 1, as in every step of a run from μ."""
     for case in cases:
         moved = case.game.log_reference + rng.uniform(size=case.game.n) / case.temperature
         yield case._replace(log_policy=np.asarray(oracle.log_softmax(moved)))
 
 
 def _after(game: PreferenceGame, log_q: Array, log_m: Array, log_opponent: Array, step: float) -> float:
-    """E KL(q, π₊), π₊ ∝ m e^{ηo}: an opponent is drawn, then a win or a loss of every response against it."""
+    """E KL(q, π₊), π₊ ∝ m e^{ηo}: draw an opponent, then a win or a loss of every response against it."""
     wins, n = game.margins + 0.5, game.n
     outcomes = np.array(list(itertools.product((0.0, 1.0), repeat=n)))
     drift = oracle.kl(log_q, log_m) - step * float(np.exp(log_q) @ wins @ np.exp(log_opponent))
@@ -207,7 +207,7 @@ def _after_one(game: PreferenceGame, log_q: Array, log_m: Array, step: float) ->
     "every maximal lottery of a P in the box L ≤ P ≤ U solves Lπ ≤ ½: the ranges hold it, and shrink with the box",
     tolerance=1e-6,
     because="ranges are linear programmes in floats, good to 1e-8; the last box is 1e-9 wide around a unique lottery",
-    twin="a box that was moved by a hundredth",
+    twin="a box shifted by a hundredth",
 )
 def n27(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("N27")
@@ -220,7 +220,7 @@ def n27(cases: Cases, twin: bool) -> Iterator[Observation]:
         width = 10.0 ** rng.uniform(-2, 0) * rng.uniform(size=wins.shape)
         for spread in (width, np.full_like(width, 1e-9)):
             around = np.triu(spread, 1)
-            shift = 0.01 * np.triu(np.ones_like(wins), 1) if twin else 0.0  # of the whole box
+            shift = 0.01 * np.triu(np.ones_like(wins), 1) if twin else 0.0  # shifts the whole box
             low = wins - around - around.T + shift - np.transpose(shift)
             np.fill_diagonal(low, 0.5)
             ranges = lottery_ranges(low, 1.0 - low.T)
@@ -230,7 +230,7 @@ def n27(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _steep(game: PreferenceGame, lottery: Array) -> bool:
-    """Is the lottery so well determined that a change of 1e-9 moves it by less than 1e-7?"""
+    """Is the lottery determined so well that a change of 1e-9 moves it by less than 1e-7?"""
     held = lottery > 0
     inner = game.margins[np.ix_(held, held)]
     bordered = np.block([[inner, np.ones((held.sum(), 1))], [np.ones((1, held.sum())), np.zeros((1, 1))]])

@@ -1,4 +1,4 @@
-"""Claims about equilibria: what they are, how to find them, and where temperatures lead (E1, E4, E5, E7)."""
+"""Claims about equilibria: what they are, how to find them, and their limits in τ (E1, E4, E5, E7)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nashlab.verify import oracle, subject
     "the regularised game has one Nash equilibrium, π ∝ μ exp(p(y ≻ π)/τ), whatever start it is approached from",
     tolerance=1e-9,
     because="the damped iteration stops at float64's floor, which its slowest mode multiplies by up to 1e4",
-    twin="margins a millionth larger than those that were iterated",
+    twin="margins a millionth larger than the iterated ones",
 )
 def e1(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("E1")
@@ -44,7 +44,7 @@ def e1(cases: Cases, twin: bool) -> Iterator[Observation]:
     "E4",
     "Newton never meets a singular Jacobian: every singular value of D^½(I − AD/τ)D^-½ across √π is at least 1",
     tolerance=1e-9,
-    because="singular values of matrices of norm 1 + λ/τ ≤ 33, to n·1e-16 of that; solutions are judged by E3",
+    because="singular values of matrices of norm 1 + λ/τ ≤ 33, to n·1e-16 of that; solutions are certified by E3",
     twin="a symmetric part of up to 2e-4 in A, as from preferences with P + Pᵀ ≠ 1",
 )
 def e4(cases: Cases, twin: bool) -> Iterator[Observation]:

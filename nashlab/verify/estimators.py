@@ -29,14 +29,14 @@ def _pairs(drawn: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 def _batch(objective: Objective, case: Case, setting: Setting, drawn: tuple[int, ...], labels: Array) -> Array:
-    """The library's estimate from k responses of one sampler, all pairs annotated, each speaking for both orders."""
+    """The library's estimate from k responses of one sampler, all pairs annotated, each used in both orders."""
     left, right = _pairs(drawn)
     both = np.concatenate([left, right]), np.concatenate([right, left])
     return np.asarray(estimate(objective, case.log_policy, setting, *both, np.concatenate([labels, 1 - labels])))
 
 
 def _no_baseline(h_left: Array, h_right: Array, p: Array, temperature: float) -> Array:
-    """s(y)'s weight in online IPO, its baseline τh(y') forgotten: harmless on-policy, where E[s] = 0, only."""
+    """The weight of s(y) in online IPO without its baseline τh(y'): harmless only on-policy, where E[s] = 0."""
     return 4 / temperature * (p - 0.5 - temperature * h_left)
 
 
@@ -44,7 +44,7 @@ def mean_estimates(spec: AlgorithmSpec, case: Case, log_behaviour: Array, wrong:
     """The estimate's mean over all draws: one pair with soft and with hard labels, 3 responses with soft labels and
     with one rater's.
 
-    wrong  "labels": those of each pair swapped; "sampler": drawn from μ instead, and scored as before; "baseline": each
+    wrong  "labels": swapped in each pair; "sampler": responses drawn from μ, scored as before; "baseline": each
            response scored without its opponent's log-ratio.
     """
     n, setting = case.game.n, subject.setting(case, 0.3, log_behaviour=log_behaviour)
@@ -62,7 +62,7 @@ def mean_estimates(spec: AlgorithmSpec, case: Case, log_behaviour: Array, wrong:
         for label, chance in ((1.0, p[y, z]), (0.0, 1 - p[y, z])):
             chosen[1] += mass * chance * estimate(objective, case.log_policy, setting, *one, np.array([label]))
     if spec.left == spec.right:
-        # between two neighbouring probabilities every rater answers alike
+        # all raters between two neighbouring probabilities answer alike
         edges = np.unique(np.concatenate([[0.0, 1.0], np.clip(p, 0, 1).ravel()]))
         triples = [np.zeros(n), np.zeros(n)]
         for drawn in itertools.product(range(n), repeat=3):
@@ -73,19 +73,19 @@ def mean_estimates(spec: AlgorithmSpec, case: Case, log_behaviour: Array, wrong:
                 labels = rater_labels(0.5 * (low + high), left, right, p[left, right])
                 triples[1] += mass * (high - low) * _batch(objective, case, setting, drawn, labels)
         chosen += triples
-    # a fitted reward is no probability: it has no hard labels
+    # a fitted reward is not a probability, so it has no hard labels
     return chosen if spec.judge == "preference" else chosen[::2]
 
 
 def _samplers(spec: AlgorithmSpec, case: Case, setting: Setting) -> tuple[Array, Array]:
-    """(log left, log right); an average policy, where one is remembered, is another than the current."""
+    """(log left, log right); a stored average policy differs from the current one."""
     state = {**spec.start(case.log_policy), "log_average": 0.5 * (case.log_policy + setting.log_behaviour)}
     state["log_average"] = np.asarray(oracle.log_softmax(state["log_average"]))
     return SAMPLERS[spec.left](state, setting), SAMPLERS[spec.right](state, setting)
 
 
 def bias(spec: AlgorithmSpec, case: Case, log_behaviour: Array, wrong: str | None = None) -> float:
-    """The largest difference of any mean estimate from the exact pull, relative to the largest term in it."""
+    """The largest difference of a mean estimate from the exact pull, relative to the pull's largest term."""
     setting = subject.setting(case, 0.3, log_behaviour=log_behaviour)
     assert spec.objective is not None
     environment = ExactEnvironment(spec.judged(case.game, log_behaviour))
@@ -188,7 +188,7 @@ def l10(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _shares(cases: Cases) -> Iterator[Observation]:
-    """By family, how often D.1 holds, and how often Nash-MD-PG's own integrand varies less than the contrast."""
+    """By family: how often D.1 holds, and how often Nash-MD-PG's own integrand has less variance than the contrast."""
     rng, shares = cases.rng("L10 shares"), {}
     for family in FAMILIES:
         seen = []
@@ -207,7 +207,7 @@ def _shares(cases: Cases) -> Iterator[Observation]:
 
 
 def hoeffding(case: Case) -> tuple[Array, float, float]:
-    """(mean, ζ₁, ζ₂) of online IPO's contrast on a pair of responses: the variance of its projection, and its own."""
+    """(mean, ζ₁, ζ₂) for online IPO's contrast on a pair of responses: the variance of its projection, and its own."""
     mass, _, x1, x2 = _terms(case)
     kernel, pi = 0.5 * (x1 + x2), np.exp(case.log_policy)
     mean, second = _moments(kernel, mass)
@@ -258,22 +258,22 @@ def n17(cases: Cases, twin: bool) -> Iterator[Observation]:
                 lambda k: (generation * k + label * k * (k - 1) / 2) * variance(k),  # noqa: B023
                 (1.01, cost, 1 + 9 * cost),
             ).x
-            # a minimum is flat: its place is known to the root of rounding
+            # a minimum is flat: its location is accurate to the root of rounding
             yield Observation(max(0.0, max(abs(found / best - 1), abs(cheapest / cost - 1)) - 1e-5), case.describe)
     if not twin:
         yield _simulated_best()
 
 
 def _simulated_best() -> Observation:
-    """The k that costs least for its variance, found by running the bandit environment."""
+    """The k with the least cost × variance, found by running the bandit environment."""
     case = Case(gallery_game("rps-weighted"), 0.3, np.log([0.5, 0.2, 0.3]))
     mean, first, second = hoeffding(case)
-    ratio = 9.0 * first / (second - 2 * first)  # of a response's cost to a label's: the best k is 1 + √9 = 4
+    ratio = 9.0 * first / (second - 2 * first)  # the cost of a response over that of a label: the best k is 1 + √9 = 4
     counts = (2, 3, 4, 5, 6)
     seen = np.array([_sampled_variance(case, k, mean) for k in counts])
     known = np.array([pairs_variance(k, first, second) for k in counts])
     costs = np.array([ratio * k + k * (k - 1) / 2 for k in counts])
-    # 40,000 draws know a variance to about 1 %
+    # 40,000 draws determine a variance to about 1 %
     off = max(0.0, float(np.max(np.abs(seen / known - 1))) - 0.04)
     if counts[int(np.argmin(costs * seen))] != 4:
         off = 1.0

@@ -1,4 +1,4 @@
-"""Claims about extragradient steps with the step that needs no tuning (N26)."""
+"""Claims about extragradient steps with the step size that needs no tuning (N26)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _moved(case: Case, log_pi: Array, log_opponent: Array, step: float) -> Array
     "N26",
     "extragradient with η = 2(τ + √(1 + τ²)): KL(q,π₊) ≤ e^{−2 arcsinh τ} KL(q,π) from any start, by an exact identity",
     tolerance=1e-9,
-    because="relative to KL(q,π), or to 1e-6 where it is smaller: sums of terms known to 1e-16 of their size",
+    because="relative to KL(q,π), or to 1e-6 if that is smaller: sums of terms known to 1e-16 of their size",
     twin="the term KL(π½,π) a thousandth smaller in the identity, and twice the step in the rate",
 )
 def n26(cases: Cases, twin: bool) -> Iterator[Observation]:

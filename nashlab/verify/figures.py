@@ -1,4 +1,4 @@
-"""The figures of ``nashlab verify``: each is drawn where one of the claims that it illustrates was asked for."""
+"""The figures of ``nashlab verify``: each is drawn if one of the claims that it illustrates was selected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["laboratory_figures"]
 
 
 class Drawing(NamedTuple):
-    """A figure to be drawn: the claims that it illustrates, its caption, and how it is made."""
+    """A figure: the claims that it illustrates, its caption, and the function that draws it."""
 
     claims: tuple[str, ...]
     caption: str
@@ -37,8 +37,8 @@ DRAWINGS: dict[str, Drawing] = {
     ),
     "optimisers": Drawing(
         ("N5", "N7"),
-        "Online IPO by several optimisers, τ = 0.05: SGD settles, momentum beyond its critical value and Adam at a "
-        "constant step orbit (N5, N7), and a falling step settles Adam.",
+        "Online IPO by several optimisers, τ = 0.05: SGD converges, momentum beyond its critical value and Adam at a "
+        "constant step orbit (N5, N7), and a decreasing step size makes Adam converge.",
         lambda: plots.convergence(_optimised()),
     ),
     "soundquality": Drawing(
@@ -55,7 +55,7 @@ DRAWINGS: dict[str, Drawing] = {
 
 
 def laboratory_figures(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
-    """name -> (caption, figure) of what these rows are about; everything is computed here and now."""
+    """name -> (caption, figure) for these rows, computed from scratch."""
     asked = {r.id for r in rows}
     drawn = claims_figure(rows)
     for name, drawing in DRAWINGS.items():

@@ -20,7 +20,7 @@ from nashlab.verify.oracle import Array
     "along θ̇ = g, Σθ is constant and V = Σ q e^{−θ} obeys V̇ = −(τ/Σe^θ) SymKL(π); at τ = 0 V is conserved",
     tolerance=1e-9,
     because="V̇ is −Σ q e^{−θ} g, relative to V; orbits at τ = 0 are integrated to 1e-12 a step",
-    twin="a SymKL of which KL(q‖π) is a thousandth smaller",
+    twin="a SymKL with KL(q‖π) a thousandth smaller",
 )
 def n1(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("N1")
@@ -88,7 +88,7 @@ def n2(cases: Cases, twin: bool) -> Iterator[Observation]:
         n = game.n
         q, log_mu = regularised_nash(game, tau).log_policy, game.log_reference
         step = tau / (3 * (1 + 2 * tau**2 * (1 + 1 / tau - float(np.min(log_mu)))))
-        # 200 starts at a time, near and far
+        # 200 starts at once, near and far
         start = q + 10.0 ** rng.uniform(-2, 1.3, (200, 1)) * rng.normal(size=(200, n))
         theta = start - start.mean(axis=1, keepdims=True)
         for _ in range(3):

@@ -88,7 +88,7 @@ def e6b(cases: Cases, twin: bool) -> Iterator[Observation]:
     "E6.composition",
     "lotteries are invariant under relabelling and scale, split clones' shares, drop dominated responses, compose",
     tolerance=1e-12,
-    because="float64 answers of well-separated games; exact ones differ by nothing",
+    because="float64 answers of well-separated games; exact ones do not differ",
     twin="a clone given the whole share instead of a part",
 )
 def composition(cases: Cases, twin: bool) -> Iterator[Observation]:

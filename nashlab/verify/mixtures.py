@@ -1,4 +1,4 @@
-"""Claims about methods that play a mixture with the reference or with data: L5-L9."""
+"""Claims about methods that mix with the reference or with data: L5-L9."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nashlab.verify.oracle import ROUNDING, Array, Model
     "IPO-MD: ∇ = −(4/τ){E_ν[s(p(·≻ν) − ½ − τh)] + τ E_ν[h] E_ν[s]} at ν = SG m_β",
     tolerance=1e-11,
     because=ROUNDING + "; relative to 4/τ",
-    twin="the last term, which the paper leaves out, a millionth too small",
+    twin="the last term, which the paper omits, a millionth too small",
 )
 def l5(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("L5")
@@ -46,7 +46,7 @@ def l5(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _smallest_counterexample(twin: bool) -> Iterator[Observation]:
-    """π = (½, ½), μ = (.1, .9), β = ½: the printed form is off by ∓.03848 whatever P and τ are."""
+    """π = (½, ½), μ = (.1, .9), β = ½: the printed form is off by ∓.03848 for every P and τ."""
     mu, pi = np.array([0.1, 0.9]), np.array([0.5, 0.5])
     log_nu = oracle.mixture(np.log(pi), np.log(mu), 0.5)
     nu, h = np.exp(log_nu), np.log(pi / mu)
@@ -65,7 +65,7 @@ def _smallest_counterexample(twin: bool) -> Iterator[Observation]:
 
 
 def _stationary_points(twin: bool) -> Iterator[Observation]:
-    """n = 2, p = 1, τ = .1, β = .9, μ = (.1, .9): the loss rests at L6's π₁ = .943, the printed field at .620."""
+    """n = 2, p = 1, τ = .1, β = .9, μ = (.1, .9): the loss converges to L6's π₁ = .943, the printed field to .620."""
     from scipy.optimize import brentq
 
     tau, beta, log_mu, p = 0.1, 0.9, np.log([0.1, 0.9]), np.array([[0.5, 1.0], [0.0, 0.5]])
@@ -117,7 +117,7 @@ def l5b(cases: Cases, twin: bool) -> Iterator[Observation]:
     "IPO-MD(β) and Nash-MD-PG(β) share their stationary point π*_β ∝ μ exp(p(y ≻ m_β(π*_β))/τ)",
     tolerance=1e-10,
     because="fields of size 1 evaluated at a solution that is right to 1e-12/τ",
-    twin="π*_β for a β that is 1e-5 of itself smaller",
+    twin="π*_β for a β that is smaller by a relative 1e-5",
 )
 def l6(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("L6")
@@ -139,7 +139,7 @@ def l6(cases: Cases, twin: bool) -> Iterator[Observation]:
             follows = subject.direction(name, point._replace(log_policy=log_pi), beta) * (
                 tau / 4 if name == "ipo-md" else 1
             )
-            # the fixed-point equation itself: no small mass can hide an error there
+            # the fixed-point equation itself, where no small mass can hide an error
             equation = float(np.ptp(value))
             yield Observation(max(oracle.size(written), oracle.size(follows), equation), point.describe)
 

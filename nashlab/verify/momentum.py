@@ -27,7 +27,7 @@ def n5(cases: Cases, twin: bool) -> Iterator[Observation]:
     for k in range(max(50, cases.samples)):
         alpha, omega, step = (float(10 ** rng.uniform(-3, 0)) for _ in range(3))
         m = float(rng.uniform(-0.9, 0.95))
-        if k % 2:  # near heavy ball's edge, where a wrong condition shows
+        if k % 2:  # near heavy ball's edge, where a wrong condition is visible
             real, imaginary = alpha / (1 + m), omega / (1 - m)
             step = 2 * real / (real**2 + imaginary**2) * float(np.exp(0.3 * rng.normal()))
         up, down = (1.0, 1.0) if twin else (1 + m, 1 - m)
@@ -61,7 +61,7 @@ def _critical_momentum() -> Iterator[Observation]:
     for m, printed in ((0.7506, 0.999477), (0.7606, 1.000530)):
         radius = oracle.momentum_radius(alpha, omega, 1.0, m, averaged=True)
         yield Observation(max(0.0, abs(radius - printed) - 5e-7), lambda m=m, r=radius: {"m": m, "radius": r})
-    # the real, nonlinear iteration near its fixed point grows or shrinks accordingly, on both sides of both edges
+    # the real, nonlinear iteration near its fixed point grows or shrinks as predicted, on both sides of both edges
     for averaged, critical in ((True, edge), (False, heavy)):
         for m in (critical - 0.005, critical + 0.005):
             radius = oracle.momentum_radius(alpha, omega, 1.0, m, averaged=averaged)
@@ -99,12 +99,12 @@ def n6(cases: Cases, twin: bool) -> Iterator[Observation]:
         best = frequency / (tau + np.sqrt(tau**2 + frequency**2))
         m, step = (1 if twin else -1) * best**2, (1 - best**2) / tau
         off = abs(float(oracle.segment_rate(tau, frequency, step, m)) - best)
-        # no (step, momentum) of a grid does better
+        # no (step, momentum) on a grid does better
         rivals = oracle.segment_rate(tau, frequency, steps[:, None] / tau, momenta[None, :])
         beaten = best - float(np.min(rivals))
         yield Observation(max(off, beaten, 0.0), lambda tau=tau, f=frequency: {"τ": tau, "λ": f})
     for ratio in (0.4, 1.0):
-        # nor does any polynomial: the least residual of all of degree k falls by r* a degree
+        # nor does any polynomial: the least residual of degree k falls by r* per degree
         best = 1 / (ratio + np.sqrt(ratio**2 + 1))
         floor = oracle.least_residual(ratio, 1.0, 16)
         fall = np.sqrt(floor[-1] / floor[-3])
@@ -121,7 +121,7 @@ def _best_momentum_on_a_game(rng: np.random.Generator, twin: bool) -> Observatio
     spec = algorithm(f"online-ipo-entropic+momentum:{(1 if twin else -1) * best**2}")
     run = solve(spec, game, tau, step_size=(1 - best**2) / tau, steps=70, start=start)
     sizes = run.history["distance"][1:]
-    # every root of the segment has modulus r*; windows of ten, because they turn
+    # all roots on the segment have modulus r*; windows of ten, because they rotate
     slope = (max(sizes[60:]) / max(sizes[20:30])) ** (1 / 40)
     describe = {"game": game.name, "measured": slope, "r*": best}
     return Observation(max(0.0, abs(slope - best) - 0.01), lambda: describe)

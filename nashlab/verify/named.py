@@ -1,4 +1,4 @@
-"""Claims about two named losses that are IPO in disguise: L16 (SPPO), L17 (EXO on pairs)."""
+"""Claims about two named losses that are IPO in another form: L16 (SPPO), L17 (EXO on pairs)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _sppo_gradient(model: Model, p: Array, log_mu: Array, log_nu: Array, tau: fl
     "SPPO with hard labels, a fixed reference and y, y' ~ SG π has online IPO's gradient, constant included",
     tolerance=1e-11,
     because=ROUNDING + "; relative to 4/τ and the size of ∂h/∂θ",
-    twin="samples from μ, where 4 E_ν[h] E_ν[s] is left",
+    twin="samples from μ, where 4 E_ν[h] E_ν[s] remains",
 )
 def l16(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("L16")
@@ -45,7 +45,7 @@ def l16(cases: Cases, twin: bool) -> Iterator[Observation]:
             own = _sppo_gradient(model, p, log_mu, frozen, tau)
             ipo = oracle.loss_gradient(oracle.ipo, model, p, log_mu, frozen, tau)
             yield Observation(oracle.size(own - ipo) * tau / (1.0 + oracle.size(ipo) * tau), case.describe)
-        # what ships under the name is that loss
+        # the shipped loss of that name is this loss
         h = log_pi - log_mu
         named = NAMED["sppo"](h[:, None] + 0 * h[None, :], h[None, :] + 0 * h[:, None], tau=tau)
         nu = np.exp(log_pi)

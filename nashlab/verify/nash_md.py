@@ -72,7 +72,7 @@ def r2(cases: Cases, twin: bool) -> Iterator[Observation]:
             over = oracle.kl(q, subject.last(spec, case, step)) - (1 - step * tau) * inner - constant * step**2
             yield Observation(max(0.0, over) / max(1.0, step, abs(inner)), case.describe)
     yield from _iterated(cases, constant)
-    # sharp: on a long chain, from the policy whose mixture is π* itself, the last term is all that there is
+    # sharp: on a long chain, from the policy whose mixture is π* itself, only the last term remains
     chain = PreferenceGame.from_margins(oracle.transitive_chain(200), name="transitive chain of 200")
     tau, step = 1.0, 0.05
     q = regularised_nash(chain, tau).log_policy
@@ -83,7 +83,7 @@ def r2(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _iterated(cases: Cases, constant: float) -> Iterator[Observation]:
-    """R2 many times over: the floor cη/τ at a constant step, and 4c/(τ²(T+1)) = 1/(6τ²(T+1)) with R1's steps."""
+    """R2 over many steps: the floor cη/τ at a constant step, and 4c/(τ²(T+1)) = 1/(6τ²(T+1)) with R1's steps."""
     for case in itertools.islice(cases.random("R2 iterated"), 10):
         tau = max(case.temperature, 0.1)
         bound = [4 * constant / (tau**2 * (t + 2)) for t in range(200)]
@@ -182,7 +182,7 @@ def n10(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _mixtures_apart(case: Case, step: float) -> float:
-    """How far Nash-MD's mixtures get, in 20 steps, from MMD and OMD written out, and the de-biased form's from MMD."""
+    """The largest distance in 20 steps of Nash-MD's mixtures from MMD and OMD, and of the de-biased form's from MMD."""
     log_mu, tau = case.game.log_reference, case.temperature
     hot, eta = tau / (1 - step * tau), step * (1 - step * tau)
 

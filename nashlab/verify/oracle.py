@@ -1,7 +1,7 @@
 """The theory's side of every check: losses, fields, derivatives and polytopes written out in numpy alone.
 
-Nothing here knows the library, so that no mistake of it can hide on both sides of a comparison.  Policies are
-log-probabilities; games are their margins A = P − ½ and log μ.
+Nothing here uses the library, so no mistake can hide on both sides of a comparison.  Policies are log-probabilities;
+games are their margins A = P − ½ and log μ.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def size(x: Array) -> float:
 
 
 def nearby(log_q: Array, rng: np.random.Generator, nearest: float = -6) -> Array:
-    """A policy at a random distance from q, from 10 to the power ``nearest`` to far."""
+    """A policy at a random distance from q, from 10 to the power ``nearest`` up to far away."""
     return np.asarray(log_softmax(log_q + 10.0 ** rng.uniform(nearest, 1) * rng.normal(size=log_q.shape)))
 
 
@@ -135,7 +135,7 @@ class Model:
 
 
 def models(log_policy: Array, rng: np.random.Generator) -> list[Model]:
-    """The tabular model at a policy, and a two-layer network of fewer parameters, shared between responses."""
+    """The tabular model at a policy, and a two-layer network with fewer parameters, shared between responses."""
     n = log_policy.size
     parameters = max(1, n - 1)
     first, second = rng.normal(size=(n + 2, parameters)), rng.normal(size=(n, n + 2))
@@ -186,7 +186,7 @@ def objective_gradient(model: Model, p: Array, log_opponent: Array, log_mu: Arra
 
 
 def defect(wrong: Array, right: Array) -> float:
-    """The sine of the angle between two gradients: 0 where one is a multiple of the other."""
+    """The sine of the angle between two gradients: 0 if one is a multiple of the other."""
     a, b = np.linalg.norm(wrong), np.linalg.norm(right)
     if a == 0 or b == 0:
         return 0.0
@@ -272,7 +272,7 @@ def _eliminate(system: list[list[Fraction]]) -> list[Fraction] | None:
 
 
 def transitive_chain(n: int) -> Array:
-    """Margins of n responses each of which beats all that follow it."""
+    """Margins of n responses each of which beats all later ones."""
     upper = np.triu(np.ones((n, n)), 1)
     return 0.5 * (upper - upper.T)
 
@@ -317,7 +317,7 @@ def segment_rate(tau: float, frequency: float, step: Any, momentum: Any) -> Arra
 def least_residual(tau: float, frequency: float, degree: int) -> list[float]:
     """min ‖p(z)‖ over polynomials of each degree with p(0) = 1, in mean square over τ + i[−λ, λ]: by Gram-Schmidt.
 
-    A mean is below a maximum, so this bounds from below what any method of that many gradients can do.
+    A mean is below a maximum, so this is a lower bound for any method with that many gradients.
     """
     nodes = 8 * degree
     z = tau + 1j * frequency * np.cos(np.pi * (np.arange(nodes) + 0.5) / nodes)
@@ -325,7 +325,7 @@ def least_residual(tau: float, frequency: float, degree: int) -> list[float]:
     basis: list[NDArray[np.complex128]] = []
     sizes: list[float] = []
     for _ in range(degree):
-        for _ in range(2):  # once more: the first pass leaves rounding
+        for _ in range(2):  # twice, because the first pass leaves rounding
             for v in basis:
                 direction = direction - v * np.vdot(v, direction)
         basis.append(direction / np.linalg.norm(direction))

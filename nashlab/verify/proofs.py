@@ -1,7 +1,7 @@
-"""The machine-checked side: SymPy derivations and Coq theorems of the repository's ``proofs/``, as rows of the table.
+"""The machine-checked side: SymPy derivations and Coq theorems in the repository's ``proofs/``, as rows of the table.
 
-Each identifier has one row for its derivations and one for its theorems.  What is not here (Coq, or the folder itself
-in an installed package) is reported as skipped, by name.
+Each identifier has one row for its derivations and one for its theorems.  Missing parts (Coq, or the folder itself in
+an installed package) are reported as skipped, by name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IDENTIFIER = re.compile(r"^([ELRN]\d+[a-z]?)_")
 
 
 def find_proofs() -> Path | None:
-    """The repository's ``proofs/``: beside the package, or in the working directory."""
+    """The repository's ``proofs/``: next to the package, or in the working directory."""
     for root in (Path(__file__).resolve().parents[2], Path.cwd()):
         if (root / "proofs" / "check_axioms.py").is_file():
             return root / "proofs"
@@ -32,7 +32,7 @@ def find_proofs() -> Path | None:
 
 
 def proof_results() -> Iterator[Result]:
-    """One result an identifier and prover, as they are ready."""
+    """One result per identifier and prover, each when it is ready."""
     folder = find_proofs()
     if folder is None:
         yield _skipped("proofs", "the folder proofs/ is part of the repository, not of the installed package")

@@ -1,4 +1,4 @@
-"""Claims about rates of convergence, local and global: R3 and the facts beside it, N3, N4."""
+"""Claims about rates of convergence, local and global: R3 with its corollaries, N3, N4."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def r3_local(cases: Cases, twin: bool) -> Iterator[Observation]:
         step = float(rng.uniform(0.05, 0.9)) / max(tau, 0.3)
         q, q_hot = (regularised_nash(game, t).log_policy for t in (tau, tau / (1 - step * tau)))
         case = case._replace(temperature=tau, log_policy=q)
-        # the n-th, smallest frequency is that of the constants, which are no direction of a policy
+        # the n-th, smallest frequency belongs to the constants, which are not a direction of a policy
         frequency, hot = game_frequency(game, q)[:-1], game_frequency(game, q_hot)[:-1]
         a, b = 1 - step * tau, step * frequency
         expected = {
@@ -186,7 +186,7 @@ def _egpo_exact(steps: int) -> float:
 
         def normalised(log_p: list[Any]) -> list[Any]:
             total = sum((x.exp() for x in log_p), arb(0)).log()
-            return [arb((x - total).mid()) for x in log_p]  # midpoints: 400 bits are a number here, not an enclosure
+            return [arb((x - total).mid()) for x in log_p]  # midpoints: here 400 bits are a number, not an enclosure
 
         def step(log_p: list[Any], log_at: list[Any], eta: Any) -> list[Any]:
             seen = [x.exp() for x in log_at]
@@ -211,7 +211,7 @@ def _egpo_exact(steps: int) -> float:
     "SPPO's average iterate: unregularised gap ≤ log n/(ηT) + η/24; OMD(η) is MMD(η/(1−ητ)) exactly",
     tolerance=1e-12,
     because="averages of policies, rounding only",
-    twin="the last iterate in the place of the average",
+    twin="the last iterate instead of the average",
 )
 def sppo(cases: Cases, twin: bool) -> Iterator[Observation]:
     for case in itertools.islice(cases.all("R3.sppo"), 60):
@@ -295,7 +295,7 @@ def n4(cases: Cases, twin: bool) -> Iterator[Observation]:
         value = 1.0 / np.tan(np.pi / (2 * n)) / (2 * n)
         case = Case(game, 1.0, game.log_reference)
         yield Observation(max(abs(largest - value), 0.0, largest - limit), case.describe)
-    # searching does not beat it: climb from random tournaments by moving the policy
+    # a search does not beat it: hill climbing over policies from random tournaments
     for _ in range(5):
         n = int(rng.integers(3, 9))
         signs = np.triu(rng.choice([-0.5, 0.5], (n, n)), 1)

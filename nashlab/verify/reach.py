@@ -1,4 +1,4 @@
-"""Claims about what a preference can make of a policy: equilibria, win rates, divergences (N22, N23, N28)."""
+"""Claims about which policies a preference can produce: equilibria, win rates, divergences (N22, N23, N28)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 
 
 def _flow(pi: Array, h: Array, tau: float) -> Array | None:
-    """Margins in [−½, ½] with the equilibrium π at μ and τ, by a linear programme over pairs; None: there are none."""
+    """Margins in [−½, ½] with the equilibrium π at μ and τ, by a linear programme over pairs; None: none exist."""
     n = len(pi)
     pairs = list(itertools.combinations(range(n), 2))
     balance = np.zeros((n, len(pairs)))
@@ -49,7 +49,7 @@ def _thresholds(h: Array) -> Iterator[Mask]:
 
 
 def _on_the_edge(log_mu: Array, direction: Array, tau: float, side: float) -> Array:
-    """log π ∝ μ e^{s·direction} whose largest excess over the threshold sets is ``side``/(2τ), by bisection in s."""
+    """log π ∝ μ e^{s·direction} with the largest excess over the threshold sets at ``side``/(2τ), by bisection in s."""
 
     def excess(s: float) -> float:
         log_pi = oracle.log_softmax(log_mu + s * direction)
@@ -101,13 +101,13 @@ def n22(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _rivals(case: Case, h: Array, rng: np.random.Generator) -> list[PreferenceGame]:
-    """Preferences that may excuse a policy: random ones, and the ranking by h, which excuses most."""
+    """Preferences under which a policy may have a small gap: random ones, and the ranking by h, the most favourable."""
     ranking = 0.5 * np.sign(h[:, None] - h)
     return [case.game, random_game("uniform", case.game.n, rng), PreferenceGame.from_margins(ranking)]
 
 
 def frontier(divergence: float) -> float:
-    """W(κ) = inf_λ (κ + log((e^λ − 1)/λ))/λ: the largest win rate that a divergence κ can buy (N23)."""
+    """W(κ) = inf_λ (κ + log((e^λ − 1)/λ))/λ: the largest win rate attainable at divergence κ (N23)."""
 
     def value(log_rate: float) -> float:
         rate = float(np.exp(log_rate))
@@ -161,7 +161,7 @@ def _dearest(tau: float) -> float:
 
 
 def _chains(n: int) -> Iterator[Case]:
-    """The chain at a uniform equilibrium; π is the best reply of some temperature to uniform play."""
+    """The chain at a uniform equilibrium; π is a best response to uniform play at some temperature."""
     chain = oracle.transitive_chain(n)
     for tau in (0.1, 1.0, 3.0):
         score = chain.mean(axis=1) / tau
@@ -170,7 +170,7 @@ def _chains(n: int) -> Iterator[Case]:
 
 
 def _growth(case: Case, step: float = 1e-4) -> float:
-    """dKL(q‖μ)/d(1/τ) = τ⁻¹ E_q(∂log q/∂(1/τ))², by central differences; relative errors beyond their own 1e-5."""
+    """dKL(q‖μ)/d(1/τ) = τ⁻¹ E_q(∂log q/∂(1/τ))², by central differences; relative error beyond their own 1e-5."""
     tau = max(case.temperature, 0.1)
     log_mu = case.game.log_reference
     ends = [regularised_nash(case.game, 1.0 / (1.0 / tau + s * step)).log_policy for s in (1.0, -1.0)]

@@ -62,7 +62,7 @@ def _missed(case: Case, found: Array, nash: Array) -> dict[str, Any]:
 def n12(cases: Cases, twin: bool) -> Iterator[Observation]:
     for case in cases.all("N12"):
         game, tau, log_pi = case
-        # bring the policy so near to μ that every pair is inside the hinge
+        # move the policy so close to μ that every pair is inside the hinge
         h = log_pi - game.log_reference
         h = h * min(1.0, 0.9 / (tau * float(np.ptp(h)) + 1e-300))
         point = case._replace(log_policy=oracle.log_softmax(game.log_reference + h))
@@ -104,7 +104,7 @@ def n13(cases: Cases, twin: bool) -> Iterator[Observation]:
         end = (p - 0.5) / tau if twin else 1 / tau
         yield Observation(oracle.size(h[:, 0] - h[:, 1] - end) * tau, case.describe)
         for side in (-1, 1):
-            # to both sides of the kink the field points at it
+            # on both sides of the kink the field points towards it
             at = pairs.log_reference + np.array([1.0, 0.0]) * (1 + side * 1e-9) / tau
             force = subject.direction("online-slic", case._replace(log_policy=oracle.log_softmax(at)))[:, 0]
             yield Observation(0.0 if np.all(side * force < 0) else 1.0, case.describe)
@@ -118,7 +118,7 @@ def n13(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _gap_closes(case: Case, rng: np.random.Generator) -> Observation:
-    """osc(h) > (n−1)/τ leaves a gap above 1/τ; over it the upper group U is pulled down, so no such h is stationary.
+    """osc(h) > (n−1)/τ implies a gap above 1/τ, across which the upper group U is pulled down: h is not stationary.
 
     Σ_U pull = −2τ Σ_{i∈U, j∉U} π_i π_j (1 − p_ij), below 0 as soon as no preference is certain.
     """

@@ -1,4 +1,4 @@
-"""Claims about a policy and the equilibrium by way of the logarithmic mean (N18, N19, N29)."""
+"""Claims about a policy and the equilibrium through the logarithmic mean (N18, N19, N29)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def n18(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _attained(n: int = 51, tau: float = 0.3) -> float:
-    """How far (a)'s upper end is from what a round tournament attains, beyond 1e-3: its frequency is N4's largest."""
+    """How far (a)'s upper end is from the circulant tournament's value, beyond 1e-3: its frequency is N4's largest."""
     ahead = (np.arange(n)[:, None] - np.arange(n)) % n
     margins = np.where(ahead == 0, 0.0, np.where(2 * ahead < n, 0.5, -0.5))
     log_q = np.full(n, -np.log(n))

@@ -1,13 +1,14 @@
-"""Claims about where IPO and DPO rest, online and offline: L3, L4, L11-L14."""
+"""Claims about the stationary points of IPO, DPO and XPO, online and offline: L3, L4, L11-L14."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from nashlab.algorithm import Problem
+from nashlab.algorithm import Exploring, Problem
 from nashlab.algorithms import REGISTRY
 from nashlab.claims import Case, Cases, Observation, claim, random_policy
 from nashlab.equilibrium import regularised_nash
@@ -15,7 +16,7 @@ from nashlab.gallery import get
 from nashlab.game import PreferenceGame
 from nashlab.losses import dpo
 from nashlab.verify import oracle, subject
-from nashlab.verify.oracle import ROUNDING, Model
+from nashlab.verify.oracle import ROUNDING, Array, Complex, Model
 
 
 @claim(
@@ -80,7 +81,7 @@ def l4(cases: Cases, twin: bool) -> Iterator[Observation]:
     "online DPO at π*_τ: ∇ = −2τ E s(y)(p(y≻π*) − E σ(p(y≻π*) − p(y'≻π*))), not 0; for n = 2 only p = ½ is stationary",
     tolerance=1e-9,
     because=ROUNDING + " at an equilibrium right to 1e-12; roots of the two-response condition are printed to 1e-4",
-    twin="a gradient that is 1e-5 of itself smaller",
+    twin="a gradient that is smaller by a relative 1e-5",
 )
 def l11(cases: Cases, twin: bool) -> Iterator[Observation]:
     for case in cases.all("L11", share=0.5):
@@ -125,7 +126,7 @@ def _two_responses() -> Iterator[Observation]:
     "under Bradley-Terry preferences the RLHF optimum ∝ μ exp(r/τ) is stationary for online DPO",
     tolerance=1e-10,
     because=ROUNDING,
-    twin="a reward that is smaller by 1e-5 of itself",
+    twin="a reward that is smaller by a relative 1e-5",
 )
 def l12(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("L12")
@@ -138,6 +139,42 @@ def l12(cases: Cases, twin: bool) -> Iterator[Observation]:
         log_pi = oracle.log_softmax(game.log_reference + (1.0 - (1e-5 if twin else 0.0)) * r / tau)
         case = Case(game, tau, log_pi)
         yield Observation(oracle.size(subject.direction("online-dpo", case)), case.describe)
+
+
+@claim(
+    "L12.xpo",
+    "XPO's step is −∇{E_{π⊗μ} DPO + α E_μ log π}; under Bradley-Terry α(π_R − μ) of it is left at the RLHF optimum π_R",
+    tolerance=1e-12,
+    because=ROUNDING + "; α = 1e-5, and slopes of DPO are τ at most",
+    twin="the bonus α on the policy's own response, where E_π s = 0 takes it out",
+)
+def l12_xpo(cases: Cases, twin: bool) -> Iterator[Observation]:
+    objective = REGISTRY["xpo"].objective
+    assert isinstance(objective, Exploring)
+    for case in cases.all("L12.xpo", share=0.25):
+        game, tau, log_pi = case
+        written = Model(log_pi).gradient(_xpo(case, objective.bonus, log_pi if twin else game.log_reference))
+        yield Observation(oracle.size(subject.direction("xpo", case) + written) / (1.0 + tau), case.describe)
+        r = log_pi - np.mean(log_pi)
+        game = PreferenceGame.from_preferences(
+            1 / (1 + np.exp(r[None, :] - r[:, None])), reference=game.reference, name="bradley-terry"
+        )
+        at = Case(game, tau, oracle.log_softmax(game.log_reference + r / tau))
+        away = np.exp(at.log_policy) - np.exp(at.log_policy if twin else game.log_reference)
+        left = subject.direction("xpo", at) - objective.bonus * away
+        yield Observation(oracle.size(left) / (1.0 + tau), at.describe)
+
+
+def _xpo(case: Case, bonus: float, log_explored: Array) -> Callable[[Complex], Any]:
+    """The loss: DPO between y ~ SG π and y' ~ μ, and α log π of what the third policy says."""
+    (game, tau, log_pi), mu = case, case.game.reference
+
+    def loss(log_policy: Complex) -> Any:
+        h = log_policy - game.log_reference
+        pairs = np.exp(log_pi) @ oracle.dpo(h[:, None] - h[None, :], game.preferences, tau) @ mu
+        return pairs + bonus * np.sum(np.exp(log_explored) * log_policy)
+
+    return loss
 
 
 @claim(
@@ -169,14 +206,14 @@ def l14(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("L14")
     for case in cases.random("L14", min_n=3, share=0.25):
         tau = case.temperature
-        # no certain preference among the seen: a logistic fit must have its optimum
+        # no certain preferences among the sampled responses, so that the logistic fit has an optimum
         game = PreferenceGame.from_margins(0.8 * case.game.margins, reference=case.game.reference, name=case.game.name)
         p = game.preferences
         seen = random_policy(game.n - 1, rng)
         nu = np.append((1 - 1e-6) * seen, 1e-6) if twin else np.append(seen, 0.0)
         with np.errstate(divide="ignore"):
             log_nu = np.log(nu)
-        # the optimum of the seen responses in h = log π − log μ; the unseen one may have any mass
+        # the optimum on the sampled responses in h = log π − log μ; the unsampled one may have any mass
         optima = {"offline-ipo": p[:-1, :-1] @ seen / tau, "offline-dpo": oracle.logistic_fit(p[:-1, :-1], seen) / tau}
         for (name, h), mass in itertools.product(optima.items(), (0.01, 0.5, 0.9)):
             log_seen = oracle.log_softmax(game.log_reference[:-1] + h) + np.log1p(-mass)

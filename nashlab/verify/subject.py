@@ -29,7 +29,7 @@ def solved(game: PreferenceGame, temperature: float) -> Array:
 
 
 def setting(case: Case, beta: float = 0.125, step: float = 1.0, log_behaviour: Array | None = None) -> Setting:
-    """What a step of an algorithm sees of a case beside its state; without μ_b, data come from μ."""
+    """The setting of a step on a case; without μ_b, data come from μ."""
     log_mu = case.game.log_reference
     return Setting(log_mu, log_mu if log_behaviour is None else log_behaviour, case.temperature, step, beta, 0.0)
 
@@ -41,7 +41,7 @@ def pull(case: Case, objective: Any, log_left: Array, log_right: Array) -> Array
 
 
 def direction(name: str, case: Case, beta: float = 0.125, log_behaviour: Array | None = None) -> Array:
-    """The ascent direction that the method of that name follows: one step of η · unit = 1 in plain θ."""
+    """The ascent direction of a method: one step of η · unit = 1 in plain θ."""
     spec = REGISTRY[name]
     assert spec.objective is not None
     held = setting(case, beta, 1.0 / spec.objective.unit(case.temperature), log_behaviour)
@@ -65,14 +65,14 @@ def last(spec: AlgorithmSpec, case: Case, step_size: float, count: int = 1) -> A
 
 
 def settled(spec: AlgorithmSpec, case: Case) -> Array:
-    """Where a method with a kink ends: long steps to get there, short ones to settle."""
+    """The limit of a method with a kink: long steps to approach it, short ones to settle."""
     for count, step in ((1500, 0.5), (600, 0.1), (200, 0.03), (200, 0.005)):
         case = case._replace(log_policy=last(spec, case, step, count))
     return case.log_policy
 
 
 def problem(case: Case, beta: float = 0.125, log_behaviour: Array | None = None) -> Problem:
-    """The case as a declared fixed point sees it."""
+    """The case as the :class:`Problem` of a declared fixed point."""
     log_data = case.game.log_reference if log_behaviour is None else log_behaviour
     return Problem(case.game, case.temperature, 0.1, beta, log_data)
 

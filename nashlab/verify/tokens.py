@@ -1,4 +1,4 @@
-"""Claims about mixtures that are made token by token (N25)."""
+"""Claims about token-level mixtures (N25)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nashlab.verify.oracle import Array
 
 
 def _prefixes(depth: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """The two halves of the sequences of ``depth`` binary tokens that each prefix goes on with."""
+    """For each prefix of ``depth`` binary tokens, the two halves of the sequences that continue it."""
     words = np.array(list(itertools.product((0, 1), repeat=depth)))
     for length in range(depth):
         for prefix in itertools.product((0, 1), repeat=length):
@@ -25,7 +25,7 @@ def _prefixes(depth: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]
 
 
 def _mixed(log_pi: Array, log_mu: Array, beta: float, depth: int) -> tuple[Array, Array]:
-    """(log ν, S): token by token ν ∝ π^{1−β} μ^β below every prefix, and S the sum of −log of the normalisers."""
+    """(log ν, S): ν ∝ π^{1−β} μ^β token by token below every prefix, and S the sum of −log of the normalisers."""
     log_nu, total = np.zeros_like(log_pi), np.zeros_like(log_pi)
     for halves in _prefixes(depth):
         both = halves[0] | halves[1]
@@ -42,7 +42,7 @@ def _mixed(log_pi: Array, log_mu: Array, beta: float, depth: int) -> tuple[Array
 
 
 def _fixed(margins: Array, log_mu: Array, tau: float, beta: float, depth: int) -> tuple[Array, Array, Array] | None:
-    """(log π, log ν, S) with π = BR_τ(ν) for the token-level mixture ν, by damped iteration; None: not settled."""
+    """(log π, log ν, S) with π = BR_τ(ν) for the token-level mixture ν, by damped iteration; None: not converged."""
     log_pi = log_mu
     for _ in range(4000):
         log_nu = _mixed(log_pi, log_mu, beta, depth)[0]
@@ -59,7 +59,7 @@ def _fixed(margins: Array, log_mu: Array, tau: float, beta: float, depth: int) -
     "where π = BR_τ(ν) for the mixture ν made token by token, ν is π*_{τ/(1−β)} for the reference μe^S, "
     "so ‖ν − q'‖₁ ≤ 2 tanh(osc S/4) and 0 ≤ S ≤ β(1−β)/(8τ²) Σ_t range_t²",
     tolerance=1e-9,
-    because="a damped iteration that stands still to 1e-15/τ, and an equilibrium known to 1e-12",
+    because="a damped iteration that moves by less than 1e-15/τ, and an equilibrium known to 1e-12",
     twin="S a thousandth smaller",
 )
 def n25(cases: Cases, twin: bool) -> Iterator[Observation]:

@@ -128,7 +128,7 @@ def test_a_conversation_keeps_its_messages() -> None:
         ({"messages": [assistant("Ho")]}, "column 'messages': holds answers alone"),
         ({"conversations": [{"from": "humen", "value": "Hi"}]}, "is from 'humen', .*human"),
         ({"chosen": "The cat sat", "rejected": "The cat ran"}, "has no prompt, and chosen no turn 'Assistant:'"),
-        ("x" and ["not", "messages"], "column 'prompt', message 0: is 'not'"),
+        (["not", "messages"], "column 'prompt', message 0: is 'not'"),
         (5, "row 2: is 5, must be a text, a list of messages, or an object"),
     ],
 )
@@ -211,7 +211,7 @@ def test_json_files_hold_one_list_of_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("nowhere.jsonl", "is no file, no folder and no hub name"),
+        ("nowhere.jsonl", "is not a file, a folder or a hub name"),
         ([], "holds no rows"),
         (DatasetDict({"train": Dataset.from_list(ROWS)}), "source holds the splits train, must be one of them"),
         (7, "source = 7, must be a file, a hub name, or an iterable of rows"),

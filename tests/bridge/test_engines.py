@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from serving import StandIn, running
 
 from llm_bridge.judges import OneOrder
 from llm_bridge.policy import Policy, Tokens, pad_left, sample
-from llm_bridge.training import Generated, ServedPolicy, Settings, Stopped, checkpoint, train
+from llm_bridge.training import Generated, ServedPolicy, Settings, Stopped, Trainer, checkpoint, train
 from llm_bridge.verify import tiny
 from nashlab.game import BadInput
 
@@ -149,28 +149,53 @@ def test_portions_change_nothing(method: str, labels: str) -> None:
 
 
 def test_the_next_portion_is_written_while_the_judge_works() -> None:
-    """Of four portions of .1 s each, judged for .1 s each, five tenths are waited for, and not eight."""
-    spans: list[tuple[str, float, float]] = []
-
-    def slow(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*arguments: Any, **named: Any) -> Any:
-            start = time.monotonic()
-            time.sleep(0.1)
-            found = function(*arguments, **named)
-            spans.append((what, start, time.monotonic()))
-            return found
-
-        return timed
+    """The judge of each portion waits until the next one is being written: in turns, it would wait in vain."""
+    begun = [threading.Event() for _ in range(4)]
+    in_time: list[bool] = []
 
     def sampler(*arguments: Any, **named: Any) -> Tokens:
+        next(event for event in begun if not event.is_set()).set()
         return sample(*arguments, **named)
 
-    asking, writing = slow("judge", OneOrder(judge)), slow("write", sampler)
-    game = Generated(PROMPTS, asking, max_new_tokens=3, portions=4, sampler=writing)
+    def patient(prompts: list[str], left: list[str], right: list[str]) -> Any:
+        following = begun[1:][len(in_time) :][:1]  # none after the last portion
+        in_time.append(all(event.wait(20) for event in following))
+        return OneOrder(judge)(prompts, left, right)
+
+    game = Generated(PROMPTS, patient, max_new_tokens=3, portions=4, sampler=sampler)
     train(tiny("gpt2", seed=1), "online-ipo", game, Settings(steps=1, batch=4))
-    written = [span for span in spans if span[0] == "write"]
-    asked = [span for span in spans if span[0] == "judge"]
-    assert (len(written), len(asked)) == (4, 4)
-    for earlier, later in zip(asked, written[1:], strict=False):
-        assert earlier[1] < later[2]  # the judge has begun before the next portion is done
-    assert any(a[1] < w[2] and w[1] < a[2] for a in asked for w in written)
+    assert in_time == [True] * 4
+    assert all(event.is_set() for event in begun)
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+@pytest.mark.parametrize("method", ["online-ipo", "nash-md-pg", "egpo"])
+def test_scoring_while_the_judge_reads_changes_no_bit(
+    method: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained() -> list[np.ndarray]:
+        policy = tiny("gpt2", seed=1)
+        train(policy, method, generated(), Settings(**(SETTINGS | {"steps": 3, "precision": precision})))
+        return weights(policy)
+
+    early = trained()
+    monkeypatch.setattr(Trainer, "_score_early", lambda self, samples: None)
+    assert all(np.array_equal(a, b) for a, b in zip(early, trained(), strict=True))
+
+
+def test_the_policy_scores_while_the_judge_reads() -> None:
+    """A judge that answers only once the forward pass of the step is done; with micro-batches it is asked for later."""
+    scored, waited = threading.Event(), list[bool]()
+
+    def patient(prompts: Sequence[str], left: Sequence[str], right: Sequence[str]) -> list[float]:
+        waited.append(scored.wait(60.0 if len(waited) == 0 else 0.05))
+        return [0.75] * len(prompts)
+
+    for micro_batch in (0, 2):
+        scored.clear()
+        game = Generated(PROMPTS, OneOrder(patient), max_new_tokens=3)
+        settings = Settings(steps=1, batch=4, micro_batch=micro_batch)
+        trainer = Trainer(tiny("gpt2", seed=1), "online-ipo", game, settings)
+        trainer.scorer.register_forward_hook(lambda *_: scored.set())
+        trainer.advance()
+    assert waited == [True, False]

@@ -49,7 +49,8 @@ def test_pairings_are_the_double_sum_over_candidates(canary: bool) -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(BadInput, match="must be"):
+    shapes = r"margins \(5, 4, 4\), policies \(1, 2, 2\) and \(3, 5, 4\), must be \[X, K, K\] and \[S, X, K\]"
+    with pytest.raises(BadInput, match=shapes):
         pairings(MARGINS, [np.ones((2, 2))], policies())
 
 

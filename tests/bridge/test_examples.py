@@ -1,4 +1,4 @@
-"""The examples run, with a tiny model, and learn what their judge likes."""
+"""The examples run, with a tiny model, to a policy that loads again and a record of how it does."""
 
 from __future__ import annotations
 

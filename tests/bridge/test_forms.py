@@ -146,5 +146,6 @@ def test_optimism_is_a_form_of_any_policy_gradient() -> None:
     """Of Nash-EMA-PG as well: its two terms are against the average and against the policy a step ago."""
     method = Bridged(bridged("nash-ema-pg").spec, Pointwise(self_play_advantage), "policy", "average", Optimistic())
     assert method.moments == ("average", "before")
+    assert method.terms == ((2.0, "policy", "average"), (-1.0, "policy", "before"))
     records = train(tiny("gpt2", seed=1), method, closed(), Settings(steps=3, batch=1, tau=0.3))
     assert [r["step"] for r in records] == [1, 2, 3]

@@ -207,8 +207,14 @@ def test_the_scale_is_that_of_a_general_minimiser() -> None:
     # differences that say nothing; one that says something among them is enough
     assert fit_scale([0.0, 0.0], [1, 0.2]) == 1e-3
     assert fit_scale([0.0, 1e-9], [0, 1]) == pytest.approx(1e3)
-    for bad in (([], []), ([1.0], [2.0]), ([np.nan], [1.0]), ([1.0, 2.0], [1.0])):
-        with pytest.raises(BadInput):
+    sizes, numbers = r"must be \[B\] both, B at least 1", "differences must be finite and p between 0 and 1"
+    for bad, rule in (
+        (([], []), sizes),
+        (([1.0, 2.0], [1.0]), sizes),
+        (([1.0], [2.0]), numbers),
+        (([np.nan], [1.0]), numbers),
+    ):
+        with pytest.raises(BadInput, match=rule):
             fit_scale(*bad)
 
 
@@ -334,9 +340,9 @@ def naive_log_prob(policy: Policy, context: str, text: str) -> float:
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_likelihoods_are_sums_over_the_text_and_its_end(language_model: Policy, batch_size: int) -> None:
     score = LikelihoodScore(language_model, batch_size=batch_size)
-    contexts = [["red", "green"], [""], ["blue grey"], [], ["red red red"]]
-    texts = ["blue", "", "grey red", "red", "green"]
-    truth = [naive_log_prob(language_model, " ".join(c), t) for c, t in zip(contexts, texts, strict=True)]
+    contexts = ["red green ", "", "blue grey ", "red red red "]
+    texts = ["blue", "", "grey red", "green"]
+    truth = [naive_log_prob(language_model, c, t) for c, t in zip(contexts, texts, strict=True)]
     # float64 sums in another order
     np.testing.assert_allclose(score.log_likelihood(contexts, texts), truth, rtol=1e-10)
 
@@ -400,15 +406,26 @@ def test_a_classifier_scores_each_answer_as_it_would_alone(family: str) -> None:
     assert order_swap_error(ScoreJudge(score)) == 0.0
 
 
+def shown_to_the_model(score: SequenceClassifier, prompts: list[str], answers: list[str]) -> torch.Tensor:
+    """The token ids of the one batch that these are."""
+    seen: list[torch.Tensor] = []
+    hook = score.model.register_forward_pre_hook(
+        lambda model, arguments, named: seen.append(named["input_ids"]), with_kwargs=True
+    )
+    score(prompts, answers)
+    hook.remove()
+    return seen[0]
+
+
 @pytest.mark.parametrize("family", ["gpt2", "bert"])
 def test_a_long_prompt_is_cut_and_its_answer_is_not(family: str) -> None:
     score = classifier(family)
     score.max_length = 8
     long = "red green " * 20
-    shown = score._encoded([long, "red"], ["blue grey", "blue grey"])
-    for row in shown["input_ids"].tolist():
+    shown = shown_to_the_model(score, [long, "red"], ["blue grey", "blue grey"])
+    for row in shown.tolist():
         assert "blue grey" in score.tokenizer.decode([token for token in row if token != 0])
-    assert shown["input_ids"].shape[1] == 8
+    assert shown.shape[1] == 8
     assert classifier("gpt2")._filled("{answer}", "{prompt}") == "{answer} Summary {prompt}"
     # the canary: the tokenizer's own truncation loses the answer
     cut = score.tokenizer(f"{long} Summary blue grey", truncation=True, max_length=8)["input_ids"]
@@ -420,9 +437,9 @@ def test_an_answer_that_does_not_fit_is_refused_and_not_cut(family: str) -> None
     score = classifier(family)
     score.max_length = 6  # the template is one word, a pair has no more around it
     longest = "blue " * (5 if family == "gpt2" else 6)
-    shown = score._encoded(["red green " * 9], [longest.strip()])
-    assert shown["input_ids"].shape[1] == 6
-    assert score.tokenizer.decode(shown["input_ids"][0]).count("blue") == len(longest.split())
+    shown = shown_to_the_model(score, ["red green " * 9], [longest.strip()])
+    assert shown.shape[1] == 6
+    assert score.tokenizer.decode(shown[0]).count("blue") == len(longest.split())
     with pytest.raises(BadInput, match=r"answer 'blue blue .*' has 7 tokens .* must have max_length = 6 at most"):
         score(["red", "red"], ["blue", longest + "blue"])
 
@@ -436,7 +453,7 @@ def test_a_prompt_that_grows_when_it_is_cut_is_cut_further() -> None:
     grows = SequenceClassifier(score.model, letters, "{prompt}{answer}", max_length=8)
     assert len(letters("z" * 12)["input_ids"]) == 12
     assert len(letters(letters.decode(letters("z" * 8)["input_ids"]))["input_ids"]) > 8
-    shown = grows._encoded(["z" * 12], ["abba"])["input_ids"]
+    shown = shown_to_the_model(grows, ["z" * 12], ["abba"])
     assert shown.shape[1] <= 8
     assert shown[0, -4:].tolist() == letters("abba")["input_ids"]
 

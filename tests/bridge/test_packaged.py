@@ -301,8 +301,8 @@ def test_graphs_of_something_else_are_refused(tmp_path: Path) -> None:
 def test_contexts_of_an_encoder_decoder_end_where_its_training_did() -> None:
     tokenizer = word_tokenizer("red green blue grey")
     policy = Policy(tiny_policy("t5").model, tokenizer)
-    contexts, texts = [["red", "green"], [], ["blue"]], ["blue", "red red", ""]
-    before = [[*tokenizer(" ".join(context))["input_ids"], EOS] for context in contexts]
+    contexts, texts = ["red green", "", "blue"], ["blue", "red red", ""]
+    before = [[*tokenizer(context)["input_ids"], EOS] for context in contexts]
     after = [[*tokenizer(text)["input_ids"], EOS] for text in texts]
 
     def error() -> float:

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_bridge.policy import Chat, Policy, Prompts, completions_of, encoded, prompt_ids
+from llm_bridge.judges import ReconstructionScore, RelevanceScore
+from llm_bridge.policy import (
+    Chat,
+    Policy,
+    Prompts,
+    completions_of,
+    continued,
+    encoded,
+    pad_left,
+    pad_right,
+    prompt_ids,
+    shortened,
+)
 from nashlab.game import BadInput
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -80,9 +94,87 @@ def test_canary_pieces_tokenised_apart_are_other_tokens() -> None:
 
 
 @EACH
+@given(context=texts, text=texts)
+def test_a_text_behind_another_is_read_as_the_tokenizer_reads_both(family: str, context: str, text: str) -> None:
+    """Both rows are the whole's ids and an end, and the first holds nothing but what the context begins with."""
+    policy = scorer(family)
+    tokenizer = policy.tokenizer
+    (before,), (after,) = continued(policy, [context], [text])
+    assert [*before, *after] == [*whole(tokenizer, context + text), policy.eos_id]
+    assert before == whole(tokenizer, context)[: len(before)]
+
+
+@EACH
+def test_an_answer_in_a_chat_is_read_as_the_template_renders_the_conversation(family: str) -> None:
+    policy = chatting(family)
+    tokenizer = policy.tokenizer
+    contexts, answers = [" It was late. ", "hello"], ["Nothing at all...", " a quiet river"]
+    before, after = continued(policy, contexts, answers)
+    assert before == prompt_ids(tokenizer, contexts)
+    assert after == completions_of(policy, answers, encoded(policy, contexts))
+
+
+@lru_cache
+def scorer(family: str) -> Policy:
+    """A causal policy, whatever the tokenizer's own family is: double weights, to be compared to rounding."""
+    return policy_with(tokenizer_like(family))
+
+
+@lru_cache
+def chatting(family: str) -> Policy:
+    """The same with a chat template."""
+    return policy_with(tokenizer_like(family, CHATS[family]))
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama2", "mistral", "gemma"])
+def test_likelihood_scores_read_contexts_and_answers_as_one_text(family: str) -> None:
+    """Against log-probabilities of the tokenizer's own ids, one row at a time; pieces read apart are other numbers."""
+    policy = scorer(family)
+    tokenizer = policy.tokenizer
+    prompts, answers = ["The river was wide.", "It was late, and nobody spoke."], ["a quiet river", "(late)"]
+
+    def own(context: str, text: str) -> float:
+        ids = torch.tensor([[*whole(tokenizer, context + text), policy.eos_id]])
+        alone = whole(tokenizer, context)
+        first = next((i for i, (a, b) in enumerate(zip(ids[0].tolist(), alone, strict=False)) if a != b), len(alone))
+        with torch.no_grad():
+            log_prob = policy.model(ids).logits[0, :-1].double().log_softmax(-1)
+        return float(log_prob.gather(1, ids[0, 1:, None])[first - 1 :].sum())
+
+    def apart(context: tuple[str, ...], text: str) -> float:
+        before = [i for part in context for i in tokenizer(part, add_special_tokens=False)["input_ids"]]
+        after = [*tokenizer(text, add_special_tokens=False)["input_ids"], policy.eos_id]
+        with torch.no_grad():
+            return float(policy.log_prob(pad_left([before]), pad_right([after])))
+
+    instruction = "Summarize: "
+    relevance = RelevanceScore(policy, template="{prompt}\n\nSummarize: ", without=instruction)
+    found = relevance(prompts, answers)
+    pairs = list(zip(prompts, answers, strict=True))
+    expected = [own(f"{x}\n\n{instruction}", y) - own(instruction, y) for x, y in pairs]
+    assert found.tolist() == pytest.approx(expected, abs=1e-9)  # sums of float64 in another order
+    pieces = [apart((x, "\n\nSummarize: "), y) - apart((instruction,), y) for x, y in pairs]
+    assert max(abs(a - b) for a, b in zip(pieces, expected, strict=True)) > 1e-2
+    reconstructed = ReconstructionScore(policy, template="{answer}\n\nEnd: ")(prompts, answers)
+    assert reconstructed.tolist() == pytest.approx([own(f"{y}\n\nEnd: ", x) for x, y in pairs], abs=1e-9)
+
+
+@EACH
+@given(text=spoken, longest=st.integers(0, 12))
+def test_a_shortened_text_is_a_beginning_that_fits(family: str, text: str, longest: int) -> None:
+    tokenizer = scorer(family).tokenizer
+    kept = shortened(tokenizer, text, longest)
+    assert text.startswith(kept)
+    assert len(tokenizer(kept, add_special_tokens=False)["input_ids"]) <= longest
+    if len(tokenizer(text, add_special_tokens=False)["input_ids"]) <= longest:
+        assert kept == text
+
+
+@EACH
 @given(text=spoken, less=st.integers(1, 8), cut=st.sampled_from(["start", "end"]))
 def test_a_cut_prompt_is_the_whole_reading_of_a_part_of_the_text(family: str, text: str, less: int, cut: str) -> None:
-    """It fits, it keeps the template, and it is the tokenizer's own reading of a beginning, or an end, of the text."""
+    """It fits, keeps the template, is the tokenizer's own reading of a beginning or end of the text, and of a long one:
+    eight letters more, a token at least, would not fit."""
     tokenizer, template = tokenizer_like(family), "Summarize: {prompt}\n\nTL;DR:"
     full = prompt_ids(tokenizer, [text], template=template)[0]
     longest = len(full) - less
@@ -92,6 +184,9 @@ def test_a_cut_prompt_is_the_whole_reading_of_a_part_of_the_text(family: str, te
     found = prompt_ids(tokenizer, [text], template=template, longest=longest, cut=cut)[0]
     assert len(found) <= longest
     assert found in readings
+    kept = max(k for k, reading in enumerate(readings) if reading == found)
+    assert kept > 0
+    assert kept + 8 >= len(readings) or len(readings[kept + 8]) > longest
 
 
 def parts(text: str, cut: str) -> list[str]:
@@ -228,26 +323,26 @@ def test_encoders_get_the_end_that_their_tokenizer_puts() -> None:
     assert encoded(policy, ["The river"], template="Summarize: {prompt}").rows == [
         tokenizer("Summarize: The river")["input_ids"]
     ]
-    assert len(encoded(policy, ["The river was wide"], template="Summarize: {prompt}", max_tokens=20).rows[0]) <= 20
+    full = encoded(policy, ["The river was wide"], template="Summarize: {prompt}").rows[0]
+    cut = encoded(policy, ["The river was wide"], template="Summarize: {prompt}", max_tokens=len(full) - 2).rows[0]
+    assert len(cut) <= len(full) - 2
+    assert cut[-1] == tokenizer.eos_token_id
 
 
 @pytest.mark.parametrize("family", ["qwen2", "gemma", "llama2", "mistral"])
 @given(text=spoken, answer=spoken)
 @settings(max_examples=25)
 def test_recorded_answers_are_what_the_template_makes_of_the_conversation(family: str, text: str, answer: str) -> None:
-    tokenizer = tokenizer_like(family, CHATS[family])
-    policy = POLICIES.setdefault(family, policy_with(tokenizer))
-    prompts = encoded(policy, [text])
+    policy = chatting(family)
+    tokenizer, prompts = policy.tokenizer, encoded(policy, [text])
     ids = completions_of(policy, [answer], prompts)[0]
     told = [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
     own = tokenizer.apply_chat_template(told, tokenize=True)["input_ids"]
-    if own[: len(prompts.rows[0])] == prompts.rows[0]:  # not where a blank joins the prompt's last token
-        assert [*prompts.rows[0], *ids] == own[: len(prompts.rows[0]) + len(ids)]
+    assert [*prompts.rows[0], *ids] == own[: len(prompts.rows[0]) + len(ids)]
     assert ids[-1] == tokenizer(ENDS[family], add_special_tokens=False)["input_ids"][-1]
     assert not any(token in policy.ends for token in ids[:-1])
 
 
-POLICIES: dict[str, Policy] = {}
 ENDS = {"qwen2": "<|im_end|>", "gemma": "<end_of_turn>", "llama2": "</s>", "mistral": "</s>"}
 
 

@@ -44,5 +44,6 @@ def arrows() -> set[tuple[str, str]]:
 def test_there_are_few_rooms_and_few_arrows_between_them() -> None:
     top = {p.stem for p in ROOT.glob("*.py")} | {p.parent.name for p in ROOT.glob("*/__init__.py")}
     assert top - {"__init__", "__main__"} == {*ROOMS, "moved"}
+    assert {("training", "policy"), ("experiment", "training"), ("cli", "experiment")} <= arrows()  # they are found
     assert len({(a, b) for a, b in arrows() if a != "examples"}) <= 21
     assert not {(b, a) for a, b in arrows()} & arrows()

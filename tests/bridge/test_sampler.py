@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from bridge.naive import naive_mixture, row
-from bridge.tiny import EOS, FAMILIES, PAD, prompts, tiny_policy
+from bridge.tiny import EOS, FAMILIES, PAD, prompts, tiny_config, tiny_policy
 from scipy import stats
 from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from llm_bridge.policy import Decoder, NotFinite, Policy, Reference, Tokens, draw, mixture_log_probs, pad_right, sample
+from llm_bridge.policy import (
+    Decoder,
+    NotFinite,
+    Policy,
+    Reference,
+    Tokens,
+    draw,
+    mixture_log_probs,
+    pad_right,
+    sample,
+    seeded,
+)
 from llm_bridge.policy.forward import Forward
 from llm_bridge.policy.stream import Stream
 from nashlab.game import BadInput
@@ -150,8 +163,6 @@ def share_one_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leave_adapters_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    from contextlib import nullcontext
-
     for module in ("reference", "stream"):
         monkeypatch.setattr(f"llm_bridge.policy.{module}.adapters_off", lambda layers: nullcontext())
 
@@ -203,7 +214,7 @@ def test_canaries_the_check_catches_the_field_s_faults(
 
 
 @EACH
-def test_canaries_temperature_mismatch_and_dropout(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_canary_a_mismatch_of_temperature(family: str) -> None:
     policy, prompt = tiny_policy(family), prompts(rows=5)
     drawn, recorder = observed(policy, None, prompt, 0.0, temperature=0.9)
     assert distance_to_truth(drawn, recorder, policy, policy, prompt, 0.0) > 1e-3
@@ -211,6 +222,26 @@ def test_canaries_temperature_mismatch_and_dropout(family: str, monkeypatch: pyt
     chosen = full.gather(2, drawn.ids.unsqueeze(2)).squeeze(2).masked_fill(~drawn.mask, 0).sum(1)
     assert float((chosen - policy.log_prob(prompt, drawn, temperature=0.9)).detach().abs().max()) <= 1e-12
     assert float((chosen - policy.log_prob(prompt, drawn)).detach().abs().max()) > 1e-2
+
+
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
+def test_dropout_is_off_while_sampling(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a model that has it and is in training mode; the canary leaves the mode as it is."""
+    kind = AutoModelForSeq2SeqLM if family == "t5" else AutoModelForCausalLM
+    with seeded(3):
+        noisy = Policy(kind.from_config(tiny_config(family)).double())
+    prompt, still = prompts(rows=5), noisy.frozen_copy()
+    still.model.eval()
+
+    def error() -> float:
+        noisy.model.train()
+        drawn, recorder = observed(noisy, None, prompt, 0.0)
+        assert noisy.model.training
+        return distance_to_truth(drawn, recorder, still, still, prompt, 0.0)
+
+    assert error() <= 1e-6  # nobody has widened the norms of this T5 to float64
+    monkeypatch.setattr("llm_bridge.policy.stream.flags", lambda *arguments: nullcontext())
+    assert error() > 1e-4
 
 
 class Untouchable:

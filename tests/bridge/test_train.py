@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from words import word_tokenizer
 from llm_bridge.cli import main
 from llm_bridge.data import Question
 from llm_bridge.judges import FunctionJudge, OneOrder
-from llm_bridge.policy import Policy, Prompts, load_policy
+from llm_bridge.policy import LoraOptions, Policy, Prompts, load_policy, save_policy
 from llm_bridge.training import (
     HeldOut,
     Players,
@@ -31,10 +33,12 @@ from llm_bridge.training import (
     prepared,
     push,
     share_interval,
+    threads,
     train,
 )
 from llm_bridge.training.run import Record
 from llm_bridge.verify import LANGUAGE, PROMPT, own_log_prob, tiny
+from nashlab.files import replacing_folder
 from nashlab.game import BadInput
 
 WORDS = "red green blue grey tell name a colour fruit fig"
@@ -239,6 +243,77 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(
     monkeypatch.undo()
     assert checkpoint.latest(tmp_path / "parts" / "checkpoints").step == 2
     assert same(trained(made, tmp_path / "parts")[0], whole)
+
+
+def test_a_folder_is_replaced_by_a_whole_one_or_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails, and wherever a process is killed, what has been there is there, or comes back."""
+    folder = tmp_path / "policy"
+
+    def written(text: str, failure: Exception | None = None) -> None:
+        with replacing_folder(folder) as part:
+            (part / "weights").write_text(text)
+            if failure is not None:
+                raise failure
+
+    written("first")
+    written("second")
+    assert [path.name for path in tmp_path.iterdir()] == ["policy"]
+    with pytest.raises(OSError, match="No space"):
+        written("half", OSError(errno.ENOSPC, "No space left on device"))
+    rename = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if source.name == ".policy.part":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="No space"):
+            written("third")
+    assert (folder / "weights").read_text() == "second"
+    folder.rename(tmp_path / ".policy.before")  # killed between the two renames
+    with pytest.raises(KeyError):
+        written("half", KeyError())
+    assert (folder / "weights").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["policy"]
+
+
+def test_weights_under_adapters_are_a_recipe_s_to_name(home: Path, tmp_path: Path) -> None:
+    adapted = load_policy(home / "base", lora=LoraOptions(rank=2, alpha=4))
+    save_policy(adapted, tmp_path / "adapters")
+    path = tmp_path / "adapters" / "adapter_config.json"
+    path.write_text(path.read_text().replace(str(home / "base"), str(tmp_path / "moved")))
+    asked = replace(recipe(home), policy=str(tmp_path / "adapters"))
+    with pytest.raises(BadInput, match="base"):
+        prepared(asked, tmp_path / "out")
+    policy = prepared(replace(asked, base=str(home / "base")), tmp_path / "out").policy
+    assert policy.has_adapters
+    with pytest.raises(BadInput, match=r"quantised = '3bit', must be one of"):
+        prepared(replace(recipe(home), quantised="3bit"), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("now", "at_first", "said", "expected"),
+    [(8, 8, "", 1), (4, 4, "", 1), (3, 8, "", 3), (8, 3, "", 8), (3, 3, "", 3), (8, 8, "OMP_NUM_THREADS", 8)],
+)
+def test_a_small_model_has_one_thread_unless_somebody_said_how_many(
+    now: int, at_first: int, said: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine of four cores with two processors each; 3 is nobody's but the user's choice."""
+    set_to = [now]
+    for name in threads.SAID:
+        monkeypatch.delenv(name, raising=False)
+    if said:
+        monkeypatch.setenv(said, "8")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: set_to[-1])
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    monkeypatch.setattr(threads, "AT_FIRST", at_first)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    with threads.few_threads(tiny("gpt2")):
+        assert set_to[-1] == expected
+    assert set_to[-1] == now
 
 
 def test_offline_methods_learn_from_comparisons_and_need_no_judge(home: Path, tmp_path: Path) -> None:

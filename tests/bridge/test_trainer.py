@@ -79,10 +79,12 @@ def test_a_step_of_sgd_is_the_gradient_of_the_regularised_win_rate(sign: int) ->
 
 @pytest.mark.parametrize("method", sorted(BRIDGED))
 def test_every_method_trains_on_samples_and_on_closed_sets(method: str) -> None:
+    start = weights(tiny("gpt2", seed=1))
     for source in (generated(), closed()):
-        _, records = trained(method, source, steps=3)
+        ended, records = trained(method, source, steps=3)
         assert [r["step"] for r in records] == [1, 2, 3]
         assert all(np.isfinite(v) for r in records for v in r.values())
+        assert largest(ended, start) > 1e-3  # three steps of AdamW at a rate of .02
 
 
 def test_regularised_methods_reach_their_equilibrium_on_a_closed_set() -> None:
@@ -479,6 +481,8 @@ def test_weight_decay_is_every_optimiser_s() -> None:
     for optimiser in ("sgd", "adamw", "adafactor"):
         plain, decayed = (trained(optimiser=optimiser, weight_decay=decay)[0] for decay in (0.0, 0.5))
         assert largest(plain, decayed) > 1e-4, optimiser
+        lost = 1 - np.sqrt(sum((w**2).sum() for w in decayed) / sum((w**2).sum() for w in plain))
+        assert 0.01 < lost < 0.06, optimiser  # six steps of at most .02 · .5 of each weight
 
 
 def test_what_a_source_cannot_be_is_refused_by_name() -> None:

@@ -1,4 +1,4 @@
-"""A short campaign in every run: a few moments of every kind; ``campaign.py --moments 50`` is the long one."""
+"""A short campaign: a few moments of each kind, with HYPOTHESIS_PROFILE=deep; ``campaign.py --moments 50`` is long."""
 
 from __future__ import annotations
 

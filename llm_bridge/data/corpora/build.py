@@ -1,19 +1,19 @@
-"""Debian package descriptions as a corpus of extreme summarisation: long description -> one-line synopsis.
+"""Debian package descriptions as a corpus for extreme summarisation: long description -> one-line synopsis.
 
     apt-get -o Acquire::Languages=en update
     python -m llm_bridge.data.corpora.build debian.jsonl.xz
 
-Both texts are written by people, the synopsis to be read on its own in a list of packages.  The script reads the
-indices that apt holds: `Packages` (name, source, section) joined with `Translation-en` (texts) by `Description-md5`.
-A pair is kept where
+Both texts are written by people; the synopsis is meant to be read on its own in a list of packages.  The script reads
+apt's indices: `Packages` (name, source, section) joined with `Translation-en` (texts) by `Description-md5`.  A pair is
+kept if
 
     the description has 40 to 140 words, the synopsis 4 to 25,
     at most 60 % of the synopsis' words do not occur in the description (novelty),
     the package holds a program or a library, not documentation, headers, data, debugging symbols or dependencies,
     neither text has occurred before, and no other pair comes from the same source package.
 
-Of these, the 4,000 whose source packages have the smallest SHA-256 are taken, a choice that depends on names alone,
-and written in the order of their names.
+Of these, the 4,000 whose source packages have the smallest SHA-256 are kept, a choice that depends on names alone, and
+written in order of their names.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from nashlab.files import replacing
 
 __all__ = ["Pair", "build", "novelty", "parse_records", "select", "unfolded"]
 
-TEXT_WORDS = (40, 140)  # with 200 the extract would be larger than 600 kB
+TEXT_WORDS = (40, 140)  # with 200 the extract would exceed 600 kB
 SYNOPSIS_WORDS = (4, 25)
 LARGEST_NOVELTY = 0.6
 DEPENDENT_NAME = re.compile(
@@ -54,7 +54,7 @@ class Pair(NamedTuple):
 
 
 def parse_records(lines: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Paragraphs of "Field: value" lines with indented continuations, as Debian's control files have them.
+    """Paragraphs of "Field: value" lines with indented continuations, as in Debian's control files.
 
     >>> list(parse_records(["Package: a", "Description-en: short", " long", "", "Package: b"]))
     [{'Package': 'a', 'Description-en': 'short\\n long'}, {'Package': 'b'}]
@@ -76,7 +76,7 @@ def parse_records(lines: Iterable[str]) -> Iterator[dict[str, str]]:
 
 
 def unfolded(lines: Iterable[str]) -> str:
-    """The body of a long description as prose: wrapped lines joined, items and paragraphs on lines of their own.
+    """The body of a long description as prose: wrapped lines joined, items and paragraphs on separate lines.
 
     >>> unfolded([" A game of", " war.", " .", " Features:", "  * maps", "  * and", "    ships"])
     'A game of war.\\nFeatures:\\n* maps\\n* and ships'
@@ -96,13 +96,13 @@ def unfolded(lines: Iterable[str]) -> str:
 
 
 def novelty(text: str, synopsis: str) -> float:
-    """The share of the synopsis' words that the text does not have."""
+    """The share of the synopsis' words that do not occur in the text."""
     known, said = set(words(text)), words(synopsis)
     return sum(word not in known for word in said) / max(len(said), 1)
 
 
 def select(pairs: Iterable[Pair], count: int) -> list[Pair]:
-    """The first ``count`` good pairs by the hash of their source package, one of each source package."""
+    """The first ``count`` good pairs by the hash of their source package, one per source package."""
     seen: set[str] = set()
     chosen = []
     for pair in sorted(pairs, key=lambda p: (_digest(p.source), p.package)):
@@ -131,8 +131,8 @@ def _digest(text: str) -> str:
 
 
 def build(path: Path, count: int) -> str:
-    """Write the extract and, beside it, its checksum; the SHA-256 comes back."""
-    # neighbours are alike: one percent smaller
+    """Write the extract and, next to it, its checksum; returns the SHA-256."""
+    # similar neighbours compress better, by one per cent
     chosen = sorted(select(_installed_pairs(), count), key=lambda pair: pair.source)
     lines = "".join(json.dumps(pair._asdict(), ensure_ascii=False) + "\n" for pair in chosen)
     data = lzma.compress(lines.encode(), preset=9 | lzma.PRESET_EXTREME)
@@ -146,7 +146,7 @@ def build(path: Path, count: int) -> str:
 
 
 def _installed_pairs() -> Iterator[Pair]:
-    """Every package that apt knows, with its English description."""
+    """Every package known to apt, with its English description."""
     texts = {r["Description-md5"]: r["Description-en"] for r in _index("Translations") if "Description-en" in r}
     for record in _index("Packages"):
         section = record.get("Section", "").rpartition("/")[2]
@@ -159,7 +159,7 @@ def _installed_pairs() -> Iterator[Pair]:
 
 
 def _index(kind: str) -> Iterator[dict[str, str]]:
-    """The records of apt's indices of a kind, decompressed by apt itself."""
+    """The records of one kind of apt index, decompressed by apt itself."""
     english = ["-o", "Acquire::Languages=en"]
     listing = subprocess.run(
         ["apt-get", *english, "indextargets", "--format", "$(FILENAME)", f"Created-By: {kind}"],
@@ -171,7 +171,7 @@ def _index(kind: str) -> Iterator[dict[str, str]]:
 
 
 def main() -> None:
-    """Build the extract where the command line says."""
+    """Build the extract at the given path."""
     parser = argparse.ArgumentParser(description="Debian descriptions -> synopses; run `apt-get update` first.")
     parser.add_argument("path", type=Path, help="the file to write, e.g. debian.jsonl.xz")
     parser.add_argument("--count", type=int, default=4000, help="how many pairs (default 4000)")

@@ -1,6 +1,6 @@
-"""Named losses of the literature, each a file of a user's kind: `nashlab check simpo` judges one.
+"""Named losses of the literature, each in a file like a user's: `nashlab check simpo` checks one.
 
-They are examples to copy from, what ``looks_like`` compares with, and tests of the verdict.
+They serve as examples to copy, as the references of ``looks_like``, and as tests of the verdict.
 """
 
 from __future__ import annotations

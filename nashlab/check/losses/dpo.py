@@ -103,7 +103,7 @@ def r_dpo(
     policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
     length_chosen: Array, length_rejected: Array, tau: float,
 ) -> Array:  # fmt: skip
-    """Length-regularised DPO, arXiv 2403.19159, α = .05: each token of the chosen response is worth less."""
+    """Length-regularised DPO, arXiv 2403.19159, α = .05: a penalty per token of the chosen response."""
     gap = policy_chosen - reference_chosen - policy_rejected + reference_rejected
     return softplus(-tau * gap - 0.05 * (length_chosen - length_rejected))
 
@@ -112,7 +112,7 @@ def rpo(
     policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
     length_chosen: Array, tau: float,
 ) -> Array:  # fmt: skip
-    """RPO, arXiv 2404.19733 (TRL: sigmoid + sft): DPO and the likelihood of the chosen response, a token."""
+    """RPO, arXiv 2404.19733 (TRL: sigmoid + sft): DPO plus the likelihood per token of the chosen response."""
     gap = policy_chosen - reference_chosen - policy_rejected + reference_rejected
     return softplus(-tau * gap) - policy_chosen / length_chosen
 

@@ -30,26 +30,26 @@ def alphapo(
 def orpo(
     policy_chosen: Array, policy_rejected: Array, *, length_chosen: Array, length_rejected: Array, tau: float
 ) -> Array:
-    """ORPO, arXiv 2403.07691, λ = τ: likelihood of the chosen response and its odds against the rejected one."""
+    """ORPO, arXiv 2403.07691, λ = τ: likelihood of the chosen response and its odds ratio to the rejected one."""
     chosen, rejected = policy_chosen / length_chosen, policy_rejected / length_rejected
     odds = chosen - rejected - np.log(-np.expm1(chosen)) + np.log(-np.expm1(rejected))
     return -chosen + tau * softplus(-odds)
 
 
 def cpo(policy_chosen: Array, policy_rejected: Array, *, length_chosen: Array, tau: float) -> Array:
-    """CPO, arXiv 2401.08417 (TRL's CPO: sigmoid): DPO without a reference, and likelihood a token."""
+    """CPO, arXiv 2401.08417 (TRL's CPO: sigmoid): DPO without a reference, plus the likelihood per token."""
     return softplus(-tau * (policy_chosen - policy_rejected)) - policy_chosen / length_chosen
 
 
 def cpo_hinge(policy_chosen: Array, policy_rejected: Array, *, length_chosen: Array, tau: float) -> Array:
-    """TRL's CPO with the hinge, and likelihood a token."""
+    """TRL's CPO with the hinge, plus the likelihood per token."""
     return np.maximum(0, 1 - tau * (policy_chosen - policy_rejected)) - policy_chosen / length_chosen
 
 
 def cpo_ipo(
     policy_chosen: Array, policy_rejected: Array, *, length_chosen: Array, length_rejected: Array, tau: float
 ) -> Array:
-    """TRL's CPO with ipo: squares of averages over tokens, no reference, and likelihood a token."""
+    """TRL's CPO with ipo: squares of averages over tokens, no reference, plus the likelihood per token."""
     gap = policy_chosen / length_chosen - policy_rejected / length_rejected
     return (gap - 1 / (2 * tau)) ** 2 - policy_chosen / length_chosen
 
@@ -57,7 +57,7 @@ def cpo_ipo(
 def rrhf(
     policy_chosen: Array, policy_rejected: Array, *, length_chosen: Array, length_rejected: Array, tau: float
 ) -> Array:
-    """RRHF, arXiv 2304.05302: a hinge at 0 on averages over tokens, and τ times the likelihood a token."""
+    """RRHF, arXiv 2304.05302: a hinge at 0 on averages over tokens, plus τ times the likelihood per token."""
     chosen, rejected = policy_chosen / length_chosen, policy_rejected / length_rejected
     return np.maximum(0, rejected - chosen) - tau * chosen
 

@@ -1,4 +1,4 @@
-"""Losses that look at the chosen and at the rejected response by itself, and losses of whole batches."""
+"""Losses that score the chosen and the rejected response separately, and losses of whole batches."""
 
 import numpy as np
 from numpy.typing import NDArray

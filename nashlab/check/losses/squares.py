@@ -37,7 +37,7 @@ def ipo_per_token(
     policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
     length_chosen: Array, length_rejected: Array, tau: float,
 ) -> Array:  # fmt: skip
-    """What is called ipo in TRL's DPO and CPO and in LLaMA-Factory: averages over tokens (L18)."""
+    """The loss called ipo in TRL's DPO and CPO and in LLaMA-Factory: averages over tokens (L18)."""
     gap = (policy_chosen - reference_chosen) / length_chosen - (policy_rejected - reference_rejected) / length_rejected
     return (gap - 1 / (2 * tau)) ** 2
 
@@ -55,7 +55,7 @@ def sppo_iterated(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
 
 @objective(behaviour="policy", anchor="previous")
 def rebel(h_gap: Array, p: Array, *, tau: float) -> Array:
-    """REBEL, arXiv 2404.16767, with p − ½ for the difference of rewards and η = 1/τ."""
+    """REBEL, arXiv 2404.16767, with p − ½ as the difference of rewards and η = 1/τ."""
     return (h_gap - (p - 0.5) / tau) ** 2
 
 
@@ -77,7 +77,7 @@ def slic(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
 def slic_sft(
     policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *, tau: float
 ) -> Array:
-    """SLiC-HF with its regulariser, arXiv 2305.10425: the hinge and a tenth of the chosen response's likelihood."""
+    """SLiC-HF with its regulariser, arXiv 2305.10425: the hinge plus a tenth of the chosen response's likelihood."""
     gap = policy_chosen - reference_chosen - policy_rejected + reference_rejected
     return np.maximum(0, 1 - tau * gap) - 0.1 * policy_chosen
 
