@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 from pathlib import Path
@@ -370,10 +371,11 @@ def standing(record: dict[str, Any], *, measured: bool = False) -> str:
     """A short form of a record: of a step, or of a measurement on held-out prompts."""
     if measured:
         return (f"win rate {record['win_rate']:.3f} [{record['win_rate_low']:.3f}, {record['win_rate_high']:.3f}], "
-                f"KL {record['held_out_kl']:.3g}, length {record['held_out_length']:.1f}, "
-                f"ended {record['held_out_ended']:.2f}")  # fmt: skip
+                f"at most {record['win_rate_most']:.3f} at KL {record['held_out_kl']:.3g}, "
+                f"length {record['held_out_length']:.1f}, ended {record['held_out_ended']:.2f}")  # fmt: skip
     names = {"spread": "spread", "kl": "KL", "length": "length", "ended": "ended", "left_out": "left out"}
-    return ", ".join(f"{word} {record[name]:.3g}" for name, word in names.items() if record.get(name))
+    known = {word: record.get(name) or math.nan for name, word in names.items()}
+    return ", ".join(f"{word} {value:.3g}" for word, value in known.items() if not math.isnan(value))
 
 
 def show_standing(record: dict[str, Any]) -> None:

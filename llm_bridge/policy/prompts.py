@@ -68,7 +68,7 @@ class Prompts(NamedTuple):
     def check_room(self, policy: Policy, new_tokens: int = 0) -> None:
         """Refuse, all by name, prompts that leave no room for ``new_tokens`` more."""
         room = policy.room(new_tokens)
-        named = (_unfit(i, None, row, room) for i, row in enumerate(self.rows))
+        named = (_unfit(f"prompts[{i}]", None, row, room) for i, row in enumerate(self.rows))
         _refuse([why for why in named if why], len(self.rows))
 
     def only(self, index: Sequence[int]) -> Prompts:
@@ -89,6 +89,7 @@ def encoded(
     unfit: str = "refuse",
     tools: Sequence[Any] | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    names: Sequence[str] = (),
 ) -> Prompts:
     """Prompts as the policy will see them in use: see :func:`prompt_ids`.
 
@@ -96,7 +97,10 @@ def encoded(
     new_tokens  to be generated: a prompt that leaves no room for them is unfit, as is an empty one.
     unfit       "refuse" raises a :class:`BadInput` that names each of them; "drop" leaves them out with a log line, and
                 :attr:`Prompts.kept` tells which remain.
+    names       of the prompts in messages, such as the rows of a file; by default prompts[0], ...
 
+    A prompt beyond the positions that the model was trained for is used all the same if they are computed, with a
+    warning.
     Encoder-decoder models get the end of sequence after a prompt, as in their training.
     Raises :class:`BadInput` for anything that :func:`prompt_ids` refuses.
     """
@@ -106,10 +110,13 @@ def encoded(
     closing = [policy.eos_id] if policy.is_encoder_decoder else []
     prompts = _listed(prompts, "prompts")
     reader = _Reader(tokenizer, template, tools, chat_template_kwargs, closing)
-    chats, rows = reader.read(prompts, max_tokens, cut)
+    names = names or _numbered(prompts)
+    chats, rows = reader.read(prompts, max_tokens, cut, names)
     texts = [p if isinstance(p, str) else _chat_of(p).transcript for p in prompts]
     found = Prompts(texts, rows, chats if reader.chat is not None else ())
-    problems = {i: why for i, row in enumerate(rows) if (why := _unfit(i, chats[i].body, row, room))}
+    if room is None:
+        _warn_of_long(policy, names, rows, new_tokens)
+    problems = {i: why for i, row in enumerate(rows) if (why := _unfit(names[i], chats[i].body, row, room))}
     if not problems:
         return found
     if unfit == "refuse" or len(problems) == len(rows):
@@ -149,7 +156,8 @@ def prompt_ids(
     [[1, 0, 1, 2], [1, 1, 2]]
     """
     reader = _Reader(tokenizer, template, tools, chat_template_kwargs, [])
-    return reader.read(_listed(prompts, "prompts"), longest, cut)[1]
+    prompts = _listed(prompts, "prompts")
+    return reader.read(prompts, longest, cut, _numbered(prompts))[1]
 
 
 class _Reader:
@@ -173,15 +181,17 @@ class _Reader:
         self._tools, self._options = tools, dict(options or {})
         self._opening = _opening(tokenizer)
 
-    def read(self, prompts: Sequence[Prompt], longest: int | None, cut: str) -> tuple[list[Chat], list[list[int]]]:
+    def read(
+        self, prompts: Sequence[Prompt], longest: int | None, cut: str, names: Sequence[str]
+    ) -> tuple[list[Chat], list[list[int]]]:
         """The prompts, cut where necessary, and their ids."""
         if cut not in CUTS:
             raise BadInput(f"cut = {cut!r}, must be one of {CUTS}{suggestion(str(cut), CUTS)}")
-        chats = [self._chat(prompt, f"prompts[{i}]") for i, prompt in enumerate(prompts)]
-        rows = self.ids([self._filled(chat, f"prompts[{i}]") for i, chat in enumerate(chats)])
+        chats = [self._chat(prompt, name) for prompt, name in zip(prompts, names, strict=True)]
+        rows = self.ids([self._filled(chat, name) for chat, name in zip(chats, names, strict=True)])
         for i, row in enumerate(rows):
             if longest is not None and len(row) > longest:
-                chats[i], rows[i] = self._shortened(chats[i], row, longest, cut, f"prompts[{i}]")
+                chats[i], rows[i] = self._shortened(chats[i], row, longest, cut, names[i])
         return chats, rows
 
     def _chat(self, prompt: Prompt, name: str) -> Chat:
@@ -208,7 +218,7 @@ class _Reader:
             raise BadInput(f"{name} {error}") from error
 
     def ids(self, texts: list[str]) -> list[list[int]]:
-        """The tokenizer's own of whole texts, with what opens and closes them."""
+        """The tokenizer's ids of whole texts, with their opening and closing tokens."""
         bare = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
         opening = self._opening  # a chat template may already contain it
         opened = [list(ids) if ids[: len(opening)] == opening else [*opening, *ids] for ids in bare]
@@ -268,7 +278,7 @@ def _boundaries(tokenizer: Any, text: str) -> list[int]:
 
 
 def shortened(tokenizer: Any, text: str, longest: int) -> str:
-    """As much of a text's beginning as is not more than ``longest`` tokens."""
+    """The longest beginning of a text with at most ``longest`` tokens."""
     while text and (over := len(tokenizer(text, add_special_tokens=False)["input_ids"]) - longest) > 0:
         places = _boundaries(tokenizer, text)
         text = text[: places[max(0, len(places) - 1 - over)]]
@@ -276,7 +286,7 @@ def shortened(tokenizer: Any, text: str, longest: int) -> str:
 
 
 def _opening(tokenizer: Any) -> list[int]:
-    """What a tokenizer puts before any text, where it does: the beginning of the sequence."""
+    """The tokens that a tokenizer puts before any text: the beginning of the sequence, if it uses one."""
     bare, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
     before = (i for i in range(len(full)) if full[i : i + len(bare)] == bare)
     return list(full[: next(before, 0)])
@@ -288,24 +298,37 @@ def _listed(given: Any, name: str) -> list[Any]:
     return list(given)
 
 
-def _unfit(i: int, text: str | None, row: Sequence[int], room: int | None) -> str | None:
-    """Why a prompt cannot be used, or None; its text, where it is known, may not be blank."""
+def _numbered(given: Sequence[Any], what: str = "prompts") -> list[str]:
+    return [f"{what}[{i}]" for i in range(len(given))]
+
+
+def _warn_of_long(policy: Policy, names: Sequence[str], rows: Sequence[Sequence[int]], new_tokens: int) -> None:
+    """Computed positions (rotary) have no end, but the model was not trained beyond its own number."""
+    places = getattr(policy.forward.base.config.get_text_config(), "max_position_embeddings", None)
+    long = [i for i, row in enumerate(rows) if places is not None and len(row) + new_tokens > places]
+    if long and not policy.is_encoder_decoder:
+        logger.warning("%d of %d prompts with their answers exceed the model's %d positions, such as %s with %d tokens",
+                       len(long), len(rows), places, names[long[0]], len(rows[long[0]]))  # fmt: skip
+
+
+def _unfit(name: str, text: str | None, row: Sequence[int], room: int | None) -> str | None:
+    """The reason why a prompt cannot be used, or None; its text, if known, may not be blank."""
     if not len(row) or (text is not None and not text.strip()):
-        return f"prompts[{i}] is empty"
+        return f"{name} is empty"
     if room is not None and len(row) > room:
-        return f"prompts[{i}] has {len(row)} tokens, must have {room} at most"
+        return f"{name} has {len(row)} tokens, must have {room} at most"
     return None
 
 
 def _refuse(problems: Sequence[str], count: int) -> None:
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        advice = "cut them with max_tokens, or leave them out with unfit = 'drop'"
+        advice = "cut the prompts, or leave these out with unfit = 'drop'"
         raise BadInput(f"{len(problems)} of {count} prompts do not fit: {'; '.join(problems[:5])}{more} ({advice})")
 
 
 def texts_of(policy: Policy, completion: Tokens) -> list[str]:
-    """Completions as judges read them, up to their end; without a tokenizer, the ids of the tokens before it, with
+    """Completions in the form for judges, up to their end; without a tokenizer, the ids of the tokens before it, with
     blanks between.
 
     >>> from transformers import GPT2Config
@@ -322,12 +345,12 @@ def texts_of(policy: Policy, completion: Tokens) -> list[str]:
 
 
 def completions_of(policy: Policy, texts: Sequence[str], prompts: Prompts | None = None) -> list[list[int]]:
-    """Texts as completions, each closed by the end that the policy would draw.
+    """Texts as completions, each closed by the end that the policy would sample.
 
-    That is the chat template's end of turn where there is one, else the end of sequence.  With the ``prompts`` that
-    they answer, those of a chat template are what it makes of the whole conversation.
+    That is the chat template's end of turn if there is one, else the end of sequence.  Given the ``prompts`` that they
+    answer, completions are cut from the template's rendering of the whole conversation.
 
-    Raises :class:`BadInput` for a text with an end inside, behind which nothing would ever be drawn.
+    Raises :class:`BadInput` for a text that contains an end, after which nothing would be sampled.
     """
     tokenizer, texts = _tokenizer(policy), _listed(texts, "texts")
     closing = _closing(policy)
@@ -342,15 +365,16 @@ def completions_of(policy: Policy, texts: Sequence[str], prompts: Prompts | None
 
 
 def continued(policy: Policy, contexts: Sequence[str], texts: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
-    """Contexts and the texts that go on right behind them, with their end, as ids: (before, after).
+    """Contexts and the texts that directly follow them, with their end, as ids: (before, after).
 
-    Both together are the tokenizer's own ids of the whole text: ``before`` is what they share with the ids of the
-    context alone, so a token that lies across the border, as a blank with its word does, belongs to the text.  Of a
-    chat template the context is the user's turn and the text the answer; an encoder reads the context by itself.
+    Together they are the tokenizer's ids of the whole text: ``before`` is the part shared with the ids of the context
+    alone, so a token across the border, such as a blank with its word, belongs to the text.  With a chat template the
+    context is the user's turn and the text the answer; an encoder reads the context separately.
     """
     tokenizer = _tokenizer(policy)
     reader = _Reader(tokenizer, "{prompt}", None, None, [policy.eos_id] if policy.is_encoder_decoder else [])
-    chats, before = reader.read(_listed(contexts, "contexts"), None, "end")
+    contexts = _listed(contexts, "contexts")
+    chats, before = reader.read(contexts, None, "end", _numbered(contexts, "contexts"))
     if reader.chat is None and not policy.is_encoder_decoder:
         wholes = reader.ids([context + text for context, text in zip(contexts, texts, strict=True)])
         shared = [_shared(*each) for each in zip(before, wholes, strict=True)]
@@ -365,13 +389,13 @@ def continued(policy: Policy, contexts: Sequence[str], texts: Sequence[str]) -> 
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two rows have in common at their beginning."""
+    """The length of the common beginning of two rows."""
     both = zip(one, other, strict=False)
     return next((i for i, (a, b) in enumerate(both) if a != b), min(len(one), len(other)))
 
 
 def _in_conversation(template: Template, text: str, chat: Chat, row: Sequence[int]) -> list[int]:
-    """What the whole conversation has behind the prompt's own tokens; nothing where it does not begin with them."""
+    """The part of the whole conversation after the prompt's own tokens; empty if it does not begin with them."""
     whole = template.tokenizer(template.text(chat, text), add_special_tokens=False)["input_ids"]
     for opened in (whole, [*_opening(template.tokenizer), *whole]):
         if list(opened[: len(row)]) == list(row):
@@ -381,7 +405,7 @@ def _in_conversation(template: Template, text: str, chat: Chat, row: Sequence[in
 
 
 def _closing(policy: Policy) -> int:
-    """The end that the policy would draw: the chat template's end of turn where there is one."""
+    """The end that the policy would sample: the chat template's end of turn if there is one."""
     end = end_of_turn(policy.tokenizer)
     return policy.eos_id if end is None or end not in policy.ends else end
 

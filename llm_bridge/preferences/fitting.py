@@ -162,7 +162,7 @@ class _Fitting:
         """A checkpoint follows every evaluation."""
         return not self.losses
 
-    def opening(self) -> None:
+    def opening(self, last: dict[str, Any] | None) -> None:
         """Nothing is evaluated before the first step."""
 
     def advance(self) -> dict[str, Any] | None:

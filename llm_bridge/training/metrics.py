@@ -5,6 +5,9 @@
     held_out_kl                KL(π‖μ) in nats per completion, unbiased, for any sampler of the method
     held_out_length, _ended    tokens per completion, and the share that ends by itself
     held_out_left_out          the share of pairs that the judge left out
+    win_rate_most              the largest win rate at this KL for any preference, if the reference is the start (N23)
+    slope, slope_low, _high    of wins on log-ratios between two completions of the policy: τ at π*_τ (N28)
+    stretch, stretch_low       of log-ratios; above 1 the policy is the equilibrium of no preference (N22)
 
 y and y₀ share their random numbers crosswise: with two completions each, y₁ meets y₀₂ and y₂ meets y₀₁.  These are
 independent, hence unbiased, and at the start one comparison is the reverse of the other.
@@ -19,9 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from llm_bridge.judges import Judge, ask
 from llm_bridge.policy import Policy, Prompts, Reference, Tokens, sample, texts_of
+from llm_bridge.training.diagnostics import log_ratio_slope, ratio_stretch, win_rate_most
 from llm_bridge.training.players import Players
 from nashlab.game import BadInput
 
@@ -54,6 +59,7 @@ class HeldOut:
     """The measurement for ``train(..., measure=)``: see the module docstring.
 
     prompts   held out;  judge  also used in training;  columns, cut_mark  its further inputs.
+    tau       temperature of the game; 0: no stretch.
     start     completions of the policy before the first step: call :meth:`begin` before a run is resumed.
     answers   of the last measurement, two per prompt.
     """
@@ -64,6 +70,7 @@ class HeldOut:
     temperature: float = 1.0
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     cut_mark: str = ""
+    tau: float = 0.0
     batch: int = 16
     seed: int = 2
     start: list[str] = field(default_factory=list, init=False)
@@ -92,7 +99,9 @@ class HeldOut:
             lengths += tokens.mask.sum(dim=1).tolist()
             ended += policy.ended(tokens).tolist()
         means: dict[str, Sequence[float]] = {"held_out_kl": ratios, "held_out_length": lengths, "held_out_ended": ended}
-        return self._win_rate() | {name: float(np.mean(values)) for name, values in means.items()}
+        told, own = self._judged()
+        found = told | {name: float(np.mean(values)) for name, values in means.items()}
+        return found | self._diagnosed(own, np.array(ratios).reshape(-1, 2))
 
     def examples(self, count: int = 3) -> list[dict[str, str]]:
         """Prompts with their answers at the start and now."""
@@ -101,17 +110,31 @@ class HeldOut:
             {"prompt": x, "start": self.start[2 * i], "now": self.answers[2 * i]} for i, x in enumerate(texts)
         ]
 
-    def _win_rate(self) -> dict[str, float]:
-        twice = [x for x in self.prompts.texts for _ in range(2)]
-        columns = {name: [v for v in values for _ in range(2)] for name, values in self.columns.items()}
-        crossed = [y for first, second in zip(self.start[::2], self.start[1::2], strict=True) for y in (second, first)]
-        p = ask(self.judge, twice, self.answers, crossed, columns=columns).reshape(-1, 2)
+    def _judged(self) -> tuple[dict[str, float], NDArray[np.float64]]:
+        """The win rate against the start; and p(first answer ≻ second answer) of the policy itself, [prompts]."""
+        thrice = [x for x in self.prompts.texts for _ in range(3)]
+        columns = {name: [v for v in values for _ in range(3)] for name, values in self.columns.items()}
+        answers, start = (np.array(texts, dtype=object).reshape(-1, 2) for texts in (self.answers, self.start))
+        left = np.column_stack([answers, answers[:, 0]]).ravel().tolist()
+        right = np.column_stack([start[:, ::-1], answers[:, 1]]).ravel().tolist()
+        asked = ask(self.judge, thrice, left, right, columns=columns).reshape(-1, 3)
+        p, own = asked[:, :2], asked[:, 2]
         judged = p[~np.isnan(p).any(axis=1)].mean(axis=1)  # one without the other would not give ½ at the start
         left_out = {"held_out_left_out": 1 - len(judged) / len(p)}
         if not len(judged):
-            return {"win_rate": math.nan, "win_rate_low": 0.0, "win_rate_high": 1.0, **left_out}
+            return {"win_rate": math.nan, "win_rate_low": 0.0, "win_rate_high": 1.0, **left_out}, own
         low, high = share_interval(min(float(judged.sum()), len(judged)), len(judged))
-        return {"win_rate": float(judged.mean()), "win_rate_low": low, "win_rate_high": high, **left_out}
+        return {"win_rate": float(judged.mean()), "win_rate_low": low, "win_rate_high": high, **left_out}, own
+
+    def _diagnosed(self, p: NDArray[np.float64], ratios: NDArray[np.float64]) -> dict[str, float]:
+        """The diagnostics of log-ratios, [prompts, 2], and of p between the policy's own answers, where defined."""
+        gaps, judged = ratios[:, 0] - ratios[:, 1], ~np.isnan(p)
+        found = {"win_rate_most": win_rate_most(ratios.mean(axis=1))}
+        if (slope := log_ratio_slope(p[judged], gaps[judged])) is not None:
+            found |= dict(zip(("slope", "slope_low", "slope_high"), slope, strict=True))
+        if self.tau > 0 and (stretch := ratio_stretch(gaps, self.tau)) is not None:
+            found |= {"stretch": stretch[0], "stretch_low": stretch[1]}
+        return found
 
     def _drawn(self, policy: Policy) -> list[tuple[Tokens, range]]:
         """Two completions of every prompt, in batches; random numbers depend on the prompt."""

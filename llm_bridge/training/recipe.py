@@ -253,7 +253,7 @@ class Project:
         prompts, kept = self._encoded(self.texts.held_out)
         recipe, columns = self.recipe, _columns([self.texts.held_out[i] for i in kept])
         numbers = (recipe.max_new_tokens, recipe.temperature)
-        return HeldOut(prompts, self.judge, *numbers, columns, cut_mark=recipe.cut_mark)
+        return HeldOut(prompts, self.judge, *numbers, columns, recipe.cut_mark, recipe.settings.tau)
 
     def _encoded(self, questions: Sequence[Question]) -> tuple[Prompts, Sequence[int]]:
         """The prompts as the policy reads them, and the indices of their questions."""
@@ -266,6 +266,7 @@ class Project:
             cut=recipe.cut,
             new_tokens=recipe.max_new_tokens,
             unfit=recipe.unfit,
+            names=[q.where or f"prompts[{i}]" for i, q in enumerate(questions)],
         )
         return prompts, prompts.kept or range(len(prompts.rows))
 

@@ -32,6 +32,7 @@ from nashlab.game import BadInput
 __all__ = ["Diverged", "Groups", "Record", "Run", "Stopped", "Work", "optimiser_tensors", "restore_optimiser"]
 
 Record = dict[str, Any]
+Note = Callable[[Record], None]
 Groups = dict[str, dict[str, Tensor]]
 """The tensors of a checkpoint, group -> name -> value: stored as "group:name"."""
 
@@ -86,8 +87,8 @@ class Work(Protocol):
         """Whether a checkpoint is due after this step."""
         ...
 
-    def opening(self) -> Record | None:
-        """The record before the first step."""
+    def opening(self, last: Record | None) -> Record | None:
+        """The record before the first step; or that of the last step, completed, where it lacks its measurement."""
         ...
 
     def advance(self) -> Record | None:
@@ -141,31 +142,39 @@ class Run:
         Raises :class:`Diverged`; :class:`Stopped`, once the steps before are saved; and KeyboardInterrupt after Ctrl-C,
         once the step is complete and saved.
         """
-        work = self.work
+        last = self.records.pop() if self.records and not self.records[-1].get("measured", True) else None
         with self._log() as write, _deferred_interrupt() as interrupted:
-            if work.step == 0 and not self.records and (opening := work.opening()) is not None:
-                write(opening)
-            while not work.finished:
-                try:
-                    record = work.advance()
-                except Diverged as error:
-                    self._keep_what_is_sound(error)
-                    raise
-                except Stopped as error:
-                    if error.record is not None:
-                        write(error.record)
-                    self._keep_the_steps_before(error)
-                    raise
-                if record is not None:
-                    write(record)
-                    progress(record)
-                stopping = self._anywhere(interrupted())
-                if work.is_due or stopping:
-                    work.check_weights()
+            try:
+                if last is not None:
+                    self._recorded(self.work.opening(last), write, progress)
                     self.save()
-                if stopping:
-                    raise KeyboardInterrupt
+                elif not (self.work.step or self.records):
+                    self._recorded(self.work.opening(None), write)
+                while not self.work.finished:
+                    self._step(write, progress, interrupted)
+            except Diverged as error:
+                self._keep_what_is_sound(error)
+                raise
+            except Stopped as error:
+                self._recorded(error.record, write)
+                self._keep_the_steps_before(error)
+                raise
         return self.records
+
+    def _step(self, write: Note, progress: Note, interrupted: Callable[[], bool]) -> None:
+        self._recorded(self.work.advance(), write, progress)
+        stopping = self._anywhere(interrupted())
+        if self.work.is_due or stopping:
+            self.work.check_weights()
+            self.save()
+        if stopping:
+            raise KeyboardInterrupt
+
+    @staticmethod
+    def _recorded(record: Record | None, *notes: Note) -> None:
+        if record is not None:
+            for note in notes:
+                note(record)
 
     def save(self) -> None:
         """Save a checkpoint with the identity of its run."""

@@ -169,17 +169,17 @@ class Trainer:
         """Whether all steps are done."""
         return self.step >= self.settings.steps
 
-    def opening(self) -> Record | None:
-        """The measurement before the first step."""
-        return None if self._measure is None else {"step": 0, **self._measured()}
+    def opening(self, last: Record | None) -> Record | None:
+        """The measurement before the first step, or the one that failed after the last."""
+        known = {name: value for name, value in (last or {"step": 0}).items() if name != "measured"}
+        return last if self._measure is None else known | self._measured(last)
 
     def advance(self) -> Record:
         """One step of the method, and the measurement after it."""
         started = time.perf_counter()
-        record = self._one_step()
-        record |= {"step": self.step, "seconds": time.perf_counter() - started}
+        record = self._one_step() | {"step": self.step, "seconds": time.perf_counter() - started}
         if self._measure is not None and self._due(self.settings.measure_every):
-            record |= self._measured(record)
+            record |= self._measured(record | {"measured": False})
         return record
 
     def _one_step(self) -> Record:

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from llm_bridge.judges import OneOrder
 from llm_bridge.policy import Policy, Prompts
 from llm_bridge.training import Closed, Generated, Settings, bridged, train
-from llm_bridge.verify import LANGUAGE, PROMPT, tiny
+from llm_bridge.verify import LANGUAGE, PROMPT, own_log_prob, tiny
 from nashlab.gallery import random_game
 
-__all__ = ["GAME", "PROMPTS", "SETTINGS", "closed", "generated", "largest", "trained", "weights"]
+__all__ = ["GAME", "PROMPTS", "SETTINGS", "closed", "enumerated", "generated", "largest", "trained", "weights"]
 
 GAME = random_game("uniform", len(LANGUAGE), np.random.default_rng(0))
 NAMES = {" ".join(str(i) for i in ids if i): k for k, ids in enumerate(LANGUAGE.sequences)}
@@ -40,6 +41,12 @@ def closed() -> Closed:
 def weights(policy: Policy) -> list[np.ndarray]:
     """The trained weights."""
     return [p.detach().numpy().copy() for p in policy.model.parameters() if p.requires_grad]
+
+
+def enumerated(policy: Policy) -> np.ndarray:
+    """log π of every sequence of the language, by the model's own forward pass."""
+    with torch.no_grad():
+        return torch.stack([own_log_prob(policy, PROMPT, y).sum() for y in LANGUAGE.sequences]).double().numpy()
 
 
 def trained(
@@ -71,8 +78,6 @@ def run(method: str, folder: Path, out: Path, processes: int) -> None:
 
 
 if __name__ == "__main__":
-    import torch
-
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     # asked last of all: what was registered first runs last

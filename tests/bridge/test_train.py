@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.tracking import GeneralTracker
-from arena import NAMES, PROMPTS, SETTINGS, generated, weights
+from arena import NAMES, PROMPTS, SETTINGS, enumerated, generated, weights
 from scipy.stats import binom, binomtest
 from transformers import LlamaConfig
 from words import word_tokenizer
@@ -24,7 +24,7 @@ from words import word_tokenizer
 from llm_bridge.cli import main, train_command
 from llm_bridge.data import Question
 from llm_bridge.judges import FunctionJudge, OneOrder
-from llm_bridge.policy import LoraOptions, Policy, Prompts, load_policy, save_policy
+from llm_bridge.policy import LoraOptions, Prompts, load_policy, save_policy
 from llm_bridge.training import (
     HeldOut,
     Players,
@@ -39,7 +39,7 @@ from llm_bridge.training import (
     train,
 )
 from llm_bridge.training.run import Record
-from llm_bridge.verify import LANGUAGE, PROMPT, own_log_prob, tiny
+from llm_bridge.verify import LANGUAGE, tiny
 from nashlab.files import replacing_folder
 from nashlab.game import BadInput
 
@@ -204,7 +204,16 @@ def test_a_judge_that_fails_while_measuring_leaves_the_step_that_was_measured(ho
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 1, 2]
     assert checkpoint.latest(tmp_path / "checkpoints").step == 2
-    assert [r["step"] for r in trained(recipe(home, FunctionJudge(Moody(0)), steps=4), tmp_path)[1]] == [0, 1, 2, 3, 4]
+    assert [line.get("measured") for line in lines] == [None, None, False]
+    with pytest.raises(Stopped, match="measuring after step 2: the judge failed"):  # it has not come back
+        trained(recipe(home, FunctionJudge(Moody(1)), steps=4), tmp_path)
+    records = trained(recipe(home, FunctionJudge(Moody(0)), steps=4), tmp_path)[1]
+    never = trained(recipe(home, FunctionJudge(Moody(0)), steps=4), tmp_path / "never")[1]
+    assert [r["step"] for r in records] == [0, 1, 2, 3, 4]
+    for one, other in zip(records, never, strict=True):  # measured once it can be, with the same numbers
+        assert {k: v for k, v in one.items() if "seconds" not in k} == {
+            k: v for k, v in other.items() if "seconds" not in k
+        }
 
 
 def test_a_judge_that_fails_is_said_by_the_command_in_one_line(
@@ -325,7 +334,7 @@ def test_offline_methods_learn_from_comparisons_and_need_no_judge(home: Path, tm
     project = prepared(made, tmp_path)
     assert len(project.texts.pairs) == 26
     assert project.train()["step"] == 2
-    with pytest.raises(BadInput, match="judge is missing, must be given: ipo-md asks it"):
+    with pytest.raises(BadInput, match="judge is missing, must be given: ipo-md needs it"):
         Recipe(str(home / "base"), ["x"], None, settings, "ipo-md")
 
 
@@ -394,11 +403,6 @@ def test_pushing_happens_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytes
 
 
 # -- what is measured ------------------------------------------------------------------------------------------------
-
-
-def enumerated(policy: Policy) -> np.ndarray:
-    with torch.no_grad():
-        return torch.stack([own_log_prob(policy, PROMPT, y).sum() for y in LANGUAGE.sequences]).double().numpy()
 
 
 def test_win_rate_and_kl_are_those_of_the_enumerated_language() -> None:
