@@ -42,13 +42,13 @@ LOGS = {
     "candidates by number": ("rank1,rank2,n\n10,20,3\n20,10,1\n", ("10", "20"), [[0, 3], [1, 0]]),
     "a first ballot that is empty": ("rank1,rank2\n,\na,b\n", "ab", [[0, 1.5], [0.5, 0]]),
     "pairs with _vs_": ("a_vs_b,a_vs_c,b_vs_c\n1,-1,1\n-1,0,1\n", "abc", [[0, 1, 0.5], [1, 0, 2], [1.5, 0, 0]]),
-    "pairs with halves": ("judge,a:b,a:c,b:c\n1,1,0,0.5\n2,0.5,0,1\n", "abc", [[0, 1.5, 0], [0.5, 0, 1.5], [2, 0.5, 0]]),
+    "pairs with halves": ("a:b,a:c,b:c\n1,0,0.5\n0.5,0,1\n", "abc", [[0, 1.5, 0], [0.5, 0, 1.5], [2, 0.5, 0]]),
     "models beside texts": (
         "prompt,chosen,rejected,chosen_model,rejected_model\np,t1,t2,x,y\nq,t3,t4,y,x\nr,t5,t6,x,y\n",
         "xy",
         [[0, 2], [1, 0]],
     ),
-    "winners and losers by model": ("winner,loser,winner_model,loser_model\nt1,t2,x,y\nt3,t4,x,y\n", "xy", [[0, 2], [0, 0]]),
+    "models of the winner": ("winner,loser,winner_model,loser_model\nt1,t2,x,y\n", "xy", [[0, 1], [0, 0]]),
     "good ties": ("model_a,model_b,winner\nx,y,tie (both good)\ny,x,model_a\n", "xy", [[0, 0.5], [1.5, 0]]),
     "pairs beside a comment": ("a:b,a:c,b:c,comment\n1,-1,1,fine\n", "abc", [[0, 1, 0], [0, 0, 1], [1, 0, 0]]),
 }  # fmt: skip

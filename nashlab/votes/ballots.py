@@ -332,8 +332,8 @@ def pair_table(sheet: Sheet, pairs: Mapping[str, tuple[str, str]], options: Opti
 
 
 HALF = Fraction(1, 2)
-SIGNS = {"1": 1, "+1": 1, "1.0": 1, ">": 1, "-1": 0, "-1.0": 0, "<": 0, "0": HALF, "0.0": HALF}
-HALVES = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "0.5": HALF, ".5": HALF, "1/2": HALF, ">": 1, "<": 0}
+SIGNS: dict[str, Fraction | int] = {"1": 1, "+1": 1, "1.0": 1, ">": 1, "-1": 0, "-1.0": 0, "<": 0, "0": HALF, "0.0": HALF}
+HALVES: dict[str, Fraction | int] = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "0.5": HALF, ".5": HALF, "1/2": HALF, ">": 1, "<": 0}
 
 
 def _numbers_of(sheet: Sheet, pairs: Mapping[str, tuple[str, str]]) -> Mapping[str, Fraction | int]:
