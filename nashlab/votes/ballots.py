@@ -332,8 +332,9 @@ def pair_table(sheet: Sheet, pairs: Mapping[str, tuple[str, str]], options: Opti
 
 
 HALF = Fraction(1, 2)
-SIGNS: dict[str, Fraction | int] = {"1": 1, "+1": 1, "1.0": 1, ">": 1, "-1": 0, "-1.0": 0, "<": 0, "0": HALF, "0.0": HALF}
-HALVES: dict[str, Fraction | int] = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "0.5": HALF, ".5": HALF, "1/2": HALF, ">": 1, "<": 0}
+ENDS: dict[str, Fraction | int] = {"1": 1, "1.0": 1, ">": 1, "<": 0}
+SIGNS = ENDS | {"+1": 1, "-1": 0, "-1.0": 0, "0": HALF, "0.0": HALF}
+HALVES = ENDS | {"0": 0, "0.0": 0, "0.5": HALF, ".5": HALF, "1/2": HALF}
 
 
 def _numbers_of(sheet: Sheet, pairs: Mapping[str, tuple[str, str]]) -> Mapping[str, Fraction | int]:
