@@ -145,7 +145,7 @@ def test_harmonic_steps_are_those_of_R1() -> None:
         ("online-ipo+adam:x", "'x' must be a number"),
         ("online-ipo+momentum:1.5", "must be in \\(-1, 1\\)"),
         ("online-ipo+sgd:0.5", "takes no momentum"),
-        ("egpo+adam", "egpo is no gradient method"),
+        ("egpo+adam", "egpo is not a gradient method"),
         ("onlin-ipo+adam", "did you mean 'online-ipo'"),
     ],
 )

@@ -198,7 +198,7 @@ def test_solve_has_intervals_of_the_regularised_equilibrium(capsys: pytest.Captu
     assert f"{low:.4f}-{high:.4f}" in out
     assert policy[votes.game.labels.index("Stereo")] == pytest.approx(0.249, abs=0.0005)  # N27: .249 ± .016
     assert (high - low) / 2 / 1.96 == pytest.approx(0.016, abs=0.0006)
-    assert "judgments a pair: 783 to 783" in out
+    assert "judgments per pair: 783 to 783" in out
 
 
 @pytest.mark.parametrize("given", [("--bootstrap", "9"), ("--confidence", "0.9"), ("--claim", "uniform")])
@@ -275,7 +275,7 @@ def test_the_best_model_gets_no_zero_silently(capsys: pytest.CaptureFixture[str]
     best = next(row for row in board["responses"] if row["label"] == "m00")
     assert (best["votes"], best["lottery"]) == (412, 0)
     assert "m00" in board["possible"]
-    assert "595 of 1596 pairs never met: the ranking hangs on their filling." in board["remarks"]
+    assert "595 of 1596 pairs never met: the ranking depends on their fill." in board["remarks"]
     said = [x for x in board["remarks"] if x.startswith("0 in the lottery above, but not in every one")]
     assert len(said) == 1
 

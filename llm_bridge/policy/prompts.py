@@ -218,7 +218,7 @@ class _Reader:
             raise BadInput(f"{name} {error}") from error
 
     def ids(self, texts: list[str]) -> list[list[int]]:
-        """The tokenizer's own of whole texts, with what opens and closes them."""
+        """The tokenizer's ids of whole texts, with their opening and closing tokens."""
         bare = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
         opening = self._opening  # a chat template may already contain it
         opened = [list(ids) if ids[: len(opening)] == opening else [*opening, *ids] for ids in bare]
@@ -278,7 +278,7 @@ def _boundaries(tokenizer: Any, text: str) -> list[int]:
 
 
 def shortened(tokenizer: Any, text: str, longest: int) -> str:
-    """As much of a text's beginning as is not more than ``longest`` tokens."""
+    """The longest beginning of a text with at most ``longest`` tokens."""
     while text and (over := len(tokenizer(text, add_special_tokens=False)["input_ids"]) - longest) > 0:
         places = _boundaries(tokenizer, text)
         text = text[: places[max(0, len(places) - 1 - over)]]
@@ -286,7 +286,7 @@ def shortened(tokenizer: Any, text: str, longest: int) -> str:
 
 
 def _opening(tokenizer: Any) -> list[int]:
-    """What a tokenizer puts before any text, where it does: the beginning of the sequence."""
+    """The tokens that a tokenizer puts before any text: the beginning of the sequence, if it uses one."""
     bare, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
     before = (i for i in range(len(full)) if full[i : i + len(bare)] == bare)
     return list(full[: next(before, 0)])
@@ -303,7 +303,7 @@ def _numbered(given: Sequence[Any], what: str = "prompts") -> list[str]:
 
 
 def _warn_of_long(policy: Policy, names: Sequence[str], rows: Sequence[Sequence[int]], new_tokens: int) -> None:
-    """Positions that are computed go on for ever; what the model makes of them is another matter."""
+    """Computed positions (rotary) have no end, but the model was not trained beyond its own number."""
     places = getattr(policy.forward.base.config.get_text_config(), "max_position_embeddings", None)
     long = [i for i, row in enumerate(rows) if places is not None and len(row) + new_tokens > places]
     if long and not policy.is_encoder_decoder:
@@ -312,7 +312,7 @@ def _warn_of_long(policy: Policy, names: Sequence[str], rows: Sequence[Sequence[
 
 
 def _unfit(name: str, text: str | None, row: Sequence[int], room: int | None) -> str | None:
-    """Why a prompt cannot be used, or None; its text, where it is known, may not be blank."""
+    """The reason why a prompt cannot be used, or None; its text, if known, may not be blank."""
     if not len(row) or (text is not None and not text.strip()):
         return f"{name} is empty"
     if room is not None and len(row) > room:
@@ -328,7 +328,7 @@ def _refuse(problems: Sequence[str], count: int) -> None:
 
 
 def texts_of(policy: Policy, completion: Tokens) -> list[str]:
-    """Completions as judges read them, up to their end; without a tokenizer, the ids of the tokens before it, with
+    """Completions in the form for judges, up to their end; without a tokenizer, the ids of the tokens before it, with
     blanks between.
 
     >>> from transformers import GPT2Config
@@ -345,12 +345,12 @@ def texts_of(policy: Policy, completion: Tokens) -> list[str]:
 
 
 def completions_of(policy: Policy, texts: Sequence[str], prompts: Prompts | None = None) -> list[list[int]]:
-    """Texts as completions, each closed by the end that the policy would draw.
+    """Texts as completions, each closed by the end that the policy would sample.
 
-    That is the chat template's end of turn where there is one, else the end of sequence.  With the ``prompts`` that
-    they answer, those of a chat template are what it makes of the whole conversation.
+    That is the chat template's end of turn if there is one, else the end of sequence.  Given the ``prompts`` that they
+    answer, completions are cut from the template's rendering of the whole conversation.
 
-    Raises :class:`BadInput` for a text with an end inside, behind which nothing would ever be drawn.
+    Raises :class:`BadInput` for a text that contains an end, after which nothing would be sampled.
     """
     tokenizer, texts = _tokenizer(policy), _listed(texts, "texts")
     closing = _closing(policy)
@@ -365,11 +365,11 @@ def completions_of(policy: Policy, texts: Sequence[str], prompts: Prompts | None
 
 
 def continued(policy: Policy, contexts: Sequence[str], texts: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
-    """Contexts and the texts that go on right behind them, with their end, as ids: (before, after).
+    """Contexts and the texts that directly follow them, with their end, as ids: (before, after).
 
-    Both together are the tokenizer's own ids of the whole text: ``before`` is what they share with the ids of the
-    context alone, so a token that lies across the border, as a blank with its word does, belongs to the text.  Of a
-    chat template the context is the user's turn and the text the answer; an encoder reads the context by itself.
+    Together they are the tokenizer's ids of the whole text: ``before`` is the part shared with the ids of the context
+    alone, so a token across the border, such as a blank with its word, belongs to the text.  With a chat template the
+    context is the user's turn and the text the answer; an encoder reads the context separately.
     """
     tokenizer = _tokenizer(policy)
     reader = _Reader(tokenizer, "{prompt}", None, None, [policy.eos_id] if policy.is_encoder_decoder else [])
@@ -389,13 +389,13 @@ def continued(policy: Policy, contexts: Sequence[str], texts: Sequence[str]) -> 
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two rows have in common at their beginning."""
+    """The length of the common beginning of two rows."""
     both = zip(one, other, strict=False)
     return next((i for i, (a, b) in enumerate(both) if a != b), min(len(one), len(other)))
 
 
 def _in_conversation(template: Template, text: str, chat: Chat, row: Sequence[int]) -> list[int]:
-    """What the whole conversation has behind the prompt's own tokens; nothing where it does not begin with them."""
+    """The part of the whole conversation after the prompt's own tokens; empty if it does not begin with them."""
     whole = template.tokenizer(template.text(chat, text), add_special_tokens=False)["input_ids"]
     for opened in (whole, [*_opening(template.tokenizer), *whole]):
         if list(opened[: len(row)]) == list(row):
@@ -405,7 +405,7 @@ def _in_conversation(template: Template, text: str, chat: Chat, row: Sequence[in
 
 
 def _closing(policy: Policy) -> int:
-    """The end that the policy would draw: the chat template's end of turn where there is one."""
+    """The end that the policy would sample: the chat template's end of turn if there is one."""
     end = end_of_turn(policy.tokenizer)
     return policy.eos_id if end is None or end not in policy.ends else end
 

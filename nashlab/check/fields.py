@@ -293,7 +293,7 @@ def _newton(bundle: Bundle, tau: float, log_policy: Array, update: Update) -> tu
         project = np.eye(n) - weight[:, None, :]  # x − E_π x
         jacobian = np.where(both, project @ jacobian, 0.0)
         residual = np.where(real, np.einsum("gij,gj->gi", project, natural[0]), 0.0)
-        # a constant added to θ changes nothing, and a response that is not there moves nothing
+        # a constant added to θ and an absent response have no effect
         inverse = np.linalg.pinv(jacobian + unit * both / count + unit * missing, rcond=1e-12)
         step = np.einsum("gij,gj->gi", inverse, residual)
         metric = np.where(real, update.metric(weight, count[:, 0]), 1.0)

@@ -235,7 +235,7 @@ def estimate(loss: Judged, behaviour: Behaviour, tau: float) -> dict[str, float 
 
     At π = m_½ between π*_τ and μ of rps-weighted, with drawn labels.  ``bias`` is the part of the mean that is not
     parallel to self-play's gradient, relative to it; ``variance_over_ipo`` compares total variances after both
-    estimates are scaled so that their mean has self-play's component along its own gradient.  Source: L10.
+    estimates are scaled so that their means agree with self-play's gradient in its direction.  Source: L10.
     """
     table = gallery_tables()[0]
     policy = log_softmax(0.5 * (gallery_equilibria(tau)[0] + table.log_reference))

@@ -9,7 +9,7 @@ lottery_batch      thousands of small games in one call          E6
 sensitivity        dπ*/dτ, dπ*/dP, dπ*/dμ                      E4, N16
 resampled, equilibrium_covariance, log_errors    when P is estimated: error bars        N16, N20
 claim_test, lottery_claim_test, confidence_box, lottery_ranges    when P is estimated: tests and ranges    N20, N27
-independent_judgments    what the judgments of voters who answer often are worth to claim_test    N20
+independent_judgments    the effective number of judgments from repeating voters, for claim_test    N20
 who_is_in    over all tables in a box: who has mass necessarily, possibly, never    N22, N27
 """
 

@@ -45,7 +45,8 @@ def lottery_batch(margins: ArrayLike, reference: ArrayLike | None = None) -> Arr
 
 def quick_lottery(margins: Array) -> tuple[Array, bool]:
     """(a lottery by the float simplex alone, whether its support is clear) of one game, [n, n]; for searches."""
-    policies, rough, sure = _compiled()(unit_scale(margins)[None], MARGIN)
+    # another memory layout would be compiled anew, for seconds
+    policies, rough, sure = _compiled()(np.ascontiguousarray(unit_scale(margins))[None], MARGIN)
     return (policies if sure[0] else rough)[0], bool(sure[0])
 
 

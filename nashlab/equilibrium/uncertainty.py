@@ -189,8 +189,8 @@ def claim_test(game: PreferenceGame, temperature: float, policy: ArrayLike, judg
 
 
 def independent_judgments(policy: ArrayLike, judgments: ArrayLike, clusters: Clusters) -> Array:
-    """How many independent judgments each pair's are worth to :func:`claim_test` if those of one voter may hang
-    together in any way, [n, n].
+    """The effective number of independent judgments of each pair, [n, n], for :func:`claim_test`, if those of one voter
+    may be dependent in any way.
 
         N_ij² / Σ_{k on ij} w_k² (Σ_{l of k's voter} a_l)/a_k,   a_k = w_k√(π_iπ_j(π_i+π_j))/N_ij
 

@@ -92,7 +92,7 @@ def test_the_published_numbers_are_those_of_the_paper() -> None:
         ("preference.training.epochs=0", "epochs = 0"),
         ("nonsense", "must be key=value"),
         ("name.x=3", "name is not a table"),
-        ("name=a/b", "name = 'a/b', must be fit for a folder"),
+        ("name=a/b", "name = 'a/b', must be usable as a folder name"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(override: str, message: str) -> None:

@@ -146,7 +146,7 @@ def test_the_report_is_one_page_from_the_results_alone(
     assert "<script>" not in text
     assert "http" not in text.replace("http-equiv", "")
     (tmp_path / "x.json").write_text("[]")
-    with pytest.raises(BadInput, match="no results"):
+    with pytest.raises(BadInput, match="not the results"):
         read_results(tmp_path / "x.json")
 
 
@@ -240,7 +240,7 @@ def test_the_first_failure_on_ray_is_raised_as_it_was() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     first, second = found.stdout.splitlines()[-2:]
     assert first.startswith("temperature = -1")
-    assert second.startswith("gpus = 1000000.0, must be no more than the cluster has")
+    assert second.startswith("gpus = 1000000.0, must be at most what the cluster has")
 
 
 @pytest.mark.parametrize(
