@@ -150,7 +150,7 @@ def train_command(
     try:
         with Progress(steps) as advance:
             last = project.train(told_progress(advance, project))
-    except Stopped as error:
+    except (Stopped, OSError) as error:
         raise BadInput("; ".join([str(error), *getattr(error, "__notes__", [])])) from error
     if json_output:
         print_json({**last, "policy": str(out / "policy")})
@@ -360,9 +360,8 @@ def told_progress(advance: Any, project: Any) -> Any:
             texts = {name: one_line(text)[:100] for name, text in example.items()}
             print(f"step {record['step']}{measured}\n  prompt: {texts['prompt']}\n  start:  {texts['start']}\n"
                   f"  now:    {texts['now']}", file=sys.stderr)  # fmt: skip
-        while done < record["step"]:  # a resumed run starts where it stopped
-            done += 1
-            advance(f"step {record['step']}: {standing(record)}{measured}")
+        advance(f"step {record['step']}: {standing(record)}{measured}", record["step"] - done)
+        done = record["step"]
 
     return told
 

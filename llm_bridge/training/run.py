@@ -162,6 +162,9 @@ class Run:
                 self._recorded(error.record, write)
                 self._keep_the_steps_before(error)
                 raise
+            except OSError as error:  # a full disk, most often
+                error.add_note(f"what was saved before it is in {self.folder}; the same call goes on from there")
+                raise
         return self.records
 
     def _step(self, write: Note, progress: Note, interrupted: Callable[[], bool]) -> None:
