@@ -178,8 +178,8 @@ class Curve:
         return Minima(outward[-1] * np.inf, outward[-1] * np.inf, len(outward) > 1, bool(risk[end] < lowest - scale))
 
     def _falls_on(self, k: int, side: int, level: float) -> bool:
-        """Whether the risk falls towards this end for ever: its slope fades instead of reaching 0 at a point (as hinges of
-        all powers do)."""
+        """Whether the risk falls towards this end for ever: its slope fades instead of reaching 0 at a point (as
+        hinges of all powers do)."""
         outer = np.flatnonzero((side * self.scan > 0) & self.known[k])[::side]
         fall = -side * self.slopes[k, outer]
         seen = np.flatnonzero(np.abs(fall) > level)
