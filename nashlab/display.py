@@ -24,6 +24,7 @@ __all__ = ["Progress", "one_line", "print_json", "show_claims", "show_runs", "sh
 
 PROOFS = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
 VERTICES_SHOWN = 10
+NAMED = 8  # responses of a list
 LINES = 50  # of progress, if it is not a bar
 PIPE_WIDTH = 160  # a pipe has no width: do not wrap lines in a log
 
@@ -54,7 +55,7 @@ def one_line(text: object) -> str:
 class Progress:
     """A progress bar on stderr for n pieces of work; ``with Progress(n) as advance: advance(name)``.
 
-    If stderr is not a terminal, it prints about fifty lines instead.
+    ``advance(name, 3)`` counts three pieces at once.  If stderr is not a terminal, it prints about fifty lines instead.
     """
 
     def __init__(self, total: int):
@@ -71,14 +72,14 @@ class Progress:
         if not self.bar.console.is_terminal:
             return self._line
         self.bar.start()
-        return lambda name: self.bar.update(self.task, advance=1, description=name)
+        return lambda name, count=1: self.bar.update(self.task, advance=count, description=name)
 
     def __exit__(self, *exc: object) -> None:
         if self.bar.console.is_terminal:
             self.bar.stop()
 
-    def _line(self, name: str) -> None:
-        before, self.done = self.done, self.done + 1
+    def _line(self, name: str, count: int = 1) -> None:
+        before, self.done = self.done, self.done + count
         if self.done * LINES // max(1, self.total) > before * LINES // max(1, self.total):
             seconds = time.perf_counter() - self.started
             print(f"{self.done}/{self.total} {seconds:.0f} s {name}", file=sys.stderr, flush=True)
@@ -128,6 +129,8 @@ def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
     n = sure["judgments"]
     unmet = f"; {n['unmet_pairs']} pairs never met" if n["unmet_pairs"] else ""
     print(f"judgments per pair: {n['least']:g} to {n['most']:g}, median {n['median']:g}{unmet}")
+    if "unmet" in sure:
+        _show_hanging(n["unmet_pairs"], sure["unmet"])
     spans = {"95 %": sure.get("interval"), f"range at {100 * (sure.get('confidence') or 0):g} %": sure.get("range")}
     shown = {name: values for name, values in spans.items() if values is not None}
     often = sure.get("support_frequency")
@@ -144,7 +147,22 @@ def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
     else:
         print("for its uncertainty: --bootstrap 1000 resamples the votes, --confidence 0.95 ranges over a region")
     if "claim" in sure:
-        print(f"the claimed policy: p = {sure['claim']['p_value']:.3g} ({sure['claim']['test']})")
+        tested, alone = sure["claim"], sure["claim"]["independent"]
+        print(f"the claimed policy: p = {tested['p_value']:.3g} ({tested['test']}; independent: {alone})")
+
+
+def _show_hanging(pairs: int, unmet: Mapping[str, Any]) -> None:
+    """Which responses owe their place to the filling of pairs that never met."""
+    print(f"WARNING: {pairs} pair(s) never met, and the answer depends on how they are filled; over all fillings,")
+    for name in ("necessary", "possible", "never", "undecided"):
+        print(f"  in the support, {name}: {len(unmet[name])}{_some(unmet[name])}")
+    print(f"  0 here, but not for every filling: {len(unmet['left_out_here'])}{_some(unmet['left_out_here'])}")
+    print(f"  here, but perhaps not for every filling: {len(unmet['held_here'])}{_some(unmet['held_here'])}")
+
+
+def _some(names: Sequence[str]) -> str:
+    """: a, b, c, ..."""
+    return "".join((": ", ", ".join(names[:NAMED]), ", ..." if len(names) > NAMED else "")) if names else ""
 
 
 def _show_policy(solution: Solution) -> None:

@@ -1,4 +1,4 @@
-"""How a ranking is written: JSON, CSV, LaTeX, Markdown, and one HTML page without scripts or network."""
+"""A ranking in written form: JSON, CSV, LaTeX, Markdown, and one HTML page without scripts or network access."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from nashlab.votes.sure import NORMAL
 
 __all__ = ["content", "header", "lines", "remarks", "write"]
 
-DRAWN = 12  # responses of the picture of cycles
-HEAT = 40  # responses of the table of head-to-heads
+DRAWN = 12  # responses in the picture of cycles
+NAMED = 8  # responses of a list
+HEAT = 40  # responses in the head-to-head table
 
 MORE = """
 .heat { width: auto; font-size: .72rem; }
@@ -37,7 +38,7 @@ MORE = """
 
 
 def content(ranking: Ranking, planned: Plan | None = None) -> dict[str, Any]:
-    """A ranking as JSON has it; responses are in order, the best first."""
+    """A ranking in the form of JSON; responses are ordered from best to worst."""
     game = ranking.votes.game
     labels = game.labels
     winner, loser = ranking.condorcet
@@ -56,6 +57,7 @@ def content(ranking: Ranking, planned: Plan | None = None) -> dict[str, Any]:
         "possible": None if member is None else [labels[i] for i in member.possible],
         "never": None if member is None else [labels[i] for i in member.never],
         "undecided": None if member is None else [labels[i] for i in member.undecided],
+        "reasons": None if member is None else {labels[i]: why for i, why in member.reasons.items()},
         "confidence": ranking.confidence,
         "components": _components(ranking),
         "thin_pairs": int(np.count_nonzero(np.triu((met > 0) & (met < THIN)))),
@@ -111,7 +113,7 @@ def _plan(planned: Plan, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def remarks(ranking: Ranking) -> list[str]:
-    """What a reader of the table must know, a sentence each."""
+    """What a reader of the table must know, one sentence each."""
     found = []
     labels = ranking.votes.game.labels
     wins, reading = ranking.votes.wins, ranking.votes.reading
@@ -122,7 +124,7 @@ def remarks(ranking: Ranking) -> list[str]:
         found.append(f"{len(parts)} groups of responses were never compared with each other: {_short(parts)}.")
     if reading.met is not None and reading.met < reading.pairs:
         found.append(
-            f"{reading.pairs - reading.met} of {reading.pairs} pairs never met: the ranking hangs on their filling."
+            f"{reading.pairs - reading.met} of {reading.pairs} pairs never met: the ranking depends on their fill."
         )
     thin = int(np.count_nonzero(np.triu((met > 0) & (met < THIN))))
     if thin:
@@ -137,7 +139,17 @@ def remarks(ranking: Ranking) -> list[str]:
         if ranking.confidence is not None:
             over = f"every table inside the {100 * ranking.confidence:g} % confidence region"
         sure = ", ".join(labels[i] for i in member.necessary) or "none"
-        found.append(f"Over {over}: in the lottery for certain: {sure}; never: {len(member.never)} responses.")
+        found.append(
+            f"Over {over}: in the lottery for certain: {sure}; possibly: {len(member.possible)} responses, "
+            f"never: {len(member.never)} (each proved in rationals)."
+        )
+        lost = [int(y) for y in ranking.order if y in member.possible and ranking.lottery[y] <= 1e-12]
+        if lost:
+            named = ", ".join(labels[y] for y in lost[:NAMED]) + (", ..." if len(lost) > NAMED else "")
+            found.append(f"0 in the lottery above, but not in every one of these tables: {len(lost)}: {named}.")
+        for why in sorted(set(member.reasons.values())):
+            named = ", ".join(labels[y] for y, given in member.reasons.items() if given == why)
+            found.append(f"Undecided: {named}: {why}.")
     if ranking.strengths.regularised:
         found.append("Bradley-Terry has no finite fit: half a win and half a loss were added to each response.")
     return found

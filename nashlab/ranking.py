@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from nashlab.equilibrium import (
     Membership,
-    confidence_box,
     lottery_ranges,
     maximal_lottery,
     regularised_nash,
@@ -26,7 +25,7 @@ from nashlab.equilibrium import (
 from nashlab.game import BadInput, check_temperature
 from nashlab.votes import Strengths, Votes, bradley_terry, components
 from nashlab.votes.resample import by_voters, resampled_lotteries
-from nashlab.votes.sure import OPEN_LIMIT, RANGE, equilibrium_interval, has_ties, rates
+from nashlab.votes.sure import OPEN_LIMIT, RANGE, equilibrium_interval, fillings, rates, region
 from nashlab.votes.tournaments import cyclic_share, smith_set
 
 __all__ = ["Plan", "Ranking", "plan", "rank"]
@@ -167,13 +166,7 @@ def _left_open(votes: Votes, confidence: float | None) -> tuple[Membership | Non
     assert w is not None
     if len(w) > OPEN_LIMIT:
         return None, None
-    met = w + w.T > 0
-    if confidence is None:
-        p = rates(votes, diagonal=0.5)
-        free = ~met & ~np.eye(len(w), dtype=bool)
-        low, high = np.where(free, 0.0, p), np.where(free, 1.0, p)
-    else:
-        low, high = confidence_box(w, confidence, ties=has_ties(votes))
+    low, high = fillings(w) if confidence is None else region(votes, confidence)
     return who_is_in(low, high), lottery_ranges(low, high)
 
 

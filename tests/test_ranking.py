@@ -181,7 +181,8 @@ def test_a_met_table_leaves_nothing_open() -> None:
     member = who_is_in(game.preferences, game.preferences)
     assert member.necessary == member.possible == (0, 1, 2)
     condorcet = get("condorcet").preferences
-    assert who_is_in(condorcet, condorcet) == ((0,), (0,), (1, 2, 3), ())
+    alone = who_is_in(condorcet, condorcet)
+    assert (alone.necessary, alone.possible, alone.never, alone.undecided) == ((0,), (0,), (1, 2, 3), ())
 
 
 def test_voters_are_drawn_as_a_whole() -> None:

@@ -1,13 +1,13 @@
-"""What a user's loss may look like: three call forms, three array libraries, each pair or a batch's mean.
+"""The forms of a user's loss: three signatures, three array libraries, one loss per pair or the mean of a batch.
 
     loss(h_gap, p, *, tau)                              the gap of log-ratios h = log π − log μ, the preference p
     loss(h_chosen, h_rejected, *, tau)                  the two log-ratios, the first response preferred
     loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, *, tau)
                                                         summed sequence log-probabilities, the first preferred
 
-The last form may leave out the reference, and may ask by name for ``length_chosen, length_rejected`` (tokens) and for
-``previous_chosen, previous_rejected`` (log-probabilities under the policy that sampled).  Whatever the form, here it
-becomes one thing: the loss of a pair and its two derivatives by log π(chosen) and log π(rejected).
+The last form may omit the reference, and may take by name ``length_chosen, length_rejected`` (tokens) and
+``previous_chosen, previous_rejected`` (log-probabilities under the policy that sampled).  Every form is reduced to the
+loss of a pair and its two derivatives by log π(chosen) and log π(rejected).
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ UPDATES = ("natural", "gradient", "proximal")
 
 @dataclass(frozen=True)
 class Spec:
-    """How a loss is meant to be used; every field may stay unsaid.
+    """How a loss is meant to be used; every field is optional.
 
     behaviour  who samples both responses: "policy" (online), "reference" (offline), "mixture" (m_β of the two).
     beta       the weight of the reference in the mixture.
-    anchor     what the log-ratios of the first two forms are taken against: "reference", or "previous" (the policy
-               that sampled, which then stands still).
-    update     how a policy follows the expected gradient, for whether it converges and how soon: "natural" (mirror
-               descent), "gradient" (plain, in the logits), "proximal" (each step minimises the loss plus a KL to the
-               last policy: mirror descent with the gradient at the end of its own step).
+    anchor     the policy that the log-ratios of the first two forms are relative to: "reference", or "previous" (the
+               policy that sampled, held fixed).
+    update     how a policy follows the expected gradient when convergence is measured: "natural" (mirror descent),
+               "gradient" (plain, in the logits), "proximal" (each step minimises the loss plus a KL to the last policy:
+               mirror descent with the gradient at the end of its own step).
     """
 
     behaviour: str | None = None
@@ -115,7 +115,7 @@ class Form:
 
     @property
     def held(self) -> bool:
-        """Whether a policy enters that stands still: the gradient is then no derivative of the loss's own mean."""
+        """Whether a fixed policy enters, so that the gradient is not the derivative of the loss's own mean."""
         return self.spec.anchor == "previous" or bool(set(PREVIOUS) & set(self.optional))
 
     @property

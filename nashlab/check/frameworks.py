@@ -210,7 +210,7 @@ def _trl_online(loss_type: str) -> Callable[[], Callable[..., Any]]:
             images = _version("trl") > (1, 13)  # what it generates has a fifth part from then on
             state._generate = lambda *_: (*parts, None) if images else parts
             state._forward = lambda model, *_: theirs.log_probs if model is state.ref_model else own.log_probs
-            state.processing_class.eos_token_id = 7
+            state.processing_class.eos_token_id = state._tokenizer.eos_token_id = 7
             state.processing_class.batch_decode = lambda ids, **_: ["text"] * len(ids)
             state._calculate_rewards_from_functions = lambda **_: (torch.arange(2 * n) < n).double()
             trainer.training_step(state, MagicMock(), {"prompt": ["text"] * n})

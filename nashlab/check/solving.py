@@ -1,4 +1,4 @@
-"""SymPy at work on a loss in a process of its own, beside the verdict: on two cores it costs no time."""
+"""SymPy works on a loss in a separate process, in parallel with the verdict."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Solving"]
 
 
 class Solving:
-    """The formulas of a loss, looked for in a process of its own from now on; a context manager that ends it.
+    """The search for the formulas of a loss in a separate process, started now; a context manager that ends it.
 
-    Whatever goes wrong there, or takes longer than its time, there is no formula: the loss itself is judged elsewhere.
+    On any error or timeout there is no formula; errors of the loss itself are reported by the verdict.
     """
 
     def __init__(self, source: Source, memory: int):
@@ -30,7 +30,7 @@ class Solving:
         )  # fmt: skip
 
     def found(self, tau: float, seconds: float) -> list[tuple[str, list[float | None]]]:
-        """Every formula with its values at the preferences of the grid; none after so many seconds more."""
+        """Every formula with its values at the preferences of the grid; none after ``seconds`` more."""
         with suppress(subprocess.TimeoutExpired, OSError, ValueError):
             said, _ = self._process.communicate(f"{tau!r}\n".encode(), timeout=seconds)
             return [(one["formula"], one["values"]) for one in json.loads(said or b"[]")]

@@ -1,8 +1,8 @@
-"""The optimum d*(p) solved from the function itself: it is called with symbols, and SymPy finds its risk's minima.
+"""The optimum d*(p), solved symbolically: the function is called with symbols, and SymPy minimises its risk.
 
-A function of numpy, torch or jax is traced by a copy of it whose libraries are replaced by SymPy's functions.  What
-cannot be traced or solved has no formula here; what has one is exact, in p and τ, up to which of several zeros is the
-optimum: that is for the curve to say (offline.py).
+A function of numpy, torch or jax is traced by a copy in which SymPy's functions replace its libraries.  A function that
+cannot be traced or solved has no formula here.  A formula is exact, in p and τ; which of several zeros is the optimum
+is decided by the curve (offline.py).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ __all__ = ["Untraceable", "solved", "traced", "values_of", "written"]
 P, TAU, D, U, S = (Symbol(name, positive=True) for name in ("p", "tau", "d", "u", "s"))
 GAP_D = Symbol("d", real=True)
 LIBRARIES = ("numpy", "torch", "jax", "scipy", "math", "array_api_compat")
-DEGREE = 2  # of polynomials whose roots are written out: those of a cubic nobody reads
+DEGREE = 2  # of polynomials whose roots are written out: those of a cubic are unreadable
 DIGITS, ZERO = 60, sympy.Float("1e-25")
-BRANCHES = 16  # of maxima and cases that are followed
+BRANCHES = 16  # of maxima and cases to follow
 NEAR = (sympy.Rational(1, 10**6), sympy.Rational(1, 10**25))  # of a minimum: the slope falls before it, rises after it
 HALF = sympy.S.Half
 BELOW, ABOVE = (tuple((sympy.Rational(p), sympy.Rational(tau)) for p, tau in some) for some in (
@@ -41,14 +41,14 @@ BELOW, ABOVE = (tuple((sympy.Rational(p), sympy.Rational(tau)) for p, tau in som
 
 
 class Untraceable(Exception):
-    """The function does something that has no counterpart among symbols."""
+    """The function does something that has no symbolic counterpart."""
 
 
 # -- tracing -----------------------------------------------------------------------------------------------------------
 
 
 def _exact(x: Any) -> Expr:
-    """A number as it was written: .1 is 1/10."""
+    """A number as written: .1 is 1/10."""
     if isinstance(x, Traced):
         return x.expression
     if isinstance(x, Expr):
@@ -64,7 +64,7 @@ def _exact(x: Any) -> Expr:
 
 
 class Step(sympy.Function):
-    """1 where its argument is positive, 0 where it is negative; SymPy's own would ponder over signs."""
+    """1 for a positive argument, 0 for a negative one; SymPy's own function would try to determine signs."""
 
     @classmethod
     def eval(cls, x: Expr) -> Expr | None:
@@ -89,9 +89,9 @@ class Larger(sympy.Function):
 
 
 class Traced:
-    """An expression that stands where the function expects an array."""
+    """An expression in place of an array argument."""
 
-    __array_ufunc__ = None  # a number of numpy leaves the arithmetic to us
+    __array_ufunc__ = None  # makes numpy's numbers defer to this class
 
     def __init__(self, expression: Any):
         self.expression = expression
@@ -177,7 +177,7 @@ def _called(name: str, *arguments: Any, **named: Any) -> Traced:
 
 
 class _Library:
-    """What numpy, torch and jax and their parts look like to the copy of a function."""
+    """Stands in for numpy, torch, jax and their submodules in the copy of a function."""
 
     def __getattr__(self, name: str) -> Any:
         if name in FUNCTIONS:
@@ -192,7 +192,7 @@ class _Library:
 
 
 def _replaced(x: Any, known: dict[int, Any]) -> Any:
-    """A global of the function as its copy sees it."""
+    """A global of the function for its copy."""
     home = x.__name__ if isinstance(x, ModuleType) else str(getattr(x, "__module__", None) or type(x).__module__)
     ours = home == "nashlab.arrays"
     if isinstance(x, ModuleType):
@@ -211,7 +211,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _copied(function: FunctionType, known: dict[int, Any]) -> FunctionType:
-    """The function over SymPy's functions in the place of its libraries."""
+    """A copy of the function that uses SymPy's functions instead of its libraries."""
     if id(function) not in known:
         scope: dict[str, Any] = {"__builtins__": builtins}
         cells = tuple(CellType() for _ in function.__closure__ or ())
@@ -227,7 +227,7 @@ def _copied(function: FunctionType, known: dict[int, Any]) -> FunctionType:
 
 
 def traced(function: Callable[..., Any], **arguments: Expr) -> Expr:
-    """The function's value for symbols; Untraceable (or whatever it raises) where it has none.
+    """The function's value for symbols; Untraceable, or the function's own error, if it has none.
 
     >>> import numpy as np
     >>> traced(lambda h_gap, p, *, tau: np.logaddexp(0, -tau * h_gap), h_gap=GAP_D, p=P, tau=TAU)
@@ -246,7 +246,7 @@ def traced(function: Callable[..., Any], **arguments: Expr) -> Expr:
 
 
 def _pair(function: Callable[..., Any], form: Form, first: Expr, second: Expr, p: Expr) -> Expr:
-    """ℓ of one pair whose log-ratios to a reference of one half are these; one token each."""
+    """ℓ of one pair with these log-ratios to a reference of one half; one token each."""
     if form.spec.anchor == "previous" or set(form.optional) - set(LENGTHS):
         raise Untraceable("the policy that sampled")
     if form.arguments == GAP:
@@ -261,7 +261,7 @@ def _pair(function: Callable[..., Any], form: Form, first: Expr, second: Expr, p
 
 
 def _risk(function: Callable[..., Any], form: Form, first: Expr, second: Expr) -> Expr:
-    """Four times the population risk of two responses drawn evenly, less what no policy changes (offline.py)."""
+    """Four times the population risk of two equally likely responses, up to constants in the policy (offline.py)."""
     one = _pair(function, form, first, second, P)
     two = _pair(function, form, second, first, 1 - P)
     own = _pair(function, form, first, first, HALF) + _pair(function, form, second, second, HALF)
@@ -269,7 +269,7 @@ def _risk(function: Callable[..., Any], form: Form, first: Expr, second: Expr) -
 
 
 def _depends_on(expression: Expr, symbol: Symbol) -> bool:
-    """Whether it does, at a few points: an identity that SymPy does not see is still one."""
+    """Whether an expression depends on a symbol, tested at a few points, which also detects identities SymPy misses."""
     slope = sympy.diff(expression, symbol)
     if slope == 0:
         return False
@@ -282,7 +282,7 @@ def _depends_on(expression: Expr, symbol: Symbol) -> bool:
 def solved(function: Callable[..., Any], form: Form) -> list[Expr]:
     """d*(p) in p and τ: the minima of the risk, solved exactly.
 
-    Errors: Untraceable, or what the function raises for symbols.
+    Errors: Untraceable, or the function's own error for symbols.
     """
     level = Symbol("c", real=True)
     risk = _risk(function, form, level + GAP_D, level)
@@ -368,7 +368,7 @@ def _of_powers(x: Expr, rate: Expr) -> Expr:
 
 
 def _factors(x: Expr) -> list[Expr]:
-    """The factors of the numerator, as a polynomial in d, u and what logarithms of them are left."""
+    """The factors of the numerator, as a polynomial in d, u and the remaining logarithms of them."""
     names = {a: Symbol(f"l{k}") for k, a in enumerate(sorted(_logs(x), key=sympy.default_sort_key))}
     numerator = _numerator(x.xreplace(names))
     back = {name: a for a, name in names.items()}
@@ -401,7 +401,7 @@ def _least(slope: Expr, x: Expr, at: tuple[Expr, Expr]) -> bool:
 
 
 def written(x: Expr) -> str:
-    """A formula in p and tau as people write it.
+    """A formula in p and tau in the usual notation.
 
     >>> written(sympy.log(-P / (P - 1)) / TAU), written((2 * P - 1) / (2 * TAU))
     ('log(p/(1 - p))/tau', '(p - 1/2)/tau')
@@ -421,7 +421,7 @@ def written(x: Expr) -> str:
 
 
 def _times(factor: Expr, text: str) -> str:
-    """factor · text, the text in the place of a symbol."""
+    """factor · text, with the text in place of a symbol."""
     return sympy.sstr(factor * Symbol("X")).replace("X", text)
 
 
@@ -430,7 +430,7 @@ def _bracketed(x: Expr) -> str:
 
 
 def values_of(x: Expr, preferences: Sequence[float], tau: float) -> list[float | None]:
-    """d*(p) at preferences, None where it is no real number."""
+    """d*(p) at preferences, None if it is not a real number."""
     found = []
     for p in preferences:
         d = sympy.N(x.subs({P: _exact(p), TAU: _exact(tau)}), DIGITS)
@@ -439,7 +439,7 @@ def values_of(x: Expr, preferences: Sequence[float], tau: float) -> list[float |
 
 
 def main(path: str, name: str, memory: str, preferences: str) -> None:
-    """Say the formulas of a file's loss, with their values at these preferences and the τ that standard input says."""
+    """Print the formulas of a file's loss, with their values at these preferences and at τ from standard input."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     resource.setrlimit(resource.RLIMIT_DATA, (int(memory), int(memory)))

@@ -66,7 +66,7 @@ def judge(target: str, tau: float | None = None, limits: Limits | None = None) -
 
 
 def verdict_on(loss: Judged, tau: float, solving: Solving | None = None) -> dict[str, Any]:
-    """The complete verdict on a pairwise loss, in any process; its formula is solved if ``solving`` is at it."""
+    """The complete verdict on a pairwise loss, in any process; with ``solving`` its formula is solved."""
     spec = loss.form.spec
     behaviour, lengths = behaviour_of(spec), set(LENGTHS) & set(loss.form.optional)
     curve = Curve(loss, tau)

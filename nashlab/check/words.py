@@ -47,7 +47,7 @@ def _offline(offline: Mapping[str, Any]) -> list[tuple[str, str]]:
     if offline["closed_form"]:
         how = {
             "solved": "solved by SymPy from the function itself",
-            "recognised": f"read off the curve, which it meets at {PREFERENCES} preferences; no proof",
+            "recognised": f"recognised from the curve at {PREFERENCES} preferences; not proved",
         }[offline["closed_form_is"]]
         said.append(("closed form", f"d*(p) = {offline['closed_form']}, {how}"))
     certain = offline["at_certainty"]

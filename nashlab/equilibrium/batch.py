@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from nashlab.equilibrium.lottery import MARGIN, maximal_lottery, unit_scale
 from nashlab.game import PreferenceGame
 
-__all__ = ["lottery_batch"]
+__all__ = ["lottery_batch", "quick_lottery"]
 
 Array = NDArray[np.float64]
 
@@ -41,6 +41,13 @@ def lottery_batch(margins: ArrayLike, reference: ArrayLike | None = None) -> Arr
     for x in np.flatnonzero(~sure):
         policies[x] = _careful(scaled[x], rough[x], game.reference if game.reference.ndim == 1 else game.reference[x])
     return policies if game.batch else policies[0]
+
+
+def quick_lottery(margins: Array) -> tuple[Array, bool]:
+    """(a lottery by the float simplex alone, whether its support is clear) of one game, [n, n]; for searches."""
+    # another memory layout would be compiled anew, for seconds
+    policies, rough, sure = _compiled()(np.ascontiguousarray(unit_scale(margins))[None], MARGIN)
+    return (policies if sure[0] else rough)[0], bool(sure[0])
 
 
 def _careful(a: Array, rough: Array, reference: Array) -> Array:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ExactFace", "exact_face", "guessed_face", "strictly_complementary"]
+__all__ = ["ExactFace", "exact_face", "guessed_face", "inner_lottery", "strictly_complementary"]
 
 Rational = tuple[Fraction, ...]
 
@@ -69,6 +69,26 @@ def exact_face(margins: Sequence[Rational], guess: NDArray[np.float64], support:
     point, pivots = strictly_complementary(whole)
     held = tuple(i for i, x in enumerate(point) if x > 0)
     return _face(whole, held, kernel_of(whole, held, held), point, pivots)
+
+
+def inner_lottery(
+    margins: Sequence[Rational], guess: NDArray[np.float64], support: NDArray[np.intp], limit: int
+) -> tuple[tuple[int, ...], Rational] | None:
+    """(B, a lottery inside the face) without its vertices; None if the guess is wrong and there are more responses
+    than ``limit``, so that an exact simplex would take its time.
+
+    >>> ties = [(Fraction(0),) * 2] * 2
+    >>> inner_lottery(ties, np.array([1.0, 0.0]), np.array([0]), 2)[0]
+    (0, 1)
+    """
+    whole, held = integers(margins), tuple(int(i) for i in support)
+    found = _interior(whole, held, guess)
+    if found is not None:
+        return held, found[1]
+    if len(whole) > limit:
+        return None
+    point, _ = strictly_complementary(whole)
+    return tuple(i for i, x in enumerate(point) if x > 0), point
 
 
 def guessed_face(

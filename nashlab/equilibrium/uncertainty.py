@@ -10,6 +10,8 @@ always won, or never met, the variance is that of (w + ½)/(N + 1), or ¼.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +26,7 @@ __all__ = [
     "claim_test",
     "confidence_box",
     "equilibrium_covariance",
+    "independent_judgments",
     "log_errors",
     "lottery_claim_test",
     "lottery_ranges",
@@ -31,6 +34,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+Bounds = ArrayLike | Sequence[Sequence[Fraction]]  # of a box of preference matrices, [n, n]
 
 
 class Clusters(Protocol):
@@ -184,11 +188,36 @@ def claim_test(game: PreferenceGame, temperature: float, policy: ArrayLike, judg
     return float(np.exp(-(root**2)))
 
 
-def lottery_claim_test(wins: ArrayLike, policy: ArrayLike, *, ties: bool = False) -> float:
+def independent_judgments(policy: ArrayLike, judgments: ArrayLike, clusters: Clusters) -> Array:
+    """The effective number of independent judgments of each pair, [n, n], for :func:`claim_test`, if those of one voter
+    may be dependent in any way.
+
+        N_ij² / Σ_{k on ij} w_k² (Σ_{l of k's voter} a_l)/a_k,   a_k = w_k√(π_iπ_j(π_i+π_j))/N_ij
+
+    Along any direction a voter's part moves by at most Σ|c_k|, c_k the part of one judgment, and by Cauchy and Schwarz
+    (Σ|c_k|)² ≤ Σa_k · Σc_k²/a_k for any a > 0; these a make the trace of B smallest.  The only judgment of a voter is
+    worth one.  Source: N20 (d), with Hoeffding's lemma for each voter instead of each judgment.
+    """
+    counts = np.asarray(judgments, dtype=np.float64)
+    pi = _claimed(policy, len(counts), positive=True)
+    i, j, w = clusters.winner, clusters.loser, clusters.weight
+    known = counts[i, j] > 0
+    a = np.where(known, w * np.sqrt(pi[i] * pi[j] * (pi[i] + pi[j])), 0.0) / np.where(known, counts[i, j], 1.0)
+    of_voter = np.bincount(clusters.voter, weights=a, minlength=clusters.times.size)
+    spent = clusters.times[clusters.voter] * w**2 * of_voter[clusters.voter] / np.maximum(a, 1e-300)
+    total = np.zeros_like(counts)
+    np.add.at(total, (i, j), spent)
+    total = total + total.T
+    return np.where(total > 0, counts**2 / np.where(total > 0, total, 1.0), 0.0)
+
+
+def lottery_claim_test(
+    wins: ArrayLike, policy: ArrayLike, *, ties: bool = False, repeats: ArrayLike | None = None
+) -> float:
     """A test of the claim that ``policy`` is a maximal lottery of the win rates behind ``wins``: a p-value.
 
     A lottery of some P ≥ L has Lπ ≤ ½; the p-value is the largest α at which the box of :func:`confidence_box` at level
-    1 − α allows that.  Conservative; does not need uniqueness.  Source: N27.
+    1 − α allows that.  Conservative; needs no uniqueness.  ``ties`` and ``repeats`` as there.  Source: N27.
 
     >>> lottery_claim_test([[0, 90], [10, 0]], [0, 1]) < 1e-9, lottery_claim_test([[0, 90], [10, 0]], [1, 0])
     (True, 1.0)
@@ -197,7 +226,7 @@ def lottery_claim_test(wins: ArrayLike, policy: ArrayLike, *, ties: bool = False
     pi = _claimed(policy, len(w), positive=False)
 
     def allowed(alpha: float) -> bool:
-        low, _ = confidence_box(w, 1.0 - alpha, ties=ties)
+        low, _ = confidence_box(w, 1.0 - alpha, ties=ties, repeats=repeats)
         return bool(np.max(low @ pi) <= 0.5 + 1e-12)
 
     least, most = -30.0, np.log(1.0 - 1e-12)  # of log α: below e⁻³⁰ a double cannot represent 1 − α
@@ -217,11 +246,16 @@ def _claimed(policy: ArrayLike, n: int, *, positive: bool) -> Array:
     return np.asarray(pi / pi.sum())
 
 
-def confidence_box(wins: ArrayLike, level: float, *, ties: bool = False) -> tuple[Array, Array]:
+def confidence_box(
+    wins: ArrayLike, level: float, *, ties: bool = False, repeats: ArrayLike | None = None
+) -> tuple[Array, Array]:
     """(L, U), [n, n] each, that cover all win rates jointly with probability ``level``; [0, 1] for unmet pairs.
 
     Clopper-Pearson at (1 − level)/#pairs.  With ties a judgment is not a coin flip, and Chernoff's bound
     N·KL(p̂‖p) ≤ log(2/α) is used instead.  L + Uᵀ = 1.  Source: N27.
+
+    repeats  [n, n], the most judgments of that pair by one voter: those may be dependent, and the mean of N judgments
+             by voters of at most m each is as close to p as Chernoff's bound for N/m says (Jensen).  None: independent.
 
     >>> low, high = confidence_box([[0, 10], [0, 0]], 0.95)
     >>> round(float(low[0, 1]), 4), float(high[0, 1])
@@ -237,8 +271,11 @@ def confidence_box(wins: ArrayLike, level: float, *, ties: bool = False) -> tupl
     won, lost = w[first, second], w[second, first]
     each = won + lost
     alpha = (1.0 - level) / max(1, int(np.count_nonzero(each)))
-    if ties or np.any(won != np.round(won)):
-        low, high = _chernoff(won, each, alpha), 1.0 - _chernoff(lost, each, alpha)
+    most = np.ones_like(won)
+    if repeats is not None:
+        most = np.maximum(most, np.asarray(repeats, dtype=np.float64)[first, second])
+    if ties or np.any(won != np.round(won)) or np.any(most > 1):
+        low, high = _chernoff(won, each, alpha, most), 1.0 - _chernoff(lost, each, alpha, most)
     else:
         low = np.where(won > 0, betaincinv(np.maximum(won, 1), lost + 1, alpha / 2), 0.0)
         high = np.where(lost > 0, 1.0 - betaincinv(np.maximum(lost, 1), won + 1, alpha / 2), 1.0)
@@ -248,20 +285,20 @@ def confidence_box(wins: ArrayLike, level: float, *, ties: bool = False) -> tupl
     return lower, upper
 
 
-def _chernoff(won: Array, each: Array, alpha: float) -> Array:
-    """The least p with N·KL(p̂‖p) ≤ log(2/α), by bisection."""
+def _chernoff(won: Array, each: Array, alpha: float, most: Array) -> Array:
+    """The least p with (N/m)·KL(p̂‖p) ≤ log(2/α), by bisection."""
     from scipy.special import rel_entr
 
     mean = np.where(each > 0, won / np.maximum(each, 1e-300), 0.0)
     low, high = np.zeros_like(mean), mean.copy()
     for _ in range(60):
         middle = 0.5 * (low + high)
-        far = each * (rel_entr(mean, middle) + rel_entr(1 - mean, 1 - middle)) > np.log(2 / alpha)
+        far = each / most * (rel_entr(mean, middle) + rel_entr(1 - mean, 1 - middle)) > np.log(2 / alpha)
         low, high = np.where(far, middle, low), np.where(far, high, middle)
     return low
 
 
-def lottery_ranges(lower: ArrayLike, upper: ArrayLike) -> Array:
+def lottery_ranges(lower: Bounds, upper: Bounds) -> Array:
     """The least and the largest probability of each response in any maximal lottery of any P with L ≤ P ≤ U, [n, 2].
 
     Every such lottery satisfies Lπ ≤ ½, which gives 2n linear programmes; uniqueness is not needed.  Source: N27.
@@ -272,8 +309,8 @@ def lottery_ranges(lower: ArrayLike, upper: ArrayLike) -> Array:
     """
     from scipy.optimize import linprog
 
-    low = np.asarray(lower, dtype=np.float64) - 0.5
-    if np.any(np.abs(low + (np.asarray(upper, dtype=np.float64) - 0.5).T) > 1e-9):
+    low, high = (np.array(bound, dtype=np.float64) - 0.5 for bound in (lower, upper))
+    if np.any(np.abs(low + high.T) > 1e-9):
         raise BadInput("lower + upperᵀ must be 1: a box of preference matrices")
     n = len(low)
     found = np.zeros((n, 2))

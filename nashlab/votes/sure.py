@@ -1,27 +1,46 @@
-"""How sure an answer is where the counts behind it are known: intervals, support frequencies, ranges, tests of claims.
+"""The statistical uncertainty of an answer from counts: intervals, support frequencies, ranges, tests of claims.
 
-What is proved of an answer is proved of its table.  The table is a sample; this is about the voters behind it.
+Proofs are about the table.  The table is a sample; this module is about the voters behind it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.equilibrium import claim_test, confidence_box, log_errors, lottery_claim_test, lottery_ranges
+from nashlab.equilibrium import (
+    claim_test,
+    confidence_box,
+    independent_judgments,
+    log_errors,
+    lottery_claim_test,
+    lottery_ranges,
+    who_is_in,
+)
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.votes.build import Votes
 from nashlab.votes.resample import by_voters, resampled_lotteries
 
-__all__ = ["NORMAL", "OPEN_LIMIT", "RANGE", "equilibrium_interval", "has_ties", "how_sure", "rates"]
+__all__ = [
+    "NORMAL",
+    "OPEN_LIMIT",
+    "RANGE",
+    "equilibrium_interval",
+    "fillings",
+    "how_sure",
+    "rates",
+    "region",
+    "repeats",
+]
 
 Array = NDArray[np.float64]
 
-RANGE = (2.5, 97.5)  # percentiles of an interval of 95 % ...
+RANGE = (2.5, 97.5)  # percentiles of a 95 % interval ...
 NORMAL = 1.959963984540054  # ... and its half width in standard errors
 OPEN_LIMIT = 100  # responses up to which 4n linear programmes are solved in seconds
 PROVED = "of this table of counts, not of the voters behind it"
@@ -39,7 +58,7 @@ def rates(votes: Votes, diagonal: float = 0.0) -> Array:
 
 
 def equilibrium_interval(votes: Votes, policy: Array, temperature: float) -> Array:
-    """95 % for each response of π*_τ, [n, 2], by the delta method on log π; by voters where they are known.
+    """95 % intervals for each response of π*_τ, [n, 2], by the delta method on log π; by voters if they are known.
 
     Source: N20 (f).
     """
@@ -52,14 +71,50 @@ def equilibrium_interval(votes: Votes, policy: Array, temperature: float) -> Arr
 
 
 def _as_rates(votes: Votes) -> PreferenceGame:
-    """The game of win rates, whatever the margins are."""
+    """The game of win rates, for any kind of margins."""
     game = votes.game
     return game if np.all(np.abs(game.margins) <= 0.5) else replace(game, margins=rates(votes, diagonal=0.5) - 0.5)
 
 
 def has_ties(votes: Votes) -> bool:
-    """Are some judgments ties, so that a judgment is no coin?"""
+    """Are some judgments ties, so that a judgment is not a coin flip?"""
     return votes.drawn is not None and bool(np.any(votes.drawn))
+
+
+def repeats(votes: Votes) -> Array | None:
+    """The most judgments of each pair by one voter, [n, n]; None if the file does not name the voters."""
+    ballots = votes.ballots
+    if ballots is None or votes.wins is None:
+        return None
+    n = len(votes.wins)
+    low, high = np.minimum(ballots.winner, ballots.loser), np.maximum(ballots.winner, ballots.loser)
+    of_pair, place = np.unique((ballots.voter * n + low) * n + high, return_inverse=True)
+    most = np.zeros((n, n))
+    np.maximum.at(most, (of_pair // n % n, of_pair % n), np.bincount(place, weights=ballots.weight))
+    return np.maximum(most, most.T)
+
+
+def fillings(wins: Array) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
+    """(L, U) over all results of the pairs that never met, in rationals; the other pairs are taken as counted.
+
+    >>> fillings(np.array([[0.0, 2.0], [1.0, 0.0]]))[0][0][1], fillings(np.zeros((2, 2)))[1][0][1]
+    (Fraction(2, 3), Fraction(1, 1))
+    """
+    w = [[Fraction(x) for x in row] for row in wins.tolist()]
+    n = range(len(w))
+    half = Fraction(1, 2)
+
+    def rate(i: int, j: int, unmet: int) -> Fraction:
+        met = w[i][j] + w[j][i]
+        return half if i == j else w[i][j] / met if met else Fraction(unmet)
+
+    return [[rate(i, j, 0) for j in n] for i in n], [[rate(i, j, 1) for j in n] for i in n]
+
+
+def region(votes: Votes, confidence: float) -> tuple[Array, Array]:
+    """(L, U) of :func:`confidence_box` for these votes, accounting for ties and for voters with repeated judgments."""
+    assert votes.wins is not None
+    return confidence_box(votes.wins, confidence, ties=has_ties(votes), repeats=repeats(votes))
 
 
 def how_sure(
@@ -72,15 +127,18 @@ def how_sure(
     claim: Sequence[Any] | None = None,
     seed: int = 0,
 ) -> dict[str, Any] | None:
-    """How sure an equilibrium of counted comparisons is, as JSON has it; None where the file has no counts.
+    """The uncertainty of an equilibrium of counted comparisons, in the form of JSON; None if the file has no counts.
 
-    judgments  behind the thinnest, the middle and the thickest pair, and how many pairs have none.
-    interval   of 95 % for each response: at τ > 0 by the delta method on log π (N20 f), else of ``bootstrap`` tables.
+    judgments  of the pairs with the least, the median and the most, and the number of pairs without any.
+    interval   of 95 % for each response: at τ > 0 by the delta method on log π (N20 f), else from ``bootstrap`` tables.
     range      at τ = 0 with ``confidence``: the least and the largest probability in any lottery of any table of the
                confidence region (N27).
-    claim      with a policy: the p-value of its being the equilibrium behind the votes (N20 d and e; N27 at τ = 0).
+    unmet      at τ = 0, if pairs never met: who is in the support for every filling, some, none; which of the first the
+               answer omits, and which responses in its support another filling may remove (N22).
+    claim      with a policy: the p-value of its being the equilibrium behind the votes (N20 d and e; N27 at τ = 0), and
+               its independent units: voters if the file names them, else judgments.
 
-    Errors: BadInput for a claim, a bootstrap or a level of confidence about a file without counts.
+    Errors: BadInput for a claim, a bootstrap or a confidence level with a file without counts.
 
     >>> from nashlab.gallery import load_votes
     >>> from nashlab.equilibrium import regularised_nash
@@ -93,7 +151,7 @@ def how_sure(
         for name, given in (("bootstrap", bootstrap), ("confidence", confidence), ("claim", claim)):
             if given:
                 raise BadInput(
-                    f"{name}: {votes.reading.source} holds no counts, so nothing is known of its uncertainty"
+                    f"{name}: {votes.reading.source} holds no counts, so its uncertainty is unknown"
                 )
         return None
     counts = (w + w.T)[np.triu_indices(len(w), 1)]
@@ -106,12 +164,28 @@ def how_sure(
         },
         "proved": PROVED,
     }
+    if temperature == 0 and told["judgments"]["unmet_pairs"] and len(w) <= OPEN_LIMIT:
+        told["unmet"] = _hanging(votes, policy)
     told |= _of_equilibrium(votes, policy, temperature) if temperature > 0 else _of_lottery(votes, bootstrap, seed)
     if confidence is not None:
-        told |= _ranges(w, confidence, has_ties(votes), temperature)
+        told |= _ranges(votes, confidence, temperature)
     if claim is not None:
         told["claim"] = _tested(votes, temperature, claim)
     return told
+
+
+def _hanging(votes: Votes, policy: Array) -> dict[str, Any]:
+    """How the answer depends on the filling of the pairs that never met."""
+    assert votes.wins is not None
+    member = who_is_in(*fillings(votes.wins))
+    named = {
+        name: [votes.game.labels[y] for y in group]
+        for name, group in zip(("necessary", "possible", "never", "undecided"), member.verdicts, strict=True)
+    }
+    often = np.argsort(-(votes.wins + votes.wins.T).sum(axis=1), kind="stable").tolist()
+    lost = [votes.game.labels[y] for y in often if y in member.possible and policy[y] <= 1e-12]
+    won = [votes.game.labels[y] for y in np.flatnonzero(policy > 1e-12) if y not in member.necessary]
+    return named | {"left_out_here": lost, "held_here": won}
 
 
 def _of_equilibrium(votes: Votes, policy: Array, temperature: float) -> dict[str, Any]:
@@ -131,24 +205,31 @@ def _of_lottery(votes: Votes, bootstrap: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _ranges(wins: Array, confidence: float, ties: bool, temperature: float) -> dict[str, Any]:
+def _ranges(votes: Votes, confidence: float, temperature: float) -> dict[str, Any]:
     if temperature > 0:
         raise BadInput("confidence is for the maximal lottery (τ = 0); at τ > 0 the interval is of 95 %")
-    low, high = confidence_box(wins, confidence, ties=ties)
-    if len(wins) > OPEN_LIMIT:
+    low, high = region(votes, confidence)
+    if len(low) > OPEN_LIMIT:
         return {"confidence": confidence, "range": None}
     return {"confidence": confidence, "range": lottery_ranges(low, high).tolist()}
 
 
 def _tested(votes: Votes, temperature: float, claim: Sequence[Any]) -> dict[str, Any]:
-    """The test of a claim; its judgments are taken as independent, which those of one voter need not be."""
+    """The test of a claim, by voters if the file names them, since one voter's judgments may be dependent."""
     w = votes.wins
     assert w is not None
     pi = np.array([float(x) for x in claim])
     pi = pi / pi.sum() if pi.sum() > 0 else pi
     if temperature == 0:
-        p_value, test = lottery_claim_test(w, pi, ties=has_ties(votes)), "simultaneous confidence region of win rates"
+        p_value = lottery_claim_test(w, pi, ties=has_ties(votes), repeats=repeats(votes))
+        test = "simultaneous confidence region of win rates"
     else:
         counts = (w + w.T) * ~np.eye(len(w), dtype=bool)
-        p_value, test = claim_test(_as_rates(votes), temperature, pi, counts), "sub-Gaussian tail, exact"
-    return {"p_value": p_value, "test": test, "policy": pi.tolist()}
+        worth = counts if votes.ballots is None else independent_judgments(pi, counts, votes.ballots)
+        p_value, test = claim_test(_as_rates(votes), temperature, pi, worth), "sub-Gaussian tail, exact"
+    return {
+        "p_value": p_value,
+        "test": test,
+        "independent": "judgments, since no voters are named" if votes.ballots is None else "voters",
+        "policy": pi.tolist(),
+    }

@@ -29,7 +29,7 @@ def cdpo(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
 
 
 def robust_dpo(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
-    """Robust DPO, arXiv 2403.00409 (TRL: robust): labels de-noised of ε = .1."""
+    """Robust DPO, arXiv 2403.00409 (TRL: robust): noise of ε = .1 removed from the labels."""
     x = tau * (h_chosen - h_rejected)
     return ((1 - NOISE) * softplus(-x) - NOISE * softplus(x)) / (1 - 2 * NOISE)
 
@@ -40,23 +40,23 @@ def odpo(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
 
 
 def dpop(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
-    """DPO-positive, arXiv 2402.13228, λ = 1: a chosen response that has lost probability is punished inside."""
+    """DPO-positive, arXiv 2402.13228, λ = 1: a penalty inside σ if the chosen response loses probability."""
     return softplus(-tau * (h_chosen - h_rejected - np.maximum(0, -h_chosen)))
 
 
 def cal_dpo(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
-    """Calibrated DPO, arXiv 2412.14516: a logistic loss and the two squares of SPPO."""
+    """Calibrated DPO, arXiv 2412.14516: a logistic loss plus the two squares of SPPO."""
     squares = (h_chosen - 0.5 / tau) ** 2 + (h_rejected + 0.5 / tau) ** 2
     return softplus(-(h_chosen - h_rejected)) + squares
 
 
 def chi_po(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
-    """χPO, arXiv 2407.13399, without its clip: DPO with h + e^h in the place of h."""
+    """χPO, arXiv 2407.13399, without its clip: DPO with h + e^h instead of h."""
     return softplus(-tau * (h_chosen + np.exp(h_chosen) - h_rejected - np.exp(h_rejected)))
 
 
 def dpo_forward_kl(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
-    """f-DPO with the forward KL, arXiv 2309.16240: −e^(−h) in the place of h."""
+    """f-DPO with the forward KL, arXiv 2309.16240: −e^(−h) instead of h."""
     return softplus(-tau * (np.exp(-h_rejected) - np.exp(-h_chosen)))
 
 
@@ -71,12 +71,12 @@ def dpo_alpha(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
 
 
 def dpo_jeffreys(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
-    """f-DPO with Jeffreys' divergence, the sum of both KLs, arXiv 2309.16240: h − e^(−h) in the place of h."""
+    """f-DPO with Jeffreys' divergence, the sum of both KLs, arXiv 2309.16240: h − e^(−h) instead of h."""
     return softplus(-tau * (h_chosen - np.exp(-h_chosen) - h_rejected + np.exp(-h_rejected)))
 
 
 def dpo_chi_squared(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
-    """f-DPO with the χ² divergence alone, arXiv 2309.16240: e^h in the place of h."""
+    """f-DPO with the χ² divergence alone, arXiv 2309.16240: e^h instead of h."""
     return softplus(-tau * (np.exp(h_chosen) - np.exp(h_rejected)))
 
 
@@ -174,7 +174,7 @@ def wpo(
     policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
     previous_chosen: Array, previous_rejected: Array, length_chosen: Array, length_rejected: Array, tau: float,
 ) -> Array:  # fmt: skip
-    """WPO, arXiv 2406.11827, not aligned: DPO weighed by the policy's probabilities a token, held still."""
+    """WPO, arXiv 2406.11827, not aligned: DPO weighted by the policy's probabilities per token, held fixed."""
     weight = np.exp(previous_chosen / length_chosen + previous_rejected / length_rejected)
     gap = policy_chosen - reference_chosen - policy_rejected + reference_rejected
     return weight * softplus(-tau * gap)
