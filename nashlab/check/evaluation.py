@@ -154,11 +154,14 @@ def _with_reduction(loss: Loss, tau: float) -> Loss:
         alone = Loss(loss.function, loss.form, loss.framework, "mean")
         _DIFFERENTIATED[loss.framework](alone, {k: x[:1] for k, x in columns.items()}, tau)
         single = alone.values(columns, tau)
-        whole = np.asarray(_plain(loss.raw({k: _CONVERT[loss.framework](x) for k, x in columns.items()}, tau)))
+        whole, again = (np.asarray(_plain(loss.raw({k: _CONVERT[loss.framework](x) for k, x in columns.items()}, tau)))
+                        for _ in range(2))  # fmt: skip
     except Fault:
         raise
     except (Exception, SystemExit) as error:
         raise Fault(told(error, loss.function), columns, tau) from error
+    if whole.shape != again.shape or not np.array_equal(whole, again, equal_nan=True):
+        raise Fault("gave two answers for the same pairs: it is random, or it keeps a state", columns, tau)
     if whole.shape == (n,):
         reduction = "elementwise" if _near(whole, single) else "coupled"
     elif whole.shape == ():
