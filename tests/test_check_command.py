@@ -113,6 +113,7 @@ FAILURES = {
     "hang": ("    while np.any(h_gap > 3): pass\n    return h_gap", "did not return within 1 s"),
     "random": ("    return h_gap + np.random.normal(size=h_gap.shape)", "two answers for the same pairs"),
     "state": ("    global n; n = globals().get('n', 0) + 1; return n * h_gap**2", "two answers for the same pairs"),
+    "constant": ("    return 0 * h_gap + 1", "a derivative of 0 for every pair tried"),
     "memory": ("    return h_gap + np.ones(2**33).sum()", "MemoryError"),
 }
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from nashlab.check.closed_form import closed_form, of_the_curve
 from nashlab.check.counterexample import bradley_terry_optimum, counterexample
+from nashlab.check.evaluation import Fault
 from nashlab.check.fields import Behaviour, Judged, behaviour_of, mixture
 from nashlab.check.forms import GAP, LENGTHS, PAIR, Spec, pairs_of
-from nashlab.check.likeness import likeness
+from nashlab.check.likeness import likeness, probes
 from nashlab.check.loading import located
 from nashlab.check.offline import Curve, offline
 from nashlab.check.online import (
@@ -69,6 +70,10 @@ def verdict_on(loss: Judged, tau: float, solving: Solving | None = None) -> dict
     """The complete verdict on a pairwise loss, in any process; with ``solving`` its formula is solved."""
     spec = loss.form.spec
     behaviour, lengths = behaviour_of(spec), set(LENGTHS) & set(loss.form.optional)
+    some = probes(tau)
+    if not np.any(loss.slopes(some, tau)):
+        what = "has a derivative of 0 for every pair tried: is it constant, or detached?"
+        raise Fault(what, loss.form.columns(some), tau)
     curve = Curve(loss, tau)
     like = likeness(loss, tau, spec)
     online = _online(loss, behaviour, tau, bool(lengths))
