@@ -228,6 +228,13 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+def _first(values: object, count: int = 6) -> str:
+    """A value, or the first few of many."""
+    if not isinstance(values, list) or len(values) <= count:
+        return str(values)
+    return f"[{', '.join(map(str, values[:count]))}, ... {len(values)} in all]"
+
+
 @app.command(name="check")
 def check_command(
     target: tyro.conf.Positional[str],
@@ -265,7 +272,7 @@ def check_command(
     except Fault as fault:
         if json_output:
             print_json({"name": target, "fault": fault.what, "input": fault.input})
-        at = "" if fault.input is None else " for " + ", ".join(f"{k} = {v}" for k, v in fault.input.items())
+        at = "" if fault.input is None else " for " + ", ".join(f"{k} = {_first(v)}" for k, v in fault.input.items())
         print(f"nashlab: {one_line(f'{target}: the function {fault.what}{at}')}", file=sys.stderr)
         return 1
     if html is not None:

@@ -111,6 +111,8 @@ FAILURES = {
     "exit": ("    raise SystemExit(3)", "called exit"),
     "hard exit": ("    import os; os._exit(3)", "exited with code 3"),
     "hang": ("    while np.any(h_gap > 3): pass\n    return h_gap", "did not return within 1 s"),
+    "random": ("    return h_gap + np.random.normal(size=h_gap.shape)", "two answers for the same pairs"),
+    "state": ("    global n; n = globals().get('n', 0) + 1; return n * h_gap**2", "two answers for the same pairs"),
     "memory": ("    return h_gap + np.ones(2**33).sum()", "MemoryError"),
 }
 
@@ -139,6 +141,16 @@ def test_a_file_that_cannot_be_loaded(capsys: pytest.CaptureFixture[str], tmp_pa
         code, _, err = run(capsys, written(tmp_path, text))
         assert code == 1
         assert words in err
+
+
+def test_a_neighbour_does_not_stand_in_for_a_library(tmp_path: Path) -> None:
+    written(tmp_path, "HELP = 3", "helper.py")
+    for name in ("random.py", "argparse.py"):
+        written(tmp_path, "raise SystemExit('not the library')", name)
+    mine = IPO.replace("return", "return HELP *")
+    path = written(tmp_path, f"import argparse, random\nfrom helper import HELP\n{mine}")
+    with Subject(located(path)) as subject:
+        assert subject.framework == "numpy"
 
 
 def test_bad_input_names_the_nearest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

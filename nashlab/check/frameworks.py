@@ -24,12 +24,18 @@ from typing import Any
 from unittest.mock import MagicMock
 
 from nashlab.check.conformance import conformity
+from nashlab.check.stand_ins import standing_in
 from nashlab.files import replacing
 
 __all__ = ["CELLS", "WITHOUT", "Cell", "installed", "main", "page_of", "rows", "stand_in"]
 
 TAU = 0.5
 SMOOTHING = 0.1
+STAND_INS = {  # what a framework imports on the way to its losses, and no loss needs
+    "openrlhf": ("flash_attn", "deepspeed", "pylatexenc"),
+    "llamafactory": ("torchaudio", "omegaconf"),
+    "swift": ("cryptography", "einops", "oss2", "addict", "simplejson"),
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,16 @@ class Cell:
 
 
 # -- calls -----------------------------------------------------------------------------------------------------------
+
+
+def _version(package: str) -> tuple[int, int]:
+    major, minor, *_ = importlib.metadata.version(package).split(".")
+    return int(major), int(minor)
+
+
+def _imported(module: str) -> Any:
+    with standing_in(*STAND_INS.get(module.split(".")[0], ())):
+        return importlib.import_module(module)
 
 
 def _accelerator() -> Any:
@@ -83,7 +99,7 @@ def _trl_step(loss_type: str, **settings: Any) -> Callable[[], Callable[..., Any
     def build() -> Callable[..., Any]:
         import torch
 
-        trainer = importlib.import_module("trl.trainer.dpo_trainer").DPOTrainer
+        trainer = _imported("trl.trainer.dpo_trainer").DPOTrainer
 
         def loss(policy_chosen: Any, policy_rejected: Any, reference_chosen: Any, reference_rejected: Any, *,
                  length_chosen: Any, length_rejected: Any, tau: float) -> Any:  # fmt: skip
@@ -117,17 +133,16 @@ def _method(
     """A method that takes log-probabilities, called with a stand-in for its trainer; β is τ."""
 
     def build() -> Callable[..., Any]:
-        owner = getattr(importlib.import_module(module), name)
+        owner = getattr(_imported(module), name)
 
         def loss(policy_chosen: Any, policy_rejected: Any, reference_chosen: Any, reference_rejected: Any, *,
                  length_chosen: Any, length_rejected: Any, tau: float) -> Any:  # fmt: skip
             state = MagicMock()
             state.configure_mock(accelerator=_accelerator(), beta=tau, args=SimpleNamespace(discopop_tau=0.05),
                                  running=SimpleNamespace(update=lambda x: None, mean=0.0), **attributes)  # fmt: skip
-            own = [policy_chosen, policy_rejected]
+            given = [policy_chosen, policy_rejected] + ([reference_chosen, reference_rejected] if reference else [])
             if averaged:
-                own = [policy_chosen / length_chosen, policy_rejected / length_rejected]
-            given = own + ([reference_chosen, reference_rejected] if reference else [])
+                given = [x / length for x, length in zip(given, (length_chosen, length_rejected) * 2, strict=False)]
             found = getattr(owner, function)(state, *given, **(more or {}))
             return found[0] if isinstance(found, tuple) else found
 
@@ -136,9 +151,116 @@ def _method(
     return build
 
 
+def _trl_kto(loss_type: str) -> Callable[[], Callable[..., Any]]:
+    """TRL's KTOTrainer._compute_loss on the two responses of each pair, its reference point at 0."""
+
+    def build() -> Callable[..., Any]:
+        import torch
+
+        trainer = _imported("trl.trainer.kto_trainer").KTOTrainer
+
+        def loss(policy_chosen: Any, policy_rejected: Any, reference_chosen: Any, reference_rejected: Any, *,
+                 length_chosen: Any, length_rejected: Any, tau: float) -> Any:  # fmt: skip
+            output, mask = stand_in(torch.cat([policy_chosen, policy_rejected]),
+                                    torch.cat([length_chosen, length_rejected]))  # fmt: skip
+            state = MagicMock()
+            state.configure_mock(
+                accelerator=_accelerator(), aux_loss_enabled=False, precompute_ref_logps=True, calculate_KL=False,
+                loss_type=loss_type, beta=tau, desirable_weight=1.0, undesirable_weight=1.0, _total_train_tokens=0,
+                _tp_size=1, _metrics={"train": defaultdict(list), "eval": defaultdict(list)},
+            )  # fmt: skip
+            n = len(policy_chosen)
+            inputs = {
+                "input_ids": torch.ones(mask.shape, dtype=torch.long), "attention_mask": torch.ones_like(mask).long(),
+                "completion_mask": mask.long(), "label": torch.arange(2 * n) < n,
+                "ref_logps": torch.cat([reference_chosen, reference_rejected]),
+            }  # fmt: skip
+            found = trainer._compute_loss(state, lambda **_: output, inputs, False)
+            return 2 * found  # a mean over responses
+
+        return loss
+
+    return build
+
+
+def _trl_online(loss_type: str) -> Callable[[], Callable[..., Any]]:
+    """TRL's OnlineDPOTrainer.training_step: generation, forward passes and rewards are stand-ins."""
+
+    def build() -> Callable[..., Any]:
+        import torch
+
+        trainer = _imported("trl.experimental.online_dpo.online_dpo_trainer").OnlineDPOTrainer
+
+        def loss(policy_chosen: Any, policy_rejected: Any, reference_chosen: Any, reference_rejected: Any, *,
+                 length_chosen: Any, length_rejected: Any, tau: float) -> Any:  # fmt: skip
+            n, lengths = len(policy_chosen), torch.cat([length_chosen, length_rejected])
+            own, mask = stand_in(torch.cat([policy_chosen, policy_rejected]), lengths)
+            theirs, _ = stand_in(torch.cat([reference_chosen, reference_rejected]), lengths)
+            completion = mask[:, 1:].long()
+            left: list[Any] = []
+            state = MagicMock()
+            state.configure_mock(
+                accelerator=_accelerator(), beta=tau, eos_token_ids=[7], eos_token_id=7, stats=defaultdict(list),
+                args=SimpleNamespace(loss_type=loss_type, use_vllm=False, missing_eos_penalty=None, n_gpu=1, optim="",
+                                     torch_empty_cache_steps=None, gradient_accumulation_steps=1),
+            )  # fmt: skip
+            state.accelerator.backward = lambda found, **_: left.append(found)
+            ones = torch.ones(n, 1, dtype=torch.long)
+            parts = (ones, ones, torch.ones_like(completion), completion)
+            images = _version("trl") > (1, 13)  # what it generates has a fifth part from then on
+            state._generate = lambda *_: (*parts, None) if images else parts
+            state._forward = lambda model, *_: theirs.log_probs if model is state.ref_model else own.log_probs
+            state.processing_class.eos_token_id = state._tokenizer.eos_token_id = 7
+            state.processing_class.batch_decode = lambda ids, **_: ["text"] * len(ids)
+            state._calculate_rewards_from_functions = lambda **_: (torch.arange(2 * n) < n).double()
+            trainer.training_step(state, MagicMock(), {"prompt": ["text"] * n})
+            return left[0]
+
+        return loss
+
+    return build
+
+
+def _trl_orpo() -> Callable[..., Any]:
+    trainer = _imported("trl.experimental.orpo.orpo_trainer").ORPOTrainer
+
+    def loss(policy_chosen: Any, policy_rejected: Any, *, length_chosen: Any, length_rejected: Any, tau: float) -> Any:
+        state = MagicMock()
+        state.configure_mock(accelerator=_accelerator(), beta=tau)
+        chosen, rejected = policy_chosen / length_chosen, policy_rejected / length_rejected
+        return -chosen - trainer.odds_ratio_loss(state, chosen, rejected)[0]
+
+    return loss
+
+
+def _llamafactory(loss_type: str, *, reference: bool = True) -> Callable[[], Callable[..., Any]]:
+    """LLaMA-Factory's compute_preference_loss of a trainer that was not started; averages where it averages."""
+
+    def build() -> Callable[..., Any]:
+        trainer = _imported("llamafactory.train.dpo.trainer").CustomDPOTrainer
+
+        def loss(policy_chosen: Any, policy_rejected: Any, reference_chosen: Any, reference_rejected: Any, *,
+                 length_chosen: Any, length_rejected: Any, tau: float) -> Any:  # fmt: skip
+            state = trainer.__new__(trainer)
+            vars(state).update(
+                finetuning_args=SimpleNamespace(use_ref_model=reference), accelerator=_accelerator(), beta=tau,
+                loss_type=loss_type, simpo_gamma=tau / 2, bco_gemma=0.0, label_smoothing=0.0, reference_free=False,
+                f_divergence_type="reverse_kl", f_divergence_params=None,
+                args=SimpleNamespace(discopop_tau=0.05),
+            )  # fmt: skip
+            sums = (policy_chosen, policy_rejected, reference_chosen, reference_rejected)
+            if loss_type in ("ipo", "orpo", "simpo"):
+                sums = tuple(x / n for x, n in zip(sums, (length_chosen, length_rejected) * 2, strict=True))
+            return state.compute_preference_loss(*sums)[0]
+
+        return loss
+
+    return build
+
+
 def _liger(loss_type: str, **settings: Any) -> Callable[[], Callable[..., Any]]:
     def build() -> Callable[..., Any]:
-        function = importlib.import_module("liger_kernel.chunked_loss.dpo_loss").LigerFusedLinearDPOFunction
+        function = _imported("liger_kernel.chunked_loss.dpo_loss").LigerFusedLinearDPOFunction
 
         def loss(policy_chosen: Any, policy_rejected: Any, reference_chosen: Any, reference_rejected: Any, *,
                  tau: float) -> Any:  # fmt: skip
@@ -156,7 +278,7 @@ def _liger(loss_type: str, **settings: Any) -> Callable[[], Callable[..., Any]]:
 
 def _openrlhf(**settings: Any) -> Callable[[], Callable[..., Any]]:
     def build() -> Callable[..., Any]:
-        module = importlib.import_module("openrlhf.models.loss")
+        module = _imported("openrlhf.models.loss")
 
         def loss(policy_chosen: Any, policy_rejected: Any, reference_chosen: Any, reference_rejected: Any, *,
                  tau: float) -> Any:  # fmt: skip
@@ -189,8 +311,17 @@ def _trl_cells() -> Iterator[Cell]:
         build = _trl_step("sigmoid", f_divergence_type=divergence)
         yield Cell("trl", f"DPO sigmoid, {divergence}", target, call, build)
     cpo = ("trl.experimental.cpo.cpo_trainer", "CPOTrainer", "cpo_loss")
-    for key, target, alpha, averaged in (("hinge", "slic", 0.0, False), ("ipo", "ipo", 0.0, True),
-                                         ("simpo", "simpo", 0.0, True), ("simpo", "alphapo", 0.25, True)):  # fmt: skip
+    for key, target in (("kto", "kto"), ("apo_zero_unpaired", "apo_zero")):
+        call = f"KTOTrainer._compute_loss, KTOConfig(loss_type={key!r}, beta=tau), its reference point at 0"
+        yield Cell("trl", f"KTO {key}", target, call, _trl_kto(key))
+    for key, target in (("sigmoid", "dpo"), ("ipo", "ipo")):
+        call = f"OnlineDPOTrainer.training_step, OnlineDPOConfig(loss_type={key!r}, beta=tau)"
+        yield Cell("trl", f"OnlineDPO {key}", target, call, _trl_online(key))
+    call = "the chosen response's likelihood a token and ORPOTrainer.odds_ratio_loss on averages, ORPOConfig(beta=tau)"
+    yield Cell("trl", "ORPO", "orpo", call, _trl_orpo)
+    for key, target, alpha, averaged in (("sigmoid", "dpo", 0.0, False), ("hinge", "slic", 0.0, False),
+                                         ("ipo", "ipo", 0.0, True), ("simpo", "simpo", 0.0, True),
+                                         ("simpo", "alphapo", 0.25, True)):  # fmt: skip
         attributes = {"loss_type": key, "alpha": alpha, "label_smoothing": 0.0, "simpo_gamma": TAU / 2}
         given = "averages over tokens" if averaged else "sums"
         call = (
@@ -205,11 +336,21 @@ def _swift_cells() -> Iterator[Cell]:
     targets = {"sigmoid": "dpo", "hinge": "slic", "ipo": "ipo", "exo_pair": "exo_pair", "nca_pair": "nca",
                "robust": "robust_dpo", "bco_pair": "bco", "sppo_hard": "sppo", "apo_zero": "apo_zero",
                "apo_down": "apo_down", "discopop": "discopop"}  # fmt: skip
+    plain = {"label_smoothing": 0.0, "reference_free": False, "f_divergence_type": "reverse_kl"}
     for key, target in targets.items():
         smoothing = SMOOTHING if key in ("exo_pair", "robust") else 0.0
-        attributes = {"label_smoothing": smoothing, "reference_free": False, "f_divergence_type": "reverse_kl"}
+        averaged = key == "ipo"  # by _get_ipo_sequence_logps, before it
         call = f"DPOTrainer.dpo_loss(loss_type={key!r}), beta=tau, label_smoothing={smoothing}"
-        yield Cell("ms-swift", f"DPO {key}", target, call, _method(*where, attributes, more={"loss_type": key}))
+        yield Cell("ms-swift", f"DPO {key}", target, call + (" on averages over tokens" if averaged else ""),
+                   _method(*where, plain | {"label_smoothing": smoothing}, averaged=averaged,
+                           more={"loss_type": key}))  # fmt: skip
+    for divergence, target in (("forward_kl", "dpo_forward_kl"), ("js_divergence", "dpo_js")):
+        call = f"DPOTrainer.dpo_loss(loss_type='sigmoid'), f_divergence_type={divergence!r}, beta=tau"
+        yield Cell("ms-swift", f"DPO sigmoid, {divergence}", target, call,
+                   _method(*where, plain | {"f_divergence_type": divergence}))  # fmt: skip
+    for key, target in (("hinge", "slic"), ("ipo", "ipo")):
+        call = f"DPOTrainer.dpo_loss() of a trainer with loss_type={key!r}: so MegatronDPOTrainer.loss_func calls it"
+        yield Cell("ms-swift", f"Megatron DPO {key}", target, call, _method(*where, plain | {"loss_type": key}))
 
 
 def _other_cells() -> Iterator[Cell]:
@@ -223,11 +364,10 @@ def _other_cells() -> Iterator[Cell]:
     yield Cell("openrlhf", "DPOLoss, ipo", "ipo", "DPOLoss(tau, ipo=True)", _openrlhf(ipo=True))
     call = f"DPOLoss(tau, label_smoothing={SMOOTHING})"
     yield Cell("openrlhf", "DPOLoss, label_smoothing", "cdpo", call, _openrlhf(label_smoothing=SMOOTHING))
-    where = ("llamafactory.train.dpo.trainer", "CustomDPOTrainer")
-    yield Cell("llamafactory", "DPO simpo", "simpo", "CustomDPOTrainer.simpo_loss on averages over tokens",
-               _method(*where, "simpo_loss", {"simpo_gamma": TAU / 2}, reference=False, averaged=True))  # fmt: skip
-    yield Cell("llamafactory", "DPO orpo", "orpo", "CustomDPOTrainer.odds_ratio_loss on averages over tokens",
-               _method(*where, "odds_ratio_loss", {}, reference=False, averaged=True))  # fmt: skip
+    for key, target in (("sigmoid", "dpo"), ("hinge", "slic"), ("ipo", "ipo"), ("simpo", "simpo"), ("orpo", "orpo")):
+        reference = key not in ("simpo", "orpo")
+        call = f"CustomDPOTrainer.compute_preference_loss, pref_loss={key!r}, pref_beta=tau"
+        yield Cell("llamafactory", f"DPO {key}", target, call, _llamafactory(key, reference=reference))
 
 
 CELLS: tuple[Cell, ...] = (*_trl_cells(), *_swift_cells(), *_other_cells())
@@ -275,6 +415,10 @@ def page_of(record: Mapping[str, list[dict[str, str]]]) -> str:
         "`nashlab/check/losses`) at τ = β = 0.5, up to a constant factor. Made by",
         "`python -m nashlab.check.frameworks`; `tests/test_check_frameworks.py` finds drift where a framework is",
         "installed.",
+        "",
+        "Packages that a framework imports on the way and no loss needs (kernels, servers, loggers) have stand-ins if",
+        "they are missing, so that a wheel unpacked on `PYTHONPATH` is enough. LLaMA-Factory was called beside TRL",
+        "0.24.0 with `DISABLE_VERSION_CHECK=1`, ms-swift beside TRL 0.29.1.",
         "",
     ]
     for name, found in record.items():

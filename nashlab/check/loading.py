@@ -92,6 +92,6 @@ def _module(path: Path) -> Any:
         raise BadInput(f"{path}: is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(path.resolve().parent))
+    sys.path.append(str(path.resolve().parent))  # last: a neighbour called random.py is not the library's
     spec.loader.exec_module(module)
     return module

@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 ARRAYS = 20.0  # seconds for a library's first array, on a busy machine
 PIECES = 16  # into which pairs are split to find the one that fails; each hang costs the full time limit
 QUIET = {"OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu", "PYTHONDONTWRITEBYTECODE": "1"}
+PATIENCE = 6  # times the limit of one call for a function that has to be called for each pair
 PIPE = 2**15  # bytes that a pipe accepts at once even if nobody reads
 
 
@@ -95,7 +96,8 @@ class Subject:
     def _ask(self, pairs: Pairs, how: Mapping[str, Any]) -> dict[str, Array]:
         columns = {k: np.asarray(x, dtype=np.float64) for k, x in pairs.items()}
         try:
-            return dict(self._exchange(columns, how, self.limits.call)[1])
+            one_by_one = 1 if self.reduction == "elementwise" else PATIENCE
+            return dict(self._exchange(columns, how, one_by_one * self.limits.call)[1])
         except Fault as fault:
             raise self._narrowed(fault, columns, how) from None
 
