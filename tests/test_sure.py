@@ -333,12 +333,12 @@ def test_a_large_game_is_solved_from_its_strongest_responses() -> None:
             a[k, best], a[k, 90 - copies :] = 0.4, 0
             a[:, k] = -a[k]
         whole = maximal_lottery(PreferenceGame.from_margins(a), exact=False).policy
-        assert whole[-1] > 0.01
+        assert whole[-1] > 0.005
         assert grown_lottery(a) == pytest.approx(whole, abs=1e-9)
         strongest = np.sort(np.argsort(-a.sum(axis=1), kind="stable")[:64])
         alone = np.zeros(90)
         alone[strongest] = lottery_batch(a[np.ix_(strongest, strongest)])
-        assert np.max(np.abs(alone - whole)) > 0.01  # canary: the 64 strongest alone
+        assert np.max(np.abs(alone - whole)) > 0.005  # canary: the 64 strongest alone
 
 
 def skew_of(x: np.ndarray) -> np.ndarray:

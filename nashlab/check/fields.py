@@ -33,8 +33,8 @@ Behaviour = Callable[[Array, Array], Array]  # (log π, log μ) -> log ν
 FAR = 600.0  # |h| beyond which a policy has collapsed
 STEEPEST = 300.0  # of log ν − log π: its exponential can still be squared
 FLOW_STEPS, SETTLING, NEWTON = 60, 5, 20
-AGAIN, SETTLED = 40, 1e-10  # inner steps of a proximal one at most, and the change at which they end
-AGAIN, SETTLED = 40, 1e-10  # inner steps of a proximal one at most, and the change at which they end
+AGAIN, SETTLED = 40, 1e-10  # limit of inner steps of a proximal step, and the change at which they end
+AGAIN, SETTLED = 40, 1e-10  # limit of inner steps of a proximal step, and the change at which they end
 ATTRACTS = 1e-3  # of unit · τ, IPO's own rate: a slower attraction is a centre or a plateau, not a fixed point
 VANISHED = 1e-9  # of the natural gradient, relative to its size at the start
 
@@ -200,13 +200,13 @@ def _natural(bundle: Bundle, log_policy: Array, step: Array, tau: float) -> Arra
 
 
 def _plain(bundle: Bundle, log_policy: Array, step: Array, tau: float) -> Array:
-    """n times the gradient: as fast as the natural one while the policy is even."""
+    """n times the gradient: as fast as the natural gradient while the policy is uniform."""
     return bundle.real.sum(axis=1, keepdims=True) * bundle.fields(log_policy, tau).plain
 
 
 def _proximal(bundle: Bundle, log_policy: Array, step: Array, tau: float) -> Array:
-    """Half the natural gradient at the end of this very step, found by taking it again and again: a contraction, as
-    half the step is at most half of 1 over the gradient's slope."""
+    """Half the natural gradient at the end of this step, by fixed-point iteration: a contraction, because half the step
+    is at most half the inverse of the gradient's slope."""
     direction = 0.5 * _natural(bundle, log_policy, step, tau)
     for _ in range(AGAIN):
         last, direction = direction, 0.5 * _natural(bundle, _moved(bundle, log_policy, step * direction), step, tau)

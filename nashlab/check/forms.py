@@ -115,7 +115,7 @@ class Form:
 
     @property
     def held(self) -> bool:
-        """Whether a policy enters that stands still: the gradient is then no derivative of the loss's own mean."""
+        """Whether a fixed policy enters, so that the gradient is not the derivative of the loss's own mean."""
         return self.spec.anchor == "previous" or bool(set(PREVIOUS) & set(self.optional))
 
     @property

@@ -32,7 +32,7 @@ POINTS = 320  # of the scan, on each side of 0
 FLAT = 1e-7  # of the risk, relative to its spread near 0: an end as low as the minimum
 AS_LOW = 1e-9  # the same for two refined minima
 STEEP = 1e-9  # of the steepest slope near 0: counts as flat
-CANCELS = 1e-8  # relative: differences are good to 1e-9
+CANCELS = 1e-8  # relative: differences are accurate to 1e-9
 FADED = 1e3  # times that: between the two a slope that fades is followed,
 FADING = 0.03  # over so much of the gap: a hinge to the fourth power less, e^(−e^d) .04
 NARROW = 1e-4  # of τd: a set of minimisers that counts as a point
@@ -86,7 +86,7 @@ class Curve:
         ]
 
     def _integrated(self) -> Array:
-        """The risk whose slope it is, where a policy that stands still would be moved by the risk itself."""
+        """The risk with this slope, for losses whose own risk would also move a fixed policy."""
         steepest = np.max(np.abs(self.slopes[:, np.abs(self.scan) * self.tau <= 2.0]))
         slopes = np.where(np.abs(self.slopes) <= STEEP * steepest, 0.0, self.slopes)
         parts = 0.5 * (slopes[:, 1:] + slopes[:, :-1]) * np.diff(self.scan)
@@ -136,13 +136,13 @@ class Curve:
                 part = slice(k * n, (k + 1) * n)
                 own = found.chosen[part] * moves[first] + found.rejected[part] * moves[second]
                 if first == second and self.cancels:
-                    own = np.zeros_like(own)  # what differences leave of it is rounding
+                    own = np.zeros_like(own)  # the rest is rounding of differences
                 risk = risk + np.where(weights[k] == 0, 0.0, weights[k] * found.value[part][inverse])
                 slope = slope + np.where(weights[k] == 0, 0.0, weights[k] * own[inverse])
         return risk, slope
 
     def _cancels(self) -> bool:
-        """Whether a response that meets itself pulls on nothing, seen where the function is smooth to differences."""
+        """Whether a response paired with itself has no gradient, tested where differences are smooth."""
         own = -softplus(-self.scan[np.abs(self.scan) <= min(4.0, 2.0 / self.tau)])
         half = np.full(len(own), -np.log(2.0))
         chosen, rejected = self.loss.slopes(pairs_of((own, own), (half, half), p=0.5 if self.loss.form.soft else 1.0),
@@ -178,8 +178,8 @@ class Curve:
         return Minima(outward[-1] * np.inf, outward[-1] * np.inf, len(outward) > 1, bool(risk[end] < lowest - scale))
 
     def _falls_on(self, k: int, side: int, level: float) -> bool:
-        """Whether the risk falls towards this end for ever: if it is seen to become flat, by fading and not at a point
-        from where on it is 0 (hinges of all powers)."""
+        """Whether the risk falls towards this end for ever: its slope fades instead of reaching 0 at a point (as
+        hinges of all powers do)."""
         outer = np.flatnonzero((side * self.scan > 0) & self.known[k])[::side]
         fall = -side * self.slopes[k, outer]
         seen = np.flatnonzero(np.abs(fall) > level)

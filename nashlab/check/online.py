@@ -46,7 +46,7 @@ NEAR = 1e-3  # ‖π − π*_τ‖₁ that counts as converged
 def tables(kind: str, *, lengths: bool = False) -> tuple[Table, ...]:
     """The fixed games of a kind ("general" or "bradley-terry"), with sequences of one token, or of one to five."""
     rng = np.random.default_rng(20240313 if kind == "general" else 20230529)
-    counts = np.random.default_rng(5)  # its own: the games are the same with lengths and without
+    counts = np.random.default_rng(5)  # a separate generator: the games are the same with and without lengths
     made = []
     for n in (3, 3, 4, 5):
         if kind == "general":
@@ -185,7 +185,7 @@ def gallery_equilibria(tau: float) -> tuple[Array, ...]:
 
 
 def convergence(loss: Judged, behaviour: Behaviour, tau: float, *, lengths: bool) -> dict[str, Any]:
-    """Where the loss's own update ends from μ on each game of the gallery, its distance from π*_τ and how soon.
+    """The limit of the loss's own update from μ on each gallery game, its distance from π*_τ and the number of steps.
 
     steps is the number of steps after which ‖π − π*_τ‖₁ stays below 1e-3, rate the factor by which it shrinks in one
     near the end; null if it never gets there.  If the flow does not settle, distance is the mean over the second half

@@ -338,7 +338,7 @@ HALVES = ENDS | {"0": 0, "0.0": 0, "0.5": HALF, ".5": HALF, "1/2": HALF}
 
 
 def _numbers_of(sheet: Sheet, pairs: Mapping[str, tuple[str, str]]) -> Mapping[str, Fraction | int]:
-    """What cells of numbers mean: 1, 0, -1, or where some cell is a half 1, 1/2, 0.
+    """The meaning of numeric cells: 1, 0, -1, or 1, 1/2, 0 if some cell is a half.
 
     Where no cell says -1 or 1/2, a cell of 0 may be the second's win, or a tie: refused.
     """

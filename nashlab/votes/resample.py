@@ -33,9 +33,9 @@ Array = NDArray[np.float64]
 Draw = Callable[[int, np.random.Generator], Array]
 
 FEWEST_VOTERS = 10  # below, resampling them says little about other voters
-FEW, MANY_PAIRS = 64, 5000  # judgments a pair whose distribution is tabled, and pairs for which that pays
-WORKING = 64  # responses that a large game is solved on at first
-SLACK = 1e-9  # by which a response must lose to be left out of a game of size 1
+FEW, MANY_PAIRS = 64, 5000  # judgments per pair with a tabulated distribution, and pairs for which that pays
+WORKING = 64  # responses on which a large game is first solved
+SLACK = 1e-9  # margin by which a response must lose to be left out, for a game of size 1
 BLOCK = 2**25  # bytes of the tables that a thread holds at once
 THREADS = 2
 
@@ -83,7 +83,7 @@ def _lotteries(margins: Array) -> Array:
 
 
 def grown_lottery(margins: Array) -> Array:
-    """The lottery of one game, [n, n], from that of its strongest responses: those whom it does not beat join them.
+    """The lottery of one game, [n, n], from its strongest responses, to which those that it does not beat are added.
 
     What strictly loses to one lottery has no mass in any, so once all others lose this is the answer.
     """
@@ -175,7 +175,7 @@ def drawn_wins(number: NDArray[np.int64], shares: Array) -> Draw:
 
 
 def tabled_wins(number: NDArray[np.int64], shares: Array) -> Draw:
-    """The same for few judgments a pair, from a table of their distribution: ten times as fast."""
+    """The same for few judgments per pair, from a table of their distribution: ten times as fast."""
     if not number.size:
         return lambda count, rng: np.zeros((count, 0))
     distributions, look_up = _compiled()

@@ -21,4 +21,4 @@ REFUSED = {
     "log-probabilities do not say; on responses of one token TDPO-1 is dpo",
     "tpo": "TPO (arXiv 2405.16681) is a loss of three responses",
     "nash_md": "Nash-MD has no pairwise loss: nashlab run nash-md, and assert_policy_gradient for a trainer",
-}  # names of the literature that are no losses of a pair, and why
+}  # names in the literature that are not pairwise losses, and why

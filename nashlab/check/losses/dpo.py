@@ -71,12 +71,12 @@ def dpo_alpha(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
 
 
 def dpo_jeffreys(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
-    """f-DPO with Jeffreys' divergence, the sum of both KLs, arXiv 2309.16240: h − e^(−h) in the place of h."""
+    """f-DPO with Jeffreys' divergence, the sum of both KLs, arXiv 2309.16240: h − e^(−h) instead of h."""
     return softplus(-tau * (h_chosen - np.exp(-h_chosen) - h_rejected + np.exp(-h_rejected)))
 
 
 def dpo_chi_squared(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
-    """f-DPO with the χ² divergence alone, arXiv 2309.16240: e^h in the place of h."""
+    """f-DPO with the χ² divergence alone, arXiv 2309.16240: e^h instead of h."""
     return softplus(-tau * (np.exp(h_chosen) - np.exp(h_rejected)))
 
 
@@ -174,7 +174,7 @@ def wpo(
     policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
     previous_chosen: Array, previous_rejected: Array, length_chosen: Array, length_rejected: Array, tau: float,
 ) -> Array:  # fmt: skip
-    """WPO, arXiv 2406.11827, not aligned: DPO weighed by the policy's probabilities a token, held still."""
+    """WPO, arXiv 2406.11827, not aligned: DPO weighted by the policy's probabilities per token, held fixed."""
     weight = np.exp(previous_chosen / length_chosen + previous_rejected / length_rejected)
     gap = policy_chosen - reference_chosen - policy_rejected + reference_rejected
     return weight * softplus(-tau * gap)
