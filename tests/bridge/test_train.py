@@ -275,7 +275,7 @@ def test_weights_that_a_measurement_finds_broken_are_a_diverged_run(tmp_path: Pa
 
     measured: list[int] = []
     settings = Settings(**(SETTINGS | {"measure_every": 1, "checkpoint_every": 1}))
-    with pytest.raises(Diverged, match=r"step 2: measuring after it: .*NaN; lower learning_rate = 0\.02"):
+    with pytest.raises(Diverged, match="step 2: measuring after it: probabilities are NaN; lower"):
         train(tiny("gpt2", seed=1), "online-ipo", generated(), settings, folder=tmp_path, measure=measure)
     assert checkpoint.latest(tmp_path / "checkpoints").step == 1
 
