@@ -165,12 +165,12 @@ def test_a_folder_of_another_reference_is_refused(tmp_path: Path) -> None:
     policy = tiny("gpt2", seed=1)
     settings = Settings(**(SETTINGS | {"steps": 2}))
     train(policy, bridged("online-ipo"), generated(), settings, folder=tmp_path)
-    with pytest.raises(BadInput, match="its reference is another"):
+    with pytest.raises(BadInput, match="its reference differs"):
         train(policy, bridged("online-ipo"), generated(), settings, folder=tmp_path)
     adapted = tmp_path / "adapted"
     train(tiny("gpt2", lora=True, seed=1), bridged("online-ipo"), generated(), settings, folder=adapted)
     train(tiny("gpt2", lora=True, seed=1), bridged("online-ipo"), generated(), settings, folder=adapted)
-    with pytest.raises(BadInput, match="its reference is another"):
+    with pytest.raises(BadInput, match="its reference differs"):
         train(tiny("gpt2", lora=True, seed=2), bridged("online-ipo"), generated(), settings, folder=adapted)
 
 
