@@ -153,8 +153,8 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
     for words, method, source, change in (
         ("method = 'online-ipo' there, 'ipo-md' here", "ipo-md", generated(), {}),
         ("tau = 0.3 there, 0.4 here", "online-ipo", generated(), {"tau": 0.4}),
-        ("its source is another", "online-ipo", generated(labels="hard"), {}),
-        ("its source is another", "online-ipo", replace(generated(), prompts=Prompts(list("abd"), PROMPTS.rows)), {}),
+        ("its source differs", "online-ipo", generated(labels="hard"), {}),
+        ("its source differs", "online-ipo", replace(generated(), prompts=Prompts(list("abd"), PROMPTS.rows)), {}),
     ):
         with pytest.raises(BadInput, match="belongs to another run: " + words):
             trained(method, source, folder=tmp_path, steps=2, **change)
