@@ -245,11 +245,11 @@ def check_command(
     html: Annotated[Path | None, tyro.conf.arg(help="write one self-contained page")] = None,
     json_output: Json = False,
 ) -> int:
-    """Judge a preference loss: its optimum offline, where it rests online, what lengths do, what it looks like.
+    """Check a preference loss: its optimum offline, its limit online, its use of lengths, and similar named losses.
 
     The function is loss(h_gap, p, *, tau), or loss(h_chosen, h_rejected, *, tau), or loss(policy_chosen,
     policy_rejected, reference_chosen, reference_rejected, *, tau) on summed log-probabilities, in numpy, jax or torch.
-    It runs in a process of its own. Exit code 0 whatever the verdict, 1 if the function itself fails.
+    It runs in a separate process. Exit code 0 for any verdict, 1 if the function itself fails.
 
     Example: nashlab check mine.py
              nashlab check mine.py:my_loss --tau 0.1 --html verdict.html

@@ -55,7 +55,7 @@ def one_line(text: object) -> str:
 class Progress:
     """A progress bar on stderr for n pieces of work; ``with Progress(n) as advance: advance(name)``.
 
-    If stderr is not a terminal, it prints about fifty lines instead.
+    ``advance(name, 3)`` counts three pieces at once.  If stderr is not a terminal, it prints about fifty lines instead.
     """
 
     def __init__(self, total: int):
@@ -72,14 +72,14 @@ class Progress:
         if not self.bar.console.is_terminal:
             return self._line
         self.bar.start()
-        return lambda name: self.bar.update(self.task, advance=1, description=name)
+        return lambda name, count=1: self.bar.update(self.task, advance=count, description=name)
 
     def __exit__(self, *exc: object) -> None:
         if self.bar.console.is_terminal:
             self.bar.stop()
 
-    def _line(self, name: str) -> None:
-        before, self.done = self.done, self.done + 1
+    def _line(self, name: str, count: int = 1) -> None:
+        before, self.done = self.done, self.done + count
         if self.done * LINES // max(1, self.total) > before * LINES // max(1, self.total):
             seconds = time.perf_counter() - self.started
             print(f"{self.done}/{self.total} {seconds:.0f} s {name}", file=sys.stderr, flush=True)
@@ -152,8 +152,8 @@ def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
 
 
 def _show_hanging(pairs: int, unmet: Mapping[str, Any]) -> None:
-    """Whose place the answer owes to the filling of pairs that never met."""
-    print(f"WARNING: {pairs} pair(s) never met, and the answer hangs on how they are filled; over all fillings,")
+    """Which responses owe their place to the filling of pairs that never met."""
+    print(f"WARNING: {pairs} pair(s) never met, and the answer depends on how they are filled; over all fillings,")
     for name in ("necessary", "possible", "never", "undecided"):
         print(f"  in the support, {name}: {len(unmet[name])}{_some(unmet[name])}")
     print(f"  0 here, but not for every filling: {len(unmet['left_out_here'])}{_some(unmet['left_out_here'])}")

@@ -53,10 +53,10 @@ def appearing(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill that takes the name ``folder`` when the block ends; what has the name stays until then.
+    """A folder to fill that replaces ``folder`` when the block ends; until then the old one keeps its name.
 
-    Folders cannot be exchanged in one step: who is killed between the two leaves the old one beside its name, and the
-    next block puts it back.
+    Folders cannot be exchanged in one step: a process killed in between leaves the old one under a temporary name, and
+    the next block restores it.
     """
     part, before = (folder.with_name(f".{folder.name}.{what}") for what in ("part", "before"))
     _put_back(before, folder)
@@ -75,7 +75,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 def _put_back(before: Path, folder: Path) -> None:
-    """What stood under the name, where nothing does; what was replaced goes."""
+    """Restore a replaced folder if nothing has its name; otherwise remove it."""
     if before.exists() and not folder.exists():
         os.replace(before, folder)
     shutil.rmtree(before, ignore_errors=True)

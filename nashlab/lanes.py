@@ -108,7 +108,7 @@ def _fit(x: Any, lane: bool, shape: tuple[int, ...], runs: int) -> Any:
 
     x = jnp.asarray(x)
     x = x if lane else x[..., None]
-    if x.ndim <= len(shape):  # a scalar beside an array
+    if x.ndim <= len(shape):  # a scalar with an array
         x = x.reshape((1,) * len(shape) + x.shape[-1:])
     return jnp.broadcast_to(x, (*shape, runs))
 

@@ -1,4 +1,4 @@
-"""How a ranking is written: JSON, CSV, LaTeX, Markdown, and one HTML page without scripts or network."""
+"""A ranking in written form: JSON, CSV, LaTeX, Markdown, and one HTML page without scripts or network access."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from nashlab.votes.sure import NORMAL
 
 __all__ = ["content", "header", "lines", "remarks", "write"]
 
-DRAWN = 12  # responses of the picture of cycles
+DRAWN = 12  # responses in the picture of cycles
 NAMED = 8  # responses of a list
-HEAT = 40  # responses of the table of head-to-heads
+HEAT = 40  # responses in the head-to-head table
 
 MORE = """
 .heat { width: auto; font-size: .72rem; }
@@ -38,7 +38,7 @@ MORE = """
 
 
 def content(ranking: Ranking, planned: Plan | None = None) -> dict[str, Any]:
-    """A ranking as JSON has it; responses are in order, the best first."""
+    """A ranking in the form of JSON; responses are ordered from best to worst."""
     game = ranking.votes.game
     labels = game.labels
     winner, loser = ranking.condorcet
@@ -113,7 +113,7 @@ def _plan(planned: Plan, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def remarks(ranking: Ranking) -> list[str]:
-    """What a reader of the table must know, a sentence each."""
+    """What a reader of the table must know, one sentence each."""
     found = []
     labels = ranking.votes.game.labels
     wins, reading = ranking.votes.wins, ranking.votes.reading
@@ -124,7 +124,7 @@ def remarks(ranking: Ranking) -> list[str]:
         found.append(f"{len(parts)} groups of responses were never compared with each other: {_short(parts)}.")
     if reading.met is not None and reading.met < reading.pairs:
         found.append(
-            f"{reading.pairs - reading.met} of {reading.pairs} pairs never met: the ranking hangs on their filling."
+            f"{reading.pairs - reading.met} of {reading.pairs} pairs never met: the ranking depends on their fill."
         )
     thin = int(np.count_nonzero(np.triu((met > 0) & (met < THIN))))
     if thin:

@@ -1,9 +1,9 @@
 """Build the Coq proofs and compare every axiom they rest on with a whitelist:  python proofs/check_axioms.py
 
-A theorem proved from an `Admitted` lemma, a stray `Axiom` or a `Variable` left outside a section rests on an
-axiom that Coq's `Print Assumptions` names; anything but the classical reals and functional extensionality is an
-error.  The list of theorems is read from the sources, so no list can go out of date.  `--self-test` plants an
-admitted lemma and demands that the same check finds it.
+A theorem proved from an `Admitted` lemma, a stray `Axiom` or a `Variable` outside a section depends on an axiom that
+Coq's `Print Assumptions` names; anything except the classical reals and functional extensionality is an error.  The
+list of theorems is read from the sources, so it cannot go out of date.  `--self-test` plants an admitted lemma and
+requires the same check to find it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SOURCES = Path(__file__).resolve().parent / "coq"
 LIBRARY = "Nashlab"
 OPTIONS = ("-q", "-w", "-ambiguous-paths", "-Q", ".", LIBRARY)  # the warning is about Coquelicot's own coercions
 
-#: What Coq's real numbers and Coquelicot bring, and nothing else.
+#: The axioms of Coq's real numbers and Coquelicot, and no others.
 ALLOWED = frozenset(
     {
         "ClassicalDedekindReals.sig_forall_dec",
@@ -51,7 +51,7 @@ Proof. apply Rplus_0_r. Qed.
 
 
 class ProofError(RuntimeError):
-    """Coq is absent, or a file did not compile: the message holds Coq's own words."""
+    """Coq is absent, or a file did not compile: the message contains Coq's output."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Statement:
 
     @property
     def qualified(self) -> str:
-        """The name Coq knows it by, whatever is imported."""
+        """The full name, valid under any imports."""
         return f"{LIBRARY}.{self.module}.{self.name}"
 
     @property
@@ -74,7 +74,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The axioms everything rests on, and which statements rest on a forbidden one."""
+    """The axioms that the statements depend on, and which statements depend on a forbidden one."""
 
     statements: tuple[Statement, ...]
     axioms: frozenset[str]
@@ -87,7 +87,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether every statement rests on the whitelist alone."""
+        """Whether every statement depends only on whitelisted axioms."""
         return not self.forbidden
 
 
@@ -136,7 +136,7 @@ def build(sources: Path, folder: Path) -> None:
 
 
 def parse_axioms(printed: str) -> frozenset[str]:
-    """The names in the output of `Print Assumptions`; what is not understood is returned as it stands, so it fails."""
+    """The names in the output of `Print Assumptions`; an unknown line is returned as it is, so that the check fails."""
     lines = [line for line in printed.splitlines() if line.strip() and not line[0].isspace()]
     return frozenset(
         line.split(" :")[0].strip()
@@ -146,7 +146,7 @@ def parse_axioms(printed: str) -> frozenset[str]:
 
 
 def axioms_of(folder: Path, subjects: tuple[Statement, ...]) -> frozenset[str]:
-    """The axioms that a set of statements rests on, asked of Coq in one question."""
+    """The axioms on which a set of statements depends, from one call of Coq."""
     modules = " ".join(sorted({subject.module for subject in subjects}))
     uses = "\n".join(f"  let _ := @{subject.qualified} in" for subject in subjects)
     question = (
@@ -160,7 +160,7 @@ def axioms_of(folder: Path, subjects: tuple[Statement, ...]) -> frozenset[str]:
 
 
 def offenders(folder: Path, subjects: tuple[Statement, ...], axioms: frozenset[str]) -> dict[str, frozenset[str]]:
-    """Which statements rest on a forbidden axiom, found by halving: Coq needs a second for every question."""
+    """The statements that depend on a forbidden axiom, by bisection, since each call of Coq takes a second."""
     bad = axioms - ALLOWED
     if not bad:
         return {}
@@ -188,7 +188,7 @@ def check(sources: Path = SOURCES) -> Verdict:
 
 
 def self_test(planted: str = PLANTED) -> Verdict:
-    """Judge a file with a hole in it, by default an admitted lemma: the verdict must not hold."""
+    """Check a file with a hole in it, by default an admitted lemma: the verdict must not hold."""
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "Planted.v").write_text(planted, encoding="utf-8")
         return check(Path(name))

@@ -4,9 +4,9 @@ An identifier of the theory is a prefix of theorem names in coq/*.v and the firs
 @claim in nashlab/verify/*.py and @bridge_claim in llm_bridge/verify/*.py; `L2.iv` belongs to L2.  Without options
 both tables are printed.  --write puts the map between `<!-- map -->` and `<!-- /map -->` of proofs/README.md.
 
-A tick of the matrix, between `<!-- matrix -->` and `<!-- /matrix -->` of README.md, says that all in its cell was run
-and passed.  So ticks come from --results alone: the verify.json of `nashlab verify --proofs` and of `llm-bridge
-verify`.  A cell that the results do not touch stays as it is; a new one without results is "not run".  --check exits 1
+A tick in the matrix, between `<!-- matrix -->` and `<!-- /matrix -->` of README.md, says that everything in its cell
+was run and passed.  So ticks come from --results alone: the verify.json of `nashlab verify --proofs` and of `llm-bridge
+verify`.  A cell that the results do not cover stays unchanged; a new one without results is "not run".  --check exits 1
 if a file would change.
 """
 
@@ -33,7 +33,7 @@ from check_axioms import statements  # noqa: E402
 MAP, MATRIX = HERE / "README.md", ROOT / "README.md"
 
 COLUMNS = ("SymPy", "Coq", "property tests", "bandit enumeration", "transformer enumeration")
-MODULES = {"estimators": "bandit enumeration"}  # of nashlab.verify; every other module holds property tests
+MODULES = {"estimators": "bandit enumeration"}  # modules of nashlab.verify; all others hold property tests
 
 TICK, CROSS = "✓", "✗"
 
@@ -72,7 +72,7 @@ def registered(path: Path, decorator: str) -> Iterator[tuple[str, str]]:
 
 @cache
 def evidence() -> tuple[Item, ...]:
-    """Everything that the sources prove or check."""
+    """All evidence in the sources."""
     items = [
         Item("Coq", f"{s.name.split('_')[0]} coq", s.name, f"{s.module}.v")
         for s in statements(HERE / "coq")
@@ -85,7 +85,7 @@ def evidence() -> tuple[Item, ...]:
             items.append(Item(MODULES.get(path.stem, "property tests"), id, id, text))
     for path in sorted((ROOT / "llm_bridge" / "verify").glob("*.py")):
         items += [Item("transformer enumeration", id, id, text) for id, text in registered(path, "bridge_claim")]
-    # theorems in the order of their file, which is that of the argument; all else by identifier
+    # theorems in the order of their file, which follows the argument; everything else by identifier
     return tuple(sorted(items, key=lambda item: "" if item.column == "Coq" else item.key))
 
 
@@ -99,7 +99,7 @@ def by_row(items: Iterable[Item]) -> dict[str, list[Item]]:
 
 
 def statement(row: str, items: Sequence[Item]) -> str:
-    """What the row says: the numeric claim's words, or the derivation's; for a row of parts, each part's."""
+    """The row's statement: that of the numeric claim, or of the derivation; for a row of parts, that of each part."""
     numeric = [i for i in items if i.column in ("property tests", "bandit enumeration")]
     for source in (numeric, [i for i in items if i.column == "SymPy"]):
         own = [i for i in source if i.key.split()[0] == row]
@@ -140,19 +140,19 @@ def map_table(items: Sequence[Item]) -> str:
         rows.append((row, statement(row, found), *cells))
     alone = ", ".join(f"`{i.name}`" for i in items if not i.row)
     header = ("", "statement", "Coq", "SymPy", "`nashlab verify`", "`llm-bridge verify`")
-    return f"{table(header, rows)}\n\nClaims without an identifier of their own: {alone}."
+    return f"{table(header, rows)}\n\nClaims without their own identifier: {alone}."
 
 
 Statuses = Mapping[tuple[str, str], str]  # (program, id) -> pass, fail, skipped
 
 
 def program(column: str) -> str:
-    """Whose verify.json a column's results are in."""
+    """The program whose verify.json holds a column's results."""
     return "llm-bridge" if column == "transformer enumeration" else "nashlab"
 
 
 def read_results(paths: Iterable[Path]) -> dict[tuple[str, str], str]:
-    """The statuses of verify.json files; the bridge's are known by torch among its packages."""
+    """The statuses in verify.json files; the bridge's file is recognised by torch among its packages."""
     statuses: dict[tuple[str, str], str] = {}
     for path in paths:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -165,7 +165,7 @@ def read_results(paths: Iterable[Path]) -> dict[tuple[str, str], str]:
 
 
 def cell(items: Sequence[Item], statuses: Statuses) -> str:
-    """Empty if there is nothing, else what the results say, a cross before all else; a tick if all of it passed."""
+    """Empty if there is no evidence; a cross if anything failed; a tick if everything passed; else what is missing."""
     if not items:
         return ""
     seen = {status_of(item, statuses) for item in items}
@@ -173,7 +173,7 @@ def cell(items: Sequence[Item], statuses: Statuses) -> str:
 
 
 def status_of(item: Item, statuses: Statuses) -> str:
-    """A prover that is absent or does not build has one row for all that it would have proved."""
+    """The status of an item; a prover that is absent or does not build has one row for all of its items."""
     prover = item.column.lower()
     found = [statuses.get((program(item.column), key)) for key in (item.key, prover)]
     status = next((s for s in found if s is not None), None)
@@ -181,7 +181,7 @@ def status_of(item: Item, statuses: Statuses) -> str:
 
 
 def matrix_table(items: Sequence[Item], statuses: Statuses, before: Mapping[tuple[str, str], str]) -> str:
-    """Identifiers against the five ways of checking; ``before`` has the cells of the matrix as it was."""
+    """Identifiers against the five ways of checking; ``before`` holds the previous cells of the matrix."""
     rows = []
     for row, found in by_row(items).items():
         cells = []
@@ -191,7 +191,7 @@ def matrix_table(items: Sequence[Item], statuses: Statuses, before: Mapping[tupl
             kept = before.get((row, column), "") if own and untouched else ""
             cells.append(kept or cell(own, statuses))
         rows.append((row, *cells))
-    note = "A tick says that a part of the statement at least is proved or checked there; which: proofs/README.md."
+    note = "A tick means that at least a part of the statement is proved or checked there; proofs/README.md says which."
     return f"{table(('', *COLUMNS), rows)}\n\n{note}"
 
 
@@ -211,7 +211,7 @@ def cells_of(path: Path) -> dict[tuple[str, str], str]:
 
 
 def wanted(path: Path, statuses: Statuses | None = None) -> str:
-    """One of the two files as the sources, and for the matrix the results, would have it."""
+    """The content that one of the two files should have, from the sources and, for the matrix, the results."""
     items = evidence()
     if path == MAP:
         return inserted(path, "map", map_table(items))
@@ -219,7 +219,7 @@ def wanted(path: Path, statuses: Statuses | None = None) -> str:
 
 
 def stale(path: Path, statuses: Statuses | None = None) -> bool:
-    """Whether a file is not as it would be written."""
+    """Whether a file differs from its generated content."""
     return path.read_text(encoding="utf-8") != wanted(path, statuses)
 
 

@@ -1,10 +1,14 @@
 """Hypothesis profiles: `quick` for every run, `deep` with HYPOTHESIS_PROFILE=deep; and which tests stay together."""
 
 import os
+from pathlib import Path
 
 # before numpy: a second BLAS thread on a busy core is slower than none, by up to 100x; workers inherit this
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# what JAX has compiled is kept beside pytest's own cache: a second run of the suite compiles nothing
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,7 +17,7 @@ settings.register_profile("quick", max_examples=25, deadline=None, derandomize=T
 settings.register_profile("deep", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
-SPAWNING = ("tests/faults/", "tests/campaign/", "tests/test_faults.py", "tests/test_processes.py")
+SPAWNING = ("tests/faults/", "tests/campaign/", "tests/test_faults", "tests/test_processes.py")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -279,7 +279,7 @@ def test_labels_weights_and_fill_are_checked() -> None:
         PreferenceGame.from_margins(np.zeros((2, 2, 2)), weights=[1.0])
     with pytest.raises(BadInput, match=r"never met \(1 - 2\)"):
         PreferenceGame.from_wins([[0, 0], [0, 0]])
-    with pytest.raises(BadInput, match="fill = 0.3, must be 1/2"):
+    with pytest.raises(BadInput, match=r"fill = 0\.3, must be 1/2"):
         PreferenceGame.from_wins([[0, 0], [0, 0]], fill=0.3)
     filled = PreferenceGame.from_wins([[0, 0], [0, 0]], fill=Fraction(1, 2))
     assert filled.exact == ((0, 0), (0, 0))

@@ -227,7 +227,7 @@ def policy_gradient_step(kl: str) -> Callable[..., Any]:
         ("token by token", "drops the cross terms"),
         ("none", "the KL term is missing"),
         ("sign", "wrong sign"),
-        ("half", "half of what it has to be"),
+        ("half", "half of its correct value"),
         ("k1", "k1 as a loss"),
     ],
 )

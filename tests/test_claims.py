@@ -17,7 +17,7 @@ from nashlab.verify import CHECKS, Cases, evaluate, run, select
 THEORY = (
     [f"E{k}" for k in range(1, 8)]
     + ["E6b"]
-    + [f"L{k}" for k in (1, *range(3, 10), *range(11, 16))]
+    + [f"L{k}" for k in (1, *range(3, 10), *range(11, 19))]
     + ["L5b", "L2.i", "L2.ii", "L2.iii", "L2.iv", "L2.v"]
     + ["R1", "R2", "R3"]
     + [f"N{k}" for k in range(1, 18)]

@@ -271,9 +271,9 @@ def test_a_file_comes_before_the_gallery_and_a_folder_after(tmp_path: Path, monk
 
 
 def test_file_options_are_refused_for_gallery_games() -> None:
-    with pytest.raises(BadInput, match="kind = 'wins' is for files"):
+    with pytest.raises(BadInput, match="kind = 'wins' applies to files"):
         load_game("rps", kind="wins")
-    with pytest.raises(BadInput, match="fill = 'half' is for files"):
+    with pytest.raises(BadInput, match="fill = 'half' applies to files"):
         load_game("rps", fill="half")
 
 

@@ -22,7 +22,7 @@ TAU, STEP = 0.3, 0.05
 
 
 def _torch_run(game: PreferenceGame, make: Callable[[list[Any]], Any], steps: int, unit: float) -> np.ndarray:
-    """log π of online IPO by automatic differentiation and torch's optimiser; ``unit`` scales the loss to D(Aπ − τh)."""
+    """log π of online IPO by automatic differentiation, torch's optimiser; ``unit`` scales the loss to D(Aπ − τh)."""
     import torch
 
     p, log_mu = torch.tensor(game.preferences), torch.tensor(game.log_reference)
@@ -145,7 +145,7 @@ def test_harmonic_steps_are_those_of_R1() -> None:
         ("online-ipo+adam:x", "'x' must be a number"),
         ("online-ipo+momentum:1.5", "must be in \\(-1, 1\\)"),
         ("online-ipo+sgd:0.5", "takes no momentum"),
-        ("egpo+adam", "egpo is no gradient method"),
+        ("egpo+adam", "egpo is not a gradient method"),
         ("onlin-ipo+adam", "did you mean 'online-ipo'"),
     ],
 )

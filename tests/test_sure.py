@@ -278,7 +278,7 @@ def test_the_best_model_gets_no_zero_silently(capsys: pytest.CaptureFixture[str]
     best = next(row for row in board["responses"] if row["label"] == "m00")
     assert (best["votes"], best["lottery"]) == (412, 0)
     assert "m00" in board["possible"]
-    assert "595 of 1596 pairs never met: the ranking hangs on their filling." in board["remarks"]
+    assert "595 of 1596 pairs never met: the ranking depends on their fill." in board["remarks"]
     said = [x for x in board["remarks"] if x.startswith("0 in the lottery above, but not in every one")]
     assert len(said) == 1
 
@@ -289,7 +289,7 @@ def test_people_are_warned_of_pairs_that_never_met(capsys: pytest.CaptureFixture
     log.write_text("winner,loser\na,b\na,b\nb,a\nb,c\nb,c\nc,b\n", encoding="utf-8")
     code, out, _ = told(capsys, "solve", str(log), "--fill", "half")
     assert code == 0
-    assert "WARNING: 1 pair(s) never met, and the answer hangs on how they are filled" in out
+    assert "WARNING: 1 pair(s) never met, and the answer depends on how they are filled" in out
     assert "in the support, necessary: 1: a" in out
     assert "0 here, but not for every filling: 1: b\n" in out
     assert "here, but perhaps not for every filling: 1: c\n" in out

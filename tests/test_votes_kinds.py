@@ -137,11 +137,11 @@ AMBIGUOUS = {
     "not 1 together": ("model_a,model_b,prob_a,prob_b\nx,y,0.7,0.2\n", "judgment 1: prob_a + prob_b must be 1"),
     "several in a cell": ("rank1,rank2\na/b,c\na,b\nb,c\n", "'a/b' names several candidates"),
     "numbers beside pairs": ("a:b,a:c,b:c,age\n1,-1,1,33\n", "'age' holds numbers"),
-    "no outcome": ("model_a,model_b,rating\nx,y,5\ny,x,3\n", "no column that is known says how it ended"),
+    "no outcome": ("model_a,model_b,rating\nx,y,5\ny,x,3\n", "no known column holds the outcome"),
     "rows that lose": ("loser/winner,a,b\na,0,6\nb,4,0\n", "says that rows lose to columns"),
     "means": (",a,b,c,avg\na,.5,.6,.2,.43\nb,.4,.5,.7,.53\nc,.8,.3,.5,.53\navg,.57,.47,.47,.5\n", "the mean"),
     "a nameless row": (",a,\na,0,6\n,4,0\n", "column 2 has no name"),
-    "ranks in columns called otherwise": ("vote_1,vote_2,vote_3\na,b,c\nc,b,a\n", "are no layout that is known"),
+    "ranks in columns called otherwise": ("vote_1,vote_2,vote_3\na,b,c\nc,b,a\n", "are no known layout"),
 }  # fmt: skip
 
 

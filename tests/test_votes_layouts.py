@@ -284,7 +284,7 @@ REFUSED = {
     "a row too long": ("winner,loser,count\na,b,1\nb,a,2,3\n", "judgment 2: has more cells"),
     "a soft label beyond": ("generator_1,generator_2,preference\nx,y,3\ny,x,0.5\n", "judgment 1: preference = 3"),
     "thousands or decimals": ("winner;loser;count\na;b;1,024\n", "decimals or thousands"),
-    "ranks that are scores": ("a,b,c,count\n5,2,3,5\n2,4,1,4\n", "are no layout that is known"),
+    "ranks that are scores": ("a,b,c,count\n5,2,3,5\n2,4,1,4\n", "are no known layout"),
     "a candidate twice": ("rank1,rank2\na,a\n", "judgment 1: ranks 'a' twice"),
     "two hot columns": ("model_a,model_b,winner_model_a,winner_model_b\nx,y,1,1\n", "exactly one must be 1"),
     "a column of totals": (",a,b,c,Total\na,0,7,1,8\nb,3,0,6,9\nc,9,4,0,13\n", "'Total'"),
@@ -313,7 +313,7 @@ def test_what_is_not_understood_is_refused_in_one_line(name: str) -> None:
         (ARENA.encode(), ".parquet", "is not a parquet file"),
         (ARENA.encode(), ".json", "is not JSON"),
         (b'{"winner":"a","loser":"b"}\n{"winner":', ".jsonl", "line 2 is not JSON"),
-        (b"#/Candidates: A ; B\nA > D\n", ".cvotes", "line 2: 'D' is no candidate"),
+        (b"#/Candidates: A ; B\nA > D\n", ".cvotes", "line 2: 'D' is not a candidate"),
         (b"3:A>A\n", ".abif", "line 1: ranks 'A' twice"),
         (b"hello\n", ".abif", "line 1: 'hello' must be COUNT"),
         (b"4 2\n3 1 3 4 0\n", ".blt", "no line 0 ends the ballots"),
@@ -337,7 +337,7 @@ def test_columns_are_named_ignored_or_refused_by_options() -> None:
         parse_votes(text, "x", ".csv", columns=roles)
     with pytest.raises(BadInput, match="the file has no such column; did you mean 'extra'"):
         parse_votes(text, "x", ".csv", columns={**roles, "weight": "extr"})
-    with pytest.raises(BadInput, match=r"'lose' is no role .*did you mean 'loser'"):
+    with pytest.raises(BadInput, match=r"'lose' is not a role .*did you mean 'loser'"):
         parse_votes(text, "x", ".csv", columns={"lose": "L"})
 
 

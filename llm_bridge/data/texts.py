@@ -52,7 +52,7 @@ def load_corpus(
     count    at most the first ``count`` examples.
     prompt, summary, group   columns of a file; without ``group`` the prompt is the group.
 
-    Raises :class:`BadInput` for unknown names, a damaged file, a hub that cannot be reached, or a cell that is no text.
+    Raises :class:`BadInput` for unknown names, a damaged file, an unreachable hub, or a cell that is not a text.
 
     >>> first = load_corpus("debian", "test", count=1)[0]
     >>> len(first.summary.split()) < len(first.prompt.split())

@@ -325,7 +325,7 @@ def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experi
     if not found.name or found.name in (".", "..") or "/" in found.name:
         raise BadInput(f"name = {found.name!r}, must be usable as a folder name")
     if "seed" in found.train:
-        raise BadInput(f"train: seed = {found.train['seed']}, is set by seeds = {found.seeds}")
+        raise BadInput(f"train: seed = {found.train['seed']}, must be set by seeds = {found.seeds}")
     for method in dict.fromkeys([*found.methods, *found.tuned]):
         found.settings(method, 0)
     found.trials()

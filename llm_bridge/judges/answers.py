@@ -69,7 +69,8 @@ def _listed(answer: Any, count: int) -> Sequence[Any]:
     if hasattr(answer, "detach"):  # a tensor, perhaps of a type or on a device unknown to numpy
         answer = answer.detach().cpu().double().numpy() if answer.is_floating_point() else answer.detach().cpu().numpy()
     if isinstance(answer, (str, bytes, Mapping)) or not isinstance(answer, (Iterable, np.ndarray)):
-        raise BadInput(f"the judge returned {_shown(answer)}, must be a list of {count} probabilities")
+        raise BadInput(f"the judge returned {_shown(answer)}, must be a list of {count} probabilities "
+                       "(each(f) makes such a judge from a function of one pair)")  # fmt: skip
     if isinstance(answer, np.ndarray) and answer.ndim != 1:
         raise BadInput(f"the judge returned an array of shape {answer.shape} for {count} pairs")
     values = list(answer)

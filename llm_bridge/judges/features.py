@@ -1,4 +1,4 @@
-"""Features of a summary that raters look at: coverage, brevity, fluency and overlap."""
+"""Features of a summary that raters judge by: coverage, brevity, fluency and overlap."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STOP_WORDS = frozenset(_STOPS.split())
 
 
 def content_words(text: str) -> list[str]:
-    """The words that say what a text is about.
+    """The words that carry a text's content.
 
     >>> content_words("This package provides a fast editor for the X11 system")
     ['fast', 'editor', 'x11', 'system']
@@ -37,11 +37,11 @@ def content_words(text: str) -> list[str]:
 
 
 class NGram:
-    """An n-gram model of characters, interpolated over orders by Witten-Bell, with an end symbol.
+    """A character n-gram model, interpolated over orders by Witten-Bell, with an end symbol.
 
-    texts  what it is trained on, at least one.
+    texts  the training texts, at least one.
 
-    log p(y) = Σ_c log p(c | the n − 1 characters before it), the end included, in lower case.
+    log p(y) = Σ_c log p(c | the n − 1 characters before it), including the end, in lower case.
     p_k(c | h) = (count(h c) + d(h) p_{k−1}(c | h')) / (count(h) + d(h)), d(h) = how many different characters follow h,
     down to the uniform distribution over 256 symbols: no text has probability 0.
 
@@ -77,12 +77,12 @@ class NGram:
         return self.START * (self.order - 1) + " ".join(text.lower().split()) + self.END
 
     def log_prob(self, text: str) -> float:
-        """log p(text), its end included, in nats."""
+        """log p(text) including its end, in nats."""
         line = self._padded(text)
         return sum(math.log(self._probability(line, end)) for end in range(self.order - 1, len(line)))
 
     def __call__(self, text: str) -> float:
-        """log p per symbol, the end being one."""
+        """log p per symbol, counting the end as one."""
         return self.log_prob(text) / (len(self._padded(text)) - self.order + 1)
 
     def _probability(self, line: str, end: int) -> float:
@@ -98,10 +98,10 @@ class NGram:
 
 
 class SummaryFeatures:
-    """The four features of (text, summary) pairs, [B, 4] in the order of :data:`FEATURES`, remembered once computed.
+    """The four features of (text, summary) pairs, [B, 4] in the order of :data:`FEATURES`, cached.
 
-    examples  whose human summaries train the fluency and whose texts say how rare a word is.
-    references  the human summary of each text that will be asked about; a text without one has overlap 0.
+    examples  their human summaries train the fluency model, their texts give the rarity of words.
+    references  the human summary of each text to be judged; a text without one has overlap 0.
     fluency   text -> number, by default :class:`NGram` of order 5 on the examples' summaries.
     """
 
@@ -129,7 +129,7 @@ class SummaryFeatures:
         return np.array([self._known[pair] for pair in pairs], dtype=np.float64).reshape(len(pairs), len(FEATURES))
 
     def key_words(self, text: str) -> dict[str, float]:
-        """The text's most telling words, most telling first, with weights that sum to 1: count × log(N/frequency)."""
+        """The text's most characteristic words in order, with weights that sum to 1: count × log(N/frequency)."""
         if text not in self._keys:
             counts = Counter(content_words(text))
             weights = {

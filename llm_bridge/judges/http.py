@@ -1,4 +1,4 @@
-"""A language model behind a server as a judge: OpenAI's protocol, which vLLM, llama.cpp and Ollama speak too."""
+"""A served language model as a judge, over OpenAI's protocol, also spoken by vLLM, llama.cpp and Ollama."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ PLACES = ("{prompt}", "{left}", "{right}")
 
 @dataclass
 class ServedModel:
-    """q(left ≻ right | prompt) from what a served model says: 1 for A, 0 for B, ½ for C, None for anything else.
+    """q(left ≻ right | prompt) from a served model's answer: 1 for A, 0 for B, ½ for C, None for anything else.
 
-    Where the server gives log-probabilities of its first token (``request={"logprobs": True, "top_logprobs": 5}``) it
-    is (P(A) + ½ P(C)) / (P(A) + P(B) + P(C)) instead.  It likes positions, as all such judges do: give it to a
+    If the server returns log-probabilities of its first token (``request={"logprobs": True, "top_logprobs": 5}``) it
+    is (P(A) + ½ P(C)) / (P(A) + P(B) + P(C)) instead.  Such judges favour a position, so wrap this one in a
     :class:`llm_bridge.judges.FunctionJudge`, which asks both orders; the name "http:URL" does so.
 
     url       of the server, such as http://localhost:8000/v1;  model  its name there.
     question  with {prompt}, {left} and {right}.
-    cache     a file that remembers answers, so that nothing is paid for twice; a run that goes on asks it first.
-    request   further fields of a request, over temperature = 0 and max_tokens = 16; None takes one away.
+    cache     a file that remembers answers, so that nothing is paid for twice; a resumed run asks it first.
+    request   further fields of a request, added to temperature = 0 and max_tokens = 16; None removes one.
     key, concurrent, timeout, retries, rate   see :class:`llm_bridge.judges.Server`.
-    nonsense  answers that said none of A, B and C.
+    nonsense  the number of answers other than A, B and C.
     """
 
     url: str
@@ -84,7 +84,7 @@ class ServedModel:
 
     def _body(self, prompt: str, left: str, right: str) -> dict[str, Any]:
         texts = dict(zip(PLACES, (prompt, left, right), strict=True))
-        # not one replacement after the other: a text may contain what looks like a place
+        # all places at once, because a text may contain a placeholder
         content = "".join(texts.get(part, part) for part in re.split(r"(\{prompt\}|\{left\}|\{right\})", self.question))
         body = {"model": self.model, "messages": [{"role": "user", "content": content}], "temperature": 0,
                 "max_tokens": 16, **self.request}  # fmt: skip
@@ -98,7 +98,7 @@ class ServedModel:
 
 
 def _preference(answer: Any) -> float | None:
-    """q from a server's answer; KeyError and the like where it is none."""
+    """q from a server's answer; raises KeyError or the like if there is none."""
     choice = answer["choices"][0]
     said = choice["message"]["content"]
     if not isinstance(said, str):
@@ -115,7 +115,7 @@ def _preference(answer: Any) -> float | None:
 
 
 def _verdict(said: str) -> float | None:
-    """What a text says: a letter alone, in double brackets, or alone on its last line.
+    """The verdict in a text: a letter alone, in double brackets, or alone on its last line.
 
     >>> _verdict("B."), _verdict("Both are short. [[C]]"), _verdict("I cannot say.")
     (0.0, 0.5, None)
@@ -133,7 +133,7 @@ def _key(url: str, body: Mapping[str, Any]) -> str:
 
 
 class _Cache:
-    """Answers on disk, each there whole once it has been given; several threads and processes may share the file."""
+    """Answers on disk, each written atomically; several threads and processes may share the file."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ class _Cache:
             with self._file:
                 self._file.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, p REAL NOT NULL)")
         except sqlite3.Error as error:
-            raise BadInput(f"cache = {str(path)!r} is no file of answers ({error})") from None
+            raise BadInput(f"cache = {str(path)!r} is not a file of answers ({error})") from None
 
     def known(self, keys: Sequence[str]) -> dict[str, float | None]:
         found: dict[str, float | None] = {}

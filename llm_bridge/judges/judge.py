@@ -1,15 +1,15 @@
-"""Judges: p(y ≻ y' | x) for strings, from a function, a table, a score, a model's likelihoods, or known raters.
+"""Judges: p(y ≻ y' | x) for texts, from a function, a table, a score, a model's likelihoods, or known raters.
 
 A judge is called with lists of prompts, left and right answers and returns float64 [B] with
 
     p(y, y') + p(y', y) = 1 exactly,    p(y, y) = ½,
 
-by construction: each unordered pair is judged in one order only (the lexicographic one) and the other order is one
-minus that; in floats (1 − p) + p is 1 for every p in [0, 1].  A judge that reads the pair in one go may favour a
-position; :class:`FunctionJudge` takes the mean of both orders, so that nothing of it is left.
+by construction: each unordered pair is judged in one order only (the lexicographic one), and the other order gets one
+minus that; in floats (1 − p) + p is 1 for every p in [0, 1].  A judge that reads the pair at once may favour a
+position; :class:`FunctionJudge` takes the mean over both orders, which cancels the bias.
 
-A judge may leave a pair out: None, which becomes NaN here.  What else it may answer with, see
-:mod:`llm_bridge.judges.answers`.  Columns of the data set reach a judge that has keyword arguments of their names:
+A judge may leave a pair out with None, which becomes NaN here; see :mod:`llm_bridge.judges.answers` for other answers.
+A judge receives the columns of the data set that are its keyword arguments:
 ``def judge(prompts, left, right, *, reference)``.
 
 Source: theory §1 (P + Pᵀ = 1), §6.
@@ -70,13 +70,13 @@ def canonical(
     function: PairFunction,
     columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> Array:
-    """p from a function that sees each different unordered pair once, in lexicographic order: [B].
+    """p from a function that is called with each different unordered pair once, in lexicographic order: [B].
 
-    ``function`` gets lists without repetition and returns numbers in [0, 1]; the opposite order gets 1 − p and equal
-    answers ½, without being asked.  ``columns`` are what else there is to know of each prompt, by name: it gets those
-    too, and pairs that differ in them are different.
+    ``function`` gets lists without repetition and returns numbers in [0, 1]; the opposite order gets 1 − p, and equal
+    answers ½ without a call.  ``columns`` are further data of each prompt, by name: they are passed on, and pairs that
+    differ in them count as different.
 
-    Raises :class:`BadInput` for lists of different lengths, answers outside [0, 1], NaN, or too few of them.
+    Raises :class:`BadInput` for lists of different lengths, and for answers outside [0, 1], NaN, or missing.
 
     >>> canonical(["x", "x"], ["b", "c"], ["a", "c"], lambda x, y, z: [0.25]).tolist()
     [0.75, 0.5]
@@ -86,12 +86,12 @@ def canonical(
     triples = [(x, min(y, z), max(y, z)) for x, y, z in zip(prompts, left, right, strict=True)]
     about = [repr(values) for values in zip(*columns.values(), strict=True)] if columns else [""] * len(triples)
     keys = list(zip(triples, about, strict=True))
-    first: dict[tuple[Triple, str], int] = {}  # where a different pair stands for the first time
+    first: dict[tuple[Triple, str], int] = {}  # the first occurrence of each different pair
     for i, key in enumerate(keys):
         if key[0][1] != key[0][2]:
             first.setdefault(key, i)
     places = {key: i for i, key in enumerate(first)}
-    values = np.full(len(places) + 1, 0.5)  # the last place serves equal answers
+    values = np.full(len(places) + 1, 0.5)  # the last entry is for equal answers
     if places:
         texts = [list(column) for column in zip(*(triple for triple, _ in places), strict=True)]
         beside = {name: [given[i] for i in first.values()] for name, given in columns.items()}
@@ -102,9 +102,9 @@ def canonical(
 
 
 def check_lengths(prompts: Texts, left: Texts, right: Texts) -> None:
-    """BadInput where there are not as many left and right answers as prompts."""
+    """BadInput unless there are as many left and right answers as prompts."""
     if not len(prompts) == len(left) == len(right):
-        raise BadInput(f"{len(prompts)} prompts, {len(left)} left and {len(right)} right answers, must be as many each")
+        raise BadInput(f"{len(prompts)} prompts, {len(left)} left and {len(right)} right answers, must be equally many")
 
 
 def ask(
@@ -116,10 +116,10 @@ def ask(
     bounded: bool = True,
     columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> Array:
-    """What the judge says, as float64 [B], NaN where it has left a pair out; BadInput where it says anything else.
+    """The judge's answers as float64 [B], NaN for pairs that it leaves out; BadInput for anything else.
 
-    Not ``bounded``, it may be any finite number: ½ and a difference of rewards.  Of the ``columns`` it gets those that
-    it has keyword arguments for.
+    If not ``bounded``, any finite number is allowed: ½ plus a difference of rewards.  Of the ``columns`` the judge gets
+    those that are its keyword arguments.
 
     >>> ask(lambda x, y, z: [0.75] * len(x), ["x"], ["a"], ["b"]).tolist()
     [0.75]
@@ -127,21 +127,21 @@ def ask(
     check_lengths(prompts, left, right)
     beside = {name: (columns or {})[name] for name in wanted_columns(judge, columns or {})}
     answer = called(judge, prompts, left, right, **beside)
-    if hasattr(judge, "columns_of"):  # a judge around another one, which says NaN where that one said None
+    if hasattr(judge, "columns_of"):  # a judge that wraps another one and turns its None into NaN
         answer = [None if np.isnan(value) else value for value in answer]
     return answered(answer, list(zip(prompts, left, right, strict=True)), bounded=bounded)
 
 
 def wanted_columns(judge: Any, there: Sequence[str] | Mapping[str, Any]) -> list[str]:
-    """The columns, of those that are there, that a judge has keyword arguments for.
+    """The available columns that are keyword arguments of a judge.
 
-    Raises :class:`BadInput` for a keyword argument without a default that no column serves, with the nearest one.
+    Raises :class:`BadInput` for a keyword argument without a default that is not a column, with the nearest one.
 
     >>> def judge(prompts, left, right, *, reference, style="plain"): ...
     >>> wanted_columns(judge, ["reference", "length"])
     ['reference']
     """
-    if hasattr(judge, "columns_of"):  # a judge around a function
+    if hasattr(judge, "columns_of"):  # a judge that wraps a function
         return list(judge.columns_of(there))
     try:
         parameters = list(inspect.signature(judge).parameters.values())
@@ -160,7 +160,7 @@ def wanted_columns(judge: Any, there: Sequence[str] | Mapping[str, Any]) -> list
 
 @dataclass(frozen=True)
 class OneOrder:
-    """A judge from a function that is antisymmetric already: it is asked for one order of each pair.
+    """A judge from an already antisymmetric function, which is asked for one order of each pair.
 
     >>> shorter = OneOrder(lambda x, y, z: [0.5 + 0.5 * np.sign(len(b) - len(a)) for a, b in zip(y, z)])
     >>> shorter(["x", "x"], ["a", "bb"], ["bb", "a"]).tolist()
@@ -174,16 +174,16 @@ class OneOrder:
         return canonical(prompts, left, right, self.function, columns)
 
     def columns_of(self, there: Sequence[str]) -> list[str]:
-        """The columns of the data that the function has keyword arguments for."""
+        """The columns of the data that are keyword arguments of the function."""
         return wanted_columns(self.function, there)
 
 
 @dataclass(frozen=True)
 class FunctionJudge:
-    """A judge from any function q(x, y, y') in [0, 1]: p = ½ (q(x, y, y') + 1 − q(x, y', y)), two questions a pair.
+    """A judge from any function q(x, y, y') in [0, 1]: p = ½ (q(x, y, y') + 1 − q(x, y', y)), two questions per pair.
 
-    A liking for the first position adds the same to both terms and falls out.  A pair is left out where the function
-    says None to either question.
+    A bias towards the first position adds the same to both terms and cancels.  A pair is left out if the function
+    answers None to either question.
 
     >>> FunctionJudge(lambda x, y, z: [0.9] * len(x))(["x"], ["a"], ["b"]).tolist()
     [0.5]
@@ -196,7 +196,7 @@ class FunctionJudge:
         return canonical(prompts, left, right, self._both_orders, columns)
 
     def columns_of(self, there: Sequence[str]) -> list[str]:
-        """The columns of the data that the function has keyword arguments for."""
+        """The columns of the data that are keyword arguments of the function."""
         return wanted_columns(self.function, there)
 
     def _both_orders(
@@ -210,9 +210,9 @@ class FunctionJudge:
 
 
 def each(function: Callable[..., Any], *, concurrent: int = 8) -> PairFunction:
-    """A judge of one pair, ``function(prompt, left, right)``, as one of lists; so many pairs are asked at a time.
+    """A judge of lists from one of single pairs, ``function(prompt, left, right)``, up to ``concurrent`` at a time.
 
-    A coroutine function is awaited for all of them together.
+    A coroutine function is awaited for all pairs together.
 
     >>> FunctionJudge(each(lambda prompt, left, right: float(len(left) < len(right))))(["x"], ["a"], ["bb"]).tolist()
     [1.0]
@@ -236,7 +236,7 @@ def each(function: Callable[..., Any], *, concurrent: int = 8) -> PairFunction:
 class TableJudge:
     """A judge that looks up given matrices: for each prompt its candidates and P [K, K] with P + Pᵀ = 1.
 
-    Raises :class:`BadInput` for matrices that are no preferences, and for a prompt or an answer not in the table.
+    Raises :class:`BadInput` for invalid preference matrices, and for a prompt or an answer that the table lacks.
 
     >>> table = TableJudge(["x"], [["a", "b"]], [[[0.5, 0.7], [0.3, 0.5]]])
     >>> table(["x"], ["b"], ["a"]).tolist()
@@ -246,7 +246,7 @@ class TableJudge:
     def __init__(self, prompts: Texts, candidates: Sequence[Texts], matrices: Sequence[ArrayLike]) -> None:
         if not len(prompts) == len(candidates) == len(matrices):
             raise BadInput(f"{len(prompts)} prompts, {len(candidates)} candidate lists and {len(matrices)} matrices, "
-                           "must be as many each")  # fmt: skip
+                           "must be equally many")  # fmt: skip
         self._tables: dict[str, tuple[dict[str, int], Array]] = {}
         for i, (prompt, texts, given) in enumerate(zip(prompts, candidates, matrices, strict=True)):
             places = {text: k for k, text in enumerate(texts)}
@@ -284,7 +284,7 @@ def _preferences(given: ArrayLike, size: int, name: str) -> Array:
 class Cached:
     """A judge that asks another one once for each (x, {y, y'}) and remembers the answer.
 
-    judge  who is asked;  asked  how many pairs it has judged so far.
+    judge  the judge that it asks;  asked  the number of pairs judged so far.
 
     >>> cached = Cached(OneOrder(lambda x, y, z: [0.75] * len(x)))
     >>> cached(["x", "x", "x"], ["a", "b", "a"], ["b", "a", "b"]).tolist(), cached.asked
@@ -300,7 +300,7 @@ class Cached:
         return canonical(prompts, left, right, self._remembered, columns)
 
     def columns_of(self, there: Sequence[str]) -> list[str]:
-        """The columns of the data that the judge has keyword arguments for."""
+        """The columns of the data that are keyword arguments of the judge."""
         return wanted_columns(self.judge, there)
 
     def _remembered(
@@ -318,7 +318,7 @@ class Cached:
 
 
 def matrix(judge: Judge, prompts: Texts, candidates: Sequence[Texts]) -> list[Array]:
-    """P [K, K] for each prompt's K candidates, all in one call of the judge, each different unordered pair once.
+    """P [K, K] for each prompt's K candidates, from one call of the judge with each different unordered pair once.
 
     Equal candidates have ½ between them and equal rows; P + Pᵀ = 1 exactly.
 
@@ -326,7 +326,7 @@ def matrix(judge: Judge, prompts: Texts, candidates: Sequence[Texts]) -> list[Ar
     [[0.5, 0.75], [0.25, 0.5]]
     """
     if len(prompts) != len(candidates):
-        raise BadInput(f"{len(prompts)} prompts and {len(candidates)} candidate lists, must be as many")
+        raise BadInput(f"{len(prompts)} prompts and {len(candidates)} candidate lists, must be equally many")
     asked: dict[Triple, None] = {}
     for prompt, texts in zip(prompts, candidates, strict=True):
         unique = sorted(set(texts))
@@ -338,7 +338,7 @@ def matrix(judge: Judge, prompts: Texts, candidates: Sequence[Texts]) -> list[Ar
 
 
 def check_all_judged(values: Array, triples: Sequence[Triple]) -> None:
-    """BadInput where a pair was left out, and every one is needed."""
+    """BadInput if a pair was left out where every one is needed."""
     if np.isnan(values).any():
         left_out = named(triples[int(np.isnan(values).argmax())])
         raise BadInput(f"the judge left out {left_out}, must judge every pair here")
@@ -366,7 +366,7 @@ def games(
 
 
 def judged(judge: Judge, prompts: Texts, left: Texts, right: Texts) -> list[Comparison]:
-    """Comparisons with the judge's probabilities as soft labels; pairs that it leaves out are not among them."""
+    """Comparisons with the judge's probabilities as soft labels, without the pairs that it leaves out."""
     p = ask(judge, prompts, left, right).tolist()
     return [Comparison(*row) for row in zip(prompts, left, right, p, strict=True) if not np.isnan(row[-1])]
 
@@ -376,7 +376,7 @@ def annotated(
 ) -> list[Comparison]:
     """Comparisons by raters drawn at random: a label is the share of ``raters`` draws from the probability.
 
-    Raises :class:`BadInput` for raters below 1, and where the judge does not give a probability for each triple.
+    Raises :class:`BadInput` for raters below 1, and if the judge does not give a probability for each triple.
     """
     if not (isinstance(raters, Integral) and raters >= 1):
         raise BadInput(f"raters = {raters!r}, must be a whole number, at least 1")

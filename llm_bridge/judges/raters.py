@@ -1,24 +1,24 @@
 """Populations of raters over texts with known soft preferences: synthetic, documented, and not a ranking.
 
-A rater type t compares two summaries of a text by its own features and a soft rule p_t, and a judgment comes from a
-type drawn at random:
+A rater of type t compares two summaries of a text by its own features and a soft rule p_t.  Each judgment comes from a
+randomly drawn type:
 
     p(y ≻ y' | x) = Σ_t w_t p_t(y ≻ y' | x).
 
-Features (of a summary y, given the text x and where needed the human summary; larger is better):
-    coverage  share of the text's key words that y mentions, weighted by how often it has them and how rare they are
+Features (of a summary y, given the text x and, for overlap, the human summary; larger is better):
+    coverage  share of the text's key words that y mentions, weighted by their frequency in the text and their rarity
     brevity   minus the number of words
-    fluency   log-likelihood per character under an n-gram model of human summaries (or any score of yours)
-    overlap   F1 of y's content words and the human summary's
+    fluency   log-likelihood per character under an n-gram model of human summaries (or any other score)
+    overlap   F1 of y's content words with the human summary's
 
-Rules, with d_f = f(y) − f(y') in units of the feature's own tolerance:
-    :class:`Lexicographic`  the first feature decides where it differs clearly, else the next:
+Rules, with d_f = f(y) − f(y') in units of the feature's tolerance:
+    :class:`Lexicographic`  the first feature decides if it differs clearly, otherwise the next:
                             p = g(d_1) σ(d_1·s) + (1 − g(d_1)) (g(d_2) σ(d_2·s) + ...),  g(d) = d⁴/(1 + d⁴)
     :class:`Majority`       each feature votes y with probability σ(d_f·s); the majority of an odd number wins
 
 Both are antisymmetric, as g is even and σ(d) + σ(−d) = 1.  Neither is transitive: noticeable differences in the first
-feature may add up from unnoticeable ones (Tversky 1969), and majorities cycle (Condorcet 1785).  These raters are
-synthetic.  They stand for the fact that human judgments are not a ranking (theory §5), not for anybody's taste.
+feature may add up from unnoticeable ones (Tversky 1969), and majorities cycle (Condorcet 1785).  The raters are
+synthetic: they model that human judgments are not a ranking (theory §5), not anybody's taste.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["SUMMARY_RATERS", "Criterion", "Lexicographic", "Majority", "RaterPop
 
 
 class Criterion(NamedTuple):
-    """A feature by name, and the difference in it that a rater notices."""
+    """A feature by name, and the smallest difference in it that a rater notices."""
 
     feature: str
     tolerance: float
@@ -51,7 +51,7 @@ class Rule(Protocol):
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
-        """What it looks at."""
+        """The criteria that it uses."""
         ...
 
     def __call__(self, differences: Array) -> Array:
@@ -61,7 +61,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Lexicographic:
-    """The first criterion decides where it differs clearly, else the next: d [B, C] -> p [B].
+    """The first criterion decides if it differs clearly, otherwise the next: d [B, C] -> p [B].
 
     p = g(d_1) σ(s d_1) + (1 − g(d_1)) (...), g(d) = d⁴/(1 + d⁴), and for the last criterion σ(s d) alone.
 
@@ -84,7 +84,7 @@ class Lexicographic:
 
 @dataclass(frozen=True)
 class Majority:
-    """An odd number of criteria vote, each for y with probability σ(s d), independently: d [B, C] -> p(majority) [B].
+    """An odd number of criteria vote independently, each for y with probability σ(s d): d [B, C] -> p(majority) [B].
 
     Source: Condorcet 1785; NLHF §3.2 for populations of raters.
     """
@@ -176,19 +176,19 @@ def summary_raters(
     evaluation: Sequence[Example] = (),
     fluency: Callable[[str], float] | None = None,
 ) -> RaterPopulation:
-    """The population of the summarisation experiment: five synthetic types, known preferences, clearly no ranking.
+    """The population of the summarisation experiment: five synthetic types with known, intransitive preferences.
 
-    training    trains the fluency and says how rare words are;  evaluation  more texts, whose human summaries are known
-                to the raters as well.
+    training    trains the fluency model and gives the rarity of words;  evaluation  more texts whose human summaries
+                the raters know.
     fluency     a score of a text instead of the n-gram model's.
 
-    A difference of .05 in coverage, 3 words, .15 nats a character or .2 in overlap is noticed.  Weights and tolerances
-    were chosen on the Debian validation split, among those where the human summary wins most and a foreign one loses
-    most, for their cyclic energy.  Measured on its test split, 406 texts x 9 candidates (:func:`candidate_sets`,
-    :func:`intransitivity`):
+    The noticeable difference is .05 in coverage, 3 words, .15 nats per character or .2 in overlap.  Weights and
+    tolerances were chosen on the Debian validation split for the largest cyclic energy, among those for which the human
+    summary wins most and a foreign one loses most.  Measured on its test split, 406 texts x 9 candidates
+    (:func:`candidate_sets`, :func:`intransitivity`):
 
         cyclic triads .131, texts without a Condorcet winner .818, cyclic energy of the log-odds .342, of the margins
-        .394, best Bradley-Terry model of each text .088 nats a judgment from the truth;
+        .394, best Bradley-Terry model of each text .088 nats per judgment from the truth;
         mean win rate: human .678, truncated .591, keywords .569, shuffled .562, terse .560, sentence .485,
         extract .408, lead .367, foreign .279.
 

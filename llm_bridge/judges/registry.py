@@ -1,18 +1,18 @@
-"""Judges by name, for configurations, the command line and Python alike.
+"""Judges by name, for configurations, the command line and Python.
 
     raters                  the synthetic population of :func:`llm_bridge.judges.summary_raters`
     reward-model:FOLDER     a Hugging Face sequence classifier with one label: p = σ(scale · (r − r')); or its hub name
     likelihood:POLICY       how much the prompt tells a language model about the answer, as a score
-    reconstruction:POLICY   how well the prompt can be foretold from the answer, as a score
-    table:FILE              JSON with prompts, candidates of each, and matrices P of each
-    preference-model:FOLDER what :func:`llm_bridge.preferences.save_model` wrote
-    http:URL                a language model behind a server that speaks as OpenAI's does, asked in both orders
-    MODULE:FUNCTION         a function of yours, (prompts, left, right) -> numbers in [0, 1], asked in both orders; or
-    FILE.py:FUNCTION        a judge that is one already (:class:`FunctionJudge`, :class:`OneOrder`, ...)
+    reconstruction:POLICY   how well the prompt can be predicted from the answer, as a score
+    table:FILE              JSON with prompts, the candidates of each, and its matrices P
+    preference-model:FOLDER a model saved by :func:`llm_bridge.preferences.save_model`
+    http:URL                a language model behind a server with OpenAI's protocol, asked in both orders
+    MODULE:FUNCTION         your function, (prompts, left, right) -> numbers in [0, 1], asked in both orders; or
+    FILE.py:FUNCTION        an object that is already a judge (:class:`FunctionJudge`, :class:`OneOrder`, ...)
 
-A folder alone is a reward model, or a preference model where it holds one; an address alone is a server.
+A bare folder is a reward model, or a preference model if it holds one; a bare address is a server.
 
-A name stands for a function that makes the judge; its keyword arguments are the options, which a table gives beside the
+A name stands for a function that makes the judge.  Its keyword arguments are the options, given in a table with the
 name: ``{name = "likelihood:smollm2", scale = 0.1}``.
 """
 
@@ -50,13 +50,13 @@ JUDGES: dict[str, str] = {
     "http": f"{HERE}:http",
     "preference-model": "llm_bridge.preferences:judge_in",
 }
-"""Where each judge is made: a function (source, **options) -> Judge, imported when it is asked for."""
+"""The constructor of each judge: a function (source, **options) -> Judge, imported on demand."""
 
 TEXTS = ("training", "evaluation")
 
 
 def judge_named(given: Named, *, training: Sequence[Example] = (), evaluation: Sequence[Example] = ()) -> Judge:
-    """The judge of this name with its options; the texts are what the synthetic raters know.
+    """The judge of this name with its options; the texts are known to the synthetic raters.
 
     Raises :class:`BadInput` for unknown names and options, with the nearest known one, and for sources that cannot be
     read.
@@ -75,18 +75,18 @@ def judge_named(given: Named, *, training: Sequence[Example] = (), evaluation: S
 
 
 def check_judge(given: Named) -> None:
-    """Refuse unknown names and options, and files that are not there, before anything is made."""
+    """Refuse unknown names and options, and missing files, before anything is made."""
     _, source, _ = _resolved(given)
     name = _name(given).partition(":")[0]
     if name in ("table", "preference-model") and not Path(source).exists():
-        raise BadInput(f"judge = {_name(given)!r}: {source} is not there")
+        raise BadInput(f"judge = {_name(given)!r}: {source} does not exist")
     if name == "reward-model" and not Path(source).exists():
         from llm_bridge.policy import located
 
         try:
             located(source)
         except BadInput:
-            raise BadInput(f"judge = {_name(given)!r}: {source} is not there") from None
+            raise BadInput(f"judge = {_name(given)!r}: {source} does not exist") from None
 
 
 def _name(given: Named) -> str:
@@ -102,7 +102,7 @@ def _name(given: Named) -> str:
 
 
 def _resolved(given: Named) -> tuple[Callable[..., Any], str, dict[str, Any]]:
-    """What makes the judge, its source, and its options."""
+    """The constructor of a judge, its source, and its options."""
     whole = _name(given)
     options = {} if isinstance(given, str) else {k: v for k, v in given.items() if k != "name"}
     name, colon, source = whole.partition(":")
@@ -120,13 +120,13 @@ def _resolved(given: Named) -> tuple[Callable[..., Any], str, dict[str, Any]]:
     known_options = [p for p in list(inspect.signature(make).parameters)[1:] if p not in TEXTS]
     for option in options:
         if option not in known_options:
-            there_are = f", must be one of {', '.join(known_options)}" if known_options else ": it has no options"
+            there_are = f", must be one of {', '.join(known_options)}" if known_options else ": it takes no options"
             raise BadInput(f"judge = {whole!r}: {option!r} is unknown{suggestion(option, known_options, there_are)}")
     return make, source, options
 
 
 def _found(place: str, whole: str) -> Callable[..., Any]:
-    """The function at MODULE:FUNCTION; modules of the working directory count."""
+    """The function at MODULE:FUNCTION; the working directory is searched too."""
     module, _, name = place.rpartition(":")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
@@ -144,13 +144,13 @@ def _in_file(path: Path) -> Any:
     """The module in a file."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no module")
+        raise ImportError(f"{path} is not a module")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-# -- how each is made ------------------------------------------------------------------------------------------------
+# -- constructors ------------------------------------------------------------------------------------------------
 
 
 def raters(source: str, *, training: Sequence[Example] = (), evaluation: Sequence[Example] = ()) -> Judge:
@@ -161,7 +161,7 @@ def raters(source: str, *, training: Sequence[Example] = (), evaluation: Sequenc
 def reward_model(
     source: str, *, scale: float = 1.0, template: str | None = None, batch_size: int = 16, max_length: int = 2048
 ) -> Judge:
-    """A sequence classifier in a folder or of the hub, on prompt and answer."""
+    """A sequence classifier from a folder or the hub, on prompt and answer."""
     from transformers import AutoModelForSequenceClassification
 
     from llm_bridge.policy import located, read_weights, tokenizer_at
@@ -224,7 +224,7 @@ def http(
     cache: str = "",
     question: str = QUESTION,
 ) -> Judge:
-    """A language model behind a server, asked in both orders; see :class:`llm_bridge.judges.ServedModel`."""
+    """A served language model, asked in both orders; see :class:`llm_bridge.judges.ServedModel`."""
     served = ServedModel(
         source,
         model=model,
@@ -240,7 +240,7 @@ def http(
 
 
 def function(source: str) -> Judge:
-    """A function of somebody's, asked in both orders; a judge of this room as it is."""
+    """A user's function, asked in both orders; an object that is already a judge is returned unchanged."""
     found = _found(source, source)
     if hasattr(found, "columns_of") or isinstance(found, (ScoreJudge, TableJudge)):
         made: Judge = found

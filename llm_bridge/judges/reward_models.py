@@ -1,9 +1,9 @@
-"""A reward model from a folder as a score: what its own template makes of prompt and answer, padded so that it counts.
+"""A reward model from a folder as a score, with its own template for prompt and answer and with sound padding.
 
-Two things go wrong elsewhere without a word.  A reward model that was trained on its chat template is shown bare texts.
-And causal classifiers take the score at the last token that is not ``pad_token_id``: where padding is the end of
-sequence, which ends every answer, that is the token before.  Here a row is filled up with a token that is in no row of
-the batch, and a model whose scores depend on it all the same is asked for one length at a time.
+Two errors are common and silent.  A reward model trained on its chat template is shown bare texts.  And causal
+classifiers read the score at the last token that is not ``pad_token_id``: if padding is the end of sequence, which ends
+every answer, that is the token before it.  Here a row is padded with a token that occurs in no row of the batch, and a
+model whose scores still depend on padding is called with rows of one length at a time.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ __all__ = ["SequenceClassifier"]
 
 Row = dict[str, list[int]]
 NO_TOKEN = -1
-"""What nothing is padded with."""
+"""A padding id that matches no token."""
 
 
 @dataclass
 class SequenceClassifier:
     """r(x, y) = the single logit of a Hugging Face sequence classifier (a reward model) on prompt and answer.
 
-    model      with one label;  tokenizer  its own.
-    template   how they are put together, with {prompt} and {answer}.  None: by the tokenizer's chat template, the
-               prompt as the user's turn and the answer as the assistant's; where it has none, as a pair.
-    padded     whether rows of different lengths go through the model together: seen to change nothing at the start.
+    model      with one label;  tokenizer  its tokenizer.
+    template   joins the two, with {prompt} and {answer}.  None: the tokenizer's chat template, with the prompt as the
+               user's turn and the answer as the assistant's; without a chat template, a pair of texts.
+    padded     whether rows of different lengths share a batch: only if a test at the start shows no effect.
 
-    Prompts that are too long are cut at their end, answers are not.
+    Overlong prompts are cut at their end, answers are not.
 
-    Raises :class:`BadInput` for an answer that leaves no room within ``max_length`` tokens, and where the chat template
+    Raises :class:`BadInput` for an answer that leaves no room within ``max_length`` tokens, and if the chat template
     refuses the two turns.
     """
 
@@ -66,7 +66,7 @@ class SequenceClassifier:
         return self.template is None and bool(getattr(self.tokenizer, "chat_template", None))
 
     def __call__(self, prompts: Texts, answers: Texts, *, messages: Sequence[Any] | None = None) -> Array:
-        """Scores, [B]; ``messages`` are the prompts as conversations, None where they are texts."""
+        """Scores, [B]; ``messages`` are the prompts as conversations, None for plain texts."""
         given = messages if messages is not None and self.has_chat_template else [None] * len(prompts)
         rows = [self._row(*each) for each in zip(prompts, answers, given, strict=True)]
         return self._in_batches(rows, one_length=not self.padded)
@@ -81,7 +81,7 @@ class SequenceClassifier:
         import torch
 
         fill = self._filler(rows)
-        if fill is None:  # these rows use every token that there is
+        if fill is None:  # these rows use every token of the vocabulary
             return self._in_batches(rows, one_length=True)
         was_training = self.model.training
         self.model.eval()
@@ -111,13 +111,13 @@ class SequenceClassifier:
     def _pair(self, prompt: str, answer: str) -> Row:
         length = len(self.tokenizer("", answer)["input_ids"])
         self._check_length(answer, length)
-        # tokenizers do not cut a text down to nothing
+        # tokenizers do not truncate a text to length 0
         prompt = prompt if length < self.max_length else ""
         found = self.tokenizer(prompt, answer, truncation="only_first", max_length=self.max_length)
         return {name: list(found[name]) for name in ("input_ids", "token_type_ids") if name in found}
 
     def _fitted_row(self, prompt: str, answer: str, ids_of: Callable[[str], list[int]]) -> Row:
-        """The row, the prompt shortened until it fits: cut texts may come back as more tokens."""
+        """The row, with the prompt shortened until it fits, since cut texts may be tokenised into more tokens."""
         row = ids_of(prompt)
         ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] if len(row) > self.max_length else []
         while len(row) > self.max_length:
@@ -131,28 +131,28 @@ class SequenceClassifier:
         return list(self.tokenizer(text)["input_ids"])
 
     def _rendered(self, turns: list[dict[str, str]]) -> list[int]:
-        """The ids that the chat template itself makes, which have a beginning of sequence where it puts one."""
+        """The ids of the chat template's rendering, with a beginning of sequence only if the template puts one."""
         try:
             found = self.tokenizer.apply_chat_template(turns, tokenize=True, return_dict=False)
-        except Exception as error:  # templates raise what they like
+        except Exception as error:  # templates may raise any error
             raise BadInput(f"the reward model's chat template refuses the turns ({first_line(error)}); "
                            "give a template with {prompt} and {answer}") from error  # fmt: skip
         return list(found)
 
     def _check_length(self, answer: str, length: int) -> None:
         if length > self.max_length:
-            raise BadInput(f"answer {answer[:40]!r} has {length} tokens with what stands around it, "
-                           f"must have max_length = {self.max_length} at most")  # fmt: skip
+            raise BadInput(f"answer {answer[:40]!r} has {length} tokens including its template, "
+                           f"must have at most max_length = {self.max_length}")  # fmt: skip
 
     def _filled(self, prompt: str, answer: str) -> str:
-        # not one replacement after the other: a text may contain what looks like a place
+        # all places at once, because a text may contain a placeholder
         places = {"{prompt}": prompt, "{answer}": answer}
         return "".join(places.get(part, part) for part in re.split(r"(\{prompt\}|\{answer\})", self.template or ""))
 
     # -- padding -------------------------------------------------------------------------------------------------------
 
     def _filler(self, rows: Sequence[Row]) -> int | None:
-        """The tokenizer's padding where no row holds it, else a token that none holds; None where there is none."""
+        """The tokenizer's padding if it occurs in no row, else a token that occurs in none; None if there is none."""
         if len({len(row["input_ids"]) for row in rows}) == 1:
             return NO_TOKEN
         used = {token for row in rows for token in row["input_ids"]}
@@ -164,7 +164,7 @@ class SequenceClassifier:
 
     @contextmanager
     def _padding_with(self, fill: int) -> Iterator[None]:
-        """The model takes this token, and no other, for padding."""
+        """Inside, the model treats this token, and no other, as padding."""
         configs = {id(c): c for c in (self.model.config, self.model.config.get_text_config())}.values()
         before = [c.pad_token_id for c in configs]
         for config in configs:
@@ -176,7 +176,7 @@ class SequenceClassifier:
                 config.pad_token_id = token
 
     def _together(self, rows: Sequence[Row], fill: int) -> dict[str, Any]:
-        """Rows as tensors, filled up on the right."""
+        """Rows as tensors, padded on the right."""
         import torch
 
         longest = max(len(row["input_ids"]) for row in rows)
@@ -188,17 +188,17 @@ class SequenceClassifier:
         return {name: torch.tensor(values, device=self.model.device) for name, values in found.items()}
 
     def _padding_is_sound(self) -> bool:
-        """Whether a short prompt's answer has the score alone that it has beside a long one's."""
+        """Whether an answer to a short prompt has the same score alone and in a batch with a long prompt."""
         short, long = (self._row(prompt, "a", None) for prompt in ("a", "a b c d e f g h"))
         if len(short["input_ids"]) == len(long["input_ids"]):
             return True
         alone, beside = self._scores([short])[0], self._scores([short, long])[0]
-        coarse = 2.0**-7 if self.model.dtype.itemsize < 4 else 1e-4  # rounding of half and of whole precision
+        coarse = 2.0**-7 if self.model.dtype.itemsize < 4 else 1e-4  # rounding in half and in single precision
         return bool(abs(alone - beside) <= coarse * (1 + abs(alone)))
 
 
 def _batches(rows: Sequence[Mapping[str, list[int]]], size: int, *, one_length: bool) -> Iterator[list[int]]:
-    """Places of rows that go through the model together, shortest first: little padding, or none."""
+    """Batches of row indices, shortest first: with little padding, or none."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
     batch: list[int] = []
     for i in order:

@@ -1,4 +1,4 @@
-"""Scores r(x, y) of single answers, and the Bradley-Terry judge that is made of one: σ(s · (r(x, y) − r(x, y')))."""
+"""Scores r(x, y) of single answers, and the Bradley-Terry judge from a score: σ(s · (r(x, y) − r(x, y')))."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ScoreJudge:
         return canonical(prompts, left, right, self._probability, columns)
 
     def columns_of(self, there: Sequence[str]) -> list[str]:
-        """The columns of the data that the score has keyword arguments for."""
+        """The columns of the data that are keyword arguments of the score."""
         return wanted_columns(self.score, there)
 
     def differences(self, prompts: Texts, left: Texts, right: Texts, **columns: Sequence[Any]) -> Array:
@@ -58,11 +58,11 @@ class ScoreJudge:
 
 
 def pair_score(score: Score, prompts: Texts, left: Texts, right: Texts, **columns: Sequence[Any]) -> Array:
-    """r(x, y) − r(x, y'), [B], each different (x, y) scored once; BadInput where a score is not a finite number."""
+    """r(x, y) − r(x, y'), [B], each different (x, y) scored once; BadInput if a score is not a finite number."""
     texts = [*zip(prompts, left, strict=True), *zip(prompts, right, strict=True)]
     about = [repr(values) for values in zip(*columns.values(), strict=True)] if columns else [""] * len(prompts)
     asked = list(zip(texts, [*about, *about], strict=True))
-    first: dict[tuple[tuple[str, str], str], int] = {}  # where a different answer stands for the first time
+    first: dict[tuple[tuple[str, str], str], int] = {}  # the first occurrence of each different answer
     for i, key in enumerate(asked):
         first.setdefault(key, i)
     if not first:
@@ -91,10 +91,10 @@ def answered_scores(answer: Any, pairs: Sequence[tuple[str, str]]) -> Array:
 
 
 def fit_scale(differences: ArrayLike, p: ArrayLike, *, limits: tuple[float, float] = (1e-3, 1e3)) -> float:
-    """The s within ``limits`` for which σ(s·d) explains p best: argmin_s Σ [log(1 + e^{s d}) − p s d], convex in s.
+    """The s within ``limits`` for which σ(s·d) fits p best: argmin_s Σ [log(1 + e^{s d}) − p s d], convex in s.
 
-    ``differences`` d and labels ``p`` are [B].  The derivative Σ d (σ(s d) − p) rises with s and is bisected.  The
-    lower limit is the answer where the differences are 0 or say the opposite, the upper one where they never err.
+    ``differences`` d and labels ``p`` are [B].  The derivative Σ d (σ(s d) − p) increases with s; its zero is found by
+    bisection.  The result is the lower limit if the differences are 0 or misleading, the upper one if they never err.
 
     >>> round(fit_scale([2.0, 2.0, 2.0, 2.0], [1, 1, 1, 0]), 6) == round(float(np.log(3)) / 2, 6)
     True
@@ -105,24 +105,24 @@ def fit_scale(differences: ArrayLike, p: ArrayLike, *, limits: tuple[float, floa
     if not (np.isfinite(d).all() and ((labels >= 0) & (labels <= 1)).all()):
         raise BadInput("differences must be finite and p between 0 and 1")
     if not d.any():
-        return limits[0]  # every scale explains p as well
+        return limits[0]  # every scale fits p equally well
     low, high = (math.log(limit) for limit in limits)
     for _ in range(100):
         middle = 0.5 * (low + high)
         slope = float(d @ (sigmoid(math.exp(middle) * d) - labels))
         low, high = (low, middle) if slope > 0 else (middle, high)
-    # every step went the same way: the minimum lies at, or beyond, the limit
+    # every step went the same way: the minimum is at or beyond the limit
     return min(max(math.exp(0.5 * (low + high)), limits[0]), limits[1])
 
 
 @dataclass
 class LikelihoodScore:
-    """Sums of log-probabilities of one text after another under a language model.
+    """Summed log-probabilities of texts given contexts under a language model.
 
-    policy      a :class:`llm_bridge.policy.Policy`, preferably of another family than the judged policies.  Where it
-                is an encoder-decoder, contexts feed the encoder, closed by the end of sequence; where its tokenizer has
-                a chat template the context is the user's turn and the text the answer.
-    max_length  tokens of a text at most, cut at its end (never the instruction around it).
+    policy      a :class:`llm_bridge.policy.Policy`, preferably from another family than the judged policies.  For an
+                encoder-decoder, contexts feed the encoder, closed by the end of sequence; if its tokenizer has a chat
+                template, the context is the user's turn and the text the answer.
+    max_length  token limit of a text, which is cut at its end (never the instruction around it).
     """
 
     policy: Policy
@@ -158,10 +158,9 @@ class LikelihoodScore:
 class RelevanceScore(LikelihoodScore):
     """r(x, y) = log p(y | x, instruction) − log p(y | instruction): what the text tells about the answer.
 
-    The second term takes out how likely the answer is anyway, so that blandness is not rewarded.
+    The second term removes the answer's prior probability, so that bland answers are not rewarded.
 
-    template, without  the context with ``{prompt}``, right behind which the answer stands, and the one that knows
-                       nothing of it.
+    template, without  the context with ``{prompt}``, directly followed by the answer, and the context without the text.
     """
 
     template: str = "{prompt}\n\nSummary in one line: "
@@ -179,11 +178,11 @@ class RelevanceScore(LikelihoodScore):
 
 @dataclass
 class ReconstructionScore(LikelihoodScore):
-    """r(x, y) = log p(x | y): how well the text can be foretold from the answer.
+    """r(x, y) = log p(x | y): how well the text can be predicted from the answer.
 
-    It lets nothing be left out, and likes long answers.
+    It penalises omissions and favours long answers.
 
-    template  the context with ``{answer}``, right behind which the text is scored.
+    template  the context with ``{answer}``, directly after which the text is scored.
     """
 
     template: str = "{answer}\n\nDescription: "

@@ -1,4 +1,4 @@
-"""Questions to a server over HTTP: several at a time, not too many a second, again where it fails, never for ever."""
+"""Questions to a server over HTTP: concurrent, rate-limited, with a limited number of retries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nashlab.game import BadInput, first_line
 __all__ = ["Server"]
 
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-"""What a server says when it may answer later."""
+"""Status codes after which a server may answer later."""
 LONGEST_WAIT = 60.0
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -31,14 +31,14 @@ Answer = TypeVar("Answer")
 class Server:
     """A server that takes JSON and answers with JSON.
 
-    url         of it;  key  the environment variable that holds its key, if it is set.
-    concurrent  questions at a time;  rate  of them a second at most, 0: as many as go.
-    timeout     seconds to wait for an answer;  retries  of a question after the first time.
-    first_wait  seconds before the second time; each further wait is twice as long, or what the server asks for.
-    asked       requests so far, retries included.
+    url         its address;  key  the environment variable with its key, if set.
+    concurrent  open questions at a time;  rate  questions per second at most, 0: no limit.
+    timeout     seconds to wait for an answer;  retries  per question after the first attempt.
+    first_wait  seconds before the first retry; each further wait is twice as long, or as long as the server asks for.
+    asked       the number of requests so far, including retries.
 
-    Raises :class:`BadInput` for an address that is none and numbers out of range, and :class:`JudgeFailed` where the
-    server does not answer after all retries, or refuses the question.
+    Raises :class:`BadInput` for an invalid address and numbers out of range, and :class:`JudgeFailed` if the server
+    does not answer after all retries, or refuses the question.
     """
 
     url: str
@@ -60,7 +60,7 @@ class Server:
                 raise BadInput(f"{name} = {getattr(self, name)}, must be at least {least:g}")
 
     def all(self, questions: Sequence[Question], ask: Callable[[Question], Answer]) -> list[Answer]:
-        """``ask(question)`` of each, several at a time; the first that fails stops the others."""
+        """``ask(question)`` for each, several at a time; the first failure stops the others."""
         failed = threading.Event()
 
         def one(question: Question) -> Answer:
@@ -75,13 +75,13 @@ class Server:
         with ThreadPoolExecutor(self.concurrent) as threads:
             found = [threads.submit(one, question) for question in questions]
         errors = [error for future in found if (error := future.exception()) is not None]
-        if errors:  # the first that failed by itself
+        if errors:  # the first genuine failure
             raise next((e for e in errors if "another question failed" not in str(e)), errors[0])
         return [future.result() for future in found]
 
     def post(self, path: str, body: Mapping[str, Any], read: Callable[[Any], Answer]) -> Answer:
-        """What ``read`` finds in the answer; an answer that it cannot read counts as none (it raises a LookupError,
-        TypeError or ValueError)."""
+        """``read`` applied to the answer; an answer that it cannot read (it raises LookupError, TypeError or
+        ValueError) counts as a failed attempt."""
         trouble = ""
         for attempt in range(self.retries + 1):
             wait = min(LONGEST_WAIT, self.first_wait * 2.0**attempt)

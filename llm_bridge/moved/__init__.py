@@ -1,1 +1,1 @@
-"""Modules by the names that they had before there were rooms: ``llm_bridge.models`` is found here."""
+"""Old names of modules that have since moved into rooms, such as ``llm_bridge.models``."""

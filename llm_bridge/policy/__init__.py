@@ -1,4 +1,4 @@
-"""A transformer as a policy: loaded, scored, sampled from, and held against its reference."""
+"""A transformer as a policy: loading, scoring, sampling, and its reference."""
 
 from llm_bridge.policy.chats import Chat, ends_of
 from llm_bridge.policy.forward import NotFinite

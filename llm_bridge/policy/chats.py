@@ -1,7 +1,7 @@
-"""Messages, the chat template that turns them into text, and the tokens that end a sequence.
+"""Messages, the chat template that renders them as text, and the tokens that end a sequence.
 
-A chat model ends its turn with a token of its own (``<|im_end|>``, ``<end_of_turn>``), which need not be the
-tokenizer's ``eos_token``; a generation configuration may list several.  Each of them ends a sequence.
+A chat model ends its turn with a special token (``<|im_end|>``, ``<end_of_turn>``) that may differ from the tokenizer's
+``eos_token``; a generation configuration may list several.  Each of them ends a sequence.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ MARK = "\u241f"
 
 @dataclass(frozen=True)
 class Chat:
-    """A prompt of several messages, with what its chat template is to be told.
+    """A prompt of several messages, with further inputs of the chat template.
 
-    messages  each with a ``role`` and a ``content``: system, user, assistant, tool, as the template knows them.
-              Where the last one is the assistant's, the answer goes on from it.
+    messages  each with a ``role`` and a ``content``: system, user, assistant, tool, as far as the template knows them.
+              If the last message is the assistant's, the answer continues it.
     tools     functions or JSON schemas that the model may call.
     options   other variables of the template (``chat_template_kwargs``), such as ``enable_thinking``.
     """
@@ -39,7 +39,7 @@ class Chat:
 
     @property
     def cut_at(self) -> int:
-        """Which message may be shortened: the user's last one, else the last one."""
+        """The index of the message that may be shortened: the user's last one, else the last one."""
         users = [i for i, message in enumerate(self.messages) if message["role"] == "user"]
         return users[-1] if users else len(self.messages) - 1
 
@@ -49,7 +49,7 @@ class Chat:
         return text_of(self.messages[self.cut_at])
 
     def having(self, body: str) -> Chat:
-        """The same chat with another text in the place of :attr:`body`."""
+        """The same chat with another text as :attr:`body`."""
         messages, content = list(self.messages), self.messages[self.cut_at]["content"]
         changed: Any = body
         if content and not isinstance(content, str):
@@ -60,7 +60,7 @@ class Chat:
 
     @property
     def transcript(self) -> str:
-        """How judges read it: a lone user's words as they are, else each message under its role.
+        """The text for judges: a single user message as it is, otherwise each message under its role.
 
         >>> Chat([{"role": "user", "content": "Hello?"}]).transcript
         'Hello?'
@@ -75,9 +75,9 @@ class Chat:
 class Template:
     """The chat template of a tokenizer.
 
-    parts  whether it finds text in lists of parts only, as those of some vision-language models do.
+    parts  whether it reads text only in lists of parts, like those of some vision-language models.
 
-    Raises :class:`BadInput` where the tokenizer has none.
+    Raises :class:`BadInput` if the tokenizer has none.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -88,9 +88,9 @@ class Template:
         self.parts = not self._shows_mark() and self._shows_mark(parts=True)
 
     def text(self, chat: Chat, answer: str | None = None) -> str:
-        """The prompt as text, ready for the answer; or the whole conversation with it.
+        """The prompt as text, ready for the answer; or, given an answer, the whole conversation.
 
-        Raises :class:`BadInput` where the template refuses these messages.
+        Raises :class:`BadInput` if the template refuses these messages.
         """
         messages = [dict(message) for message in chat.messages]
         goes_on = messages[-1]["role"] == "assistant"
@@ -105,12 +105,12 @@ class Template:
         options = {**chat.options, **turn, "tools": chat.tools, "tokenize": False}
         try:
             return str(self.tokenizer.apply_chat_template(messages, **options))
-        except Exception as error:  # templates are programs with errors of their own
+        except Exception as error:  # templates are programs and raise their own errors
             raise BadInput(f"is refused by the chat template: {first_line(error)}") from error
 
     @property
     def end(self) -> int | None:
-        """The token that it puts behind an answer; None where that is no token of its own."""
+        """The token that it puts after an answer; None if that is not a single special token."""
         try:
             _, mark, behind = self.text(Chat([{"role": "user", "content": "?"}]), MARK).rpartition(MARK)
         except BadInput:
@@ -127,7 +127,7 @@ class Template:
 
 
 def text_of(message: Message) -> str:
-    """What a message says: its content, or of several parts the last text."""
+    """The text of a message: its content, or the last text of several parts."""
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -136,7 +136,7 @@ def text_of(message: Message) -> str:
 
 
 def end_of_turn(tokenizer: Any) -> int | None:
-    """The token that the chat template puts behind an answer; None without a template, or where it is no token."""
+    """The token that the chat template puts after an answer; None without a template or a single special token."""
     return Template(tokenizer).end if getattr(tokenizer, "chat_template", None) else None
 
 
@@ -144,10 +144,10 @@ def ends_of(model: Any, tokenizer: Any, given: int | Sequence[int] | None = None
     """Every token that ends a sequence, the tokenizer's own first.
 
     model      a model, or one of its configurations: its ``config`` and ``generation_config`` may list several.
-    tokenizer  its ``eos_token``, and what its chat template puts behind an answer; may be None.
-    given      by hand: then no other ends a sequence.
+    tokenizer  its ``eos_token``, and the token that its chat template puts after an answer; may be None.
+    given      overrides all others.
 
-    Raises :class:`BadInput` for one that is no token's id.
+    Raises :class:`BadInput` for a value that is not a token's id.
 
     >>> from transformers import GenerationConfig
     >>> ends_of(GenerationConfig(eos_token_id=[1, 106]), None), ends_of(GenerationConfig(eos_token_id=1), None, [2, 3])
@@ -176,6 +176,6 @@ def _ids(value: Any) -> tuple[int, ...]:
 
 
 def _added(tokenizer: Any) -> set[int]:
-    """The tokens that stand for themselves in any text: special ones, and others that were added."""
+    """The tokens that are never part of ordinary text: special ones, and others that were added."""
     added = getattr(tokenizer, "added_tokens_decoder", None) or {}
     return {*added, *(getattr(tokenizer, "all_special_ids", None) or ())}

@@ -1,15 +1,15 @@
-"""Decoding in buffers that never move, so that a GPU is asked once a token instead of once a kernel.
+"""Decoding in fixed buffers, so that a GPU needs one launch per token instead of one per kernel.
 
-A small transformer decodes faster than its kernels can be launched one by one.  A CUDA graph launches all of them
-together, but reads and writes where it did when it was captured: so keys, values, masks, tokens and logits stay in
-place here, how many tokens are held is a number on the device, and rows that end are skipped over instead of cut out.
+A small transformer decodes faster than its kernels can be launched one by one.  A CUDA graph launches all of them at
+once, but uses the memory addresses of its capture.  So keys, values, masks, tokens and logits stay in place here, the
+number of stored tokens is kept on the device, and finished rows are skipped instead of removed.
 
     tokens [S] → captured forward pass of one token → logits [S, V]        S slots, C places for keys and values
 
-What is captured is used again by later batches: it belongs to a shape, a precision and the addresses of the weights.
-Every new capture is compared with the ordinary stream at its first token; where it cannot be made, or differs, this
-policy goes on with the ordinary stream, and says so once.  On a CPU the same buffers and the same forward pass can be
-had without capture, which is how the tests see them.
+Captured steps are reused by later batches; they belong to a shape, a precision and the addresses of the weights.  Every
+new capture is compared with the ordinary stream at its first token.  If it cannot be made, or differs, the policy
+continues with the ordinary stream, and logs this once.  On a CPU the same buffers and forward pass run without capture,
+which is how the tests check them.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from llm_bridge.policy.tokens import Tokens
 
 __all__ = ["CapturedStream", "opened"]
 
-PLACES = 128  # capacities are multiples of it, so that few shapes are captured
-SHRINK = 4  # rows move to fewer slots when only this part of them is left: each size is captured on its own
-KEPT = 2**31  # bytes of steps that are kept for a policy while nobody uses them
+PLACES = 128  # capacities are multiples of it, to capture few shapes
+SHRINK = 4  # rows move to fewer slots when one in SHRINK is left: each size needs a capture
+KEPT = 2**31  # bytes of idle steps kept for a policy
 
 _idle: weakref.WeakKeyDictionary[Forward, list[_Step]] = weakref.WeakKeyDictionary()
 _refused: weakref.WeakSet[Forward] = weakref.WeakSet()
 
 
 def opened(model: Policy | Reference, prompt: Tokens, *, captured: bool | None = None) -> Stream:
-    """A stream of the model after the prompt: captured if its weights are on a GPU, or as ``captured`` says."""
+    """A stream of the model after the prompt; captured if its weights are on a GPU, unless ``captured`` decides."""
     policy = model.policy if isinstance(model, Reference) else model
     if not policy.forward.caches or not (policy.device.type == "cuda" if captured is None else captured):
         return model.stream(prompt)
@@ -56,16 +56,16 @@ def opened(model: Policy | Reference, prompt: Tokens, *, captured: bool | None =
 
 
 class CapturedStream(Stream):
-    """A :class:`Stream` that lives in fixed buffers from its first pushed token on, where its model can."""
+    """A :class:`Stream` that uses fixed buffers from its first pushed token on, if its model allows it."""
 
     def __init__(self, forward: Forward, prompt: Tokens, *, adapters_off: bool = False) -> None:
         super().__init__(forward, prompt, adapters_off=adapters_off)
         self._step: _Step | None = None
-        self._slots: Tensor  # of the step, that hold our rows
+        self._slots: Tensor  # of the step that hold our rows
         self._let_go: Any
 
     def push(self, tokens: Tensor) -> None:
-        """Append one token [B] to each row; :attr:`logits` then belong to the next."""
+        """Append one token [B] to each row; :attr:`logits` then refer to the next one."""
         if self._step is not None and self._step.held == self._step.places:
             self._leave(self._slots)
         if self._step is not None:
@@ -76,7 +76,7 @@ class CapturedStream(Stream):
             self._enter(tokens)
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with the rows of these indices only."""
+        """Continue with the rows of these indices only."""
         if self._step is None:
             super().keep(rows)
             return
@@ -87,19 +87,19 @@ class CapturedStream(Stream):
             self._slots = slots
 
     def _after(self, step: _Step, tokens: Tensor, slots: Tensor) -> Tensor:
-        # what is captured was captured with the flags set: to set them again takes as long as a small model's token
+        # the capture was made with the flags set, and setting them again takes as long as a token of a small model
         with nullcontext() if step.replay else self._at_work():
             return step.after(tokens, slots, self.forward)
 
     def _enter(self, tokens: Tensor) -> None:
-        """Push the tokens in a step's buffers, and stay there unless something is wrong with it."""
+        """Push the tokens into a step's buffers, and stay there unless the step fails."""
         slots = torch.arange(len(tokens), device=tokens.device)
         try:
             with self._at_work():
                 step = _step_for(self)
                 step.load(self.cache, self.mask, self.encoded)
             logits = self._after(step, tokens, slots)
-        except Exception as error:  # whatever it is, the ordinary stream does without
+        except Exception as error:  # for any error, fall back to the ordinary stream
             self._refuse(f"{type(error).__name__}: {error}")
             super().push(tokens)
             return
@@ -115,7 +115,7 @@ class CapturedStream(Stream):
         self._let_go.atexit = False
 
     def _leave(self, slots: Tensor) -> None:
-        """Back into buffers that grow, with the rows of these slots; a slot may come more than once."""
+        """Return to growing buffers with the rows of these slots; a slot may occur more than once."""
         assert self._step is not None
         self.cache, self.mask, self.encoded = self._step.unload(slots)
         self._step = None
@@ -129,10 +129,10 @@ class CapturedStream(Stream):
 
 
 class _Step:
-    """The forward pass of one token in fixed buffers of S slots and C places for keys and values.
+    """The forward pass of one token in fixed buffers with S slots and C places for keys and values.
 
-    key      what it was made for;    held      places taken, the prompt's padding included;
-    trusted  whether its first token was compared with the ordinary stream's;    replay   what was captured, or None.
+    key      what it was made for;    held      places in use, including the prompt's padding;
+    trusted  whether its first token was compared with the ordinary stream's;    replay   the captured graph, or None.
     """
 
     def __init__(self, key: tuple[Any, ...], slots: int, places: int, stream: CapturedStream) -> None:
@@ -162,7 +162,7 @@ class _Step:
         self.replay = _capture(lambda: self._run(forward), device)
 
     def load(self, cache: Any, mask: Tensor | None, encoded: Tokens | None) -> None:
-        """Take over what a stream holds; everything else is zero, so that nothing of an earlier batch is met."""
+        """Take over a stream's state; everything else is zero, so that nothing remains from an earlier batch."""
         own, crossing = _layers(cache)
         rows, self.held = len(own[0].keys), own[0].keys.shape[2]
         for fixed, layer in zip([*self._own, *self._crossing], [*own, *crossing], strict=True):
@@ -179,7 +179,7 @@ class _Step:
             self._width = encoded.ids.shape[1]
             self._encoded.ids.zero_()
             self._encoded.mask.zero_()
-            self._encoded.mask[:, 0] = True  # an empty slot too must have something to look at
+            self._encoded.mask[:, 0] = True  # an empty slot needs at least one visible token too
             self._encoded.ids[:rows, : self._width] = encoded.ids
             self._encoded.mask[:rows, : self._width] = encoded.mask
 
@@ -196,9 +196,9 @@ class _Step:
         return cache, mask, encoded
 
     def after(self, tokens: Tensor, slots: Tensor, forward: Forward) -> Tensor:
-        """Logits of the rows in these slots after one more token each; what the other slots hold means nothing."""
+        """Logits of the rows in these slots after one more token each; other slots hold meaningless values."""
         self._tokens[slots] = tokens
-        self._positions[slots] += 1  # of these rows only: a table of positions may be no longer than they need
+        self._positions[slots] += 1  # for these rows only, since a table of positions may end there
         if self.replay is None:
             self._run(forward)
         else:
@@ -207,8 +207,8 @@ class _Step:
         return self._logits[slots]
 
     def _run(self, forward: Forward) -> None:
-        """What is captured: nothing here may wait for the device, or depend on what it has computed."""
-        # copies of weights in another precision are part of it, and must not be remembered from outside
+        """The captured part: nothing here may wait for the device, or depend on its results."""
+        # copies of weights in another precision belong to it, and must not be cached from outside
         kind = self._tokens.device.type
         enabled, precision = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
         with torch.autocast(kind, precision, enabled, cache_enabled=False), _attending_in_groups(forward):
@@ -219,7 +219,7 @@ class _Step:
 
 
 class _FixedLayer(StaticLayer):
-    """Keys and values of a layer, each in its own precision, in C places; one number says where the next ones go."""
+    """Keys and values of a layer, each in its own precision, in C places; one number marks the next free place."""
 
     keys: Tensor
     values: Tensor
@@ -234,7 +234,7 @@ class _FixedLayer(StaticLayer):
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
-        """Put the states of one token in their place; all keys and values come back."""
+        """Store the states of one token, and return all keys and values."""
         self.keys.index_copy_(2, self._index, key_states.to(self.keys.dtype))
         self.values.index_copy_(2, self._index, value_states.to(self.values.dtype))
         return self.keys, self.values
@@ -254,7 +254,7 @@ def _attention_in_groups(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Of one token: heads with the same keys and values ask for them together, where others repeat them for each."""
+    """Attention for one token: heads that share keys and values are computed together instead of repeating them."""
     rows, heads, length, width = query.shape
     if length > 1 or options.get("position_bias") is not None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
@@ -264,7 +264,7 @@ def _attention_in_groups(
 
 
 def _additive_mask(**about: Any) -> Tensor | None:
-    """0 or −∞, once for all layers; each would make it of a boolean mask for itself."""
+    """0 or −∞, once for all layers; from a boolean mask each layer would compute it again."""
     mask = sdpa_mask(**about)
     return None if mask is None else torch.zeros_like(mask, dtype=about["dtype"]).masked_fill_(~mask, -torch.inf)
 
@@ -275,7 +275,7 @@ AttentionMaskInterface.register(GROUPED, _additive_mask)
 
 @contextmanager
 def _attending_in_groups(forward: Forward) -> Iterator[None]:
-    """The same attention inside the block, of fewer kernels and bytes; encoder-decoder models keep their own."""
+    """Inside, the same attention with fewer kernels and bytes; encoder-decoder models keep their own."""
     config = forward.model.config
     if forward.is_encoder_decoder or config._attn_implementation != "sdpa":
         yield
@@ -288,7 +288,7 @@ def _attending_in_groups(forward: Forward) -> Iterator[None]:
 
 
 def _step_for(stream: CapturedStream) -> _Step:
-    """A step with enough slots and places, nobody else's: an idle one, or a new one."""
+    """A free step with enough slots and places: an idle one, or a new one."""
     forward = stream.forward
     own, crossing = _layers(stream.cache)
     rows, held = len(own[0].keys), own[0].keys.shape[2]
@@ -298,7 +298,7 @@ def _step_for(stream: CapturedStream) -> _Step:
     key = (
         bool(stream.silent), slots, places, _rounded(crossing[0].keys.shape[2]) if crossing else 0,
         torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind),
-        # which adapters are at work shows in what is trained
+        # the active adapters show in the trained parameters
         tuple(w.data_ptr() for w in weights), tuple(w.requires_grad for w in weights),
     )  # fmt: skip
     idle = _idle.setdefault(forward, [])
@@ -309,7 +309,7 @@ def _step_for(stream: CapturedStream) -> _Step:
 
 
 def _lay_down(owner: weakref.ref[Forward], step: _Step) -> None:
-    """Nobody uses this step any more; the one that was laid down first may have to go for it."""
+    """Return a step that is no longer used; to stay within the limit, the oldest idle one may be dropped."""
     forward = owner()
     if forward is not None:
         idle = _idle.setdefault(forward, [])
@@ -319,7 +319,7 @@ def _lay_down(owner: weakref.ref[Forward], step: _Step) -> None:
 
 
 def _capture(run: Callable[[], None], device: torch.device) -> Callable[[], None] | None:
-    """Launches the kernels of ``run`` again; None on a CPU.  Two runs before it settle what is settled only once."""
+    """A function that launches the kernels of ``run`` again; None on a CPU.  Two warm-up runs come first."""
     if device.type != "cuda":
         return None
     aside = torch.cuda.Stream(device)
@@ -335,7 +335,7 @@ def _capture(run: Callable[[], None], device: torch.device) -> Callable[[], None
 
 
 def _layers(cache: Any) -> tuple[list[Any], list[Any]]:
-    """The layers that grow with each token, and those that hold what a decoder sees of its encoder."""
+    """The layers that grow with each token, and those with a decoder's view of its encoder."""
     if not is_plain(cache):
         raise TypeError(f"the cache is a {type(cache).__name__}")
     own = getattr(cache, "self_attention_cache", cache).layers
@@ -371,6 +371,6 @@ def _rounded(length: int) -> int:
 
 
 def _precision(forward: Forward) -> torch.dtype:
-    """Of the forward pass."""
+    """The precision of the forward pass."""
     kind = forward.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else forward.dtype

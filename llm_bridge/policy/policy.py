@@ -1,11 +1,11 @@
 """A transformer as a policy: log π(y | x) = Σ_t log π(y_t | x, y_<t), summed over the completion's tokens.
 
-The end-of-sequence token is one of them, padding is not, and nothing is divided by a length: an average is another
-objective (theory §6, L2.iv).  Only the hidden states of counted tokens reach the head, a chunk at a time, and each
-chunk is computed again in the backward pass, so float32 logits of all positions never exist together.
+The end-of-sequence token counts, padding does not, and nothing is divided by a length: an average is another objective
+(theory §6, L2.iv).  Only the hidden states of counted tokens reach the head, one chunk at a time, and each chunk is
+computed again in the backward pass, so float32 logits of all positions never exist at once.
 
 A reference μ is a frozen copy of the policy, or the same weights with the LoRA adapters off; `check_reference` moves
-the policy, looks whether the reference stays, and puts the policy back.
+the policy, checks that the reference stays, and restores the policy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nashlab.game import BadInput, check_temperature
 
 __all__ = ["Policy"]
 
-# float32 logits that are alive at once: 64 MiB, and about three times that in the backward pass of a chunk
+# float32 logits in memory at once: 64 MiB, and about three times that in the backward pass of a chunk
 CHUNK_ELEMENTS = 2**24
 
 
@@ -38,20 +38,20 @@ class Policy:
     """A Hugging Face causal or encoder-decoder model, with or without LoRA adapters, as a conditional distribution.
 
     model, tokenizer    as given; the tokenizer may be None.
-    ends                the tokens that end a sequence: those of ``eos_id`` where it is given, else all that tokenizer,
-                        chat template and the model's configurations declare (:func:`llm_bridge.policy.ends_of`).
-    eos_id              the first of them, which closes what is written without a chat template.
+    ends                the tokens that end a sequence: ``eos_id`` if given, else all that tokenizer, chat template and
+                        the model's configurations declare (:func:`llm_bridge.policy.ends_of`).
+    eos_id              the first of them, which closes texts written without a chat template.
     pad_id              from the arguments, the tokenizer, the model's configuration, or ``eos_id``, in this order.
     is_encoder_decoder  whether prompts feed an encoder.
-    forward             the parts of the model's forward pass; where it does something to its logits that is not known
-                        here its own forward is used, with a warning, and logits of all positions are materialised.
+    forward             the parts of the model's forward pass; if the model changes its logits in an unknown way, its
+                        own forward is used, with a warning, and logits of all positions are materialised.
 
-    Raises :class:`BadInput` for a model of which a few tokens show that π would be none, or another one: logits depend
-    on the tokens behind them or on a prompt's padding, or are not those of the model's own forward.
+    Raises :class:`BadInput` for a model for which a few tokens show that π would be wrong: logits depend on later
+    tokens or on a prompt's padding, or differ from those of the model's own forward.
 
-    Dropout is the model's own affair: :meth:`log_prob` runs in the mode the model is in (`load_policy`
-    switches dropout off, so that sampled and scored distributions are the same); references and sampling always run
-    in evaluation mode and put the training flags back.
+    Dropout is up to the model: :meth:`log_prob` runs in the model's current mode (`load_policy` switches dropout off,
+    so that sampled and scored distributions agree); references and sampling always run in evaluation mode and restore
+    the training flags.
 
     Source: theory §6.
     """
@@ -82,7 +82,7 @@ class Policy:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.forward.device
 
     @property
@@ -92,19 +92,19 @@ class Policy:
 
     @property
     def chunked(self) -> bool:
-        """Whether what the model does to its logits is known here, so that they need not all be held in memory."""
+        """Whether the model's operations on its logits are known, so that logits need not be held all at once."""
         return self.forward.chunked
 
     @property
     def has_adapters(self) -> bool:
-        """Whether LoRA adapters sit on the model."""
+        """Whether the model has LoRA adapters."""
         return bool(adapter_layers(self.model))
 
     def log_prob(self, prompt: Tokens, completion: Tokens, *, temperature: float = 1.0) -> Tensor:
         """log π(y | x) = Σ_t log π(y_t | x, y_<t), shape [B], differentiable; float32, or float64 for float64 models.
 
-        There may be k completions of each prompt, those of a prompt in a block: prompts [B/k, P] are read once.
-        ``temperature`` divides the logits: it must be the one that the completions were sampled at.
+        There may be k completions per prompt, in consecutive blocks: prompts [B/k, P] are read once.  ``temperature``
+        divides the logits; it must be the temperature of sampling.
         Raises :class:`BadInput` for prompts not padded on the left or completions not padded on the right.
         """
         return self.token_log_probs(prompt, completion, temperature=temperature).sum(dim=1)
@@ -119,26 +119,26 @@ class Policy:
         return torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
 
     def logits(self, prompt: Tokens, completion: Tokens) -> Tensor:
-        """Logits of the token at each completion position, shape [B, T, V], in memory all at once: for short texts."""
+        """Logits of the token at each completion position, shape [B, T, V], all in memory: for short texts."""
         return self.forward.to_logits(self.states(prompt, completion))
 
     def stream(self, prompt: Tokens) -> Stream:
-        """Start decoding after ``prompt`` with a cache of its own; see :class:`Stream`."""
+        """Start decoding after ``prompt`` with a separate cache; see :class:`Stream`."""
         return Stream(self.forward, self.checked(prompt)[0])
 
     def reference(self, kind: str | None = None) -> Reference:
-        """μ = this policy, frozen here and now; see :func:`reference_of`."""
+        """μ = this policy, frozen in its present state; see :func:`reference_of`."""
         return reference_of(self, kind)
 
     def copied(self) -> Policy:
-        """The same policy with weights of its own."""
+        """The same policy with its own copy of the weights."""
         twin = copy.copy(self)
         twin.model = copy.deepcopy(self.model)
         twin.forward = self.forward.around(twin.model)
         return twin
 
     def frozen_copy(self) -> Policy:
-        """The same distribution, that no gradient reaches: what is trained is copied, what is frozen is shared."""
+        """The same distribution without gradients: trained weights are copied, frozen ones are shared."""
         frozen = {id(p): p for p in self.model.parameters() if not p.requires_grad}
         twin = copy.copy(self)
         twin.model = copy.deepcopy(self.model, frozen)
@@ -157,7 +157,7 @@ class Policy:
             len(completion.ids) // max(1, len(prompt.ids))
         )
         counted = torch.cat([prompt.mask[each], completion.mask], dim=1).long()
-        # padding behind a row stays at its last position: a table of positions may be no longer than the row needs
+        # padding after a row stays at its last position, since a table of positions may end there
         positions = (counted.cumsum(1)[:, :-1] - 1).clamp(min=0, max=self.forward.last_position)
         if self.is_encoder_decoder:
             encoded = self.forward.encode(prompt)
@@ -169,7 +169,7 @@ class Policy:
             if shared is not None:
                 return shared
             prompt = prompt.rows(each)
-        # what is fed after the prompt may be padding: it is behind every counted token, so no mask is needed there
+        # padding after the prompt comes after every counted token, so it needs no mask
         ids = torch.cat([prompt.ids, completion.ids], dim=1)[:, :-1]
         mask = torch.cat([prompt.mask, torch.ones_like(completion.mask)], dim=1)[:, :-1]
         return self.forward.decode(ids, mask, positions=positions)[0][:, prompt.ids.shape[1] - 1 :][:, :length]
@@ -177,7 +177,7 @@ class Policy:
     def _states_after_shared(
         self, prompt: Tokens, completion: Tokens, each: Tensor, positions: Tensor
     ) -> Tensor | None:
-        """The same states of a causal model that reads each prompt once; None where it has no plain cache to share."""
+        """The same states for a causal model that reads each prompt once; None if it has no plain cache to share."""
         if self.forward.recomputes or not self.chunked or not self.forward.caches:
             return None
         states, cache = self.forward.decode(prompt.ids, prompt.mask, caching=True)
@@ -195,7 +195,7 @@ class Policy:
         return torch.cat([first, rest], dim=1)
 
     def checked(self, prompt: Tokens, completion: Tokens | None = None) -> tuple[Tokens, Tokens]:
-        """Both on the device, ids under the mask only; or a :class:`BadInput` that says what is wrong."""
+        """Both on the device, ids under the mask only; or a :class:`BadInput` that names the fault."""
         empty = Tokens(prompt.ids[:, :0], prompt.mask[:, :0])
         prompt, completion = prompt.to(self.device), (completion or empty).to(self.device)
         for name, (ids, mask) in {"prompt": prompt, "completion": completion}.items():
@@ -225,7 +225,7 @@ class Policy:
         )
 
     def _check_lengths(self, prompt: Tensor, completion: Tensor) -> None:
-        """A :class:`BadInput` where a row has more tokens than the model has a table of positions for."""
+        """BadInput if a row has more tokens than the model's table of positions."""
         if self.forward.last_position is None or not len(prompt):
             return
         places = self.forward.last_position + 1
@@ -237,25 +237,25 @@ class Policy:
             raise BadInput(f"a row has {longest} tokens to read, must have at most the model's {places} positions")
 
     def room(self, new_tokens: int = 0) -> int | None:
-        """How many tokens a prompt may have with so many to come behind it; None where positions are computed."""
+        """The largest number of prompt tokens before ``new_tokens`` more; None if positions are computed."""
         last = self.forward.last_position
         if last is None or self.is_encoder_decoder:
             return None if last is None else last + 1
-        return last + 1 - max(0, new_tokens - 1)  # the last of them is not read
+        return last + 1 - max(0, new_tokens - 1)  # the last one is not read
 
     def is_end(self, ids: Tensor) -> Tensor:
         """Which of these tokens end a sequence."""
         found = ids == self.ends[0]
-        for end in self.ends[1:]:  # few; a tensor of them would have to be sent to the device for every token
+        for end in self.ends[1:]:  # a loop over few: a tensor of them would be sent to the device for every token
             found |= ids == end
         return found
 
     def ended(self, completion: Tokens) -> Tensor:
-        """Which completions hold an end of sequence, [B]: the others were cut off."""
+        """Which completions contain an end of sequence, [B]: the others were cut off."""
         return (self.is_end(completion.ids) & completion.mask).any(dim=1)
 
     def check_room(self, prompt: Tokens, new_tokens: int) -> None:
-        """A :class:`BadInput` where so many tokens after a prompt would be more than the model has positions for."""
+        """BadInput if the prompt plus ``new_tokens`` exceeds the model's positions."""
         last = torch.ones(len(prompt.ids), dtype=torch.long, device=prompt.mask.device) * new_tokens
         self._check_lengths(prompt.mask.sum(1), last)
 
@@ -271,13 +271,13 @@ class Policy:
         if len(states) <= rows:
             return of_chunk(states, targets)
         pairs = zip(states.split(rows), targets.split(rows), strict=True)
-        # nothing in the head is random, so no random state need be kept
+        # the head has no randomness, so no random state is kept
         again = [checkpoint(of_chunk, *pair, use_reentrant=False, preserve_rng_state=False) for pair in pairs]
         return torch.cat(again)
 
 
 def _pad_id(given: int | None, tokenizer: Any, base: Any, otherwise: int) -> int:
-    """The token that fills up rows: masks keep it out of every counted term, so any will do."""
+    """The padding token: masks keep it out of every counted term, so any token will do."""
     sources = (tokenizer, base.config, getattr(base, "generation_config", None))
     known = [given, *(getattr(source, "pad_token_id", None) for source in sources)]
     return int(next((value for value in known if value is not None), otherwise))

@@ -1,10 +1,10 @@
-"""Texts as policies read and write them: what a tokenizer makes of a whole prompt, and completions as token ids.
+"""Texts as policies read and write them: whole prompts as the tokenizer encodes them, and completions as token ids.
 
     prompt:  a text, or messages  →  the template's rendering, as one text  →  the tokenizer's ids of that text
 
-Pieces that are tokenised apart are other tokens than those of the whole: a template may trim, ``.\\n\\n`` may be one
-token, and SentencePiece puts a blank before each piece.  So where a prompt is too long the user's words are shortened
-and the whole is tokenised again.
+Pieces tokenised separately give other tokens than the whole: a template may trim, ``.\\n\\n`` may be one token, and
+SentencePiece puts a blank before each piece.  So if a prompt is too long, the user's words are shortened and the whole
+is tokenised again.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 class Prompts(NamedTuple):
     """The same prompts as judges read them (``texts``) and as policies do (``rows`` of token ids).
 
-    chats    what a chat template was asked to render, one of each prompt; empty where there was no chat template.
-    kept     which of the given prompts these are; empty where all of them are.
+    chats    the inputs of the chat template, one per prompt; empty without a chat template.
+    kept     the indices of these among the given prompts; empty if all were kept.
     """
 
     texts: Sequence[str]
@@ -54,11 +54,11 @@ class Prompts(NamedTuple):
     kept: Sequence[int] = ()
 
     def tokens(self, policy: Policy, index: Sequence[int]) -> Tokens:
-        """Those of the index, padded on the left, on the policy's device."""
+        """The prompts of the index, padded on the left, on the policy's device."""
         return pad_left([self.rows[i] for i in index], policy.pad_id).to(policy.device)
 
     def check(self, **each: Sequence[Any]) -> None:
-        """Refuse texts, or what else there must be one of for each prompt, that are more or fewer than the rows."""
+        """Refuse texts, or other lists with one entry per prompt, whose length differs from the rows."""
         for name, given in {"prompts.texts": self.texts, **each}.items():
             if isinstance(given, str) and len(given) != len(self.rows):
                 raise BadInput(f"{name} = {given[:40]!r} is one text, must be a list of them")
@@ -66,13 +66,13 @@ class Prompts(NamedTuple):
                 raise BadInput(f"{name} holds {len(given)}, must be one for each of the {len(self.rows)} prompts")
 
     def check_room(self, policy: Policy, new_tokens: int = 0) -> None:
-        """Refuse prompts that the policy cannot read with so many tokens behind them, all of them by name."""
+        """Refuse, all by name, prompts that leave no room for ``new_tokens`` more."""
         room = policy.room(new_tokens)
-        named = (_unfit(i, None, row, room) for i, row in enumerate(self.rows))
+        named = (_unfit(f"prompts[{i}]", None, row, room) for i, row in enumerate(self.rows))
         _refuse([why for why in named if why], len(self.rows))
 
     def only(self, index: Sequence[int]) -> Prompts:
-        """The prompts of the index; ``kept`` says which of those first given they are."""
+        """The prompts of the index; ``kept`` gives their indices among the original ones."""
         kept = self.kept or range(len(self.rows))
         chats = [self.chats[i] for i in index] if self.chats else ()
         return Prompts([self.texts[i] for i in index], [self.rows[i] for i in index], chats, [kept[i] for i in index])
@@ -89,16 +89,20 @@ def encoded(
     unfit: str = "refuse",
     tools: Sequence[Any] | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    names: Sequence[str] = (),
 ) -> Prompts:
     """Prompts as the policy will see them in use: see :func:`prompt_ids`.
 
-    max_tokens  of a prompt with its template: what is longer is cut, see ``cut``.
-    new_tokens  that will come behind each prompt: what leaves the model no room for them is unfit, as is an empty one.
-    unfit       "refuse" raises a :class:`BadInput` that names each of them; "drop" leaves them out, says so in the log,
-                and :attr:`Prompts.kept` tells which are there.
+    max_tokens  limit for a prompt with its template; longer ones are cut, see ``cut``.
+    new_tokens  to be generated: a prompt that leaves no room for them is unfit, as is an empty one.
+    unfit       "refuse" raises a :class:`BadInput` that names each of them; "drop" leaves them out with a log line, and
+                :attr:`Prompts.kept` tells which remain.
+    names       of the prompts in messages, such as the rows of a file; by default prompts[0], ...
 
-    Encoder-decoder models get the end of sequence behind a prompt, as they were trained with it.
-    Raises :class:`BadInput` for what :func:`prompt_ids` refuses.
+    A prompt beyond the positions that the model was trained for is used all the same if they are computed, with a
+    warning.
+    Encoder-decoder models get the end of sequence after a prompt, as in their training.
+    Raises :class:`BadInput` for anything that :func:`prompt_ids` refuses.
     """
     if unfit not in UNFIT:
         raise BadInput(f"unfit = {unfit!r}, must be one of {UNFIT}{suggestion(unfit, UNFIT)}")
@@ -106,10 +110,13 @@ def encoded(
     closing = [policy.eos_id] if policy.is_encoder_decoder else []
     prompts = _listed(prompts, "prompts")
     reader = _Reader(tokenizer, template, tools, chat_template_kwargs, closing)
-    chats, rows = reader.read(prompts, max_tokens, cut)
+    names = names or _numbered(prompts)
+    chats, rows = reader.read(prompts, max_tokens, cut, names)
     texts = [p if isinstance(p, str) else _chat_of(p).transcript for p in prompts]
     found = Prompts(texts, rows, chats if reader.chat is not None else ())
-    problems = {i: why for i, row in enumerate(rows) if (why := _unfit(i, chats[i].body, row, room))}
+    if room is None:
+        _warn_of_long(policy, names, rows, new_tokens)
+    problems = {i: why for i, row in enumerate(rows) if (why := _unfit(names[i], chats[i].body, row, room))}
     if not problems:
         return found
     if unfit == "refuse" or len(problems) == len(rows):
@@ -128,17 +135,17 @@ def prompt_ids(
     tools: Sequence[Any] | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> list[list[int]]:
-    """The tokenizer's own ids of each prompt's whole text, with the beginning of sequence that it puts, once.
+    """The tokenizer's ids of each prompt's whole text, with exactly one beginning of sequence if it uses one.
 
     prompts   texts, lists of messages, or :class:`Chat` s.  A tokenizer with a chat template reads a text as the
               user's message.
-    template  of texts: its {prompt} is filled in, before any chat template.
-    longest   tokens of a prompt at most; of a longer one the ``cut`` ("end" or "start") of the user's text, of several
-              messages of the last one, goes, and the template stays whole.
-    tools, chat_template_kwargs  for the chat template, of prompts that bring none of their own.
+    template  for texts: its {prompt} is filled in, before any chat template.
+    longest   token limit of a prompt; of a longer one, the ``cut`` ("end" or "start") of the user's text is removed (of
+              several messages, the last user text), and the template stays whole.
+    tools, chat_template_kwargs  for the chat template, for prompts that have none of their own.
 
-    Raises :class:`BadInput` for one text in the place of a list, for what is no prompt, for messages that the
-    template refuses, and where the template alone is longer than ``longest``.
+    Raises :class:`BadInput` for a single text instead of a list, for an invalid prompt, for messages that the template
+    refuses, and if the template alone is longer than ``longest``.
 
     >>> from tokenizers import Tokenizer, models, pre_tokenizers
     >>> from transformers import PreTrainedTokenizerFast
@@ -149,11 +156,12 @@ def prompt_ids(
     [[1, 0, 1, 2], [1, 1, 2]]
     """
     reader = _Reader(tokenizer, template, tools, chat_template_kwargs, [])
-    return reader.read(_listed(prompts, "prompts"), longest, cut)[1]
+    prompts = _listed(prompts, "prompts")
+    return reader.read(prompts, longest, cut, _numbered(prompts))[1]
 
 
 class _Reader:
-    """How a tokenizer reads prompts: template, chat template, beginning of sequence, whole texts."""
+    """Reads prompts with a tokenizer: template, chat template, beginning of sequence, whole texts."""
 
     def __init__(
         self,
@@ -173,15 +181,17 @@ class _Reader:
         self._tools, self._options = tools, dict(options or {})
         self._opening = _opening(tokenizer)
 
-    def read(self, prompts: Sequence[Prompt], longest: int | None, cut: str) -> tuple[list[Chat], list[list[int]]]:
-        """The prompts, cut where they must be, and their ids."""
+    def read(
+        self, prompts: Sequence[Prompt], longest: int | None, cut: str, names: Sequence[str]
+    ) -> tuple[list[Chat], list[list[int]]]:
+        """The prompts, cut where necessary, and their ids."""
         if cut not in CUTS:
             raise BadInput(f"cut = {cut!r}, must be one of {CUTS}{suggestion(str(cut), CUTS)}")
-        chats = [self._chat(prompt, f"prompts[{i}]") for i, prompt in enumerate(prompts)]
-        rows = self.ids([self._filled(chat, f"prompts[{i}]") for i, chat in enumerate(chats)])
+        chats = [self._chat(prompt, name) for prompt, name in zip(prompts, names, strict=True)]
+        rows = self.ids([self._filled(chat, name) for chat, name in zip(chats, names, strict=True)])
         for i, row in enumerate(rows):
             if longest is not None and len(row) > longest:
-                chats[i], rows[i] = self._shortened(chats[i], row, longest, cut, f"prompts[{i}]")
+                chats[i], rows[i] = self._shortened(chats[i], row, longest, cut, names[i])
         return chats, rows
 
     def _chat(self, prompt: Prompt, name: str) -> Chat:
@@ -208,14 +218,14 @@ class _Reader:
             raise BadInput(f"{name} {error}") from error
 
     def ids(self, texts: list[str]) -> list[list[int]]:
-        """The tokenizer's own of whole texts, with what opens and closes them."""
+        """The tokenizer's ids of whole texts, with their opening and closing tokens."""
         bare = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        opening = self._opening  # a chat template may have written it already
+        opening = self._opening  # a chat template may already contain it
         opened = [list(ids) if ids[: len(opening)] == opening else [*opening, *ids] for ids in bare]
         return [[*ids, *self._closing] for ids in opened]
 
     def _shortened(self, chat: Chat, row: list[int], longest: int, cut: str, name: str) -> tuple[Chat, list[int]]:
-        """The chat with as much of its text as fits: the tokenizer says where words end, and counts what is left."""
+        """The chat with as much of its text as fits: the tokenizer finds the word ends and counts the rest."""
         body = chat.body
         places = _boundaries(self.tokenizer, body)
         last = len(places) - 1
@@ -230,7 +240,7 @@ class _Reader:
             count = max(1, count - over)
         if last < 1 or len(part(count)[1]) > longest:
             around = len(part(0)[1])
-            raise BadInput(f"{name}: longest = {longest}, must be more than the {around} tokens around the user's text")
+            raise BadInput(f"{name}: {longest} tokens at most, must be more than the {around} around the user's text")
         while count < last and len(part(count + 1)[1]) <= longest:
             count += 1
         return part(count)
@@ -259,7 +269,7 @@ def _check_messages(messages: Any, name: str) -> None:
 
 
 def _boundaries(tokenizer: Any, text: str) -> list[int]:
-    """Where a text may be cut: between its tokens, or anywhere where the tokenizer does not say."""
+    """Where a text may be cut: between its tokens, or anywhere if the tokenizer does not tell."""
     try:
         offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     except (NotImplementedError, TypeError, KeyError):
@@ -268,7 +278,7 @@ def _boundaries(tokenizer: Any, text: str) -> list[int]:
 
 
 def shortened(tokenizer: Any, text: str, longest: int) -> str:
-    """As much of a text's beginning as is not more than ``longest`` tokens."""
+    """The longest beginning of a text with at most ``longest`` tokens."""
     while text and (over := len(tokenizer(text, add_special_tokens=False)["input_ids"]) - longest) > 0:
         places = _boundaries(tokenizer, text)
         text = text[: places[max(0, len(places) - 1 - over)]]
@@ -276,7 +286,7 @@ def shortened(tokenizer: Any, text: str, longest: int) -> str:
 
 
 def _opening(tokenizer: Any) -> list[int]:
-    """What a tokenizer puts before any text, where it does: the beginning of the sequence."""
+    """The tokens that a tokenizer puts before any text: the beginning of the sequence, if it uses one."""
     bare, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
     before = (i for i in range(len(full)) if full[i : i + len(bare)] == bare)
     return list(full[: next(before, 0)])
@@ -288,24 +298,37 @@ def _listed(given: Any, name: str) -> list[Any]:
     return list(given)
 
 
-def _unfit(i: int, text: str | None, row: Sequence[int], room: int | None) -> str | None:
-    """Why a prompt cannot be used, or None; its text, where it is known, may not be blank."""
+def _numbered(given: Sequence[Any], what: str = "prompts") -> list[str]:
+    return [f"{what}[{i}]" for i in range(len(given))]
+
+
+def _warn_of_long(policy: Policy, names: Sequence[str], rows: Sequence[Sequence[int]], new_tokens: int) -> None:
+    """Computed positions (rotary) have no end, but the model was not trained beyond its own number."""
+    places = getattr(policy.forward.base.config.get_text_config(), "max_position_embeddings", None)
+    long = [i for i, row in enumerate(rows) if places is not None and len(row) + new_tokens > places]
+    if long and not policy.is_encoder_decoder:
+        logger.warning("%d of %d prompts with their answers exceed the model's %d positions, such as %s with %d tokens",
+                       len(long), len(rows), places, names[long[0]], len(rows[long[0]]))  # fmt: skip
+
+
+def _unfit(name: str, text: str | None, row: Sequence[int], room: int | None) -> str | None:
+    """The reason why a prompt cannot be used, or None; its text, if known, may not be blank."""
     if not len(row) or (text is not None and not text.strip()):
-        return f"prompts[{i}] is empty"
+        return f"{name} is empty"
     if room is not None and len(row) > room:
-        return f"prompts[{i}] has {len(row)} tokens, must have {room} at most"
+        return f"{name} has {len(row)} tokens, must have {room} at most"
     return None
 
 
 def _refuse(problems: Sequence[str], count: int) -> None:
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        advice = "cut them with max_tokens, or leave them out with unfit = 'drop'"
+        advice = "cut the prompts, or leave these out with unfit = 'drop'"
         raise BadInput(f"{len(problems)} of {count} prompts do not fit: {'; '.join(problems[:5])}{more} ({advice})")
 
 
 def texts_of(policy: Policy, completion: Tokens) -> list[str]:
-    """Completions as judges read them, up to their end; without a tokenizer, the ids of the tokens before it, with
+    """Completions in the form for judges, up to their end; without a tokenizer, the ids of the tokens before it, with
     blanks between.
 
     >>> from transformers import GPT2Config
@@ -322,12 +345,12 @@ def texts_of(policy: Policy, completion: Tokens) -> list[str]:
 
 
 def completions_of(policy: Policy, texts: Sequence[str], prompts: Prompts | None = None) -> list[list[int]]:
-    """Texts as completions, each closed by the end that the policy would draw.
+    """Texts as completions, each closed by the end that the policy would sample.
 
-    That is the chat template's end of turn where there is one, else the end of sequence.  With the ``prompts`` that
-    they answer, those of a chat template are what it makes of the whole conversation.
+    That is the chat template's end of turn if there is one, else the end of sequence.  Given the ``prompts`` that they
+    answer, completions are cut from the template's rendering of the whole conversation.
 
-    Raises :class:`BadInput` for a text with an end inside, behind which nothing would ever be drawn.
+    Raises :class:`BadInput` for a text that contains an end, after which nothing would be sampled.
     """
     tokenizer, texts = _tokenizer(policy), _listed(texts, "texts")
     closing = _closing(policy)
@@ -342,15 +365,16 @@ def completions_of(policy: Policy, texts: Sequence[str], prompts: Prompts | None
 
 
 def continued(policy: Policy, contexts: Sequence[str], texts: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
-    """Contexts and the texts that go on right behind them, with their end, as ids: (before, after).
+    """Contexts and the texts that directly follow them, with their end, as ids: (before, after).
 
-    Both together are the tokenizer's own ids of the whole text: ``before`` is what they share with the ids of the
-    context alone, so a token that lies across the border, as a blank with its word does, belongs to the text.  Of a
-    chat template the context is the user's turn and the text the answer; an encoder reads the context by itself.
+    Together they are the tokenizer's ids of the whole text: ``before`` is the part shared with the ids of the context
+    alone, so a token across the border, such as a blank with its word, belongs to the text.  With a chat template the
+    context is the user's turn and the text the answer; an encoder reads the context separately.
     """
     tokenizer = _tokenizer(policy)
     reader = _Reader(tokenizer, "{prompt}", None, None, [policy.eos_id] if policy.is_encoder_decoder else [])
-    chats, before = reader.read(_listed(contexts, "contexts"), None, "end")
+    contexts = _listed(contexts, "contexts")
+    chats, before = reader.read(contexts, None, "end", _numbered(contexts, "contexts"))
     if reader.chat is None and not policy.is_encoder_decoder:
         wholes = reader.ids([context + text for context, text in zip(contexts, texts, strict=True)])
         shared = [_shared(*each) for each in zip(before, wholes, strict=True)]
@@ -365,13 +389,13 @@ def continued(policy: Policy, contexts: Sequence[str], texts: Sequence[str]) -> 
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two rows have in common at their beginning."""
+    """The length of the common beginning of two rows."""
     both = zip(one, other, strict=False)
     return next((i for i, (a, b) in enumerate(both) if a != b), min(len(one), len(other)))
 
 
 def _in_conversation(template: Template, text: str, chat: Chat, row: Sequence[int]) -> list[int]:
-    """What the whole conversation has behind the prompt's own tokens; nothing where it does not begin with them."""
+    """The part of the whole conversation after the prompt's own tokens; empty if it does not begin with them."""
     whole = template.tokenizer(template.text(chat, text), add_special_tokens=False)["input_ids"]
     for opened in (whole, [*_opening(template.tokenizer), *whole]):
         if list(opened[: len(row)]) == list(row):
@@ -381,7 +405,7 @@ def _in_conversation(template: Template, text: str, chat: Chat, row: Sequence[in
 
 
 def _closing(policy: Policy) -> int:
-    """The end that the policy would draw: the chat template's end of turn where there is one."""
+    """The end that the policy would sample: the chat template's end of turn if there is one."""
     end = end_of_turn(policy.tokenizer)
     return policy.eos_id if end is None or end not in policy.ends else end
 
@@ -390,7 +414,7 @@ def _closed(policy: Policy, row: Sequence[int], closing: int, name: str) -> list
     inside = next((i for i, token in enumerate(row) if token in policy.ends), len(row))
     if inside + 1 < len(row):
         token = policy.tokenizer.decode([row[inside]])
-        raise BadInput(f"{name} goes on behind {token!r}, must end there: it is an end of sequence")
+        raise BadInput(f"{name} continues after {token!r}, must end there: it is an end of sequence")
     return [*row[:inside], closing]
 
 

@@ -31,10 +31,10 @@ INTO_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
 class Reference:
-    """μ: a policy that no update reaches, with the policy's own interface; made by :func:`reference_of`.
+    """μ: a policy that no update changes, with the policy's interface; made by :func:`reference_of`.
 
-    policy  whose weights these are: a frozen copy (kind "copy"), or the trained policy itself, of which the adapters
-            are off whenever the reference computes (kind "adapters-off").
+    policy  the holder of the weights: a frozen copy (kind "copy"), or the trained policy itself, whose adapters are off
+            whenever the reference computes (kind "adapters-off").
 
     Nothing here is differentiable, and everything runs in evaluation mode.
     """
@@ -58,7 +58,7 @@ class Reference:
             return self.policy.logits(prompt, completion)
 
     def stream(self, prompt: Tokens) -> Stream:
-        """Start decoding after ``prompt`` with a cache of its own; see :class:`Stream`."""
+        """Start decoding after ``prompt`` with a separate cache; see :class:`Stream`."""
         return Stream(self.policy.forward, self.policy.checked(prompt)[0], adapters_off=self.kind == "adapters-off")
 
     @contextmanager
@@ -71,11 +71,11 @@ class Reference:
 def reference_of(policy: Policy, kind: str | None = None) -> Reference:
     """μ: "copy", the policy as it is now, or "adapters-off", its weights without the adapters.
 
-    By default it is the policy as it is, so that KL(π‖μ) starts at 0: fresh adapters, which change nothing yet, are
-    switched off; loaded or trained ones are copied.  What is not trained is never copied, so a copy of a model with
-    adapters holds the adapters twice and the model once.  The log says which it is.
-    Raises :class:`BadInput` for another kind, or for "adapters-off" on a model without adapters, or with adapters of
-    which the initialisation has changed the weights themselves (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA).
+    The default is the policy as it is, so that KL(π‖μ) starts at 0: fresh adapters, which change nothing yet, are
+    switched off; loaded or trained ones are copied.  Untrained weights are never copied, so a copy of a model with
+    adapters holds the adapters twice and the model once.  The log names the kind.
+    Raises :class:`BadInput` for another kind, and for "adapters-off" on a model without adapters, or with adapters
+    whose initialisation has changed the weights themselves (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA).
     """
     chosen = kind or ("adapters-off" if adapters_are_fresh(policy.model) else "copy")
     if chosen not in REFERENCE_KINDS:
@@ -98,21 +98,21 @@ def reference_of(policy: Policy, kind: str | None = None) -> Reference:
 def check_reference(
     policy: Policy, reference: Reference, prompt: Tokens | None = None, completion: Tokens | None = None
 ) -> None:
-    """Move the policy as an update would, see that the reference stays where it was, and put the policy back.
+    """Move the policy as an update would, check that the reference does not move, and restore the policy.
 
-    Every trainable weight gets a random step; log-probabilities of ``completion`` and the first cached distribution
-    after ``prompt`` are compared before and after, the policy's must change and the reference's must not.  The weights
-    are restored bit for bit (one copy of the trainable weights is held meanwhile); no random state is touched.
+    Every trainable weight gets a random step.  Between before and after, the policy's log-probabilities of
+    ``completion`` must change, those of the reference and its first cached distribution after ``prompt`` must not.  The
+    weights are restored bit for bit (from one copy of the trainable weights); no random state is touched.
 
-    Raises :class:`BadInput` where the reference moves with the policy (shared weights, adapters left on) or where the
-    policy does not move (nothing to train).
+    Raises :class:`BadInput` if the reference moves with the policy (shared weights, adapters left on) or if the policy
+    does not move (nothing to train).
 
-    Source: theory §6; the faults of published trainers that it is made for: a "reference" with the adapters left on.
+    Source: theory §6; the published trainers' fault that it detects: a "reference" with the adapters left on.
     """
     trainable = [p for p in policy.model.parameters() if p.requires_grad]
     if not trainable:
         raise BadInput("policy: no weight has requires_grad, so no update could move it")
-    # ordinary tokens: the embedding of a padding token may be 0, and then no adapter sees anything
+    # ordinary tokens, because a padding token's embedding may be 0, which hides every adapter
     special = {*policy.ends, policy.pad_id}
     first, second = ([i for i in range(policy.forward.vocabulary) if i not in special] * 2 or [policy.eos_id] * 2)[:2]
     prompt = prompt or pad_left([[first, second]])
@@ -126,8 +126,8 @@ def check_reference(
     before, again = ((look(policy), look(reference)) for _ in range(2))
     with _pushed(trainable):
         after = look(policy), look(reference)
-    # a reduction may be summed in another order on a second call, but no more than that: what two looks at the same
-    # weights differ by is measured, since rounding of half precision says nothing about it
+    # a second call may sum in another order, so the difference of two calls on the same weights is measured: the
+    # rounding of half precision alone would not bound it
     repeated = max(float((a - b).abs().max()) for a, b in zip(again, before, strict=True))
     finest = min(torch.finfo(policy.dtype).eps, torch.finfo(torch.float32).eps)
     noise = 4 * repeated + 64 * finest * (1 + float(before[0].abs().max()))
@@ -143,7 +143,7 @@ def check_reference(
 
 @contextmanager
 def _pushed(parameters: list[nn.Parameter], size: float = 0.1) -> Iterator[None]:
-    """Parameters displaced at random inside the block, exactly restored after it."""
+    """Parameters displaced at random inside the block, and restored exactly after it."""
     saved = [p.detach().clone() for p in parameters]
     generator = torch.Generator().manual_seed(0)
     try:

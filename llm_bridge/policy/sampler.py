@@ -1,8 +1,8 @@
 """Sampling with caches from the token-level mixture log m(· | prefix) = (1−β) log π + β log μ + C(prefix).
 
-Each model has a cache of its own, β = 0 never touches the reference and β = 1 never the policy.  The temperature T
-divides the logits, and :meth:`Policy.log_prob` takes the same T, so sampled and scored distributions are one.  The
-product of m over tokens is in general not the sequence-level mixture m_β ∝ π^(1−β) μ^β (theory §6).
+Each model has its own cache; β = 0 never uses the reference, β = 1 never the policy.  The temperature T divides the
+logits, and :meth:`Policy.log_prob` takes the same T, so the sampled and scored distributions agree.  The product of m
+over tokens is in general not the sequence-level mixture m_β ∝ π^(1−β) μ^β (theory §6).
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ def sample(
 ) -> Tokens:
     """Completions [B, T] of the prompts [X, P], T ≤ ``max_new_tokens``, each ended by an end of sequence or the limit.
 
-    B = X · ``completions``: those of a prompt stand together, and the prompt is read once.  The first ``plain`` of them
-    are the policy's own (β = 0), in one batch with the others.  ``uniforms`` in [0, 1), [B, max_new_tokens], may take
-    the generator's place: who splits a batch gets the same tokens.  Rows that have ended are dropped from batch and
-    caches.  The uniform numbers of a row depend on the generator and the row alone, not on when other rows end.  With
-    ``min_new_tokens`` the ends of a sequence are excluded from m for so many tokens, which :meth:`Policy.log_prob`
-    knows nothing of.  ``observer`` is shown the rows still decoding and the log m that their token is drawn from.
-    ``captured``: whether to decode as :mod:`llm_bridge.policy.cuda_graphs` does; by default on a GPU.
+    B = X · ``completions``: those of a prompt are consecutive, and each prompt is read once.  The first ``plain`` of
+    them are the policy's own (β = 0), in one batch with the others.  ``uniforms`` in [0, 1), [B, max_new_tokens], may
+    replace the generator: then a split batch gives the same tokens.  Finished rows are dropped from batch and caches.
+    A row's uniform numbers depend only on the generator and the row, not on when other rows end.  With
+    ``min_new_tokens`` the ends of a sequence are excluded from m for that many tokens, which :meth:`Policy.log_prob`
+    ignores.  ``observer`` receives the rows still decoding and the log m from which their token is drawn.
+    ``captured``: whether to decode with :mod:`llm_bridge.policy.cuda_graphs`; by default on a GPU.
 
     Raises :class:`BadInput` for β outside [0, 1], β > 0 without a reference, counts or temperatures out of range, and
-    more tokens than the model has positions for; :class:`NotFinite` where the weights give no probabilities.
+    more tokens than the model's positions; :class:`NotFinite` if the weights give no valid probabilities.
     Source: theory §6; Munos et al. 2024 (arXiv 2312.00886), the token-level mixture of Nash-MD.
     """
     if not 0 <= min_new_tokens <= max_new_tokens or max_new_tokens < 1:
@@ -86,12 +86,12 @@ def sample(
     ids = torch.full(shape, owner.pad_id, dtype=torch.long, device=device)
     mask = torch.zeros_like(ids, dtype=torch.bool)
     rows = torch.arange(len(ids), device=device)
-    broken = torch.zeros((), dtype=torch.bool, device=device)  # asked for once, at the end: to ask is to wait
+    broken = torch.zeros((), dtype=torch.bool, device=device)  # read once at the end: reading waits for the device
     for position in range(max_new_tokens):
         log_probs = decoder.log_probs
         if observer is not None:
             observer(rows, log_probs)
-        broken |= log_probs[:, 0].isnan().any()  # one logit that is no number leaves none in its row
+        broken |= log_probs[:, 0].isnan().any()  # one NaN logit makes its whole row NaN
         tokens = draw(log_probs, uniforms[rows, position])
         ids[rows, position], mask[rows, position] = tokens, True
         alive = (~owner.is_end(tokens)).nonzero().squeeze(1)
@@ -102,16 +102,16 @@ def sample(
             rows, tokens = rows[alive], tokens[alive]
         decoder.push(tokens)
     if bool(broken):
-        raise NotFinite("the next token has no probabilities, weights must be numbers that give finite logits")
+        raise NotFinite("the next token's probabilities are NaN, weights must give finite logits")
     length = position + 1
     return Tokens(ids[:, :length], mask[:, :length])
 
 
 class Decoder:
-    """log m(· | x, y_<t) of (1−β) log π + β log μ, a token at a time: the distributions that :func:`sample` draws from.
+    """log m(· | x, y_<t) of (1−β) log π + β log μ, token by token: the distributions from which :func:`sample` draws.
 
     log_probs  of the next token, shape [B, V], float32 (float64 for float64 models).
-    parts      the models that m depends on, each with its exponent and its own stream.
+    parts      the models of m with a positive exponent, each with its exponent and its own stream.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Decoder:
             (weight, opened(model, prompt, captured=captured)) for weight, model in _weighted(policy, reference, beta)
         ]
         self._owner = _policy(policy)
-        self._mixed_rows: Tensor | None = None  # which rows the second model is there for; None: all of them
+        self._mixed_rows: Tensor | None = None  # the rows that the second model decodes; None: all of them
         self._still_barred = min_new_tokens
         sizes = {stream.logits.shape[-1] for _, stream in self.parts}
         if len(sizes) > 1:
@@ -157,7 +157,7 @@ class Decoder:
             stream.push(tokens if self._mixed_rows is None else tokens[self._mixed_rows])
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with the rows of these indices only; an index may come more than once."""
+        """Continue with the rows of these indices only; an index may occur more than once."""
         self.parts[0][1].keep(rows)
         mixed, self._mixed_rows = self._mixed_rows, None
         if mixed is None:
@@ -167,14 +167,14 @@ class Decoder:
             self._keep_mixed((mixed.cumsum(0) - 1)[rows], mixed[rows])
 
     def unmix(self, rows: Tensor) -> None:
-        """Rows where this is True, [B], go on with the first model alone; the second one forgets them."""
+        """Rows marked True, [B], continue with the first model alone; the second one drops them."""
         if len(self.parts) > 1:
             mixed = torch.ones_like(rows) if self._mixed_rows is None else self._mixed_rows
             self._mixed_rows = None
             self._keep_mixed(mixed.cumsum(0) - 1, mixed & ~rows)
 
     def _keep_mixed(self, places: Tensor, mixed: Tensor) -> None:
-        """The second model goes on with its rows at the places of those that are mixed."""
+        """Reduce the second model's rows to those of ``places`` that are mixed."""
         if not mixed.any():
             del self.parts[1:]
             return
@@ -201,17 +201,17 @@ def mixture_log_probs(
 
 
 def draw(log_probs: Tensor, uniforms: Tensor) -> Tensor:
-    """One token [B] of each row of log m [B, V], by inversion of its distribution function at uniforms [B] in [0, 1).
+    """One token [B] for each row of log m [B, V], by inverting its distribution function at uniforms [B] in [0, 1).
 
-    The sums run in float64, so that rare tokens of large vocabularies keep their probability; a token of probability
-    0 is never drawn.
+    The sums run in float64, so that rare tokens of large vocabularies keep their probability; a token of probability 0
+    is never drawn.
 
     >>> draw(torch.tensor([[0.25, 0.0, 0.75]] * 3).log(), torch.tensor([0.0, 0.25, 0.99])).tolist()
     [0, 2, 2]
     """
     p = log_probs.exp()
     rows, size = p.shape
-    width = 1 << ((size - 1).bit_length() + 1) // 2  # about √V: a row is looked through in blocks, then in one of them
+    width = 1 << ((size - 1).bit_length() + 1) // 2  # about √V: a row is searched by blocks, then inside one block
     blocks = functional.pad(p, (0, -size % width)).view(rows, -1, width)
     heights = blocks.sum(dim=-1, dtype=torch.float64).cumsum(dim=-1)
     targets = uniforms.to(torch.float64).unsqueeze(1) * heights[:, -1:]
@@ -222,20 +222,20 @@ def draw(log_probs: Tensor, uniforms: Tensor) -> Tensor:
 
 
 def _above(heights: Tensor, targets: Tensor) -> Tensor:
-    """The first place [B, 1] of sums [B, n] above a target [B, 1]; the last at which they rise, where none is.
+    """The first place [B, 1] at which sums [B, n] exceed a target [B, 1]; if there is none, their last increase.
 
     >>> _above(torch.tensor([[0.2, 0.2, 0.9, 0.9]] * 3), torch.tensor([[0.0], [0.2], [0.9]])).ravel().tolist()
     [0, 2, 2]
     """
     total = heights[:, -1:]
     place = torch.searchsorted(heights, torch.minimum(targets, total.nextafter(torch.zeros_like(total))), right=True)
-    return place.clamp(max=heights.shape[-1] - 1)  # where nothing is a number, a place all the same
+    return place.clamp(max=heights.shape[-1] - 1)  # a valid place even if everything is NaN
 
 
 def _weighted(
     policy: Policy | Reference, reference: Policy | Reference | None, beta: float
 ) -> list[tuple[float, Policy | Reference]]:
-    """The models that m depends on, with their exponents: a model of exponent 0 is not there."""
+    """The models of m with their exponents, without those of exponent 0."""
     if not 0 <= beta <= 1:
         raise BadInput(f"beta = {beta}, must be between 0 and 1")
     if beta == 0:
@@ -246,7 +246,7 @@ def _weighted(
 
 
 def _mixed(parts: list[tuple[float, Tensor]]) -> Tensor:
-    """Σ weight · logits: the normalisers of the parts are constants of the prefix, and drop out of m."""
+    """Σ weight · logits: the normalisers of the parts are constants of the prefix and cancel in m."""
     if len(parts) == 1:
         return parts[0][1]
     (rest, first), (weight, second) = parts
@@ -268,7 +268,7 @@ def _policy(model: Policy | Reference) -> Policy:
 def _uniforms(shape: tuple[int, int], generator: torch.Generator | None, given: Tensor | None) -> Tensor:
     if given is not None:
         if generator is not None or given.shape != shape:
-            raise BadInput(f"uniforms of shape {tuple(given.shape)}, must be {shape}, and no generator beside them")
+            raise BadInput(f"uniforms of shape {tuple(given.shape)}, must be {shape}, without a generator")
         return given
     device = "cpu" if generator is None else generator.device
     return torch.rand(*shape, generator=generator, dtype=torch.float64, device=device)

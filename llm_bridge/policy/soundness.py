@@ -1,7 +1,7 @@
-"""Is this model the policy that we take it for?  A few tokens show it.
+"""Checks on a few tokens that a model really is the policy it is used as.
 
-Decoder, head and what follows it must be the model's own (else its own forward pass is used), logits must not depend on
-the tokens behind them, nor on padding before a prompt, nor on how positions are given.
+Decoder, head and the operations after it must be the model's own (else its own forward pass is used); logits must not
+depend on later tokens, on padding before a prompt, or on how positions are given.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ __all__ = ["close", "settle"]
 
 
 def settle(policy: Policy) -> None:
-    """Find out how the model is to be used: with its parts or its own forward pass, with its cache or without.
+    """Decide how the model is used: with its parts or its own forward pass, with its cache or without.
 
-    Raises :class:`BadInput` for a model that is no policy, or cannot be run; warns where it costs memory or time.
+    Raises :class:`BadInput` for a model that is not a policy, or cannot be run; warns about a cost in memory or time.
     """
     forward = policy.forward
     try:
@@ -37,14 +37,14 @@ def settle(policy: Policy) -> None:
         why = distrust_of_cache(policy)
     except BadInput:
         raise
-    except Exception as error:  # models are of many kinds, and fail in as many ways
+    except Exception as error:  # models fail in many ways
         raise BadInput(f"model = {forward.name} cannot be run on text alone: {first_line(error)}") from error
     forward.caches = why is None
     if not forward.chunked:
-        _warn(f"{forward.name} treats its logits in a way that is not known here: "
+        _warn(f"{forward.name} changes its logits in an unknown way: "
               "its own forward is used, which holds the logits of all positions in memory")  # fmt: skip
     if why is not None:
-        _warn(f"{forward.name} is sampled without a cache, all tokens are read again for each: {why}")
+        _warn(f"{forward.name} is sampled without a cache, reading all tokens again for each new one: {why}")
 
 
 def _warn(message: str) -> None:
@@ -52,10 +52,10 @@ def _warn(message: str) -> None:
 
 
 def check_distribution(policy: Policy) -> None:
-    """A :class:`BadInput` where a few tokens show that log π would be another model's, or that of no policy.
+    """BadInput if a few tokens show that log π would be another model's, or not a distribution.
 
-    What a causal model masks has the weight 0, in any precision: a slope that is not 0 betrays what is looked at,
-    however little.  Positions that shift with the padding show in the logits alone.
+    Masked columns of a causal model have weight 0 in any precision, so any nonzero slope reveals a dependence, however
+    small. Positions that shift with the padding show only in the logits.
     """
     forward = policy.forward
     name = f"model = {forward.name}"
@@ -69,24 +69,24 @@ def check_distribution(policy: Policy) -> None:
             theirs = alone if forward.chunked else forward.own_logits(prompt, completion)
             padding = getattr(forward.base.config, "pad_token_id", None)
             if forward.takes_positions and padding is not None and not close(alone, theirs, near):
-                forward.first_position = padding + 1  # from which Roberta and its relatives count
+                forward.first_position = padding + 1  # the first position of Roberta and its relatives
                 alone, changed = policy.logits(prompt, completion), policy.logits(prompt, pad_right([[c, c, a]]))
         beside, read = _looked_at(policy, pad_left([[a, b], other]), pad_right([[c, d, a]] * 2))
     behind = any(columns[-1] for columns in read[-1:])
     before = any((columns[2:] if forward.is_encoder_decoder else columns[:-4]).any() for columns in read[:1])
     if behind or not close(changed[:, :2], alone[:, :2], near):
-        raise BadInput(f"{name}, must be causal: its logits depend on tokens behind them (see its is_decoder)")
+        raise BadInput(f"{name}, must be causal: its logits depend on later tokens (see its is_decoder)")
     if not close(alone, theirs, near):
-        raise BadInput(f"{name}, must compute the same logits from position_ids as it does without them")
+        raise BadInput(f"{name}, must compute the same logits with position_ids as without them")
     if before or not close(beside, alone, near):
         raise BadInput(f"{name}, must heed attention_mask: padding before a prompt changes its logits")
 
 
 def reproduces_own_logits(policy: Policy) -> bool:
-    """Whether decoder, head and what follows it are this model's: compared at the head's input and output.
+    """Whether decoder, head and the rest are this model's: compared at the head's input and output.
 
-    What follows the head is tried on a wide range of logits, since a random model's own are too small to show a soft
-    cap.
+    The operations after the head are tested on a wide range of logits, because those of a random model are too small to
+    show a soft cap.
     """
     forward = policy.forward
     head = forward.base.get_output_embeddings()
@@ -120,9 +120,9 @@ def reproduces_own_logits(policy: Policy) -> bool:
 
 
 def distrust_of_cache(policy: Policy) -> str | None:
-    """Why a model cannot be decoded with its cache, if so: the logits after rows were repeated and dropped differ.
+    """The reason why a model cannot use its cache, or None: its logits differ after rows were repeated and dropped.
 
-    Prompts of two lengths, of which the shorter one goes on twice; what is compared with is read without a cache.
+    Two prompts of different lengths, the shorter one continued twice, are compared with reading without a cache.
     """
     forward = policy.forward
     a, b, c, d = _ordinary_tokens(policy, 4)
@@ -146,7 +146,7 @@ def distrust_of_cache(policy: Policy) -> str | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ours = decoded()
-    except Exception as error:  # caches are of many kinds, and fail in as many ways
+    except Exception as error:  # caches fail in many ways
         return first_line(error)
     if close(ours, again, _nearness(policy)):
         return None
@@ -154,28 +154,28 @@ def distrust_of_cache(policy: Policy) -> str | None:
 
 
 def _looked_at(policy: Policy, prompt: Tokens, completion: Tokens) -> tuple[Tensor, list[Tensor]]:
-    """The first row's logits [1, T, V] and the columns that those of its first two tokens depend on [L], bool.
+    """The first row's logits [1, T, V] and the columns [L] (bool) that the logits of its first two tokens depend on.
 
-    Columns are those of the encoder, where there is one, and those of the decoder.
+    Columns are those of the encoder, if there is one, and those of the decoder.
     """
     with torch.enable_grad(), _embeddings_kept(policy.forward.base, policy.is_encoder_decoder) as kept:
         logits = policy.logits(prompt, completion)[:1]
         value = (logits[:, :2] * torch.linspace(1, 2, logits.shape[2]).to(logits)).sum()
         slopes = torch.autograd.grad(value, kept, allow_unused=True)
-    # nothing is told by a slope of 0 / 0, or by rows that a model has turned into columns
+    # a slope of 0 / 0, or rows that a model has turned into columns, prove nothing
     told = [slope[0].nan_to_num(0.0) for slope in slopes if slope is not None and len(slope) == len(prompt.ids)]
     return logits.detach(), [slope.any(dim=-1) for slope in told]
 
 
 @contextmanager
 def _embeddings_kept(base: Any, is_encoder_decoder: bool) -> Iterator[list[Tensor]]:
-    """The embedded tokens, in the order in which the parts of the model ask for them, with what is made of them."""
+    """The embedded tokens, in the order in which parts of the model request them, with their gradients kept."""
     parts = [base.get_encoder(), base.get_decoder()] if is_encoder_decoder else [base]
     kept: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         kept.append(output.detach().requires_grad_())
-        return kept[-1].clone()  # which may be changed in place
+        return kept[-1].clone()  # the model may change it in place
 
     handles = [m.register_forward_hook(keep) for m in {part.get_input_embeddings() for part in parts}]
     try:
@@ -186,7 +186,7 @@ def _embeddings_kept(base: Any, is_encoder_decoder: bool) -> Iterator[list[Tenso
 
 
 def _ordinary_tokens(policy: Policy, count: int) -> list[int]:
-    """The first ids that are neither padding nor an end of sequence, again and again where there are too few."""
+    """The first ids that are neither padding nor an end of sequence, repeated if there are too few."""
     special = {*policy.ends, policy.pad_id}
     known = range(min(policy.forward.vocabulary, count + len(special)))
     found = [i for i in known if i not in special] or [policy.eos_id]
@@ -194,19 +194,19 @@ def _ordinary_tokens(policy: Policy, count: int) -> list[int]:
 
 
 def _nearness(policy: Policy) -> float:
-    """How far logits may lie apart that are computed in another order; parts of every model compute in float32."""
+    """The tolerance for logits computed in another order; parts of every model compute in float32."""
     rounding = _rounding_of_products(policy.forward.dtype, policy.forward.device)
     return float((8 * max(rounding, torch.finfo(torch.float32).eps)) ** 0.75)
 
 
 def _rounding_of_products(dtype: torch.dtype, device: torch.device) -> float:
-    """Relative rounding of a matrix product: TensorFloat-32, where it is switched on, keeps ten bits of a factor."""
+    """Relative rounding of a matrix product: TensorFloat-32, if switched on, keeps ten bits of a factor."""
     factor = torch.full((64, 64), 1 + 2**-12, dtype=dtype, device=device)
     return max(torch.finfo(dtype).eps, float((factor @ factor / 64 - factor**2).abs().max()))
 
 
 def close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
-    """Whether tensors of one shape differ by ``tolerance`` at most, relative to the largest entry of the second."""
+    """Whether tensors of one shape differ by at most ``tolerance``, relative to the largest entry of the second."""
     ours, theirs = ours.double(), theirs.double()
     scale = theirs.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
     return ours.shape == theirs.shape and bool((ours - theirs).abs().max() <= tolerance * scale)

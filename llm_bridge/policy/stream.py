@@ -1,4 +1,4 @@
-"""Decoding with one model, a token at a time, with a cache that has room for coming tokens."""
+"""Decoding with one model, token by token, with a cache that has room for coming tokens."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = ["Stream"]
 
 
 class Stream:
-    """Decoding with one model, one token at a time, with a key-value cache that no other stream shares.
+    """Decoding with one model, one token at a time, with its own key-value cache.
 
-    forward  of the model;  prompt  as :meth:`Policy.checked` gives it;  adapters_off  whether its adapters are.
+    forward  of the model;  prompt  as returned by :meth:`Policy.checked`;  adapters_off  whether its adapters are off.
     logits   of the next token given prompt and pushed tokens, shape [B, V], float32 (float64 for float64 models).
 
-    A model whose cache is not to be trusted (``forward.caches``) reads all of its tokens again for each.
+    A model with an unreliable cache (``forward.caches``) reads all tokens again for each new one.
 
-    The training flags and the adapters are set for each forward pass and put back after it, so streams of one set of
-    weights, with and without adapters, may take turns.
+    The training flags and the adapters are set for each forward pass and restored after it, so streams of the same
+    weights, with and without adapters, may alternate.
     """
 
     def __init__(self, forward: Forward, prompt: Tokens, *, adapters_off: bool = False) -> None:
@@ -43,7 +43,7 @@ class Stream:
         self.cache: Any = None
         self.encoded: Tokens | None = None
         self.mask: Tensor | None = None
-        self._read: Tensor  # all tokens so far, where they are read again
+        self._read: Tensor  # all tokens so far, if they are read again
         with self._at_work():
             if forward.is_encoder_decoder:
                 self.encoded = forward.encode(prompt)
@@ -53,7 +53,7 @@ class Stream:
             self._feed(self._read)
 
     def push(self, tokens: Tensor) -> None:
-        """Append one token [B] to each row; :attr:`logits` then belong to the next."""
+        """Append one token [B] to each row; :attr:`logits` then refer to the next one."""
         if self.mask is not None:
             self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
         if not self.forward.caches:
@@ -62,7 +62,7 @@ class Stream:
             self._feed(tokens.unsqueeze(1) if self.forward.caches else self._read)
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with the rows of these indices only."""
+        """Continue with the rows of these indices only."""
         if self.forward.caches:
             keep_rows(self.cache, rows)
         else:
@@ -89,7 +89,7 @@ class Stream:
 
 
 class _RoomyLayer(DynamicLayer):
-    """A layer's keys and values [B, H, L, d] with free places behind them, doubled when full.
+    """A layer's keys and values [B, H, L, d] with free places after them, doubled when full.
 
     The layer that it replaces copies all of them at each token.
     """
@@ -103,7 +103,7 @@ class _RoomyLayer(DynamicLayer):
         self._buffers: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
-        """Append states of new tokens; all keys and values come back."""
+        """Append the states of new tokens, and return all keys and values."""
         held, end = self.keys.shape[-2], self.keys.shape[-2] + key_states.shape[-2]
         if self._buffers is None or end > self._buffers[0].shape[-2]:
             shapes = ((*t.shape[:2], 2 * end, t.shape[3]) for t in (self.keys, self.values))
@@ -122,17 +122,17 @@ class _RoomyLayer(DynamicLayer):
 
 
 def keep_rows(cache: Any, rows: Tensor) -> None:
-    """The rows of these indices of a cache, an index as often as it comes.
+    """Select rows of a cache in place; an index may occur more than once.
 
-    Layers with states of a convolution or a recurrence choose theirs as a beam search does; their other way of
-    choosing forgets the states.
+    Layers with states of a convolution or a recurrence select as in a beam search, because their other way of selecting
+    drops the states.
     """
     if hasattr(cache, "self_attention_cache") or not hasattr(cache, "layers"):
         cache.batch_select_indices(rows)
         return
     recurrent = [isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers]
     if not any(recurrent):
-        cache.batch_select_indices(rows)  # of the whole: some caches hold more than their layers
+        cache.batch_select_indices(rows)  # on the whole cache, since some hold more than their layers
         return
     for layer, has_states in zip(cache.layers, recurrent, strict=True):
         choose = layer.reorder_cache if has_states else layer.batch_select_indices
@@ -140,12 +140,12 @@ def keep_rows(cache: Any, rows: Tensor) -> None:
 
 
 def is_plain(cache: Any) -> bool:
-    """Whether the cache is nothing but its layers: one that holds more would share it with a copy of the layers."""
+    """Whether the cache consists of its layers alone: anything else would be shared with a copy of the layers."""
     return type(cache) in (DynamicCache, EncoderDecoderCache)
 
 
 def give_room(cache: Any) -> None:
-    """Room for coming tokens in every plain layer of the self-attention's cache; other kinds stay as they are."""
+    """Make room for coming tokens in every plain layer of the self-attention's cache; other layers stay unchanged."""
     layers = getattr(getattr(cache, "self_attention_cache", cache), "layers", [])
     for i, layer in enumerate(layers):
         if type(layer) is DynamicLayer:

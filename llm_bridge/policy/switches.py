@@ -1,4 +1,4 @@
-"""What is switched while a model computes, and put back after it: random state, training mode, adapters."""
+"""State that is switched while a model computes, and restored afterwards: random state, training mode, adapters."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["seeded"]
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Random numbers from this seed inside the block; the global state is left as it was, on every device."""
+    """Random numbers from this seed inside the block; the global state is unchanged, on every device."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
 
 
 def adapter_layers(model: nn.Module) -> list[nn.Module]:
-    """The layers that PEFT has put adapters, or trained copies, into."""
+    """The layers into which PEFT has put adapters, or trained copies."""
     return [module for module in model.modules() if hasattr(module, "_disable_adapters")]
 
 
 def adapters_are_fresh(model: nn.Module) -> bool:
-    """Whether there are adapters and all of them are low-rank ones whose second factor is still 0: they add nothing."""
+    """Whether there are adapters and all are low-rank ones whose second factor is still 0, so that they add nothing."""
     layers = adapter_layers(model)
     return bool(layers) and all(_adds_nothing(layer) for layer in layers)
 
@@ -43,16 +43,16 @@ def adapters_off(layers: Iterable[nn.Module]) -> AbstractContextManager[None]:
 
 
 def evaluating(model: nn.Module) -> AbstractContextManager[None]:
-    """Evaluation mode inside the block, each module's own training flag after it."""
+    """Evaluation mode inside the block, and each module's own training flag after it."""
     return flags(model.modules(), "training", False)
 
 
 @contextmanager
 def flags(modules: Iterable[nn.Module], name: str, value: bool) -> Iterator[None]:
-    """A boolean attribute set on modules inside the block, and put back as it was."""
+    """A boolean attribute set on modules inside the block, and restored after it."""
     changed = [module for module in modules if getattr(module, name) is not value]
     for module in changed:
-        vars(module)[name] = value  # a module's own setattr looks for parameters first: too slow for every token
+        vars(module)[name] = value  # a module's setattr looks for parameters first, which is too slow for every token
     try:
         yield
     finally:

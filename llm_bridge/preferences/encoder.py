@@ -24,15 +24,15 @@ ANSWER_MARKS = {1: ("\n\nAnswer: ",), 2: ("\n\nFirst answer: ", "\n\nSecond answ
 class TextEncoder(nn.Module):
     """A transformer's standardised state at the last real token of (prompt, answer) or (prompt, answer, answer).
 
-    model       any Hugging Face model: of an encoder-decoder the encoder is used, of a model with a head its body.
-    tokenizer   its own; it must know words, and an end (or separator) token, which closes every text.
-    max_prompt, max_answer   tokens of each part at most, cut at the end of the part.
-    mixed_precision   whether the body computes in bfloat16; the pooled state is float32 all the same.
+    model       any Hugging Face model: an encoder-decoder's encoder, or the body of a model with a head.
+    tokenizer   with a vocabulary and an end (or separator) token, which closes every text.
+    max_prompt, max_answer   token limits of the parts, which are cut at their end.
+    mixed_precision   whether the body computes in bfloat16; the pooled state is always float32.
 
-    Padding is on the right, hidden from attention and never pooled: a text has the same vector in any company.
+    Padding is on the right, masked and never pooled: a text has the same vector in every batch.
 
-    Raises :class:`BadInput` for a tokenizer without words or end, limits below 1, and, when called, for a text of more
-    tokens than the model has positions.
+    Raises :class:`BadInput` for a tokenizer without vocabulary or end, limits below 1, and, when called, for a text
+    with more tokens than the model has positions.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class TextEncoder(nn.Module):
         self.body: Any = body_of(model)
         self.tokenizer = tokenizer
         self.max_prompt, self.max_answer, self.mixed_precision = max_prompt, max_answer, mixed_precision
-        # OPT leads its last state back to the width of its embeddings
+        # OPT projects its last state back to the width of its embeddings
         self.width = int(getattr(self.body.config, "word_embed_proj_dim", self.body.config.hidden_size))
         self._positions = _positions(self.body)
         known = set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab()) - set(tokenizer.all_special_tokens)
-        if len(known) < 2:  # a blank is known even to a tokenizer that was made of no files
-            raise BadInput("tokenizer has no vocabulary (are its files missing?), must know words")
+        if len(known) < 2:  # even a tokenizer made without files knows a blank
+            raise BadInput("tokenizer has no vocabulary (are its files missing?), must have one")
         ends = (tokenizer.eos_token_id, tokenizer.sep_token_id)
         if ends == (None, None):
             raise BadInput("tokenizer knows neither an end-of-sequence nor a separator token, must know one")
@@ -68,11 +68,11 @@ class TextEncoder(nn.Module):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the constructor needs beside model and tokenizer."""
+        """The constructor's arguments besides model and tokenizer."""
         return {name: getattr(self, name) for name in ("max_prompt", "max_answer", "mixed_precision")}
 
     def token_ids(self, prompt: str, *answers: str) -> list[int]:
-        """The tokens of one text: prompt, then each answer after its mark, then the end."""
+        """The tokens of one text: prompt, each answer after its marker, then the end."""
         ids = self._ids(prompt)[: self.max_prompt]
         for mark, answer in zip(ANSWER_MARKS[len(answers)], answers, strict=True):
             ids += self._ids(mark) + self._ids(answer)[: self.max_answer]
@@ -94,7 +94,7 @@ class TextEncoder(nn.Module):
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.mixed_precision):
             states = self.body(input_ids=ids.to(device), attention_mask=mask.long()).last_hidden_state
         pooled = states[torch.arange(len(rows), device=device), lengths.to(device) - 1]
-        # families end in states of very different size; the head's first logits should not
+        # final states differ greatly in size between families; the head's first logits should not
         return functional.layer_norm(pooled if pooled.dtype == torch.float64 else pooled.float(), (self.width,))
 
     def _ids(self, text: str) -> list[int]:
@@ -102,16 +102,16 @@ class TextEncoder(nn.Module):
 
 
 def body_of(model: Any) -> Any:
-    model = model.get_base_model() if hasattr(model, "peft_config") else model  # adapters sit inside its layers
+    model = model.get_base_model() if hasattr(model, "peft_config") else model  # adapters are inside its layers
     if getattr(model.config, "is_encoder_decoder", False):
         return model.get_encoder()
     return getattr(model, "base_model", model)
 
 
 def _positions(body: nn.Module) -> float:
-    """The rows of a table of positions that texts can use; infinite where positions are computed."""
+    """The number of usable rows of a table of positions; infinite if positions are computed."""
     tables = [m for name, m in body.named_modules() if isinstance(m, nn.Embedding) and POSITION_TABLE.search(name)]
-    # families that have taken over fairseq's tables leave the rows before the first position empty
+    # families with fairseq's tables leave the rows before the first position unused
     unused = [getattr(t, "offset", 0) if t.padding_idx is None else t.padding_idx + 1 for t in tables]
     return min((t.num_embeddings - rows for t, rows in zip(tables, unused, strict=True)), default=math.inf)
 
@@ -126,11 +126,11 @@ def load_encoder(
     max_answer: int = 96,
     mixed_precision: bool = False,
 ) -> TextEncoder:
-    """An encoder from a configuration (random weights), or from a source of weights as ``load_policy`` takes it.
+    """An encoder from a configuration (random weights), or from any source of weights that ``load_policy`` takes.
 
-    tokenizer  one, or the folder of one; by default the source's own.  Weights are safetensors; no model code is run.
+    tokenizer  a tokenizer or its folder; by default the source's own.  Weights are safetensors; no model code is run.
 
-    Raises :class:`BadInput` where the source cannot be read, lacks weights of the body, or has no tokenizer.
+    Raises :class:`BadInput` if the source cannot be read, lacks weights of the body, or has no tokenizer.
     """
     from transformers import AutoModel, PretrainedConfig
 
@@ -141,7 +141,7 @@ def load_encoder(
             model = AutoModel.from_config(source, trust_remote_code=False).to(dtype)
     else:
         name, local = located(source)
-        with seeded(seed):  # a pooler that was not stored is random; nothing reads it, but it counts as a weight
+        with seeded(seed):  # a pooler that was not stored is random: it is unused, but counts as a weight
             model = read_weights(AutoModel, name, local=local, beside=["pooler"], dtype=dtype)
         tokenizer = tokenizer if tokenizer is not None else tokenizer_at(name, local=local)
     if isinstance(tokenizer, str | Path):

@@ -24,9 +24,9 @@ DESCRIPTION = "preference.json"
 
 
 def save_model(model: PreferenceModel, folder: str | Path) -> None:
-    """The model with its tokenizer in a folder; the description is written last and makes it valid.
+    """Save the model with its tokenizer in a folder; the description is written last and makes the folder valid.
 
-    Raises :class:`BadInput` for an encoder with other weights than its configuration says, as adapters are.
+    Raises :class:`BadInput` for an encoder whose weights differ from its configuration, such as one with adapters.
     """
     from safetensors.torch import save_file
 
@@ -48,13 +48,13 @@ def save_model(model: PreferenceModel, folder: str | Path) -> None:
 
 
 def load_model(folder: str | Path, device: torch.device | str = "cpu") -> PreferenceModel:
-    """What :func:`save_model` wrote, to the last bit; BadInput where the folder does not hold all of it."""
+    """The model saved by :func:`save_model`, bit for bit; BadInput if the folder is incomplete."""
     folder = Path(folder)
     try:
         model = _read(folder)
-    except Exception as error:  # every layer below the readers has errors of its own
+    except Exception as error:  # every layer below the readers raises its own errors
         why = first_line(error)
-        raise BadInput(f"folder = {str(folder)!r} holds no preference model that can be read ({why})") from error
+        raise BadInput(f"folder = {str(folder)!r} holds no readable preference model ({why})") from error
     return model.to(device).eval()
 
 
@@ -106,10 +106,10 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _restore(tensors: Mapping[str, Tensor], weights: dict[str, Tensor], source: Path) -> None:
-    """Give tensors the values that are stored for them, in the type in which they are stored."""
+    """Set tensors to their stored values, in their stored types."""
     _check_same(tensors, weights, f"{source} holds the weights of another model")
     for name, tensor in tensors.items():
-        # a copy: sums over memory that a file has put at odd places are rounded in another order
+        # a copy, because the rounding of sums depends on the memory alignment
         tensor.data = weights[name].to(tensor.device, copy=True)
 
 

@@ -28,12 +28,12 @@ __all__ = ["Record", "Training", "calibrate", "train_preference_model"]
 
 @dataclass(frozen=True)
 class Training:
-    """How a preference model is trained: AdamW, linear warm-up and decay, early stopping on held-out log loss.
+    """The training of a preference model: AdamW, linear warm-up and decay, early stopping on held-out log loss.
 
-    epochs, batch_size     of comparisons, shuffled anew each epoch.
+    epochs, batch_size     of comparisons, reshuffled in each epoch.
     learning_rate, weight_decay, warmup, max_grad_norm   warmup is a share of all steps.
-    evaluate_every         steps between looks at the held-out loss; 0 is four times an epoch.
-    patience               looks without a better loss after which training stops.
+    evaluate_every         steps between evaluations of the held-out loss; 0 means four per epoch.
+    patience               evaluations without improvement after which training stops.
     """
 
     epochs: int = 3
@@ -57,13 +57,13 @@ class Training:
             raise BadInput("warmup must be a share between 0 and 1, weight_decay and evaluate_every at least 0")
 
     def rate(self, step: int, steps: int) -> float:
-        """The learning rate of a step counted from 0."""
+        """The learning rate of a step, counted from 0."""
         return scheduled(self.learning_rate, "linear", step, steps, max(1, round(self.warmup * steps)))
 
 
 @dataclass(frozen=True)
 class Record:
-    """One look at training: mean log loss of the batches since the last look, and the held-out one."""
+    """One evaluation: mean log loss of the batches since the last one, and the held-out log loss."""
 
     step: int
     steps: int
@@ -83,17 +83,17 @@ def train_preference_model(
 ) -> list[Record]:
     """Minimise the mean of softplus(z) − p z over the comparisons; the model ends with its best held-out weights.
 
-    folder    of checkpoints and records, see :mod:`llm_bridge.training.run`: one after each look; a run that was killed
-              goes on from there, given the model as it was at the start, and ends with bitwise the same weights (on
-              CPU).  A folder of another run, which had other data, settings, initial weights or tokens, is refused.
-    progress  called with each :class:`Record`.  All of them come back.
+    folder    of checkpoints and records, see :mod:`llm_bridge.training.run`: one after each evaluation.  A killed run
+              resumes from there, given the initial model, and ends with bitwise the same weights (on CPU).  A folder of
+              another run (other data, settings, initial weights or tokens) is refused. progress  called with each
+              :class:`Record`; all of them are returned.
 
-    Dropout and order come from ``settings.seed`` and the step alone.  Comparisons of equal answers are left out of
-    training: they teach nothing.
+    Dropout and order depend only on ``settings.seed`` and the step.  Comparisons of equal answers are left out of
+    training, since they carry no information.
 
     Raises :class:`BadInput` for empty data and labels outside [0, 1], :class:`llm_bridge.training.Diverged` for a loss
-    that is not finite, and KeyboardInterrupt after Ctrl-C, once the step is complete and saved.  However it ends, the
-    model has the best weights so far.
+    that is not finite, and KeyboardInterrupt after Ctrl-C, once the step is complete and saved.  In every case the
+    model keeps the best weights so far.
     """
     settings = settings or Training()
     training = [comparison for comparison in training if comparison.left != comparison.right]
@@ -120,11 +120,11 @@ def check_labels(comparisons: Sequence[Comparison], name: str) -> None:
 
 
 class _Fitting:
-    """A model that is fitted: its data, its optimiser, its best weights so far.  See :class:`llm_bridge.training.Work`.
+    """A model in training: its data, its optimiser, its best weights so far.  See :class:`llm_bridge.training.Work`.
 
-    identity  what the run depends on, taken before its first step; empty where nothing is kept.
-    best, best_step, waited  the lowest held-out loss, when it was seen, and the looks since.
-    losses    of the batches since the last look.
+    identity  everything that the run depends on, taken before its first step; empty if nothing is saved.
+    best, best_step, waited  the lowest held-out loss, its step, and the evaluations since.
+    losses    of the batches since the last evaluation.
     """
 
     extensible = ()
@@ -154,19 +154,19 @@ class _Fitting:
 
     @property
     def finished(self) -> bool:
-        """At the end, or when the held-out loss has stopped falling."""
+        """Whether the steps are done, or the held-out loss has stopped falling."""
         return self.step >= self.steps or self.waited >= self.settings.patience
 
     @property
     def is_due(self) -> bool:
-        """A checkpoint follows every look."""
+        """A checkpoint follows every evaluation."""
         return not self.losses
 
-    def opening(self) -> None:
-        """Nothing is looked at before the first step."""
+    def opening(self, last: dict[str, Any] | None) -> None:
+        """Nothing is evaluated before the first step."""
 
     def advance(self) -> dict[str, Any] | None:
-        """One step, and a look where it is time."""
+        """One step, and an evaluation when it is due."""
         self.losses.append(self._one_step())
         if self.step % self.every and self.step != self.steps:
             return None
@@ -182,9 +182,9 @@ class _Fitting:
         return asdict(record)
 
     def check_weights(self) -> None:
-        """No weight that is not a number is kept."""
+        """No NaN weight is saved."""
         if not all(bool(torch.isfinite(p).all()) for p in self.trained.values()):
-            raise self._diverged("weights are no longer numbers", False)
+            raise self._diverged("weights are NaN", False)
 
     def _one_step(self) -> float:
         epoch, place = divmod(self.step, self.steps_per_epoch)
@@ -226,14 +226,14 @@ class _Fitting:
                 parameter.copy_(self.best_weights[name])
         self.model.eval()
 
-    # -- what is kept ------------------------------------------------------------------------------------------------
+    # -- saved state ------------------------------------------------------------------------------------------------
 
     def described(self) -> dict[str, Any]:
-        """All that the run depends on."""
+        """Everything that the run depends on."""
         encoder = self.model.encoder
         digest = hashlib.sha256()
         for x, y, z, p in (*self.training, *self.held_out):
-            # the tokens stand for the tokenizer; texts count as well, their order decides which of a pair is first
+            # the tokens identify the tokenizer; texts count too, since their order decides which of a pair is first
             digest.update(repr((x, y, z, p, encoder.token_ids(x, y, z))).encode())
         about = {
             "model": self.model.kind,
@@ -248,7 +248,7 @@ class _Fitting:
         return dict(json.loads(json.dumps(about)))
 
     def state(self) -> tuple[Groups, dict[str, Any]]:
-        """Current and best weights, the optimiser, and how the looks went."""
+        """Current and best weights, the optimiser, and the course of the evaluations."""
         now = {name: p.detach() for name, p in self.trained.items()}
         groups: Groups = {"now": now, "best": self.best_weights}
         seconds = self._before + time.perf_counter() - self._started
@@ -257,9 +257,9 @@ class _Fitting:
         return groups | optimiser_tensors(self.optimiser, list(self.trained)), facts
 
     def take_up(self, step: int, groups: Groups, facts: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Resume from there."""
         for name, p in self.trained.items():
-            # a copy: sums over memory that a file has put at odd places are rounded in another order
+            # a copy, because the rounding of sums depends on the memory alignment
             p.data = groups["now"][name].to(p.device, copy=True)
         self.best_weights = {name: value.to(self.trained[name]) for name, value in groups["best"].items()}
         restore_optimiser(self.optimiser, self.trained, groups)
@@ -280,7 +280,7 @@ def _losses(model: PreferenceModel, batch: Sequence[Comparison]) -> Tensor:
 def calibrate(model: PreferenceModel, comparisons: Sequence[Comparison], *, batch_size: int = 32) -> float:
     """Set and return the temperature T that minimises the log loss of σ(z/T) on held-out comparisons.
 
-    The order of answers does not change by it, nor does the accuracy.
+    It changes neither the order of answers nor the accuracy.
     """
     check_labels(comparisons, "comparisons")
     model.temperature.fill_(1.0)

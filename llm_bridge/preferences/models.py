@@ -1,8 +1,8 @@
-"""Preference models that are antisymmetric by construction, and the scalar reward they are compared with.
+"""Preference models that are antisymmetric by construction, and a scalar reward for comparison.
 
-    cross-encoder     p(y ≻ y' | x) = σ(f(x, y, y') − f(x, y', y))           one encoding for each ordered pair
-    skew embedding    p(y ≻ y' | x) = σ(v(x, y)ᵀ R v(x, y')), R = W − Wᵀ     one encoding for each answer
-    Bradley-Terry     p(y ≻ y' | x) = σ(r(x, y) − r(x, y'))                  one encoding for each answer
+    cross-encoder     p(y ≻ y' | x) = σ(f(x, y, y') − f(x, y', y))           one encoding per ordered pair
+    skew embedding    p(y ≻ y' | x) = σ(v(x, y)ᵀ R v(x, y')), R = W − Wᵀ     one encoding per answer
+    Bradley-Terry     p(y ≻ y' | x) = σ(r(x, y) − r(x, y'))                  one encoding per answer
 
 f, v and r are linear maps of a transformer's state at the last real token.  The first two can represent cycles; a
 reward cannot.  Models are trained on soft or hard labels by cross-entropy, −p log p̂ − (1 − p) log(1 − p̂), with early
@@ -37,8 +37,8 @@ Texts = Sequence[str]
 class PreferenceModel(nn.Module):
     """p(y ≻ y' | x) = σ(z / temperature) with a logit z(x, y, y') = −z(x, y', y), and z(x, y, y) = 0.
 
-    Subclasses give :meth:`pair_logits`, antisymmetric as a formula.  :meth:`logit` asks it for each different unordered
-    pair once, in one order, so that it is antisymmetric to the last bit as well.
+    Subclasses define :meth:`pair_logits`, antisymmetric as a formula.  :meth:`logit` calls it once for each different
+    unordered pair, in one order, and is therefore antisymmetric to the last bit.
 
     encoder      texts -> [B, width];  temperature  a buffer, 1 until :func:`calibrate` sets it.
     """
@@ -53,11 +53,11 @@ class PreferenceModel(nn.Module):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the constructor needs beside the encoder."""
+        """The constructor's arguments besides the encoder."""
         return {}
 
     def pair_logits(self, prompts: Texts, left: Texts, right: Texts) -> Tensor:
-        """z before the temperature, [B], differentiable; asked for different pairs only."""
+        """z before the temperature, [B], differentiable; called for different answers only."""
         raise NotImplementedError
 
     def logit(self, prompts: Texts, left: Texts, right: Texts) -> Tensor:
@@ -76,7 +76,7 @@ class PreferenceModel(nn.Module):
         return self.logit(prompts, left, right)
 
     def logits_of_many(self, prompts: Texts, left: Texts, right: Texts, batch_size: int = 32) -> Array:
-        """:meth:`logit` without gradient, a batch at a time, float64 [B]."""
+        """:meth:`logit` without gradient, in batches, float64 [B]."""
         parts = [
             self.logit(prompts[i : i + batch_size], left[i : i + batch_size], right[i : i + batch_size])
             for i in range(0, len(prompts), batch_size)
@@ -92,7 +92,7 @@ class PreferenceModel(nn.Module):
         with evaluating(self):
             z = self.logits_of_many(list(prompts), list(left), list(right), batch_size)
         small = np.exp(-np.abs(z))
-        p = 1.0 / (1.0 + small)  # of the likelier answer: one minus it is then exactly the other's
+        p = 1.0 / (1.0 + small)  # for the likelier answer, so that one minus it is exactly the other's
         return np.where(z >= 0, p, 1.0 - p)
 
     def judge(self, batch_size: int = 32) -> ModelJudge:
@@ -121,7 +121,7 @@ class CrossEncoder(PreferenceModel):
 
 
 class AnswerModel(PreferenceModel):
-    """A model that knows each answer by a vector of its own: K candidates cost K encodings."""
+    """A model that represents each answer by one vector: K candidates cost K encodings."""
 
     def vectors(self, prompts: Texts, answers: Texts) -> Tensor:
         """One vector for each (prompt, answer), [B, k], differentiable."""
@@ -138,12 +138,12 @@ class AnswerModel(PreferenceModel):
         return self.compare(vectors[first], vectors[second])
 
     def logits_of_many(self, prompts: Texts, left: Texts, right: Texts, batch_size: int = 32) -> Array:
-        """:meth:`logit` without gradient: each different answer is encoded once among all pairs."""
+        """:meth:`logit` without gradient; each different answer among all pairs is encoded once."""
         if not prompts:
             return np.zeros(0)
         ordered = [(min(y, z), max(y, z)) for y, z in zip(left, right, strict=True)]
         unique, first, second = _different(prompts, *map(list, zip(*ordered, strict=True)))
-        # texts of like length together: less padding
+        # texts of similar length together, for less padding
         order = sorted(range(len(unique)), key=lambda i: len(unique[i][0]) + len(unique[i][1]))
         parts = [
             self.vectors(*map(list, zip(*(unique[i] for i in order[k : k + batch_size]), strict=True)))
@@ -158,7 +158,7 @@ class AnswerModel(PreferenceModel):
 class SkewEmbedding(AnswerModel):
     """z = v(x, y)ᵀ R v(x, y') with R = W − Wᵀ [k, k] skew and v linear in the encoder's state.
 
-    Two dimensions (r, 1) with R a rotation are a reward difference; every pair of dimensions is one more cycle.
+    Two dimensions (r, 1) with R a rotation give a reward difference; every further pair of dimensions adds a cycle.
     """
 
     kind = "skew-embedding"
@@ -169,8 +169,8 @@ class SkewEmbedding(AnswerModel):
             raise BadInput(f"rank = {rank!r}, must be a whole number, at least 2: a skew form in one dimension is 0")
         self.rank = rank
         self.head = _linear(encoder, rank, seed)
-        # Half rotations of pairs of dimensions, no common offset: an arbitrary form starts with z mostly linear in what
-        # all answers share, learns to remove that, and is left with v = 0, where the gradient is 0 too.
+        # Half rotations of pairs of dimensions, no common offset: with an arbitrary form z starts mostly linear in what
+        # all answers share, learns to remove that, and ends at v = 0, where the gradient is 0 too.
         form = torch.zeros(rank, rank)
         first = torch.arange(0, rank - 1, 2)
         form[first, first + 1] = 0.5
@@ -224,7 +224,7 @@ MODELS: dict[str, type[PreferenceModel]] = {m.kind: m for m in (CrossEncoder, Sk
 
 @dataclass(frozen=True)
 class ModelJudge:
-    """A preference model as a judge of strings; p(y, y') + p(y', y) = 1 exactly."""
+    """A preference model as a judge of texts; p(y, y') + p(y', y) = 1 exactly."""
 
     model: PreferenceModel
     batch_size: int = 32
@@ -237,7 +237,7 @@ class ModelJudge:
 
 
 def _different(prompts: Texts, left: Texts, right: Texts) -> tuple[list[tuple[str, str]], Tensor, Tensor]:
-    """The different (prompt, answer), and where the left and the right answers are among them."""
+    """The different (prompt, answer), and the indices of the left and the right answers among them."""
     asked = [*zip(prompts, left, strict=True), *zip(prompts, right, strict=True)]
     places = {pair: i for i, pair in enumerate(dict.fromkeys(asked))}
     first, second = torch.tensor([places[pair] for pair in asked]).chunk(2)

@@ -1,4 +1,4 @@
-"""How well a preference model meets held-out labels."""
+"""The agreement of a preference model with held-out labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Quality", "quality"]
 
 @dataclass(frozen=True)
 class Bin:
-    """Comparisons whose likelier answer has p̂ in [low, high): mean p̂, how often it was preferred, how many they are."""
+    """Comparisons whose likelier answer has p̂ in [low, high): mean p̂, observed frequency, and count."""
 
     low: float
     high: float
@@ -32,17 +32,17 @@ class Bin:
 
 @dataclass(frozen=True)
 class Quality:
-    """How well predictions p̂ meet labels p; soft labels count as the share of raters who say so.
+    """The agreement of predictions p̂ with labels p; soft labels count as the share of raters for the left.
 
-    accuracy            mean share of raters who prefer the likelier answer (½ where p̂ = ½).
-    ceiling             the same for a model that knows p: mean max(p, 1 − p).
+    accuracy            mean share of raters who prefer the likelier answer (½ if p̂ = ½).
+    ceiling             the accuracy of a model that knows p: mean max(p, 1 − p).
     log_loss, entropy   mean −p log p̂ − (1 − p) log(1 − p̂), and its least value, at p̂ = p.
     brier               mean p (1 − p̂)² + (1 − p) p̂².
     calibration_error   Σ_bins share · |predicted − observed|, over equal bins of the likelier answer's p̂ in [½, 1].
-    bins                what it is made of.
+    bins                the bins behind the calibration error.
     order_swap_error    largest |p̂(y, y') + p̂(y', y) − 1|.
-    cyclic_triads       share of cycles among the triples of answers to one prompt; None where there are none.
-    count               comparisons.
+    cyclic_triads       share of cycles among the triples of answers to one prompt; None if there are none.
+    count               the number of comparisons.
     """
 
     accuracy: float
@@ -57,7 +57,7 @@ class Quality:
     bins: tuple[Bin, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The numbers as JSON has them."""
+        """The numbers in the form of JSON."""
         return dict(plain(asdict(self)))
 
 
@@ -66,7 +66,7 @@ def quality(
 ) -> Quality:
     """Accuracy, log loss, Brier score, calibration, order-swap error and cycles on held-out comparisons.
 
-    A model is asked directly and not through its judge, so that the order-swap error tests the model.  Predictions are
+    A model is called directly, not through its judge, so that the order-swap error tests the model.  Predictions are
     clipped to [1e-12, 1 − 1e-12] for the log loss.
     """
     check_labels(comparisons, "comparisons")
@@ -107,7 +107,7 @@ def _cross_entropy(p: Array, q: Array) -> Array:
 
 
 def _reliability(q: Array, p: Array, bins: int) -> tuple[Bin, ...]:
-    """Bins of the likelier answer's probability; which answer is called left does not matter."""
+    """Bins of the likelier answer's probability, independent of which answer is called left."""
     confidence = np.maximum(q, 1 - q)
     preferred = np.where(q == 0.5, 0.5, np.where(q > 0.5, p, 1 - p))
     edges = np.linspace(0.5, 1.0, bins + 1)

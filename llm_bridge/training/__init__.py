@@ -1,4 +1,4 @@
-"""The algorithms of nashlab on transformers: objectives, players, sources, and one loop for all."""
+"""nashlab's algorithms on transformers: objectives, players, sources, and one training loop for all methods."""
 
 from llm_bridge.training.checkpoint import checksum
 from llm_bridge.training.engines import ServedPolicy

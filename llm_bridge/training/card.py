@@ -1,4 +1,4 @@
-"""The model card of a trained policy: what it is, how it was made, and where it stands."""
+"""The model card of a trained policy: its description, its training, and its measurements."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def model_card(
             "",
             *(
                 [
-                    f"On held-out prompts, by the judge that it was trained with, after {record.get('step')} steps:",
+                    f"On held-out prompts, by the judge used in training, after {record.get('step')} steps:",
                     "",
                     "| | |",
                     "| --- | --- |",
                     *numbers,
                     "",
                     "`win_rate` is against the policy that training started from, with its 95 % interval; "
-                    "`held_out_kl` is KL(π‖μ) in nats a completion.",
+                    "`held_out_kl` is KL(π‖μ) in nats per completion.",
                     "",
                 ]
                 if numbers

@@ -1,9 +1,9 @@
-"""Checkpoints: a folder with tensors, facts and the checksum of both, which is there whole or not at all.
+"""Checkpoints: a folder with tensors, facts and their checksums, written atomically.
 
     step-00000040/    tensors.safetensors    facts.json    sha256.json
 
-A folder gets its name when it is complete, so a process may be killed at any time.  A file that was damaged later does
-not agree with its checksum: the checkpoint is passed over, with a warning, and the one before it is used.
+A folder gets its name when it is complete, so the process may be killed at any time.  A file damaged later disagrees
+with its checksum: that checkpoint is skipped with a warning, and the one before it is used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KEPT = 2
 
 
 class Checkpoint(NamedTuple):
-    """What was saved: the number of steps done, tensors by name, and whatever else JSON can hold."""
+    """The saved state: the number of steps done, tensors by name, and other JSON data."""
 
     step: int
     tensors: dict[str, Tensor]
@@ -36,10 +36,10 @@ class Checkpoint(NamedTuple):
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint under ``folder`` and remove all but the last two; returns its own folder.
+    """Write a checkpoint under ``folder`` and remove all but the last two; returns its folder.
 
-    One of the same step that is undamaged stays as it is.  Later ones are of no use, since the run stands here, and so
-    is what a kill has left half written.
+    An undamaged one of the same step is kept.  Later checkpoints are removed, since the run is now here, and so are
+    half- written ones.
     """
     from safetensors.torch import save_file
 
@@ -62,7 +62,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def latest(folder: Path, device: torch.device | str = "cpu") -> Checkpoint | None:
-    """The last undamaged checkpoint under ``folder``, or None; damaged ones are named in a warning."""
+    """The last undamaged checkpoint under ``folder``, or None; a warning names damaged ones."""
     from safetensors.torch import load_file
 
     for place in _places(folder):
@@ -94,12 +94,12 @@ def _place(folder: Path, step: int) -> Path:
 
 
 def _places(folder: Path) -> list[Path]:
-    """Checkpoints, the last first."""
+    """Checkpoints, latest first."""
     return sorted(folder.glob("step-*"), reverse=True)
 
 
 def _damage(place: Path) -> str | None:
-    """What is wrong with a checkpoint, or None."""
+    """The damage of a checkpoint, or None."""
     try:
         sums = json.loads((place / SUMS).read_text(encoding="utf-8"))
         wrong = [name for name in (TENSORS, FACTS) if sha256_of(place / name) != sums[name]]

@@ -1,7 +1,7 @@
-"""Sampling elsewhere: a server that writes the policy's completions, for methods that sample from the policy alone.
+"""Sampling by a server, for methods that sample from the policy alone.
 
-The completions come back as token ids.  Whatever log-probabilities the server has are not asked for: an engine's differ
-from the trainer's in the last bits and, where it truncates or quantises, in more; they are computed here.
+Completions arrive as token ids.  The server's log-probabilities are not used, because an engine's differ from the
+trainer's in the last bits or, if it truncates or quantises, by more; they are computed here.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from nashlab.game import BadInput
 __all__ = ["Sampling", "ServedPolicy", "here"]
 
 Sampling = Callable[..., Tokens]
-"""What :func:`llm_bridge.policy.sample` is: completions [B, T] of prompts [X, P]."""
+"""The signature of :func:`llm_bridge.policy.sample`: completions [B, T] of prompts [X, P]."""
 here: Sampling = sample
 
 
 @dataclass
 class ServedPolicy:
-    """A server that speaks OpenAI's ``/completions`` and answers with token ids, as vLLM does, in the sampler's place.
+    """A server with OpenAI's ``/completions`` that answers with token ids, as vLLM does, in place of the sampler.
 
     url, model  of the server, and the policy's name there.
-    push        brings the policy's weights to it: called with the policy before its first question about these weights.
+    push        brings the policy's weights to it: called with the policy before the first question about new weights.
     request     further fields of a request.
     key, concurrent, timeout, retries, rate   see :class:`llm_bridge.judges.Server`.
 
-    A row's seed is made of its uniform numbers, so a step asks for the same completions however it is shared out; that
-    the server draws the same ones again is the server's affair.
+    A row's seed is made from its uniform numbers, so a step requests the same completions however it is split; whether
+    the server reproduces its draws is up to the server.
 
-    Raises :class:`BadInput` for a mixture, which needs both models' logits at every token, and for tokens behind an end
-    of sequence or beyond the model's; :class:`llm_bridge.judges.JudgeFailed` where the server stays away.
+    Raises :class:`BadInput` for a mixture, which needs both models' logits at every token, and for tokens after an end
+    of sequence or outside the vocabulary; :class:`llm_bridge.judges.JudgeFailed` if the server stays unreachable.
     """
 
     url: str
@@ -66,10 +66,10 @@ class ServedPolicy:
         temperature: float = 1.0,
         uniforms: Tensor | None = None,
     ) -> Tokens:
-        """Completions [B, T], those of a prompt together; the server's text is never read."""
+        """Completions [B, T], consecutive for each prompt; the server's text is never read."""
         if beta > 0 or isinstance(policy, Reference):
             raise BadInput(
-                f"sampler = {self.url!r} samples from the policy alone, must be left out for a mixture or a reference"
+                f"sampler = {self.url!r} samples from the policy alone, must be omitted for a mixture or a reference"
             )
         self._bring(policy)
         rows = [ids[mask].tolist() for ids, mask in zip(prompt.ids.cpu(), prompt.mask.cpu(), strict=True)]
@@ -89,7 +89,7 @@ class ServedPolicy:
         return pad_right(found, policy.pad_id).to(policy.device)
 
     def _bring(self, policy: Policy) -> None:
-        """New weights are pushed once, whatever is asked about them."""
+        """Push new weights once, before any question about them."""
         versions = [p._version for p in policy.model.parameters() if p.requires_grad]
         if self.push is not None and versions != self._pushed:
             self.push(policy)
@@ -101,7 +101,7 @@ class ServedPolicy:
 
 
 def _token_ids(answer: Any, most: int) -> list[int]:
-    """The tokens of an answer; a LookupError where it has none."""
+    """The tokens of an answer; a LookupError if it has none."""
     choice = answer["choices"][0]
     ids = choice["token_ids"]
     if not ids or len(ids) > most or not all(isinstance(token, int) for token in ids):
@@ -110,7 +110,7 @@ def _token_ids(answer: Any, most: int) -> list[int]:
 
 
 def _ended(policy: Policy, ids: list[int], most: int) -> list[int]:
-    """The tokens to the first end of sequence; an engine may leave out the one that it stopped at."""
+    """The tokens up to the first end of sequence; an engine may omit the one at which it stopped."""
     size = policy.forward.vocabulary
     outside = next((token for token in ids if not 0 <= token < size), None)
     if outside is not None:

@@ -1,8 +1,8 @@
-"""A language small enough to list: there a transformer's policy is a vector, and its gradient and its game are exact.
+"""Enumerable languages: a transformer's policy becomes a vector, and its gradient and its game are exact.
 
-With s symbols beside the end of sequence and at most L tokens there are Σ_{l ≤ L} s^l sequences (341 for s = L = 4);
-those shorter than L end with end-of-sequence, the longest end by the limit, so their probabilities sum to 1 whatever
-the weights.  A *closed candidate set* is the same idea for a real model: π restricted to K texts a prompt,
+With s symbols besides the end of sequence and at most L tokens there are Σ_{l ≤ L} s^l sequences (341 for s = L = 4).
+Those shorter than L end with end-of-sequence, the longest end by the limit, so their probabilities sum to 1 for all
+weights.  A *closed candidate set* is the same idea for a real model: π restricted to K texts per prompt,
 π(y) ∝ π_model(y | x).
 """
 
@@ -49,7 +49,7 @@ class Language:
 
     @property
     def sequences(self) -> list[tuple[int, ...]]:
-        """Every sequence as it is sampled, by length: the end of sequence is part of those that have one."""
+        """Every sequence as it is sampled, by length, including the end of sequence where there is one."""
         found: list[tuple[int, ...]] = []
         for length in range(self.max_length + 1):
             ending = () if length == self.max_length else (self.eos_id,)
@@ -68,11 +68,11 @@ class Language:
     def log_policy(self, policy: Policy | Reference, prompt: Sequence[int], *, temperature: float = 1.0) -> Tensor:
         """log π of every sequence, [n], with its gradient; exp of it sums to 1.
 
-        Raises :class:`BadInput` where it does not: the policy has other tokens, or another end of sequence.
+        Raises :class:`BadInput` otherwise: the policy has other tokens, or another end of sequence.
         """
         log_pi = policy.log_prob(self.prompts(prompt), self.completions, temperature=temperature)
         mass = float(log_pi.detach().double().exp().sum())
-        # half precision rounds the logits of one prefix otherwise in another batch, by about 2⁻⁹ each
+        # in half precision the logits of a prefix round differently in another batch, by about 2⁻⁹ each
         if not abs(mass - 1) <= 0.01:
             raise BadInput(
                 f"symbols = {self.symbols} and eos_id = {self.eos_id} have probabilities that sum to {mass:.4g}, "
@@ -81,7 +81,7 @@ class Language:
         return log_pi
 
     def game(self, margins: NDArray[np.float64], log_reference: Tensor) -> PreferenceGame:
-        """The game of these responses with the reference that a transformer is."""
+        """The game of these responses with a transformer's distribution as the reference."""
         mu = np.exp(log_reference.detach().double().cpu().numpy())
         return PreferenceGame.from_margins(margins, reference=mu / mu.sum(), name=f"language of {len(self)}")
 
@@ -94,10 +94,10 @@ def restricted(log_prob: Tensor) -> Tensor:
 def expected_samples(
     prompt: Tokens, completion: Tokens, log_anchor: Tensor, p: Tensor, log_left: Tensor, log_right: Tensor
 ) -> Samples:
-    """All n² ordered pairs of n responses, each with the probability ν(y) ν'(y') that it is drawn.
+    """All n² ordered pairs of n responses, each with its probability ν(y) ν'(y') of being drawn.
 
-    p  p(y ≻ y'), [n, n];  log_left, log_right  log ν and log ν' of who draws y and y', [n], used as data.
-    With a leading axis [X] of prompts, whose responses stand in blocks of n, pairs stay within a prompt.
+    p  p(y ≻ y'), [n, n];  log_left, log_right  log ν and log ν' of the samplers of y and y', [n], used as data.
+    With a leading axis [X] of prompts, whose responses form blocks of n, pairs stay within a prompt.
     """
     n = p.shape[-1]
     weight = torch.exp(log_left.detach())[..., :, None] * torch.exp(log_right.detach())[..., None, :]

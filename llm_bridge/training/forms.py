@@ -1,14 +1,14 @@
-"""Forms: how a method that is defined on a game becomes training steps of a transformer.
+"""Forms: how a method defined on a game becomes training steps of a transformer.
 
-    Direct         the description as it is: samples of its players, log-ratios to μ, one step.
+    Direct         the method as described: samples of its players, log-ratios to μ, one step.
     Regression     INPO: IPO at temperature 1/η on samples of an old policy π_t, log-ratios to π_t^(1−ητ) μ^(ητ); its
                    optimum is the mirror-descent step from π_t (L4).
-    Extrapolation  EGPO: one step ahead, y' from there, then the step from where it stood.
-    Optimistic     optimistic MMD: y' from 2π_t − π_{t−1}, a difference of two expectations.
+    Extrapolation  EGPO: a trial step, y' sampled at its end, then a step from the initial point.
+    Optimistic     optimistic MMD: y' from 2π_t − π_{t−1}, as a difference of two expectations.
 
-A form says what an objective's temperature is, what log-ratios are measured from, which moments of the policy are
-remembered, and in which order a step is made.  Another one is a subclass, of yours as well as of ours: the loop and the
-sources ask a method's form, and know none of them by name.
+A form defines the objective's temperature, the anchor of the log-ratios, the remembered moments of the policy, and the
+order of a step.  A new form is a subclass, which may live outside the package: the loop and the sources use a method's
+form only through this interface.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from nashlab.game import BadInput
 __all__ = ["Direct", "Extrapolation", "Numbers", "Optimistic", "Regression", "Steps", "Term"]
 
 AHEAD, NOW = 0, 1
-"""Streams of random numbers of a step; further ones are the forms' own."""
+"""Random streams of a step; forms may add their own."""
 
 
 class Numbers(Protocol):
@@ -42,16 +42,16 @@ class Numbers(Protocol):
 
 
 class Steps(Protocol):
-    """What a form may ask of the loop."""
+    """The part of the loop that a form may use."""
 
     @property
     def players(self) -> Players:
-        """Who plays; ``players.remembered`` is the form's to write."""
+        """The players; a form may write ``players.remembered``."""
         ...
 
     @property
     def step(self) -> int:
-        """How many steps are done."""
+        """The number of steps done."""
         ...
 
     @property
@@ -60,16 +60,16 @@ class Steps(Protocol):
         ...
 
     def update(self, stream: int = NOW) -> dict[str, Any]:
-        """Collect, score, descend once, with random numbers of this stream; what there is to record."""
+        """Collect, score and descend once, with random numbers of this stream; returns the record."""
         ...
 
     def undone(self) -> AbstractContextManager[None]:
-        """After the block, weights and optimiser are as they were before it, bit for bit."""
+        """After the block, weights and optimiser are restored bit for bit."""
         ...
 
 
 class Term(NamedTuple):
-    """One expectation of a gradient: what it counts for, and who samples y and y'."""
+    """One expectation of a gradient: its weight, and the samplers of y and y'."""
 
     weight: float
     left: str
@@ -78,11 +78,11 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True)
 class Direct:
-    """The description as it is; every other form changes what it has to.
+    """The method as described; every other form overrides parts of it.
 
     name        in tables and records.
-    remembered  moments of the policy that are kept: players beside those of the description.
-    measures_from_reference  whether log-ratios are those to μ, so that their mean is KL(π‖μ).
+    remembered  stored moments of the policy: players in addition to those of the description.
+    measures_from_reference  whether log-ratios are relative to μ, so that their mean is KL(π‖μ).
     """
 
     name: ClassVar[str] = "direct"
@@ -90,18 +90,18 @@ class Direct:
     measures_from_reference: ClassVar[bool] = True
 
     def check(self, numbers: Numbers, method: str) -> None:
-        """Refuse numbers that the form has no meaning for."""
+        """Refuse numbers that are invalid for this form."""
 
     def terms(self, left: str, right: str) -> tuple[Term, ...]:
-        """The expectations that a gradient is the weighted sum of."""
+        """The expectations whose weighted sum is the gradient."""
         return (Term(1.0, left, right),)
 
     def temperature(self, numbers: Numbers) -> float:
-        """The objective's own."""
+        """The objective's temperature."""
         return numbers.tau
 
     def anchor(self, players: Players, numbers: Numbers, log_prob: Callable[[Policy | Reference], Tensor]) -> Tensor:
-        """log of what log-ratios are measured from, given a policy's log-probabilities."""
+        """log of the policy to which log-ratios are relative, given log-probabilities of policies."""
         return log_prob(players.reference)
 
     def step(self, steps: Steps) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Regression(Direct):
     measures_from_reference = False
 
     def check(self, numbers: Numbers, method: str) -> None:
-        """ητ ≤ 1: the anchor is a mixture."""
+        """ητ ≤ 1, since the anchor is a mixture."""
         if numbers.step_size * numbers.tau > 1:
             raise BadInput(f"step_size · tau = {numbers.step_size * numbers.tau:g}, must be at most 1 for {method}")
 
@@ -137,7 +137,7 @@ class Regression(Direct):
             return (1 - share) * log_prob(previous).detach() + share * log_mu
 
     def step(self, steps: Steps) -> dict[str, Any]:
-        """Renew the old policy where it is time, then one step of the regression."""
+        """Renew the old policy when it is due, then one step of the regression."""
         if steps.step % steps.refresh == 0:
             steps.players.remember("previous")
         return steps.update()
@@ -145,7 +145,7 @@ class Regression(Direct):
 
 @dataclass(frozen=True)
 class Extrapolation(Direct):
-    """EGPO: the step is taken from where the policy stands, against where it would be one step ahead.
+    """EGPO: step from the current policy against the policy one step ahead.
 
     Source: Zhou et al. 2025 (arXiv 2503.08942).
     """
@@ -154,7 +154,7 @@ class Extrapolation(Direct):
     remembered = ("ahead",)
 
     def step(self, steps: Steps) -> dict[str, Any]:
-        """Look ahead, come back, and step with what was seen there."""
+        """Take a trial step, undo it, and step with the samples from its end."""
         steps.players.remember("ahead")  # the first half-step plays against the policy itself
         with steps.undone():
             steps.update(AHEAD)
@@ -174,11 +174,11 @@ class Optimistic(Direct):
     remembered = ("before",)
 
     def terms(self, left: str, right: str) -> tuple[Term, ...]:
-        """Twice the gradient against the method's opponent, less the one against where it was a step ago."""
+        """Twice the gradient against the method's opponent, minus the gradient against the opponent of one step ago."""
         return Term(2.0, left, right), Term(-1.0, left, "before")
 
     def step(self, steps: Steps) -> dict[str, Any]:
-        """One step; from then on what it started from is where the policy was before."""
+        """One step; its starting point then becomes the previous policy."""
         here = Weights(steps.players.policy)
         record = steps.update()
         steps.players.remembered["before"] = here

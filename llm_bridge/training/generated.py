@@ -1,7 +1,7 @@
-"""Completions that the players of a method write, and a judge's preferences between them.
+"""Completions sampled by the players of a method, and a judge's preferences between them.
 
-k completions a prompt are sampled and judged, and all their pairs count (a U-statistic).  The judge works in a thread
-of its own: while it does, the next portion of a step's prompts is written, and reference and policy compute.
+k completions per prompt are sampled and judged, and all their pairs count (a U-statistic).  The judge works in a
+separate thread: meanwhile the next portion of a step's prompts is sampled, and reference and policy compute.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ LABELS = ("soft", "hard")
 
 @dataclass(frozen=True)
 class Generated:
-    """Completions that the players write, and a judge's preferences between them.
+    """Completions sampled by the players, and a judge's preferences between them.
 
-    completions  k of each prompt: all pairs where one player draws both sides, else k/2 by k/2 of them.
+    completions  k per prompt: all pairs if one player draws both sides, else k/2 by k/2 of them.
     labels       "soft": p itself;  "hard": one Bernoulli draw from it.
-    temperature  of sampling and of scoring alike.
+    temperature  of sampling and scoring.
     judge        p(y ≻ y' | x) on texts, or ½ + r(x, y) − r(x, y') for methods that maximise a reward.
-    columns      what else is known of each prompt, for judges that ask for it by name.
-    cut_mark     what judges read behind a completion that the limit of tokens has cut off, such as " [cut off]".
-    unended_penalty  what such a completion loses: p becomes p − penalty where only y was cut off, p + penalty where
-                 only y' was, within [0, 1] (a reward loses it as it is); two of one kind stay as they are.
-    portions     in which the prompts of a step are written: one is judged, in a thread of its own, while the next is.
-    sampler      who writes: :func:`llm_bridge.policy.sample`, or a server (:class:`llm_bridge.training.ServedPolicy`).
+    columns      further columns of each prompt, for judges that ask for them by name.
+    cut_mark     text appended for judges to a completion cut off by the token limit, such as " [cut off]".
+    unended_penalty  penalty for such a completion: p becomes p − penalty if only y was cut off, p + penalty if only y'
+                 was, within [0, 1] (a reward is not clipped); if both or neither were, p is unchanged.
+    portions     parts of a step's prompts: one is judged, in a separate thread, while the next is sampled.
+    sampler      :func:`llm_bridge.policy.sample`, or a server (:class:`llm_bridge.training.ServedPolicy`).
 
-    Where the judge leaves a pair out the others of its prompt share its weight; a prompt without any teaches nothing.
+    If the judge leaves a pair out, the other pairs of its prompt share its weight; a prompt without pairs is ignored.
 
     Source: theory §3, §6; the U-statistic over all pairs.
     """
@@ -77,7 +77,7 @@ class Generated:
             raise BadInput(f"unended_penalty = {self.unended_penalty}, must be finite and at least 0")
 
     def check(self, policy: Policy) -> None:
-        """Every prompt holds a token, and leaves room for ``max_new_tokens``."""
+        """Refuse prompts that hold no token, or leave no room for ``max_new_tokens``."""
         self.prompts.check_room(policy, self.max_new_tokens)
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ class Generated:
                 asked.append((mine, judging.submit(self._judged, share, drawn[-1], *pairs)))
             completion = _joined(drawn, policy.pad_id)
             scored, to_scored = completion, None
-            if len(counts) == 2 and not turn.method.reads_right:  # only y is scored: y' has done its work
+            if len(counts) == 2 and not turn.method.reads_right:  # only y is scored, y' is no longer needed
                 to_scored = left.unique()
                 scored = completion.rows(to_scored.to(completion.ids.device))
             log_anchor = turn.anchored(
@@ -118,7 +118,7 @@ class Generated:
         return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
 
     def _completions(self, turn: Turn, prompt: Tokens, counts: Sequence[int]) -> Tokens:
-        """Completions of one side or both, those of a prompt in a block."""
+        """Completions of one side or both, consecutive for each prompt."""
         left, right = sampler_of(turn.left), sampler_of(turn.right)
         if len(counts) == 1:
             return self._drawn(turn, prompt, left, counts[0])
@@ -144,7 +144,7 @@ class Generated:
 
     @torch.no_grad()
     def _judged(self, turn: Turn, completion: Tokens, left: Tensor, right: Tensor) -> Tensor:
-        """p of pairs, NaN where the judge left one out; in a thread of its own."""
+        """p of pairs, NaN for pairs that the judge leaves out; runs in a separate thread."""
         ended = turn.players.policy.ended(completion).cpu()
         texts = texts_of(turn.players.policy, completion)
         texts = [text if whole else text + self.cut_mark for text, whole in zip(texts, ended.tolist(), strict=True)]
@@ -161,7 +161,7 @@ class Generated:
         """p itself, or a draw from it."""
         if self.labels == "soft":
             return p
-        # the symmetric half of a pointwise method's pairs is the same annotation read backwards
+        # the symmetric half of a pointwise method's pairs is the same annotation in reverse
         half = len(p) if turn.method.objective.symmetric or turn.left != turn.right else len(p) // 2
         noise = turn.uniforms(half // max(1, len(turn.rows))).reshape(-1)
         wins = (noise[: len(p[:half])] < p[:half]).double().where(~p[:half].isnan(), torch.nan)
@@ -169,7 +169,7 @@ class Generated:
 
 
 def _portions(turn: Turn, count: int) -> Iterator[tuple[slice, Turn]]:
-    """The turn in so many parts, each with its prompts and their own random numbers."""
+    """The turn split into ``count`` parts, each with its prompts and their random numbers."""
     size, drawn = -(-len(turn.rows) // count), list[Tensor]()
     for start in range(0, len(turn.rows), size):
         part = slice(start, min(start + size, len(turn.rows)))
@@ -177,7 +177,7 @@ def _portions(turn: Turn, count: int) -> Iterator[tuple[slice, Turn]]:
 
 
 def _numbers(turn: Turn, drawn: list[Tensor], part: slice) -> Callable[[int], Tensor]:
-    """The part's rows of what the turn draws: its n-th call is that of every other part."""
+    """The part's rows of the turn's random numbers: the n-th call returns the same draw in every part."""
     calls = count()
 
     def uniforms(columns: int) -> Tensor:
@@ -190,7 +190,7 @@ def _numbers(turn: Turn, drawn: list[Tensor], part: slice) -> Callable[[int], Te
 
 
 def _joined(parts: Sequence[Tokens], pad_id: int) -> Tokens:
-    """Batches of completions, one below the other."""
+    """Batches of completions, concatenated."""
     length = max(part.ids.shape[1] for part in parts)
     pad = torch.nn.functional.pad
     ids = [pad(part.ids, (0, length - part.ids.shape[1]), value=pad_id) for part in parts]
@@ -199,7 +199,7 @@ def _joined(parts: Sequence[Tokens], pad_id: int) -> Tokens:
 
 
 def _agreement(p: Tensor) -> Tally:
-    """What the judge said on average, how clearly, and how many pairs it left out."""
+    """The judge's mean preference, its clarity, and the number of pairs left out."""
     judged = p[~p.isnan()]
     count, left_out = float(len(judged)), float(len(p) - len(judged))
     if len(p) and not count:
@@ -214,7 +214,7 @@ def _agreement(p: Tensor) -> Tally:
 def _judged_pairs(
     left: Tensor, right: Tensor, p: Tensor, weight: Tensor, prompts: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The pairs that were judged; those of a prompt share the weight of the ones that were left out."""
+    """The judged pairs; those of a prompt share the weight of its pairs that were left out."""
     judged = ~p.isnan()
     if bool(judged.all()):
         return left, right, p, weight
@@ -225,7 +225,7 @@ def _judged_pairs(
 
 
 def _side_by_side(parts: Sequence[Tokens], counts: Sequence[int], pad_id: int) -> Tokens:
-    """Completions of both sides in one batch, those of a prompt in a block."""
+    """Completions of both sides in one batch, consecutive for each prompt."""
     length = max(part.ids.shape[1] for part in parts)
     ids, masks = [], []
     for part, number in zip(parts, counts, strict=True):

@@ -1,4 +1,4 @@
-"""Methods of the registry on a transformer: their description, the objective that samples can see, and their form."""
+"""The registry's methods on a transformer: description, an objective that samples can estimate, and form."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["BRIDGED", "IMITATION", "Bridged", "bridged"]
 
 @dataclass(frozen=True)
 class Bridged:
-    """How a method runs on a transformer.
+    """A method on a transformer.
 
-    spec       its description in nashlab: name, claim, who samples.
-    objective  what its samples are scored by;  left, right  who samples y and y': names of
+    spec       its description in nashlab: name, claim, samplers.
+    objective  that scores its samples;  left, right  the samplers of y and y': names of
                :data:`nashlab.algorithm.SAMPLERS`, or moments that the form remembers.
-    form       how a step is made of it, see :mod:`llm_bridge.training.forms`.
+    form       turns it into steps, see :mod:`llm_bridge.training.forms`.
 
-    Raises :class:`BadInput` for a player that is neither in the table nor remembered.
+    Raises :class:`BadInput` for a player that is neither in that table nor remembered.
     """
 
     spec: AlgorithmSpec
@@ -43,19 +43,19 @@ class Bridged:
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
-        """The expectations that a gradient is made of."""
+        """The expectations of the gradient."""
         return self.form.terms(self.left, self.right)
 
     @cached_property
     def moments(self) -> tuple[str, ...]:
-        """Players that are the policy at another moment."""
+        """The players that are the policy at another moment."""
         sides = (sampler_of(side) for term in self.terms for side in (term.left, term.right))
         found = {sampler.player for sampler in sides} - {"policy", *FIXED}
         return tuple(sorted(found.union(self.form.remembered)))
 
     @property
     def offline(self) -> bool:
-        """Whether all responses come from a policy that was there before: recorded comparisons will do."""
+        """Whether all responses come from a policy fixed in advance, so that recorded comparisons suffice."""
         return {self.left, self.right} == {"behaviour"}
 
     @property
@@ -65,14 +65,14 @@ class Bridged:
 
     @cached_property
     def reads_right(self) -> bool:
-        """Whether a pair's weight depends on h(y'): where it does not, y' need not be scored at all."""
+        """Whether a pair's weight depends on h(y'); otherwise y' need not be scored."""
         zero = torch.zeros(1)
         score, other = self.objective.weights(zero, zero + torch.nan, zero + 0.5, 1.0)
         return other is not None or bool(score.isnan().any())
 
 
 def sampler_of(side: str) -> Sampler:
-    """Who samples: an entry of :data:`nashlab.algorithm.SAMPLERS`, or a remembered moment as it is."""
+    """A sampler: an entry of :data:`nashlab.algorithm.SAMPLERS`, or a remembered moment."""
     return SAMPLERS.get(side, Sampler(side))
 
 
@@ -89,7 +89,7 @@ IMITATION = Bridged(
     "behaviour",
     "behaviour",
 )
-"""Descend −log π(y | x) of given texts."""
+"""Descend on −log π(y | x) of given texts."""
 
 SAMPLED_FORMS: dict[str, Bridged] = {
     "omd": Bridged(REGISTRY["omd"], Pairwise(ipo), "previous", "previous", Regression()),
@@ -98,7 +98,7 @@ SAMPLED_FORMS: dict[str, Bridged] = {
         REGISTRY["optimistic-mmd"], Pointwise(self_play_advantage), "policy", "policy", Optimistic()
     ),
 }
-"""Methods whose exact update asks for p(y ≻ π) of every y: the objective that samples can see instead."""
+"""For methods whose exact update needs p(y ≻ π) for every y, an objective that samples can estimate."""
 
 
 def _all_bridged() -> dict[str, Bridged]:
@@ -115,7 +115,7 @@ BRIDGED: dict[str, Bridged] = _all_bridged()
 
 
 def bridged(name: str) -> Bridged:
-    """The transformer form of a method, by name or alias; one that has none is refused by name.
+    """The transformer form of a method, by name or alias; a method without one is refused by name.
 
     >>> bridged("ipo-md").left, bridged("inpo").form.name
     ('mixture', 'regression')
@@ -129,6 +129,6 @@ def bridged(name: str) -> Bridged:
     why = (
         "its geometry divides by probabilities of responses"
         if spec.objective is not None
-        else "its update asks for p(y ≻ π) of every response y"
+        else "its update needs p(y ≻ π) for every response y"
     )
-    raise BadInput(f"{spec.name} has no transformer form: {why}; there are {', '.join(BRIDGED)}")
+    raise BadInput(f"{spec.name} has no transformer form: {why}; available are {', '.join(BRIDGED)}")

@@ -1,13 +1,16 @@
-"""Numbers that tell whether training works, on prompts that are not trained on, the same for every method.
+"""Measurements on held-out prompts that tell whether training works, the same for every method.
 
-    win_rate                   E p(y ≻ y₀), y from the policy, y₀ from where it started; ½ at the start, exactly
-    win_rate_low, _high        its 95 % interval, prompts being the independent unit
-    held_out_kl                KL(π‖μ) in nats a completion, without bias, whoever the method samples from
-    held_out_length, _ended    tokens of a completion, and how many end by themselves
-    held_out_left_out          pairs that the judge left out
+    win_rate                   E p(y ≻ y₀), y from the policy, y₀ from the initial policy; exactly ½ at the start
+    win_rate_low, _high        its 95 % interval, with prompts as independent units
+    held_out_kl                KL(π‖μ) in nats per completion, unbiased, for any sampler of the method
+    held_out_length, _ended    tokens per completion, and the share that ends by itself
+    held_out_left_out          the share of pairs that the judge left out
+    win_rate_most              the largest win rate at this KL for any preference, if the reference is the start (N23)
+    slope, slope_low, _high    of wins on log-ratios between two completions of the policy: τ at π*_τ (N28)
+    stretch, stretch_low       of log-ratios; above 1 the policy is the equilibrium of no preference (N22)
 
-y and y₀ share their random numbers crosswise: of two completions each, y₁ meets y₀₂ and y₂ meets y₀₁, which are
-independent, hence without bias, and at the start one comparison is the other one read backwards.
+y and y₀ share their random numbers crosswise: with two completions each, y₁ meets y₀₂ and y₂ meets y₀₁.  These are
+independent, hence unbiased, and at the start one comparison is the reverse of the other.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from llm_bridge.judges import Judge, ask
 from llm_bridge.policy import Policy, Prompts, Reference, Tokens, sample, texts_of
+from llm_bridge.training.diagnostics import log_ratio_slope, ratio_stretch, win_rate_most
 from llm_bridge.training.players import Players
 from nashlab.game import BadInput
 
@@ -29,10 +34,10 @@ __all__ = ["HeldOut", "share_interval"]
 
 
 def share_interval(wins: float, total: int, level: float = 0.95) -> tuple[float, float]:
-    """The interval of the mean of ``total`` independent numbers in [0, 1] whose sum is ``wins``.
+    """A confidence interval for the mean of ``total`` independent numbers in [0, 1] whose sum is ``wins``.
 
-    Clopper and Pearson's at a sum that need not be whole: numbers in [0, 1] vary no more than coins of the same mean
-    (Hoeffding 1963), so for shares it is wider than it need be, and for coins it is theirs.
+    Clopper-Pearson's, at a sum that need not be whole: numbers in [0, 1] vary no more than coins of the same mean
+    (Hoeffding 1963), so for shares it is conservative, and for coins it is the exact one.
 
     >>> [round(v, 4) for v in share_interval(0, 10)]
     [0.0, 0.3085]
@@ -51,11 +56,12 @@ def share_interval(wins: float, total: int, level: float = 0.95) -> tuple[float,
 
 @dataclass
 class HeldOut:
-    """What ``train(..., measure=)`` calls: see the module.
+    """The measurement for ``train(..., measure=)``: see the module docstring.
 
-    prompts   that are not trained on;  judge  whom training asks as well;  columns, cut_mark  what it is told.
-    start     what the policy says before the first step: :meth:`begin` with it, before a run is taken up.
-    answers   of the last measurement, two of every prompt.
+    prompts   held out;  judge  also used in training;  columns, cut_mark  its further inputs.
+    tau       temperature of the game; 0: no stretch.
+    start     completions of the policy before the first step: call :meth:`begin` before a run is resumed.
+    answers   of the last measurement, two per prompt.
     """
 
     prompts: Prompts
@@ -64,6 +70,7 @@ class HeldOut:
     temperature: float = 1.0
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     cut_mark: str = ""
+    tau: float = 0.0
     batch: int = 16
     seed: int = 2
     start: list[str] = field(default_factory=list, init=False)
@@ -74,7 +81,7 @@ class HeldOut:
             raise BadInput("held out: there are no prompts, must be at least one")
 
     def begin(self, policy: Policy) -> None:
-        """Keep what this policy says as the start."""
+        """Store this policy's completions as the start."""
         self.start = [text for tokens, _ in self._drawn(policy) for text in self._texts(policy, tokens)]
 
     def __call__(self, players: Players) -> dict[str, float]:
@@ -92,29 +99,45 @@ class HeldOut:
             lengths += tokens.mask.sum(dim=1).tolist()
             ended += policy.ended(tokens).tolist()
         means: dict[str, Sequence[float]] = {"held_out_kl": ratios, "held_out_length": lengths, "held_out_ended": ended}
-        return self._win_rate() | {name: float(np.mean(values)) for name, values in means.items()}
+        told, own = self._judged()
+        found = told | {name: float(np.mean(values)) for name, values in means.items()}
+        return found | self._diagnosed(own, np.array(ratios).reshape(-1, 2))
 
     def examples(self, count: int = 3) -> list[dict[str, str]]:
-        """Prompts, what was said at the start, and what is said now."""
+        """Prompts with their answers at the start and now."""
         texts = self.prompts.texts[:count]
         return [
             {"prompt": x, "start": self.start[2 * i], "now": self.answers[2 * i]} for i, x in enumerate(texts)
         ]
 
-    def _win_rate(self) -> dict[str, float]:
-        twice = [x for x in self.prompts.texts for _ in range(2)]
-        columns = {name: [v for v in values for _ in range(2)] for name, values in self.columns.items()}
-        crossed = [y for first, second in zip(self.start[::2], self.start[1::2], strict=True) for y in (second, first)]
-        p = ask(self.judge, twice, self.answers, crossed, columns=columns).reshape(-1, 2)
-        judged = p[~np.isnan(p).any(axis=1)].mean(axis=1)  # one question without the other is not ½ at the start
+    def _judged(self) -> tuple[dict[str, float], NDArray[np.float64]]:
+        """The win rate against the start; and p(first answer ≻ second answer) of the policy itself, [prompts]."""
+        thrice = [x for x in self.prompts.texts for _ in range(3)]
+        columns = {name: [v for v in values for _ in range(3)] for name, values in self.columns.items()}
+        answers, start = (np.array(texts, dtype=object).reshape(-1, 2) for texts in (self.answers, self.start))
+        left = np.column_stack([answers, answers[:, 0]]).ravel().tolist()
+        right = np.column_stack([start[:, ::-1], answers[:, 1]]).ravel().tolist()
+        asked = ask(self.judge, thrice, left, right, columns=columns).reshape(-1, 3)
+        p, own = asked[:, :2], asked[:, 2]
+        judged = p[~np.isnan(p).any(axis=1)].mean(axis=1)  # one without the other would not give ½ at the start
         left_out = {"held_out_left_out": 1 - len(judged) / len(p)}
         if not len(judged):
-            return {"win_rate": math.nan, "win_rate_low": 0.0, "win_rate_high": 1.0, **left_out}
+            return {"win_rate": math.nan, "win_rate_low": 0.0, "win_rate_high": 1.0, **left_out}, own
         low, high = share_interval(min(float(judged.sum()), len(judged)), len(judged))
-        return {"win_rate": float(judged.mean()), "win_rate_low": low, "win_rate_high": high, **left_out}
+        return {"win_rate": float(judged.mean()), "win_rate_low": low, "win_rate_high": high, **left_out}, own
+
+    def _diagnosed(self, p: NDArray[np.float64], ratios: NDArray[np.float64]) -> dict[str, float]:
+        """The diagnostics of log-ratios, [prompts, 2], and of p between the policy's own answers, where defined."""
+        gaps, judged = ratios[:, 0] - ratios[:, 1], ~np.isnan(p)
+        found = {"win_rate_most": win_rate_most(ratios.mean(axis=1))}
+        if (slope := log_ratio_slope(p[judged], gaps[judged])) is not None:
+            found |= dict(zip(("slope", "slope_low", "slope_high"), slope, strict=True))
+        if self.tau > 0 and (stretch := ratio_stretch(gaps, self.tau)) is not None:
+            found |= {"stretch": stretch[0], "stretch_low": stretch[1]}
+        return found
 
     def _drawn(self, policy: Policy) -> list[tuple[Tokens, range]]:
-        """Two completions of every prompt, a batch at a time; random numbers belong to the prompt."""
+        """Two completions of every prompt, in batches; random numbers depend on the prompt."""
         found = []
         for first in range(0, len(self.prompts.rows), self.batch):
             rows = range(first, min(first + self.batch, len(self.prompts.rows)))
@@ -133,12 +156,12 @@ class HeldOut:
         return found
 
     def _texts(self, policy: Policy, tokens: Tokens) -> list[str]:
-        """Completions as the judge reads them."""
+        """Completions in the form that the judge reads."""
         both = zip(texts_of(policy, tokens), policy.ended(tokens).tolist(), strict=True)
         return [text if ended else text + self.cut_mark for text, ended in both]
 
     def _log_ratios(self, policy: Policy, reference: Reference, tokens: Tokens, rows: range) -> list[float]:
-        """log π − log μ of what the policy said."""
+        """log π − log μ of the policy's completions."""
         prompt = self.prompts.tokens(policy, rows)
         with torch.no_grad():
             ours, theirs = (m.log_prob(prompt, tokens, temperature=self.temperature) for m in (policy, reference))

@@ -1,11 +1,11 @@
-"""An objective of nashlab on a transformer: log-ratios and preferences become one scalar to descend.
+"""nashlab's objectives on a transformer: log-ratios and preferences become one scalar to descend on.
 
-    h(y) = log π(y | x) − log μ(y | x)                                   summed over tokens, one log-ratio a completion
-    pairwise objective:    Σ w · ℓ(h(y) − h(y'), p, τ)                   ℓ is a loss of nashlab.losses, called
+    h(y) = log π(y | x) − log μ(y | x)                                   summed over tokens, one per completion
+    pairwise objective:    Σ w · ℓ(h(y) − h(y'), p, τ)                   with the loss ℓ from nashlab.losses
     any other objective:  −Σ w · SG[c(y) log π(y) + c'(y') log π(y')]    its weights: E[c s(y) + c' s(y')]
 
-Samples are data: a completion is scored once however many pairs it is in, and where samples are all sequences of a
-language, with their probabilities as weights, the scalar's gradient is the exact expected gradient.
+Samples are data: a completion is scored once, however many pairs contain it.  If the samples are all sequences of a
+language, weighted by their probabilities, the scalar's gradient is the exact expected gradient.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = ["Samples", "all_pairs", "cross_pairs", "surrogate"]
 
 
 class Samples(NamedTuple):
-    """Completions, how their pairs compare, and what each pair weighs.
+    """Completions, their pairwise preferences, and the weight of each pair.
 
     prompt, completion  [N, P] and [N, T]: a prompt is repeated for each of its completions.
-    log_anchor   log μ(y | x) of the anchor that log-ratios are measured from, [N].
+    log_anchor   log μ(y | x) of the policy to which log-ratios are relative, [N].
     left, right  rows of the two responses of a pair, [M];  p  p(y ≻ y'), [M];  weight  of a pair, [M], summing to 1.
     """
 
@@ -39,7 +39,7 @@ class Samples(NamedTuple):
 
 
 def all_pairs(groups: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (i, j), i < j, of every pair of completions of one prompt, [M] each; ``groups`` [N] names the prompts.
+    """Rows (i, j), i < j, of every pair of completions of one prompt, [M] each; ``groups`` [N] identifies the prompts.
 
     >>> [t.tolist() for t in all_pairs(torch.tensor([0, 0, 0, 1, 1]))]
     [[0, 0, 1, 3], [1, 2, 2, 4]]
@@ -50,7 +50,7 @@ def all_pairs(groups: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def cross_pairs(left_groups: Tensor, right_groups: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (i, j) of every left and right completion of one prompt, [M] each, j counted among the right ones."""
+    """Rows (i, j) of every left and right completion of one prompt, [M] each, with j an index into the right ones."""
     left, right = torch.nonzero(left_groups[:, None] == right_groups[None, :], as_tuple=True)
     return left, right
 
@@ -58,8 +58,8 @@ def cross_pairs(left_groups: Tensor, right_groups: Tensor) -> tuple[Tensor, Tens
 def surrogate(objective: Objective, log_prob: Tensor, samples: Samples, temperature: float) -> Tensor:
     """The scalar whose gradient is the objective's on these samples; ``log_prob`` [N] is log π with its gradient.
 
-    A pairwise loss carries the factor of its table form (4/τ for IPO, L1); a policy gradient carries none, and is
-    turned round so that both are descended.  Errors: :class:`NotFinite` where a log-ratio is not finite.
+    A pairwise loss has the factor of its table form (4/τ for IPO, L1); a policy gradient has none, and its sign is
+    changed so that both are descended on.  Errors: :class:`NotFinite` if a log-ratio is not finite.
     Source: theory §3; Calandriello et al. 2024 (arXiv 2403.08635).
 
     >>> from nashlab.losses import ipo

@@ -1,4 +1,4 @@
-"""Who plays: the policy, its reference, a behaviour policy, and the policy at other moments."""
+"""The players: the policy, its reference, a behaviour policy, and the policy at other moments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Players", "Weights"]
 
 
 class Weights:
-    """The trained weights of a policy as they were at some moment, which the policy can put on for a while."""
+    """A policy's trained weights at some moment, which the policy can temporarily use."""
 
     def __init__(self, policy: Policy) -> None:
         self._worn_by = [p for p in policy.model.parameters() if p.requires_grad]
@@ -23,7 +23,7 @@ class Weights:
 
     @contextmanager
     def worn(self) -> Iterator[None]:
-        """The policy has these weights inside the block; nothing is copied."""
+        """Inside the block the policy has these weights; nothing is copied."""
         self._swap()
         try:
             yield
@@ -31,7 +31,7 @@ class Weights:
             self._swap()
 
     def restore(self) -> None:
-        """Put these weights into the policy, bit for bit."""
+        """Restore these weights in the policy, bit for bit."""
         with torch.no_grad():
             for p, value in zip(self._worn_by, self.values, strict=True):
                 p.copy_(value)
@@ -45,16 +45,16 @@ class Weights:
     def _swap(self) -> None:
         for i, p in enumerate(self._worn_by):
             p.data, self.values[i] = self.values[i], p.data
-        torch.clear_autocast_cache()  # it knows parameters, not what they hold
+        torch.clear_autocast_cache()  # it caches by parameter, not by value
 
 
 @dataclass
 class Players:
-    """Whom a method samples from.
+    """The policies from which a method samples.
 
-    policy      the one that is trained;  reference  μ;  behaviour  μ_b of offline methods.
+    policy      in training;  reference  μ;  behaviour  μ_b of offline methods.
     remembered  the policy at other moments, by name.
-    known       what a source has found out about reference and behaviour, by source: they stay what they are.
+    known       values of the fixed reference and behaviour policy, cached by source.
     """
 
     policy: Policy
@@ -64,17 +64,17 @@ class Players:
     known: dict[tuple[Any, str], Any] = field(default_factory=dict, repr=False)
 
     def remember(self, moment: str) -> None:
-        """Keep the policy as it is now, under this name."""
+        """Store the present policy under this name."""
         self.remembered[moment] = Weights(self.policy)
 
     def stepped(self, beta: float) -> None:
-        """After a step the average follows the policy, θ̄ ← (1 − β) θ̄ + βθ, where it plays."""
+        """After a step, if the average plays, it follows the policy: θ̄ ← (1 − β) θ̄ + βθ."""
         if "average" in self.remembered:
             self.remembered["average"].follow(beta)
 
     @contextmanager
     def playing(self, name: str) -> Iterator[Policy | Reference]:
-        """The player of this name, for the length of the block."""
+        """The player of this name, inside the block."""
         if name in self.remembered:
             with self.remembered[name].worn():
                 yield self.policy

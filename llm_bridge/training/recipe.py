@@ -1,11 +1,11 @@
-"""One policy, some prompts, one judge: from names to a trained folder, which is what ``llm-bridge train`` does.
+"""From names to a trained folder: one policy, prompts and a judge, as in ``llm-bridge train``.
 
-    folder/settings.json       what was asked
-    folder/metrics.jsonl       a record a step, see :mod:`llm_bridge.training.metrics`; checkpoints/ beside it
-    folder/completions.jsonl   what held-out prompts are answered with, at the start and as it changes
+    folder/settings.json       the settings
+    folder/metrics.jsonl       one record per step, see :mod:`llm_bridge.training.metrics`; also checkpoints/
+    folder/completions.jsonl   answers to held-out prompts, at the start and as they change
     folder/policy/             weights (or adapters), tokenizer with its chat template, a model card, the settings
 
-The same call goes on where a run has stopped; with more steps, where it was finished.
+The same call resumes a stopped run; with more steps, it extends a finished one.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained, on what, and how.
+    """What is trained, on which data, and how.
 
     policy     a folder or hub name, see :func:`llm_bridge.policy.load_policy`.
-    prompts    sources (:mod:`llm_bridge.data.prompts`), with NAME=WEIGHT where several are mixed; comparisons for
-               offline methods.
-    judge      a name (:mod:`llm_bridge.judges.registry`), a table of a name and options, or a judge itself; offline
-               methods need none, and then have no win rate.
+    prompts    sources (:mod:`llm_bridge.data.prompts`), with NAME=WEIGHT to mix several; comparisons for offline
+               methods.
+    judge      a name (:mod:`llm_bridge.judges.registry`), a table with a name and options, or a judge itself; offline
+               methods need none, and then report no win rate.
     settings   of training;  method  by name or alias.
     completions, max_new_tokens, temperature, labels, portions   see :class:`llm_bridge.training.Generated`.
-    held_out   prompts to measure on, which are not trained on.
+    held_out   prompts for measurement, excluded from training.
     template, column, max_prompt_tokens, cut, unfit   how prompts are read, see :func:`llm_bridge.policy.encoded`.
-    unended_penalty, cut_mark   of completions that the limit cuts off, see :class:`llm_bridge.training.Generated`.
+    unended_penalty, cut_mark   for completions cut off by the limit, see :class:`llm_bridge.training.Generated`.
     lora       rank of adapters, 0: all weights;  dtype  of the weights: float32 by default, under adapters as stored.
-    device     "auto": an accelerator where there is one.
+    device     "auto": an accelerator if there is one.
     base, quantised   of the weights under adapters, see :func:`llm_bridge.policy.load_policy`.
     """
 
@@ -105,7 +105,7 @@ class Recipe:
         if self.held_out < 1:
             raise BadInput(f"held_out = {self.held_out}, must be at least 1")
         if self.judge is None and not self.bridged.offline:
-            raise BadInput(f"judge is missing, must be given: {self.bridged.spec.name} asks it about what it writes")
+            raise BadInput(f"judge is missing, must be given: {self.bridged.spec.name} needs it to compare completions")
         if isinstance(self.judge, (str, Mapping)):
             check_judge(self.judge)
 
@@ -115,7 +115,7 @@ class Recipe:
         return bridged(self.method)
 
     def as_json(self) -> dict[str, Any]:
-        """What was asked, as JSON has it."""
+        """The settings in the form of JSON."""
         about = {name: value for name, value in vars(self).items() if name not in ("settings", "judge", "prompts")}
         judge = self.judge if isinstance(self.judge, (str, Mapping)) or self.judge is None else repr(self.judge)
         sources = [source if isinstance(source, str) else type(source).__name__ for source in self.prompts]
@@ -123,9 +123,9 @@ class Recipe:
 
 
 def prepared(recipe: Recipe, folder: str | Path, trackers: Sequence[Tracker] = ("tensorboard",)) -> Project:
-    """Everything read and checked: texts, policy, judge; :meth:`Project.train` is what is left.
+    """A project with everything read and checked, ready for :meth:`Project.train`: texts, policy, judge.
 
-    Raises :class:`BadInput` for whatever cannot be read or trained.
+    Raises :class:`BadInput` for anything that cannot be read or trained.
     """
     check_trackers(trackers)
     folder = Path(folder)
@@ -151,7 +151,7 @@ def prepared(recipe: Recipe, folder: str | Path, trackers: Sequence[Tracker] = (
 class Project:
     """A recipe with its texts, its judge and its policy: see :func:`prepared`.
 
-    notes   what was read, for people.
+    notes   a summary of the input for people.
     """
 
     recipe: Recipe
@@ -164,7 +164,7 @@ class Project:
 
     @property
     def notes(self) -> list[str]:
-        """What was read, for people."""
+        """A summary of the input for people."""
         recipe, count = self.recipe, sum(p.numel() for p in self.policy.model.parameters() if p.requires_grad)
         return [
             f"{len(self.texts.training)} prompts to train on, {len(self.texts.held_out)} held out"
@@ -179,7 +179,7 @@ class Project:
         progress: Callable[[Record], None] = lambda record: None,
         reference: Reference | None = None,
     ) -> Record:
-        """Train, save, and say where it stands: the last record, with the measurements.
+        """Train, save, and return the last record with its measurements.
 
         progress  called with each record.
         """
@@ -188,7 +188,7 @@ class Project:
             part.write_text(json.dumps(self.recipe.as_json(), indent=1), encoding="utf-8")
         measure: Callable[[Players], Mapping[str, float]] | None = None
         if self.held_out is not None:
-            self.held_out.begin(self.policy)  # before a checkpoint is taken up
+            self.held_out.begin(self.policy)  # before a checkpoint is resumed
             measure = self.held_out
 
         def told(record: Record) -> None:
@@ -212,7 +212,7 @@ class Project:
         return self.last
 
     def save(self) -> Path:
-        """Weights, tokenizer with its chat template, settings and a model card, in the place of what was there."""
+        """Replace the saved weights, tokenizer with its chat template, settings and model card."""
         asked = self.recipe.as_json()
         with replacing_folder(self.folder / "policy") as part:
             save_policy(self.policy, part)
@@ -223,7 +223,7 @@ class Project:
 
     @cached_property
     def source(self) -> Source:
-        """What is learned from."""
+        """The training data."""
         recipe, texts = self.recipe, self.texts
         prompts, kept = self._encoded(texts.training)
         if recipe.bridged.offline:
@@ -247,16 +247,16 @@ class Project:
 
     @cached_property
     def held_out(self) -> HeldOut | None:
-        """What is measured on; nothing without a judge."""
+        """The measurement; None without a judge."""
         if self.judge is None:
             return None
         prompts, kept = self._encoded(self.texts.held_out)
         recipe, columns = self.recipe, _columns([self.texts.held_out[i] for i in kept])
         numbers = (recipe.max_new_tokens, recipe.temperature)
-        return HeldOut(prompts, self.judge, *numbers, columns, cut_mark=recipe.cut_mark)
+        return HeldOut(prompts, self.judge, *numbers, columns, recipe.cut_mark, recipe.settings.tau)
 
     def _encoded(self, questions: Sequence[Question]) -> tuple[Prompts, Sequence[int]]:
-        """The prompts as the policy reads them, and which of the questions they are."""
+        """The prompts as the policy reads them, and the indices of their questions."""
         recipe = self.recipe
         prompts = encoded(
             self.policy,
@@ -266,11 +266,12 @@ class Project:
             cut=recipe.cut,
             new_tokens=recipe.max_new_tokens,
             unfit=recipe.unfit,
+            names=[q.where or f"prompts[{i}]" for i, q in enumerate(questions)],
         )
         return prompts, prompts.kept or range(len(prompts.rows))
 
     def _keep_examples(self, step: int) -> None:
-        """Held-out prompts with their answers, a line a measurement; what a stopped run had measured later goes."""
+        """Append held-out prompts with their answers, one line per measurement; drop lines after a resumed step."""
         assert self.held_out is not None
         path = self.folder / "completions.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -282,7 +283,7 @@ class Project:
 
 @dataclass(frozen=True)
 class _Texts:
-    """What is trained on and what is held out; (left, right, p) of each comparison for offline methods."""
+    """Training and held-out texts; for offline methods (left, right, p) of each comparison."""
 
     training: list[Question]
     held_out: list[Question]
@@ -306,7 +307,7 @@ def _texts(recipe: Recipe) -> _Texts:
 
 
 def _recorded_texts(recipe: Recipe, sources: Sequence[tuple[Any, float]]) -> _Texts:
-    """Comparisons: prompts of their own are held out, with all that was said to them."""
+    """Comparisons, with prompts held out together with all their comparisons."""
     if len(sources) > 1:
         raise BadInput(f"prompts names {len(sources)} sources, must be one for {recipe.bridged.spec.name}")
     found = load_pairs(sources[0][0])
@@ -321,30 +322,30 @@ def _recorded_texts(recipe: Recipe, sources: Sequence[tuple[Any, float]]) -> _Te
 
 
 def _weighted(source: Any) -> tuple[Any, float]:
-    """NAME=WEIGHT, or a source of weight 1."""
+    """NAME=WEIGHT, or a source with weight 1."""
     name, equals, weight = source.rpartition("=") if isinstance(source, str) else (source, "", "")
     if not equals or Path(source).exists():
         return source, 1.0
     try:
         return name, float(weight)
     except ValueError:
-        raise BadInput(f"prompts = {source!r}: {weight!r} is no weight, must be NAME=NUMBER") from None
+        raise BadInput(f"prompts = {source!r}: {weight!r} is not a weight, must be NAME=NUMBER") from None
 
 
 def _prompt(question: Question) -> Any:
-    """A prompt as the policy reads it: messages with the tools and template options that their row names."""
+    """A prompt as the policy reads it: messages with the tools and template options of their row."""
     if isinstance(question.prompt, str):
         return question.prompt
     tools, options = (question.columns.get(name) for name in ("tools", "chat_template_kwargs"))
     if [*question.prompt[0]] == ["role", "content"] and not tools and not options:
         only = question.prompt[0] if len(question.prompt) == 1 else {}
         if only.get("role") == "user" and isinstance(only["content"], str):
-            return only["content"]  # which also a tokenizer without a chat template can read
+            return only["content"]  # readable also for a tokenizer without a chat template
     return Chat(question.prompt, tools, options or {})
 
 
 def _columns(questions: Sequence[Question]) -> dict[str, list[Any]]:
-    """Columns by name, None where a row has none; prompts that are messages are a column of theirs."""
+    """Columns by name, None if a row lacks one; prompts that are messages form their own column."""
     names = {name: None for q in questions for name in q.columns if name.isidentifier()}
     found = {name: [q.columns.get(name) for q in questions] for name in names}
     if any(not isinstance(q.prompt, str) for q in questions):
@@ -353,7 +354,7 @@ def _columns(questions: Sequence[Question]) -> dict[str, list[Any]]:
 
 
 def _reward(judge: Judge) -> Judge:
-    """½ + r(x, y) − r(x, y'): what a method that maximises a reward sees."""
+    """½ + r(x, y) − r(x, y'): the signal for a method that maximises a reward."""
     if not isinstance(judge, ScoreJudge):
         raise BadInput("judge compares answers, must be a score (reward-model:FOLDER) for a method that maximises one")
 
@@ -368,7 +369,7 @@ def _device(name: str) -> str:
 
 
 def push(folder: Path, repository: str) -> str:
-    """Upload what :meth:`Project.save` wrote to "owner/name" of the hub; its address."""
+    """Upload the folder of :meth:`Project.save` to "owner/name" on the hub; returns its address."""
     from huggingface_hub import HfApi
 
     api = HfApi()

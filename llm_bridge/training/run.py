@@ -1,17 +1,18 @@
-"""A run that is kept: what it belongs to, its checkpoints and its records, for every kind of training.
+"""A saved run with its identity, checkpoints and records, for every kind of training.
 
-    folder/checkpoints/step-*    weights, optimiser, whatever else the work needs to go on, its identity, its records
-    folder/metrics.jsonl         one record a line, also as TensorBoard events or in other trackers
+    folder/checkpoints/step-*    weights, optimiser, other state for resuming, the run's identity, its records
+    folder/metrics.jsonl         one record per line, also as TensorBoard events or in other trackers
 
-A run that was killed goes on from its last undamaged checkpoint, and one folder never holds two runs; one that is done
-goes on where more steps are asked for.  A first Ctrl-C, like SIGTERM, ends the step and saves it.  Where a judge, a
-server or a disk fails, the steps before are saved.  Where numbers are no longer finite the last state that gave finite
-ones is on disk.
+A killed run resumes from its last undamaged checkpoint, and one folder never holds two runs; a finished run continues
+if more steps are requested.  A first Ctrl-C, like SIGTERM, finishes the step and saves it.  If a judge, a server or a
+disk fails, the previous steps are saved.  If numbers are no longer finite, the last state that gave finite ones is on
+disk.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +32,10 @@ from nashlab.game import BadInput
 
 __all__ = ["Diverged", "Groups", "Record", "Run", "Stopped", "Work", "optimiser_tensors", "restore_optimiser"]
 
+logger = logging.getLogger(__name__)
+
 Record = dict[str, Any]
+Note = Callable[[Record], None]
 Groups = dict[str, dict[str, Tensor]]
 """The tensors of a checkpoint, group -> name -> value: stored as "group:name"."""
 
@@ -39,7 +43,7 @@ Groups = dict[str, dict[str, Tensor]]
 class Diverged(FloatingPointError):
     """Numbers are no longer finite; the last state that gave finite ones is on disk, if the run has a folder.
 
-    weights_are_sound  whether the weights gave finite probabilities, and only the step away from them was no number.
+    weights_are_sound  whether the weights gave finite probabilities, and only the step from them was not finite.
     """
 
     def __init__(self, message: str, weights_are_sound: bool = False) -> None:
@@ -48,9 +52,9 @@ class Diverged(FloatingPointError):
 
 
 class Stopped(RuntimeError):
-    """Something that a step needs from outside has failed, between two steps: a judge, a server.
+    """Something external that a step needs has failed between two steps: a judge, a server.
 
-    record  of a step that was done, where it could not be measured afterwards.
+    record  of a finished step that could not be measured afterwards.
     """
 
     def __init__(self, message: str, record: Record | None = None) -> None:
@@ -59,9 +63,9 @@ class Stopped(RuntimeError):
 
 
 class Work(Protocol):
-    """What is trained, a step at a time.
+    """A training that advances one step at a time.
 
-    extensible  numbers of its identity that a run may go on with when they have grown: how long it is.
+    extensible  numbers in its identity that may grow when a run is resumed, such as its length.
     """
 
     step: int
@@ -78,41 +82,41 @@ class Work(Protocol):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """All that a checkpoint must agree in with the run that takes it up, as JSON has it."""
+        """Everything in which a checkpoint must agree with the run that resumes it, in the form of JSON."""
         ...
 
     @property
     def is_due(self) -> bool:
-        """Whether a checkpoint is, after this step."""
+        """Whether a checkpoint is due after this step."""
         ...
 
-    def opening(self) -> Record | None:
-        """What is recorded before the first step."""
+    def opening(self, last: Record | None) -> Record | None:
+        """The record before the first step; or that of the last step, completed, where it lacks its measurement."""
         ...
 
     def advance(self) -> Record | None:
-        """One step; what is recorded of it.  Raises :class:`Diverged`."""
+        """One step and its record.  Raises :class:`Diverged`."""
         ...
 
     def check_weights(self) -> None:
-        """Raise :class:`Diverged` where a weight is not a number."""
+        """Raise :class:`Diverged` if a weight is NaN or infinite."""
         ...
 
     def state(self) -> tuple[Groups, dict[str, Any]]:
-        """What has to be saved, and facts about it that JSON can hold."""
+        """The tensors to save, and further facts in the form of JSON."""
         ...
 
     def take_up(self, step: int, groups: Groups, facts: Mapping[str, Any]) -> None:
-        """Go on from what was saved."""
+        """Resume from a saved state."""
         ...
 
 
 class Run:
     """Work in a folder, or without one.
 
-    first     whether this process is the one that writes.
-    anywhere  whether something is so in some process: all of them must stop after the same step.
-    trackers  where records go beside metrics.jsonl, see :mod:`llm_bridge.training.trackers`.
+    first     whether this process writes.
+    anywhere  whether a condition holds in some process: all of them must stop after the same step.
+    trackers  further destinations of records, see :mod:`llm_bridge.training.trackers`.
     records   of all steps so far.
 
     Raises :class:`BadInput` for a folder that is a file, and for unknown trackers.
@@ -136,55 +140,66 @@ class Run:
         self.records: list[Record] = []
 
     def go(self, progress: Callable[[Record], None] = lambda record: None) -> list[Record]:
-        """Step until the end; the records of all steps come back.
+        """Step until the end; returns the records of all steps.
 
         Raises :class:`Diverged`; :class:`Stopped`, once the steps before are saved; and KeyboardInterrupt after Ctrl-C,
         once the step is complete and saved.
         """
-        work = self.work
+        last = self.records.pop() if self.records and not self.records[-1].get("measured", True) else None
         with self._log() as write, _deferred_interrupt() as interrupted:
-            if work.step == 0 and not self.records and (opening := work.opening()) is not None:
-                write(opening)
-            while not work.finished:
-                try:
-                    record = work.advance()
-                except Diverged as error:
-                    self._keep_what_is_sound(error)
-                    raise
-                except Stopped as error:
-                    if error.record is not None:
-                        write(error.record)
-                    self._keep_the_steps_before(error)
-                    raise
-                if record is not None:
-                    write(record)
-                    progress(record)
-                stopping = self._anywhere(interrupted())
-                if work.is_due or stopping:
-                    work.check_weights()
+            try:
+                if last is not None:
+                    self._recorded(self.work.opening(last), write, progress)
                     self.save()
-                if stopping:
-                    raise KeyboardInterrupt
+                elif not (self.work.step or self.records):
+                    self._recorded(self.work.opening(None), write)
+                while not self.work.finished:
+                    self._step(write, progress, interrupted)
+            except Diverged as error:
+                self._keep_what_is_sound(error)
+                raise
+            except Stopped as error:
+                self._recorded(error.record, write)
+                self._keep_the_steps_before(error)
+                raise
+            except OSError as error:  # a full disk, most often
+                error.add_note(f"what was saved before it is in {self.folder}; the same call goes on from there")
+                raise
         return self.records
 
+    def _step(self, write: Note, progress: Note, interrupted: Callable[[], bool]) -> None:
+        self._recorded(self.work.advance(), write, progress)
+        stopping = self._anywhere(interrupted())
+        if self.work.is_due or stopping:
+            self.work.check_weights()
+            self.save()
+        if stopping:
+            raise KeyboardInterrupt
+
+    @staticmethod
+    def _recorded(record: Record | None, *notes: Note) -> None:
+        if record is not None:
+            for note in notes:
+                note(record)
+
     def save(self) -> None:
-        """A checkpoint of the work, and what run it belongs to."""
+        """Save a checkpoint with the identity of its run."""
         if self.folder is None:
             return
-        groups, facts = self.work.state()  # of which every process makes its part
+        groups, facts = self.work.state()  # to which every process contributes
         if self._first:
             tensors = {f"{group}:{name}": value for group, values in groups.items() for name, value in values.items()}
-            # with the records of its steps, which cannot be measured again
+            # with the records of its steps, which cannot be repeated
             about = {**facts, "run": dict(self.work.identity), "records": plain(self.records)}
             save(self.folder / "checkpoints", Checkpoint(self.work.step, tensors, about))
 
     def resume(self) -> None:
-        """Take up the last undamaged checkpoint of the folder, if there is one."""
+        """Resume from the last undamaged checkpoint of the folder, if there is one."""
         found = latest(self.folder / "checkpoints") if self.folder is not None else None
         if found is None:
             return
         there, here = dict(found.facts["run"]), dict(self.work.identity)
-        for name in self.work.extensible:  # longer is allowed, shorter than what is done is not
+        for name in self.work.extensible:  # longer is allowed, but not shorter than the steps already done
             if found.step > here.get(name, found.step):
                 raise BadInput(f"{name} = {here[name]}, must be at least {found.step}: those of {self.folder}")
             there[name] = here.get(name)
@@ -194,13 +209,14 @@ class Run:
         for key, value in found.tensors.items():
             group, _, name = key.partition(":")
             groups.setdefault(group, {})[name] = value
+        logger.info("going on after step %d, which is in %s", found.step, self.folder)
         with torch.no_grad():
             self.work.take_up(found.step, groups, found.facts)
-        # checkpoints of before version 0.2 leave their records to the log
+        # checkpoints before version 0.2 have their records only in the log
         self.records = found.facts["records"] if "records" in found.facts else self._logged(found.step)
 
     def _logged(self, last: int) -> list[Record]:
-        """What metrics.jsonl says of the steps up to the last one; a damaged line is left out, and that is said."""
+        """The records in metrics.jsonl up to the last step; a damaged line is skipped with a warning."""
         path = None if self.folder is None else self.folder / "metrics.jsonl"
         if path is None or not path.is_file():
             return []
@@ -210,11 +226,13 @@ class Run:
                 record = json.loads(line)
                 records += [record] if record["step"] <= last else []
             except (ValueError, KeyError, TypeError):
-                warnings.warn(f"{path}: a line is no record of a step, and is left out", RuntimeWarning, stacklevel=2)
+                warnings.warn(f"{path}: a line is not a record of a step, and is skipped", RuntimeWarning, stacklevel=2)
         return records
 
     def _keep_the_steps_before(self, error: Stopped) -> None:
-        """What is finished, although the step that was begun is not; the error says how to go on."""
+        """Save the finished steps, although the current one failed; the error says how to resume."""
+        if not self.work.step:
+            return
         if self.folder is None:
             error.add_note(f"{self.work.step} steps were done; with a folder they would be kept")
             return
@@ -226,7 +244,7 @@ class Run:
             error.add_note(f"{self.work.step} steps are kept in {self.folder}; the same call goes on from there")
 
     def _keep_what_is_sound(self, error: Diverged) -> None:
-        """The weights as they are, if they still give numbers; otherwise a checkpoint of them must go."""
+        """Save the weights if they are still finite; otherwise remove any checkpoint of them."""
         if error.weights_are_sound:
             try:
                 self.save()
@@ -237,14 +255,14 @@ class Run:
 
     @contextmanager
     def _log(self) -> Iterator[Callable[[Record], None]]:
-        """A function that keeps a record: in memory, in metrics.jsonl, and with the trackers."""
+        """A function that stores a record: in memory, in metrics.jsonl, and with the trackers."""
         if self.folder is None or not self._first:
             yield self.records.append
             return
         step = self.work.step
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "metrics.jsonl"
-        with replacing(path) as part:  # steps after the checkpoint are done again
+        with replacing(path) as part:  # steps after the checkpoint will be repeated
             part.write_text("".join(json.dumps(plain(r)) + "\n" for r in self.records), encoding="utf-8")
         about = self.work.identity
         with tracking(self._trackers, self.folder, step, about) as show, path.open("a", encoding="utf-8") as file:
@@ -270,7 +288,7 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer, names: Sequence[str]) ->
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, weights: Mapping[str, Tensor], groups: Groups) -> None:
-    """Put back what :func:`optimiser_tensors` gave; ``weights`` those that it works on, in order."""
+    """Restore the state from :func:`optimiser_tensors`; ``weights`` are the optimiser's, in order."""
     state = optimiser.state_dict()
     for kind, values in groups.items():
         if kind.startswith("optimiser."):
@@ -281,19 +299,19 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, weights: Mapping[str, Te
 
 
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
-    """The first thing that two runs differ in, in words."""
+    """The first difference between two runs, in words."""
     for name in [*ours, *(theirs.keys() - ours.keys())]:
         there, here = theirs.get(name), ours.get(name)
         if there != here:
             both = f"{name} = {there!r} there, {here!r} here"
-            return both if len(both) < 120 else f"its {name} is another"
+            return both if len(both) < 120 else f"its {name} differs"
     return None
 
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """A first Ctrl-C waits for the end of the step; a second one does not; SIGTERM always waits.  Only the main thread
-    is asked."""
+    """A first Ctrl-C waits for the end of the step; a second one does not; SIGTERM always waits.  Only in the main
+    thread."""
     pressed = False
 
     def handler(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""How a policy is trained: numbers, optimisers, step sizes."""
+"""Training settings: numbers, optimisers, step-size schedules."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ SCHEDULES: dict[str, Callable[[int, int], float]] = {
     "linear": lambda step, steps: 1 - step / steps,
     "cosine": lambda step, steps: 0.5 * (1 + math.cos(math.pi * step / steps)),
 }
-"""The step size of a step counted from 0, over the first one: the laboratory's, and two that know where the end is."""
+"""The step size of a step, counted from 0, over the first one: the laboratory's schedules, and two with a known end."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a policy is trained.
+    """Training settings of a policy.
 
-    steps, batch     batch: prompts (or comparisons, examples) a step, all processes together.
+    steps, batch     batch: prompts (or comparisons, examples) per step, over all processes.
     micro_batch      prompts in one forward and backward pass; 0: the whole share.  The result does not depend on it.
     tau, beta        temperature τ of the game; β of the mixture, or the rate of an EMA.
-    step_size, refresh   INPO: η of the mirror-descent step that is regressed on, and steps between two of them.
+    step_size, refresh   INPO: η of the mirror-descent step used as regression target, and steps between two of them.
     learning_rate    multiplies the gradient in units of preference: for online IPO that is τ/4 of the loss's own (L1).
     optimiser, beta1, beta2, weight_decay   see OPTIMISERS.
     schedule, warmup see SCHEDULES; the warm-up is linear, in steps.
     max_grad_norm    gradients are clipped to this norm; inf: never.
-    precision        "no" or "bf16": what forward passes compute in; weights that are trained are float32 or float64.
-                     bfloat16 rounds log π of a completion by about 0.2 nats (rms, of 64 tokens): the first step records
-                     its own figure as ``rounding``.  A log-ratio has √2 times that, which should be small beside 1/τ.
-    measure_every, checkpoint_every   in steps; 0: at the end alone (measuring: at the start as well).
+    precision        "no" or "bf16", for forward passes; trained weights are float32 or float64.  bfloat16 rounds log π
+                     of a completion by about 0.2 nats (rms, of 64 tokens): the first step records its own figure as
+                     ``rounding``.  A log-ratio has √2 times that, which should be small compared with 1/τ.
+    measure_every, checkpoint_every   in steps; 0: only at the end (measuring: also at the start).
     """
 
     steps: int
@@ -108,7 +108,7 @@ class Settings:
             raise BadInput(f"beta1 = {self.beta1}, must be 0 for adafactor, which has no momentum")
 
     def check_method(self, method: Bridged) -> None:
-        """Refuse numbers that this method has no meaning for."""
+        """Refuse numbers that are invalid for this method."""
         if self.tau == 0 and method.objective.unit(1.0) != 1.0:
             raise BadInput(f"tau = 0, must be positive for {method.spec.name}")
         method.form.check(self, method.spec.name)
@@ -120,7 +120,7 @@ def rate(settings: Settings, step: int) -> float:
 
 
 def scheduled(largest: float, schedule: str, step: int, steps: int, warmup: int) -> float:
-    """The learning rate of a step counted from 0: a linear warm-up to the largest, then the schedule over what is left.
+    """The learning rate of a step, counted from 0: a linear warm-up to the largest, then the schedule over the rest.
 
     >>> [scheduled(1.0, "linear", step, 10, 2) for step in (0, 1, 2, 6, 9)]
     [0.5, 1.0, 1.0, 0.5, 0.125]

@@ -1,21 +1,21 @@
-r"""FSDP: gradients, the optimiser's state and the weights that are trained shared out over processes.
+r"""FSDP: gradients, the optimiser's state and the trained weights sharded over processes.
 
     accelerate launch --num_processes 4 --use_fsdp --fsdp_version 2 --fsdp_auto_wrap_policy TRANSFORMER_BASED_WRAP \
         --fsdp_cpu_ram_efficient_loading false SCRIPT
 
-What samples, measures and is saved is the policy as it was given, whole in every process; what is trained is a second
-copy, sharded by ``fully_shard``.  After each step the whole one takes over the sharded one's weights, so decoding needs
-no communication: processes whose completions end at different tokens cannot wait for each other.
+Sampling, measuring and saving use the given policy, whole in every process; training uses a second copy, sharded by
+``fully_shard``.  After each step the whole policy takes the sharded weights, so decoding needs no communication:
+processes whose completions end at different tokens cannot wait for each other.
 
-What each process holds, for W bytes of weights, n processes and AdamW: W (the policy) + W (the reference; nothing with
-adapters) + 4 W/n, in the place of 5 W; and of the sharded copy one layer whole at a time (with precision "bf16" its
-rounded weights from forward to backward pass).  Remembered weights (EMA, INPO's π_t, EGPO's step ahead) are whole.
-Prompts are read once for each completion, so that every process makes the same calls of every layer.
+Memory per process, for W bytes of weights, n processes and AdamW: W (the policy) + W (the reference; nothing with
+adapters) + 4 W/n, instead of 5 W; plus one whole layer of the sharded copy at a time (with precision "bf16" its rounded
+weights from forward to backward pass).  Remembered weights (EMA, INPO's π_t, EGPO's trial step) are whole.  Prompts are
+read once per completion, so that every process makes the same calls of every layer.
 
-The settings are Accelerate's: ``FSDP_VERSION`` 2, ``FSDP_AUTO_WRAP_POLICY`` (a shard for each layer, or NO_WRAP),
+The settings are Accelerate's: ``FSDP_VERSION`` 2, ``FSDP_AUTO_WRAP_POLICY`` (one shard per layer, or NO_WRAP),
 ``FSDP_TRANSFORMER_CLS_TO_WRAP`` (by default the model's own layers), ``FSDP_RESHARD_AFTER_FORWARD``.  Checkpoints are
-whole whatever ``FSDP_STATE_DICT_TYPE`` says: another number of processes may take them up.  The others are refused by
-name, and so is Adafactor, whose sums over rows and columns torch does not know how to share out.
+whole for any ``FSDP_STATE_DICT_TYPE``, so another number of processes may resume them.  Other settings are refused by
+name, and so is Adafactor, whose sums over rows and columns torch cannot shard.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ UNSUPPORTED = {
 
 @dataclass(frozen=True)
 class Layout:
-    """How Accelerate's environment asks for sharding.
+    """The sharding requested by Accelerate's environment.
 
-    layers   class names of what is a shard of its own; None: the model's own layers; (): the model is one shard.
-    reshard  whether a layer's weights are given up between its forward and its backward pass.
+    layers   class names of the modules that become shards; None: the model's own layers; (): the model is one shard.
+    reshard  whether a layer's weights are freed between its forward and its backward pass.
     """
 
     layers: tuple[str, ...] | None = None
@@ -57,7 +57,7 @@ class Layout:
 
     @classmethod
     def asked_for(cls, environment: Mapping[str, str] = os.environ) -> Layout | None:
-        """The layout, or None where FSDP is not asked for; what is not supported is refused by name.
+        """The layout, or None if FSDP is not requested; unsupported settings are refused by name.
 
         >>> Layout.asked_for({}) is None
         True
@@ -76,7 +76,7 @@ class Layout:
             raise BadInput(f"FSDP_IGNORED_MODULES = {environment['FSDP_IGNORED_MODULES']}, must not be set")
         policy = environment.get("FSDP_AUTO_WRAP_POLICY", POLICIES[0]).upper()
         if policy not in POLICIES:
-            # a head or an embedding that is a shard of its own is called a different number of times by each process
+            # each process calls a head or an embedding a different number of times, so neither may be a shard
             known = " or ".join(POLICIES)
             raise BadInput(f"FSDP_AUTO_WRAP_POLICY = {policy!r}, must be {known}{suggestion(policy, POLICIES)}")
         named = environment.get("FSDP_TRANSFORMER_CLS_TO_WRAP", "")
@@ -86,7 +86,7 @@ class Layout:
 
 
 class Shards:
-    """The copy of a policy that is trained, and its tie to the whole one.
+    """The trained copy of a policy, and its connection to the whole one.
 
     policy   the copy: its forward passes must go through :meth:`wrapped`'s module.
     weights  its trainable weights in the policy's order, sharded once it is wrapped.
@@ -102,25 +102,25 @@ class Shards:
         return [p for p in self.policy.model.parameters() if p.requires_grad]
 
     def wrapped(self, module: nn.Module, device: torch.device, processes: int) -> nn.Module:
-        """The module around the copy, sharded in place: layers for themselves, what is left with the module."""
+        """The module around the copy, sharded in place: each layer separately, the rest with the module."""
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard  # more than a second that few runs need to spend
+        from torch.distributed.fsdp import fully_shard  # takes more than a second, which few runs need
 
         mesh = init_device_mesh(device.type, (processes,))
         for layer in self._layers:
             fully_shard(layer, mesh=mesh, reshard_after_forward=self._reshard)
-        # the head is called again in the backward pass, chunk by chunk: what it needs must still be there
+        # the backward pass calls the head again, chunk by chunk, so its weights must stay
         fully_shard(module, mesh=mesh, reshard_after_forward=False)
         return module
 
     def gather(self) -> None:
-        """The whole policy takes over the weights of the shards."""
+        """Copy the weights of the shards into the whole policy."""
         with torch.no_grad():
             for p, shard in zip(self._whole, self.weights, strict=True):
                 p.copy_(whole(shard))
 
     def scatter(self) -> None:
-        """The shards take over the weights of the whole policy."""
+        """Copy the weights of the whole policy into the shards."""
         with torch.no_grad():
             for p, shard in zip(self._whole, self.weights, strict=True):
                 shard.copy_(like(shard, p.detach()))
@@ -128,7 +128,7 @@ class Shards:
 
 @contextmanager
 def unsynchronised(module: nn.Module) -> Iterator[None]:
-    """Backward passes inside the block add to gradients that are not yet shared out."""
+    """Inside the block, backward passes add to gradients that are not yet reduced over processes."""
     sharded: Any = module
     sharded.set_requires_gradient_sync(False)
     try:
@@ -138,13 +138,13 @@ def unsynchronised(module: nn.Module) -> Iterator[None]:
 
 
 def whole(value: Tensor) -> Tensor:
-    """A sharded tensor put together, in every process; another one as it is."""
+    """A sharded tensor assembled in every process; other tensors are returned unchanged."""
     gather: Callable[[], Tensor] | None = getattr(value, "full_tensor", None)
     return value if gather is None else gather()
 
 
 def like(shard: Any, value: Tensor) -> Tensor:
-    """``value``, which every process has, sharded as ``shard`` is; as it is where shapes differ or that is whole."""
+    """``value``, which every process has, sharded like ``shard``; unchanged if shapes differ or ``shard`` is whole."""
     mesh = getattr(shard, "device_mesh", None)
     if mesh is None or value.shape != shard.shape:
         return value
@@ -162,7 +162,7 @@ def _layers(model: nn.Module, names: tuple[str, ...] | None) -> list[nn.Module]:
     known = {type(module).__name__ for module in found}
     if not found or (names is not None and known != chosen):
         missing = sorted(chosen - known)
-        of_class = f" of class {', '.join(missing)}" if missing else " that names itself as one"
+        of_class = f" of class {', '.join(missing)}" if missing else " that is declared as one"
         raise BadInput(f"FSDP_TRANSFORMER_CLS_TO_WRAP: the model has no layer{of_class}; must be its layers' class")
     return found
 

@@ -1,12 +1,12 @@
-"""What a training step learns from: prompts, completions that the method's players draw, and how they compare.
+"""The data of a training step: prompts, completions drawn by the method's players, and their preferences.
 
-    Generated   k completions a prompt are sampled and judged, see :mod:`llm_bridge.training.generated`
+    Generated   k completions per prompt are sampled and judged, see :mod:`llm_bridge.training.generated`
     Closed      each prompt has K fixed candidates and an exact game; all K² pairs count, with their probabilities
     Recorded    comparisons from a file or a behaviour policy: offline methods
-    Examples    texts to imitate: supervised fine-tuning, which is a policy gradient whose every score is 1
+    Examples    texts to imitate: supervised fine-tuning, a policy gradient in which every score is 1
 
-A source turns a :class:`Turn` (who plays, on which prompts, with which random numbers) into :class:`Samples`.  Random
-numbers belong to step and prompt, so a step gives the same samples however it is shared out or cut up.
+A source turns a :class:`Turn` (the players, the prompts, the random numbers) into :class:`Samples`.  Random numbers
+depend on step and prompt, so a step gives the same samples however it is split.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ __all__ = [
 ]
 
 Tally = dict[str, tuple[float, float]]
-"""Means in the making: name -> (sum, count)."""
+"""Running means: name -> (sum, count)."""
 
 
 class Turn(NamedTuple):
-    """What a step asks of its source.
+    """The request of a step to its source.
 
-    method, players   whose turn it is;  left, right  who samples y and y' this time.
-    rows      the items of this process's share of the step;  total  how many items all shares have together.
+    method, players   of the step;  left, right  the samplers of y and y' this time.
+    rows      the items of this process's share of the step;  total  the number of items in all shares.
     uniforms  columns -> numbers in [0, 1) for this share, [len(rows), columns] float64.
     tau, beta, step_size  the method's numbers.
-    meanwhile  called, where a judge is waited for, with samples whose p is not known yet.
+    meanwhile  called while the judge works, with samples whose p is still unknown.
     """
 
     method: Bridged
@@ -73,25 +73,25 @@ class Turn(NamedTuple):
 
     @property
     def temperature(self) -> float:
-        """The objective's own."""
+        """The objective's temperature."""
         return self.method.form.temperature(self)
 
     def anchored(self, log_prob: Callable[[Policy | Reference], Tensor]) -> Tensor:
-        """log of what log-ratios are measured from."""
+        """log of the policy to which log-ratios are relative."""
         return self.method.form.anchor(self.players, self, log_prob)
 
 
 class Source(Protocol):
-    """Items to learn from."""
+    """A set of training items."""
 
     def __len__(self) -> int: ...
 
     def check(self, policy: Policy) -> None:
-        """Refuse, before the first step, what this policy cannot read."""
+        """Refuse, before the first step, anything that this policy cannot read."""
         ...
 
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
-        """The samples of a turn, and what they were like."""
+        """The samples of a turn, and statistics about them."""
         ...
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
@@ -100,9 +100,9 @@ class Source(Protocol):
 
 
 def described(source: Source) -> dict[str, Any]:
-    """What a source learns from, short enough to be compared with another's: its numbers, and checksums of its data.
+    """A source's data in a form short enough to compare: its numbers, and checksums of its data.
 
-    Judges have no description: what they say belongs to whoever gives them.
+    Judges are not described: their answers are the responsibility of the caller.
     """
     found: dict[str, Any] = {"kind": type(source).__name__, "items": len(source)}
     for name, value in vars(source).items():
@@ -117,10 +117,10 @@ def described(source: Source) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Closed:
-    """K candidates of each prompt and their exact game: every expectation is exact.
+    """K candidates for each prompt and their exact game, so that every expectation is exact.
 
     The policy on a closed set is π_x(y) ∝ π(y | x)^(1/T): a softmax of summed log-probabilities over ``temperature`` T,
-    one number for all candidates whatever their length (dividing by lengths would be another objective, L2.iv).
+    one number for candidates of all lengths (dividing by lengths would be another objective, L2.iv).
 
     candidates  token ids of each prompt's K completions, [X][K].
     margins     P − ½ of each prompt, [X, K, K].
@@ -145,7 +145,7 @@ class Closed:
         PreferenceGame.from_preferences(self.margins + 0.5)  # skew, and within ½
 
     def check(self, policy: Policy) -> None:
-        """Every prompt holds a token, and leaves room for its candidates, none of which goes on after its end."""
+        """Refuse prompts without a token or room for candidates, and candidates that continue after their end."""
         self.prompts.check_room(policy, max(len(ids) for rows in self.candidates for ids in rows))
         for i, rows in enumerate(self.candidates):
             _check_ends(policy, rows, f"candidates[{i}]")
@@ -178,7 +178,7 @@ class Closed:
         return samples._replace(weight=samples.weight / turn.total), {}
 
     def _judged(self, turn: Turn) -> NDArray[np.float64]:
-        """The margins that the method's judge sees: A, or r(y) − r(y') of the reward fitted to μ_b's responses."""
+        """The margins that the method's judge sees: A, or r(y) − r(y') of the reward fitted on μ_b's responses."""
         spec, players = turn.method.spec, turn.players
         if spec.judge == "preference":
             return self.margins
@@ -197,10 +197,10 @@ class Closed:
         return restricted(model.log_prob(prompt, completion).view(-1, k) / self.temperature)
 
     def log_reference(self, players: Players, rows: Sequence[int]) -> Tensor:
-        """log μ on the candidates, [X, K]: computed once for each prompt."""
+        """log μ on the candidates, [X, K], cached per prompt."""
         known = players.known.setdefault((self, "log_mu"), {})
         for i in rows:
-            if i not in known:  # alone, so that its last bits do not depend on which others were there
+            if i not in known:  # separately, so that its last bits do not depend on the other prompts
                 known[i] = self._restricted(players.reference, *self._tokens(players.policy, [i]))[0]
         return torch.stack([known[i] for i in rows])
 
@@ -220,7 +220,7 @@ class Closed:
         return PreferenceGame.from_margins(self.margins, reference=mu / mu.sum(axis=1, keepdims=True))
 
     def measure(self, players: Players, tau: float) -> dict[str, float]:
-        """Where the policy stands, averaged over prompts: exploitability (E2) at τ, ‖π − π*_τ‖₁, KL(π‖μ), win rate."""
+        """Means over prompts: exploitability (E2) at τ, ‖π − π*_τ‖₁, KL(π‖μ), win rate."""
         log_mu, log_pi = self.log_policies(players.reference), self.log_policies(players.policy)
         game = self.game(log_mu)
         pi, mu = np.exp(log_pi), np.exp(log_mu)
@@ -239,9 +239,9 @@ class Closed:
 
 @dataclass(frozen=True)
 class Recorded:
-    """Comparisons that were made before: two completions of each prompt, and the label p of the left one.
+    """Comparisons made in advance: two completions of each prompt, and the label p of the left one.
 
-    temperature  of the policy that plays, as of one that samples: π^(1/T) token by token.
+    temperature  of the policy, as if it sampled: π^(1/T) token by token.
     """
 
     prompts: Prompts
@@ -258,7 +258,7 @@ class Recorded:
         check_temperature(self.temperature, positive=True)
 
     def check(self, policy: Policy) -> None:
-        """Every prompt holds a token, and leaves room for its completions, none of which goes on after its end."""
+        """Refuse prompts without a token or room for completions, and completions that continue after their end."""
         self.prompts.check_room(policy, max(len(ids) for ids in (*self.left, *self.right)))
         _check_ends(policy, self.left, "left")
         _check_ends(policy, self.right, "right")
@@ -289,7 +289,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Examples:
-    """Texts to imitate, end of sequence included."""
+    """Texts to imitate, including their end of sequence."""
 
     prompts: Prompts
     completions: Sequence[Sequence[int]]
@@ -298,7 +298,7 @@ class Examples:
         self.prompts.check(completions=self.completions)
 
     def check(self, policy: Policy) -> None:
-        """Every prompt holds a token, and leaves room for its completion, which does not go on after its end."""
+        """Refuse prompts without a token or room for a completion, and completions that continue after their end."""
         self.prompts.check_room(policy, max(map(len, self.completions)))
         _check_ends(policy, self.completions, "completions")
 
@@ -320,7 +320,7 @@ class Examples:
         return policy.log_prob(samples.prompt, samples.completion)
 
     def measure(self, players: Players, batch: int = 16) -> dict[str, float]:
-        """Mean −log π of a token of these texts."""
+        """Mean −log π per token of these texts."""
         total, count = 0.0, 0.0
         for start in range(0, len(self), batch):
             rows = range(start, min(start + batch, len(self)))
@@ -333,7 +333,7 @@ class Examples:
 
 
 def pairs_within(prompts: int, counts: Sequence[int], *, symmetric: bool) -> tuple[Tensor, Tensor]:
-    """Rows of all pairs of one prompt's completions, which stand in blocks; of both sides where there are two."""
+    """Rows of all pairs of one prompt's completions, which are consecutive; of both sides if there are two."""
     k = sum(counts)
     groups, place = torch.arange(prompts).repeat_interleave(k), torch.arange(k).repeat(prompts)
     if len(counts) == 1:
@@ -350,15 +350,15 @@ def lengths(completion: Tokens, policy: Policy) -> Tally:
 
 
 def _check_ends(policy: Policy, rows: Sequence[Sequence[int]], name: str) -> None:
-    """Behind an end of sequence nothing is ever drawn, so nothing there has a probability to learn."""
+    """Refuse tokens after an end of sequence: they are never sampled, so their probability cannot be learned."""
     for i, row in enumerate(rows):
         for place, token in enumerate(row[:-1]):
             if token in policy.ends:
-                raise BadInput(f"{name}[{i}] goes on behind token {token} at place {place}, must end there: "
+                raise BadInput(f"{name}[{i}] continues after token {token} at place {place}, must end there: "
                                "it is an end of sequence")  # fmt: skip
 
 
 def on_device(policy: Policy, samples: Samples) -> Samples:
-    """Every tensor where the policy is."""
+    """Every tensor on the policy's device."""
     prompt, completion, *tensors = samples
     return Samples(prompt, completion, *(t.to(policy.device) for t in tensors))

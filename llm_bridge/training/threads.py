@@ -1,4 +1,4 @@
-"""How many threads a model on the CPU computes with, where nobody has said it."""
+"""The number of CPU threads for a model, if nobody has set it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from llm_bridge.policy import Policy
 __all__ = ["few_threads"]
 
 SMALL = 2**28
-"""Weights of a model whose matrices are too small to be shared out: threads would wait for each other."""
+"""Weights of a model whose matrices are too small to split: threads would wait for each other."""
 SAID = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 AT_FIRST = torch.get_num_threads()
-"""What PyTorch had when this was imported."""
+"""PyTorch's number of threads at import."""
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def few_threads(policy: Policy) -> Iterator[None]:
-    """One thread inside the block for a small model on the CPU, unless somebody has said how many.
+    """One thread inside the block for a small model on the CPU, unless the number has been set.
 
-    That is the environment, or ``torch.set_num_threads``: a number that is not PyTorch's own choice, or that has
-    changed, stays.  Which it is depends on the model alone otherwise, so that a run which goes on sums in the order in
-    which it began.
+    It has been set if the environment says so, or if it differs from PyTorch's own choice or from the number at import.
+    Otherwise the number depends on the model alone, so that a resumed run sums in the same order.
     """
     before = torch.get_num_threads()
     small = sum(p.numel() for p in policy.model.parameters()) < SMALL
@@ -45,7 +44,7 @@ def few_threads(policy: Policy) -> Iterator[None]:
 
 
 def _said(now: int) -> bool:
-    """Whether somebody has chosen the number of threads: PyTorch takes all processors, or each core once."""
+    """Whether the number of threads has been set: PyTorch's own choice is all processors, or one per core."""
     there = {os.cpu_count() or 1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1}
     own = there | {count // 2 for count in there}
     return any(name in os.environ for name in SAID) or now != AT_FIRST or now not in own

@@ -1,4 +1,4 @@
-"""Where records go beside metrics.jsonl: TensorBoard, Weights & Biases, trackio, ... through Accelerate's trackers."""
+"""Destinations of records besides metrics.jsonl: TensorBoard, Weights & Biases, trackio, ... through Accelerate."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nashlab.game import BadInput, suggestion
 __all__ = ["Tracker", "check_trackers", "tracking"]
 
 Tracker = Any
-"""The name of one of Accelerate's trackers, or an ``accelerate.tracking.GeneralTracker`` of yours."""
+"""The name of one of Accelerate's trackers, or your own ``accelerate.tracking.GeneralTracker``."""
 
 
 def check_trackers(trackers: Sequence[Tracker]) -> None:
-    """Refuse a name that Accelerate does not know, with the nearest one, and a tracker that is not installed."""
+    """Refuse a name unknown to Accelerate, with the nearest one, and a tracker that is not installed."""
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_available_trackers
 
     if isinstance(trackers, str):
@@ -37,10 +37,10 @@ def check_trackers(trackers: Sequence[Tracker]) -> None:
 def tracking(
     trackers: Sequence[Tracker], folder: Path, step: int, about: Mapping[str, Any]
 ) -> Iterator[Callable[[Mapping[str, Any], int], None]]:
-    """A function (record, step) that shows a record's numbers to every tracker; they are closed with the block.
+    """A function (record, step) that sends a record's numbers to every tracker; they are closed with the block.
 
-    step   how many are done already: what a curve shows beyond belongs to steps that are done again.
-    about  what the run is, for trackers that keep settings.
+    step   the number of steps already done: later points of a curve belong to steps that are repeated.
+    about  a description of the run, for trackers that store settings.
     """
     check_trackers(trackers)
     with ExitStack() as closing:
@@ -57,7 +57,7 @@ def tracking(
 
 
 def _opened(tracker: Tracker, folder: Path, step: int, about: Mapping[str, Any]) -> Any:
-    """A tracker that has begun."""
+    """A tracker, started."""
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
 
     if tracker == "tensorboard":
@@ -74,7 +74,7 @@ def _opened(tracker: Tracker, folder: Path, step: int, about: Mapping[str, Any])
 
 
 class _Board:
-    """TensorBoard's events, which can be taken back; Accelerate's own would choose a device for the process."""
+    """TensorBoard's events, which can be rewound; Accelerate's own would choose a device for the process."""
 
     def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter

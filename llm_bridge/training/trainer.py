@@ -1,18 +1,18 @@
-"""One loop for every method: collect, score, descend; logged, checkpointed, resumable, and the same on two processes.
+"""One loop for every method: collect, score, descend; logged, checkpointed, resumable, equal on two processes.
 
-    samples = source.collect(turn)                               who plays, what they say, who is preferred
+    samples = source.collect(turn)                               the players, their completions, the preferences
     loss = unit · surrogate(objective, log π(samples), τ)        nashlab's objective, in units of preference
     θ ← optimiser(θ, ∇loss)
 
-Everything random is a function of (seed, step, place in the batch), so nothing of it has to be saved, and a batch may
-be cut into micro-batches or shared out over processes without changing what is learned from.
+All randomness is a function of (seed, step, place in the batch), so none of it needs saving, and a batch may be split
+into micro-batches or over processes without changing the samples.
 
-An optimiser for games: momentum turns the rotation of a game into an outward spiral (N5), and Adam at a constant step
-orbits (N7); so the default is AdamW with β₁ = 0 and a step size that falls to zero.
+Optimisers in games: momentum turns the rotation of a game into an outward spiral (N5), and Adam at a constant step
+orbits (N7); so the default is AdamW with β₁ = 0 and a step size that decreases to zero.
 
-Several processes, started by ``accelerate launch`` or ``torchrun``, share out the prompts of a step; with
-``accelerate launch --use_fsdp --fsdp_version 2 ...`` also gradients, the optimiser's state and the weights that are
-trained, see :mod:`llm_bridge.training.sharding`.
+Several processes, started by ``accelerate launch`` or ``torchrun``, split the prompts of a step; with ``accelerate
+launch --use_fsdp --fsdp_version 2 ...`` also gradients, the optimiser's state and the trained weights, see
+:mod:`llm_bridge.training.sharding`.
 """
 
 from __future__ import annotations
@@ -63,20 +63,20 @@ def train(
     progress: Callable[[Record], None] = lambda record: None,
     trackers: Sequence[Tracker] = ("tensorboard",),
 ) -> list[Record]:
-    """Train the policy in place; the records of all steps come back.
+    """Train the policy in place; returns the records of all steps.
 
-    method     by name or alias, or :func:`llm_bridge.training.bridged`;  source  what it learns from: completions that
-               it writes and a judge compares (:class:`llm_bridge.training.Generated`), or what was given beforehand.
+    method     by name or alias, or :func:`llm_bridge.training.bridged`;  source  the training data: sampled completions
+               compared by a judge (:class:`llm_bridge.training.Generated`), or data given in advance.
     reference  μ (default: the policy as it is now, loaded adapters included, see :func:`reference_of`);
     behaviour  μ_b (default μ).
-    folder     of checkpoints, metrics.jsonl and TensorBoard events; a run that was killed goes on from there and ends
-               with bitwise the same weights (on CPU).  With more ``steps`` than it has done, a run that was finished
-               goes on too; a schedule that knows its end is then that of the longer run.
-    measure    what else is recorded every ``measure_every`` steps, before the first and after the last.
-    trackers   where records are shown beside: names of Accelerate's ("wandb", "trackio", ...), or trackers of yours.
+    folder     of checkpoints, metrics.jsonl and TensorBoard events; a killed run resumes from there and ends with
+               bitwise the same weights (on CPU).  With more ``steps`` a finished run continues too; a schedule that
+               depends on the end is then that of the longer run.
+    measure    further values to record every ``measure_every`` steps, before the first and after the last.
+    trackers   further destinations of records: names of Accelerate's ("wandb", "trackio", ...), or your own trackers.
 
-    Raises :class:`BadInput` for what cannot be trained, :class:`Diverged` where numbers are no longer finite (the last
-    state that gave finite ones is kept), :class:`Stopped` where the judge fails (the steps before are kept), and
+    Raises :class:`BadInput` for anything that cannot be trained, :class:`Diverged` if numbers are no longer finite (the
+    last state that gave finite ones is saved), :class:`Stopped` if the judge fails (the previous steps are saved), and
     KeyboardInterrupt after Ctrl-C, once the step is complete and saved.
 
     >>> from llm_bridge.judges import OneOrder
@@ -95,7 +95,7 @@ def train(
 
 
 class Trainer:
-    """What :func:`train` does: players, optimiser, number of steps done; ``run`` goes through it and keeps it."""
+    """The work of :func:`train`: players, optimiser, number of steps done; ``run`` advances and saves it."""
 
     extensible = ("steps",)
 
@@ -147,13 +147,12 @@ class Trainer:
         for moment in method.moments:
             self.players.remember(moment)
         self.step = 0
-        self.run = Run(self, folder, first=self.accelerator.is_main_process, anywhere=self._anywhere,
-                       trackers=trackers)  # fmt: skip
-        self._undone = False  # whether this step has gone from these weights before, and found numbers
+        self.run = Run(self, folder, first=self.accelerator.is_main_process, anywhere=self._anywhere, trackers=trackers)
+        self._undone = False  # whether this step has already been tried from these weights with finite results
         self._early: Tensor | None = None  # log π of the completions that a judge still reads
 
     def _shard(self, layout: Layout) -> None:
-        """Train a copy of the policy that is shared out over the processes."""
+        """Train a copy of the policy that is sharded over the processes."""
         if self.settings.optimiser == "adafactor":
             raise BadInput("optimiser = 'adafactor', must be 'adamw' or 'sgd' under FSDP: torch's needs whole weights")
         self.shards = Shards(self.players.policy, layout)
@@ -169,21 +168,21 @@ class Trainer:
         """Whether all steps are done."""
         return self.step >= self.settings.steps
 
-    def opening(self) -> Record | None:
-        """What is measured before the first step."""
-        return None if self._measure is None else {"step": 0, **self._measured()}
+    def opening(self, last: Record | None) -> Record | None:
+        """The measurement before the first step, or the one that failed after the last."""
+        known = {name: value for name, value in (last or {"step": 0}).items() if name != "measured"}
+        return last if self._measure is None else known | self._measured(last)
 
     def advance(self) -> Record:
-        """One step of the method, and what is measured after it."""
+        """One step of the method, and the measurement after it."""
         started = time.perf_counter()
-        record = self._one_step()
-        record |= {"step": self.step, "seconds": time.perf_counter() - started}
+        record = self._one_step() | {"step": self.step, "seconds": time.perf_counter() - started}
         if self._measure is not None and self._due(self.settings.measure_every):
-            record |= self._measured(record)
+            record |= self._measured(record | {"measured": False})
         return record
 
     def _one_step(self) -> Record:
-        """One step of the method; its record."""
+        """One step of the method; returns its record."""
         settings, self._undone = self.settings, False
         for group in self.optimiser.param_groups:
             group["lr"] = rate(settings, self.step)
@@ -200,11 +199,11 @@ class Trainer:
 
     @contextmanager
     def undone(self) -> Iterator[None]:
-        """After the block weights and optimiser are as they were before it, bit for bit."""
+        """After the block, weights and optimiser are restored bit for bit."""
         here, state = Weights(self.players.policy), _cloned(self.optimiser.state_dict())
         try:
             yield
-        finally:  # also where a judge has failed
+        finally:  # also if a judge has failed
             here.restore()
             if self.shards is not None:
                 self.shards.scatter()
@@ -221,9 +220,9 @@ class Trainer:
         for i, (term, part) in enumerate(parts):
             with self._waiting() if i + 1 < len(parts) else nullcontext():
                 value, log_prob = self._scored(part)
-                if value is None:  # the backward pass is still what other processes wait for
+                if value is None:  # other processes still wait for the backward pass
                     scored, value = False, log_prob.sum() * torch.nan
-                # processes average their gradients, and these are shares of one sum
+                # processes average their gradients, but these are parts of one sum
                 self.accelerator.backward(value * self.accelerator.num_processes)
             loss += float(value.detach())
             _add(tally, self._divergence(log_prob.detach(), part, term))
@@ -243,7 +242,7 @@ class Trainer:
         return {**means, "grad_norm": norm, **spent}
 
     def _collected(self, stream: int) -> tuple[list[tuple[Term, Samples]], Tally]:
-        """The samples of every term, in micro-batches, and what they were like."""
+        """The samples of every term, in micro-batches, and statistics about them."""
         turn, self._early = self._turn(stream), None
         parts: list[tuple[Term, Samples]] = []
         tally: Tally = {}
@@ -266,7 +265,7 @@ class Trainer:
         return parts, tally
 
     def _scored(self, part: Samples) -> tuple[Tensor | None, Tensor]:
-        """The scalar to descend, None where it is no number, and log π of the completions."""
+        """The scalar to descend on, None if it is NaN, and log π of the completions."""
         method = self.method
         temperature = method.form.temperature(self.settings)
         with self._computing():
@@ -278,31 +277,31 @@ class Trainer:
         return scalar, log_prob
 
     def _score_early(self, samples: Samples) -> None:
-        """The forward pass of a step that is one batch needs no p: it is done while the judge reads."""
+        """Run the forward pass while the judge works, if the step is one batch, since it does not need p."""
         if len(self.method.terms) == 1 and not 0 < self.settings.micro_batch < len(samples.prompt.ids):
-            torch.clear_autocast_cache()  # weights that were cast where no gradient was asked for
+            torch.clear_autocast_cache()  # weights that were cast without gradients
             with torch.enable_grad():
                 self._early = self.scorer(samples)
 
-    def _diverged(self, what: str, weights_are_sound: bool) -> Diverged:
+    def _diverged(self, what: str, weights_are_sound: bool, later: int = 1) -> Diverged:
         advice = f"lower learning_rate = {self.settings.learning_rate:g}"
-        return Diverged(f"step {self.step + 1}: {what}; {advice}", weights_are_sound)
+        return Diverged(f"step {self.step + later}: {what}; {advice}", weights_are_sound)
 
     def check_weights(self) -> None:
-        """No weight that is not a number is kept, or given back."""
+        """No NaN weight is saved or returned."""
         if self._anywhere(not all(bool(torch.isfinite(w).all()) for w in self.weights.values())):
-            raise self._diverged("weights are no longer numbers", False)
+            raise self._diverged("weights are NaN", False)
 
     def _computing(self) -> AbstractContextManager[None]:
         """Forward passes in the chosen precision.  Accelerate has one precision for the life of a process."""
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, self.settings.precision == "bf16")
 
     def _waiting(self) -> AbstractContextManager[None]:
-        """Gradients stay with their process inside the block."""
+        """Inside the block, gradients are not reduced over processes."""
         return self.accelerator.no_sync(self.scorer) if self.shards is None else unsynchronised(self.scorer)
 
     def _anywhere(self, here: bool) -> bool:
-        """Whether it is so in some process: all of them must stop after the same step."""
+        """Whether a condition holds in some process: all of them must stop after the same step."""
         if self.accelerator.num_processes == 1:
             return here
         return bool(self.accelerator.reduce(torch.tensor(float(here), device=self.accelerator.device), "sum") > 0)
@@ -322,7 +321,7 @@ class Trainer:
                     self._score_early)  # fmt: skip
 
     def _divergence(self, log_prob: Tensor, samples: Samples, term: Term) -> Tally:
-        """Σ (log π − log μ) of completions that the policy itself has drawn: KL(π‖μ) without bias."""
+        """Σ (log π − log μ) over completions drawn by the policy itself: an unbiased estimate of KL(π‖μ)."""
         if term.left != "policy" or term.weight <= 0 or not self.method.form.measures_from_reference:
             return {}
         weighted = torch.zeros_like(log_prob).index_add(0, samples.left, samples.weight.to(log_prob))
@@ -334,7 +333,7 @@ class Trainer:
         return {"kl": (kl, total), "kl_per_token": (kl, float((weighted * tokens).sum()))}
 
     def _rounding(self, log_prob: Tensor, samples: Samples) -> Tally:
-        """Mean square of what lower precision adds to log π of a completion: once more, in the weights' own."""
+        """Mean square rounding of log π per completion in lower precision, from a second, full-precision pass."""
         with torch.no_grad():
             exact = self.scorer(samples)
         return {"rounding": (float((log_prob - exact).double().square().sum()), float(len(exact)))}
@@ -346,31 +345,33 @@ class Trainer:
         return {name: a / b if b else math.nan for name, (a, b) in zip(names, sums.tolist(), strict=True)}
 
     def _measured(self, record: Record | None = None) -> dict[str, float]:
-        """What ``measure`` says; where its judge fails, the record of the step that was done is kept all the same."""
+        """The values from ``measure``; if its judge fails, the record of the finished step is still kept."""
         assert self._measure is not None
         found: dict[str, float] = {}
-        failure: JudgeFailed | None = None
+        caught: Exception | None = None
         with torch.no_grad(), self._computing():
             try:
                 found = dict(self._measure(self.players))
-            except JudgeFailed as error:
-                failure = error
-        self._check_judge(failure, f"measuring after step {self.step}", record)
+            except (NotFinite, JudgeFailed) as error:
+                caught = error
+        if self._anywhere(isinstance(caught, NotFinite)):
+            raise self._diverged(f"measuring after it: {caught or 'the same elsewhere'}", False, 0)
+        self._check_judge(caught, f"measuring after step {self.step}", record)
         return found
 
-    def _check_judge(self, failure: JudgeFailed | None, when: str, record: Record | None = None) -> None:
-        """:class:`Stopped`, in every process, where the judge has failed in one."""
+    def _check_judge(self, failure: Exception | None, when: str, record: Record | None = None) -> None:
+        """:class:`Stopped`, in every process, if the judge failed in one."""
         if self._anywhere(failure is not None):
             raise Stopped(f"{when}: {failure or 'the judge of another process failed'}", record) from failure
 
     def _due(self, every: int) -> bool:
         return self.step == self.settings.steps or (every > 0 and self.step % every == 0)
 
-    # -- what is kept ------------------------------------------------------------------------------------------------
+    # -- saved state ------------------------------------------------------------------------------------------------
 
     @property
     def is_due(self) -> bool:
-        """Whether a checkpoint is."""
+        """Whether a checkpoint is due."""
         return self._due(self.settings.checkpoint_every)
 
     def state(self) -> tuple[Groups, dict[str, Any]]:
@@ -381,7 +382,7 @@ class Trainer:
         return groups | optimiser_tensors(self.optimiser, list(self.weights)), {}
 
     def take_up(self, step: int, groups: Groups, facts: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Resume from there."""
         for name, p in self.weights.items():
             p.copy_(groups["weight"][name])
         if self.shards is not None:
@@ -394,7 +395,7 @@ class Trainer:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree in with the run that takes it up."""
+        """Everything in which a checkpoint must agree with the run that resumes it."""
         free = ("measure_every", "checkpoint_every", "micro_batch")
         settings = {k: v for k, v in asdict(self.settings).items() if k not in free}
         shapes = {name: list(p.shape) for name, p in self.weights.items()}
@@ -409,8 +410,8 @@ class Trainer:
 
     @cached_property
     def _fixed_weights(self) -> str:
-        """A checksum of all that stays as it is while the policy is trained."""
-        found: dict[int, tuple[str, Tensor]] = {}  # by where it lies: players may share weights
+        """A checksum of everything that stays fixed in training."""
+        found: dict[int, tuple[str, Tensor]] = {}  # by memory address, since players may share weights
         for player in (self.players.reference, self.players.behaviour):
             policy = player.policy if isinstance(player, Reference) else player
             for name, tensor in policy.model.state_dict().items():
@@ -420,7 +421,7 @@ class Trainer:
 
 
 class _Scorer(nn.Module):
-    """log π of samples as the forward pass of a module, which is what gradient synchronisation hooks on to."""
+    """log π of samples as the forward pass of a module, which gradient synchronisation hooks into."""
 
     def __init__(self, policy: Policy, source: Source, *, prompts_apart: bool = False) -> None:
         super().__init__()
@@ -428,7 +429,7 @@ class _Scorer(nn.Module):
         self._policy, self._source, self._apart = policy, source, prompts_apart
 
     def forward(self, samples: Samples) -> Tensor:
-        if self._apart:  # a prompt beside each completion: one call of every layer, whatever the lengths
+        if self._apart:  # one prompt per completion: one call of every layer for all lengths
             each = torch.arange(len(samples.completion.ids), device=samples.prompt.ids.device)
             each = each // (len(each) // len(samples.prompt.ids))
             samples = samples._replace(prompt=samples.prompt.rows(each))
@@ -437,7 +438,7 @@ class _Scorer(nn.Module):
 
 
 def _items(seed: int, first: int, count: int, size: int) -> list[int]:
-    """``count`` items from place ``first`` on of an endless row of permutations of 0 ... size − 1."""
+    """``count`` items, starting at position ``first``, of an endless sequence of permutations of 0 ... size − 1."""
     found: list[int] = []
     while len(found) < count:
         epoch, place = divmod(first + len(found), size)
@@ -447,7 +448,7 @@ def _items(seed: int, first: int, count: int, size: int) -> list[int]:
 
 
 def _parts(samples: Samples, prompts: int) -> Iterator[Samples]:
-    """The samples of ``prompts`` prompts at a time, with rows counted anew; 0: all at once."""
+    """The samples of ``prompts`` prompts at a time, with rows renumbered; 0: all at once."""
     total = len(samples.prompt.ids)
     if not 0 < prompts < total:
         yield samples
@@ -475,7 +476,7 @@ def _add(tally: Tally, more: Tally) -> None:
 
 
 def _cloned(state: Any) -> Any:
-    """An optimiser's state whose tensors nobody else changes."""
+    """An optimiser's state whose tensors are not shared."""
     if isinstance(state, Tensor):
         return state.clone()
     if isinstance(state, dict):
@@ -484,16 +485,16 @@ def _cloned(state: Any) -> Any:
 
 
 def _check_precision(weights: Mapping[str, nn.Parameter]) -> None:
-    """A step that is less than a 512th of a bfloat16 is rounded away, and most steps are."""
+    """Refuse to train bfloat16 weights: a step below 1/512 of a weight is rounded away, and most steps are smaller."""
     for name, weight in weights.items():
         if weight.dtype in (torch.bfloat16, torch.float16):
             raise BadInput(
-                f"policy: {name} is to be trained and is {weight.dtype}, must be float32 or float64 "
-                "(precision = 'bf16' computes in bfloat16 all the same)"
+                f"policy: {name} is to be trained but is {weight.dtype}, must be float32 or float64 "
+                "(precision = 'bf16' still computes in bfloat16)"
             )
 
 
 def _leave_group() -> None:
-    """Before the interpreter ends: threads of a process group that is still there then abort the process, at times."""
+    """Leave the process group before the interpreter ends: its threads could otherwise abort the process."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -1,8 +1,8 @@
-"""``llm-bridge verify``: the transformer's code path against the theory, where a language can be listed.
+"""``llm-bridge verify``: the transformer code against the theory, on enumerable languages.
 
-Tiny GPT-2, Llama and T5 models in float64 over all sequences of two symbols of length at most three.  What the trainer
-computes (`surrogate` on :meth:`Policy.log_prob`) is held against the theory's formula on the model's own logits, a
-sequence at a time, without padding, cache or chunks: the two sides share nothing but the weights.
+Tiny GPT-2, Llama and T5 models in float64 over all sequences of two symbols of length at most three.  The trainer's
+result (`surrogate` on :meth:`Policy.log_prob`) is compared with the theory's formula on the model's own logits, one
+sequence at a time, without padding, cache or chunks: the two sides share only the weights.
 """
 
 from llm_bridge.verify import candidates, equilibria, gradients, sampling

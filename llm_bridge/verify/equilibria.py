@@ -90,7 +90,7 @@ def _proved(trained: Play, play: Play, language: Language, steps: int) -> tuple[
     "a transformer under Adam at a constant step orbits, wider at β₁ = .9 than at β₁ = 0; a falling step settles",
     tolerance=0.0,
     because="an ordering with a factor of three between its sides",
-    twin="a falling step in the place of the constant one",
+    twin="a decreasing step instead of the constant one",
 )
 def n7(cases: Cases, twin: bool) -> Iterator[Observation]:
     language = Language((1, 2), 0, 1)  # three sequences: rock, paper, scissors

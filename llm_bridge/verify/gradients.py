@@ -49,7 +49,7 @@ def l1(cases: Cases, twin: bool) -> Iterator[Observation]:
     "log-probabilities averaged over tokens give another gradient; at one length T they are IPO at τ/T over T²",
     tolerance=1e-10,
     because=ROUNDING,
-    twin="averaged log-probabilities, held against the summed ones' gradient",
+    twin="averaged log-probabilities, compared with the gradient of summed ones",
 )
 def l2_iv(cases: Cases, twin: bool) -> Iterator[Observation]:
     lengths = torch.tensor([float(len(y)) for y in LANGUAGE.sequences])
@@ -121,7 +121,7 @@ def l9(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _token_level_loss(play: Play, log_m: Tensor) -> Tensor:
-    """Σ_t (log-ratio_t · log π_t) in the place of log-ratio · log π: what a known trainer descended."""
+    """Σ_t (log-ratio_t · log π_t) instead of log-ratio · log π: the loss of a known trainer."""
     prompt, completion = LANGUAGE.prompts(PROMPT), LANGUAGE.completions
     ours = play.policy.token_log_probs(prompt, completion)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The theory's side of every check: the model's own forward pass, a sequence at a time, without padding or cache."""
+"""The theory's side of every check: the model's own forward pass, one sequence at a time, without padding or cache."""
 
 from __future__ import annotations
 

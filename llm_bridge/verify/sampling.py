@@ -1,4 +1,4 @@
-"""Sampling and training from samples, held against enumeration."""
+"""Sampling and training from samples, compared with enumeration."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ from nashlab.losses import ipo
     "the token-level mixture is the sequence-level one for one token and at β = 0, 1; otherwise it is another policy",
     tolerance=1e-12,
     because="sums of 15 float64 probabilities",
-    twin="the two taken for the same at β = ½ and three tokens",
+    twin="the two treated as equal at β = ½ and three tokens",
 )
 def mixture(cases: Cases, twin: bool) -> Iterator[Observation]:
     for name, play in plays_of(cases, "mixture"):
@@ -120,7 +120,7 @@ def cached_sampling(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _shared_cache(play: Play, prompt: Tokens, beta: float, seen: list[tuple[Tensor, Tensor]]) -> Tokens:
-    """A mixture whose reference is fed nothing after the prompt, as when both models write into one cache."""
+    """A mixture whose reference sees nothing after the prompt, as if both models wrote into one cache."""
     rows = torch.arange(len(prompt.ids))
     decoder = Decoder(play.policy, prompt, beta=0.5 if beta in (0, 1) else beta, reference=play.reference)
     generator = torch.Generator().manual_seed(5)
@@ -209,11 +209,11 @@ def _is_refused(policy: Policy, reference: Reference) -> bool:
 
 
 SAMPLED = {"online-ipo": "gpt2", "ipo-md": "llama", "nash-md-pg": "t5"}
-LEVELS = {"gradient": 1e-4, "training": 1e-3}  # how often each test may call a correct trainer wrong
+LEVELS = {"gradient": 1e-4, "training": 1e-3}  # false-alarm rate of each test on a correct trainer
 
 
 class _Misscored(Generated):
-    """Samples at one temperature, scored at another: 1."""
+    """Samples at one temperature, scored at temperature 1."""
 
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
         samples, tally = super().collect(turn)
@@ -242,7 +242,7 @@ def sampled(cases: Cases, twin: bool) -> Iterator[Observation]:
         for name in ("online-ipo", "ipo-md")
     ]
     worst = [max(part, key=lambda one: one.error) for part in (gradients, trainings)]
-    # of the twin's two faults the one that is caught must not hide the other
+    # catching one of the twin's two faults must not hide the other
     yield from [min(worst, key=lambda one: one.error)] if twin else [*gradients, *trainings]
 
 
@@ -251,7 +251,7 @@ def _outside(content: dict[str, Any]) -> Observation:
 
 
 def _table(p: Tensor) -> OneOrder:
-    """The judge that knows the game."""
+    """A judge that returns the game's exact preferences."""
     places = {" ".join(str(i) for i in ids if i != LANGUAGE.eos_id): k for k, ids in enumerate(LANGUAGE.sequences)}
     return OneOrder(lambda x, y, z: [float(p[places[a], places[b]]) for a, b in zip(y, z, strict=True)])
 
@@ -259,7 +259,7 @@ def _table(p: Tensor) -> OneOrder:
 def _sampled_gradient(name: str, play: Play, twin: bool, steps: int = 48) -> dict[str, float]:
     """Hotelling's T² of the trainer's gradients at fixed weights, in the four directions of largest Fisher information.
 
-    Directions that only rare sequences show have no spread in few samples, and no test.
+    Directions visible only in rare sequences have no spread in few samples, and are not tested.
     """
     method, beta = bridged(name), 0.3
     source = (_Misscored if twin else Generated)(
@@ -295,9 +295,9 @@ def _sampled_gradient(name: str, play: Play, twin: bool, steps: int = 48) -> dic
 
 
 def _sampled_training(name: str, rng: np.random.Generator, twin: bool, seeds: int = 5) -> dict[str, float]:
-    """The one-sided confidence bound of how far training from samples and hard labels lowers exact exploitability.
+    """A one-sided confidence bound for the decrease of exact exploitability in training from samples and hard labels.
 
-    One game, whose reference a best reply beats by .06 at least, and one start; seeds differ in samples and labels.
+    One game, whose best reply to the reference wins by at least .06, and one start; seeds differ in samples and labels.
     """
     before = 0.0
     while before < 0.06:

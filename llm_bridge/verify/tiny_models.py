@@ -1,4 +1,4 @@
-"""Tiny models whose whole language can be listed, and games on it."""
+"""Tiny models with an enumerable language, and games on it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def push(policy: Policy, size: float, seed: int) -> None:
 
 
 class Play(NamedTuple):
-    """A policy that has moved away from its reference, in a random game over the language, and its exact vectors."""
+    """A policy away from its reference, in a random game over the language, with its exact vectors."""
 
     policy: Policy
     reference: Reference
@@ -83,7 +83,7 @@ class Play(NamedTuple):
         return torch.stack([own_log_prob(self.policy, PROMPT, y, temperature).sum() for y in LANGUAGE.sequences])
 
     def gradient(self, objective: Objective, log_left: Tensor, log_right: Tensor) -> Tensor:
-        """What the trainer descends: the surrogate's gradient on all weighted pairs."""
+        """The trainer's gradient: that of the surrogate on all weighted pairs."""
         prompt, completion = LANGUAGE.prompts(PROMPT), LANGUAGE.completions
         samples = expected_samples(prompt, completion, self.log_mu, self.p, log_left, log_right)
         scalar = surrogate(objective, self.policy.log_prob(prompt, completion), samples, self.tau)
@@ -106,7 +106,7 @@ def plays_of(cases: Cases, salt: str) -> Iterator[tuple[str, Play]]:
 
 
 def flat_gradient(scalar: Tensor, policy: Policy, *, again: bool = False) -> Tensor:
-    """The gradient in all trainable weights, one vector; ``again``: another one of the same graph will be asked for."""
+    """The gradient in all trainable weights as one vector; ``again``: keep the graph for a further gradient."""
     weights = [w for w in policy.model.parameters() if w.requires_grad]
     parts = torch.autograd.grad(scalar, weights, allow_unused=True, retain_graph=again)
     return torch.cat(

@@ -142,7 +142,7 @@ def _shares(weights: Vector, mass: Fraction) -> Vector:
 
 
 def _words(answer: Answer, margins: tuple[Vector, ...]) -> Iterator[Row]:
-    """Checks status, kind and rigour, which are determined by the other fields."""
+    """Rows on status, kind and rigour, which are determined by the other fields."""
     known = answer.policy_exact is not None
     kinds = ("rational",) if known else ("ball", "float")
     if answer.kind is not None or answer.rigorous is not None:
@@ -172,7 +172,7 @@ def _promised(tau: Fraction, largest: Fraction) -> Fraction:
 
 
 def _contextual(answer: Mapping[str, Any], game: Game | None) -> Iterator[Row]:
-    """Checks each prompt as a separate answer, and that the joint fields agree with those of the prompts."""
+    """Rows on each prompt as a separate answer, and on the joint fields, which follow from those of the prompts."""
     prompts = answer["prompts"]
     if unknown := [key for key in answer if key not in (*FIELDS, "prompts")]:
         raise CertifyError(f"the answer has {unknown[0][:40]!r}, which is not a field of one")
@@ -206,7 +206,7 @@ def _contextual(answer: Mapping[str, Any], game: Game | None) -> Iterator[Row]:
     yield "certificate is that of the prompts", same and not stated.get("witness"), ""
     single = [name for name in SINGLE if answer.get(name) is not None]
     yield "it states nothing that belongs to one prompt", not single, ", ".join(single)
-    yield "the reference is that of the prompts", None, "each prompt's own is what was used"
+    yield "the reference is that of the prompts", None, "each prompt's own reference was used"
 
 
 def _spread(prompt: Mapping[str, Any], name: str, labels: Sequence[str], empty: Any) -> list[Any]:

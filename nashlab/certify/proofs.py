@@ -85,7 +85,7 @@ def away(answer: Answer, mass: Sequence[Decimal], truth: Sequence[Decimal]) -> D
 
 
 def bounded(answer: Answer, mass: Sequence[Decimal], bound: Decimal, what: str) -> Row:
-    """The distance row: the proved bound is at most the stated one; any stated bound of 2 holds trivially."""
+    """The distance row: the proved bound is at most the stated one, which is at most 2."""
     bound = min(bound, 1 + away(answer, mass, [Decimal(0)] * len(mass)))
     name = f"‖policy − {what}‖₁ is at most the stated bound"
     if answer.bound is None:

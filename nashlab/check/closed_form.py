@@ -1,15 +1,17 @@
-"""The optimum d*(p) as a formula, recognised among the shapes typical of preference losses, on the whole curve.
+"""The optimum d*(p) as a formula: solved from the function (symbolic.py), else recognised among the usual shapes.
+
+Either has to fit the curve at every p of it.  The shapes typical of preference losses:
 
     c (p − ½)        squares and squared hinges, EXO-pair (linear: additive preferences have additive optima)
     c logit(q)       logistic and exponential losses, with q = p or p with added or removed noise: ε + (1 − 2ε)p
     c sign(p − ½)    hinges: the strength of a preference does not matter
 
-A formula is given only if it fits the curve within 1e-6; c is shown as an integer, a fraction or a logarithm if it is
-one to 1e-6.
+c is shown as an integer, a fraction or a logarithm if it is one to 2e-6.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from nashlab.check.offline import GRID, Curve
 
-__all__ = ["closed_form", "number"]
+__all__ = ["closed_form", "number", "of_the_curve"]
 
 Array = NDArray[np.float64]
 
@@ -40,6 +42,18 @@ def closed_form(curve: Curve) -> str | None:
         found = shape(p, x, complete=len(points) == len(GRID) - 1)
         if found is not None:
             return found.removeprefix("1*") + {0: "", 1: "/tau", 2: "/tau**2"}[k]
+    return None
+
+
+def of_the_curve(curve: Curve, formulas: Sequence[tuple[str, Sequence[float | None]]]) -> str | None:
+    """The formula whose values at the grid are the curve's: finite where there is an optimum, and nowhere else."""
+    there = [curve.at(p) for p in GRID]
+    for text, values in formulas:
+        pairs = [(m.best if np.isfinite(m.best) else None, d) for m, d in zip(there, values, strict=True)
+                 if not m.several]  # fmt: skip
+        both = np.array([(x, d) for x, d in pairs if x is not None and d is not None])
+        if len(both) == sum(x is not None or d is not None for x, d in pairs) > 0 and _fits(*both.T):
+            return text
     return None
 
 

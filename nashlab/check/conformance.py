@@ -80,4 +80,4 @@ def _other_names(mine: Loss, name: str, tau: float) -> str:
 def told(found: list[Found], others: str = "") -> str:
     """The end of a failure message: the deviations that explain it, and the loss that it is instead."""
     said = ([f"it is {others}"] if others else []) + [one.words for one in found]
-    return "; or ".join(said) if said else "it looks like no deviation that is known"
+    return "; or ".join(said) if said else "it looks like no known deviation"

@@ -80,7 +80,7 @@ def counterexample(
     goal: Callable[[Table, float], Array] = equilibrium,
     lengths: bool = False,
 ) -> dict[str, Any] | None:
-    """The first game at whose ``goal`` the expected gradient does not vanish, and where the loss comes to rest there.
+    """The first game at whose ``goal`` the expected gradient does not vanish, and the loss's limit there.
 
     distance is ‖π − goal‖₁, exploitability G(π); null for a goal that is met everywhere.
     """

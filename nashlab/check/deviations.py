@@ -126,7 +126,7 @@ DEVIATIONS: dict[str, Deviation] = {
     "rejected-only": Deviation("only the rejected response is trained", _rejected_only),
     "likelihood": Deviation("{:.4g} times the chosen response's likelihood is added", _with_likelihood, (-4.0, 4.0)),
     "likelihood-a-token": Deviation(
-        "{:.4g} times the chosen response's likelihood a token is added", _with_likelihood_a_token, (-4.0, 4.0)
+        "{:.4g} times the chosen response's likelihood per token is added", _with_likelihood_a_token, (-4.0, 4.0)
     ),
 }
 

@@ -1,13 +1,13 @@
-"""What a user's loss may look like: three call forms, three array libraries, each pair or a batch's mean.
+"""The forms of a user's loss: three signatures, three array libraries, one loss per pair or the mean of a batch.
 
     loss(h_gap, p, *, tau)                              the gap of log-ratios h = log π − log μ, the preference p
     loss(h_chosen, h_rejected, *, tau)                  the two log-ratios, the first response preferred
     loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, *, tau)
                                                         summed sequence log-probabilities, the first preferred
 
-The last form may leave out the reference, and may ask by name for ``length_chosen, length_rejected`` (tokens) and for
-``previous_chosen, previous_rejected`` (log-probabilities under the policy that sampled).  Whatever the form, here it
-becomes one thing: the loss of a pair and its two derivatives by log π(chosen) and log π(rejected).
+The last form may omit the reference, and may take by name ``length_chosen, length_rejected`` (tokens) and
+``previous_chosen, previous_rejected`` (log-probabilities under the policy that sampled).  Every form is reduced to the
+loss of a pair and its two derivatives by log π(chosen) and log π(rejected).
 """
 
 from __future__ import annotations
@@ -37,24 +37,30 @@ PREVIOUS = ("previous_chosen", "previous_rejected")
 OPTIONAL = (*LENGTHS, *PREVIOUS)
 BEHAVIOURS = ("policy", "reference", "mixture")
 ANCHORS = ("reference", "previous")
+UPDATES = ("natural", "gradient", "proximal")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """How a loss is meant to be used; every field may stay unsaid.
+    """How a loss is meant to be used; every field is optional.
 
     behaviour  who samples both responses: "policy" (online), "reference" (offline), "mixture" (m_β of the two).
     beta       the weight of the reference in the mixture.
-    anchor     what the log-ratios of the first two forms are taken against: "reference", or "previous" (the policy
-               that sampled, which then stands still).
+    anchor     the policy that the log-ratios of the first two forms are relative to: "reference", or "previous" (the
+               policy that sampled, held fixed).
+    update     how a policy follows the expected gradient when convergence is measured: "natural" (mirror descent),
+               "gradient" (plain, in the logits), "proximal" (each step minimises the loss plus a KL to the last policy:
+               mirror descent with the gradient at the end of its own step).
     """
 
     behaviour: str | None = None
     beta: float | None = None
     anchor: str = "reference"
+    update: str = "natural"
 
     def __post_init__(self) -> None:
-        for name, value, known in (("behaviour", self.behaviour, BEHAVIOURS), ("anchor", self.anchor, ANCHORS)):
+        for name, value, known in (("behaviour", self.behaviour, BEHAVIOURS), ("anchor", self.anchor, ANCHORS),
+                                   ("update", self.update, UPDATES)):  # fmt: skip
             if value not in known and not (name == "behaviour" and value is None):
                 raise BadInput(f"{name} = {value!r} must be one of {', '.join(known)}{suggestion(str(value), known)}")
         if (self.behaviour == "mixture") != (self.beta is not None):
@@ -64,7 +70,7 @@ class Spec:
 
 
 def objective(
-    *, behaviour: str | None = None, beta: float | None = None, anchor: str = "reference"
+    *, behaviour: str | None = None, beta: float | None = None, anchor: str = "reference", update: str = "natural"
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator that declares how a loss is used; see :class:`Spec`.
 
@@ -74,7 +80,7 @@ def objective(
     >>> loss.spec.beta
     0.125
     """
-    spec = Spec(behaviour, beta, anchor)
+    spec = Spec(behaviour, beta, anchor, update)
 
     def say(function: Callable[..., Any]) -> Callable[..., Any]:
         function.spec = spec  # type: ignore[attr-defined]
@@ -106,6 +112,11 @@ class Form:
         rejected = pairs["policy_rejected"] - pairs[f"{anchor}_rejected"]
         own = (chosen - rejected, pairs["p"]) if self.soft else (chosen, rejected)
         return dict(zip(self.arguments, own, strict=True)) | {name: pairs[name] for name in self.optional}
+
+    @property
+    def held(self) -> bool:
+        """Whether a fixed policy enters, so that the gradient is not the derivative of the loss's own mean."""
+        return self.spec.anchor == "previous" or bool(set(PREVIOUS) & set(self.optional))
 
     @property
     def free(self) -> tuple[str, ...]:

@@ -24,12 +24,13 @@ from nashlab.check.loading import Source
 from nashlab.check.worker import read_frame, write_frame
 from nashlab.game import BadInput
 
-__all__ = ["Limits", "Subject"]
+__all__ = ["QUIET", "Limits", "Subject"]
 
 Array = NDArray[np.float64]
 
 ARRAYS = 20.0  # seconds for a library's first array, on a busy machine
 PIECES = 16  # into which pairs are split to find the one that fails; each hang costs the full time limit
+QUIET = {"OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu", "PYTHONDONTWRITEBYTECODE": "1"}
 PIPE = 2**15  # bytes that a pipe accepts at once even if nobody reads
 
 
@@ -62,12 +63,11 @@ class Subject:
     def _begin(self) -> None:
         path, name = self.source
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the process)
-        quiet = {"OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu", "PYTHONDONTWRITEBYTECODE": "1"}
         tau = "" if self._tau is None else repr(float(self._tau))
         arguments = [str(path.resolve()), name or "", tau, str(self.limits.memory)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "nashlab.check.worker", *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=os.environ | quiet,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=os.environ | QUIET,
         )  # fmt: skip
         try:
             about = self._answer({}, self.limits.start, "when its file was loaded")[0]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.check.closed_form import closed_form
+from nashlab.check.closed_form import closed_form, of_the_curve
 from nashlab.check.counterexample import bradley_terry_optimum, counterexample
 from nashlab.check.fields import Behaviour, Judged, behaviour_of, mixture
 from nashlab.check.forms import GAP, LENGTHS, PAIR, Spec, pairs_of
@@ -31,6 +31,7 @@ from nashlab.check.online import (
     tables,
 )
 from nashlab.check.process import Limits, Subject
+from nashlab.check.solving import Solving
 from nashlab.gallery import PAPER_TABLE_1
 from nashlab.game import BadInput, check_temperature
 
@@ -39,6 +40,7 @@ __all__ = ["judge", "length_of", "needs_reference", "verdict_on"]
 Array = NDArray[np.float64]
 
 COMMON_LENGTH = 4.0
+SOLVING = 10.0  # seconds that SymPy may take longer than all the rest
 PROBE = (np.array([-1.1, -2.3, -0.7, -3.0]), np.array([-1.9, -0.8, -2.6, -1.2]))
 ANCHOR = (np.array([-1.4, -1.6, -1.5, -2.0]), np.array([-1.2, -1.7, -1.1, -2.2]))
 
@@ -52,18 +54,19 @@ def judge(target: str, tau: float | None = None, limits: Limits | None = None) -
     16.0
     """
     temperature = None if tau is None else check_temperature(tau, positive=True, name="tau")
-    with Subject(located(target), temperature, limits) as loss:
+    source, limits = located(target), limits or Limits()
+    with Subject(source, temperature, limits) as loss, Solving(source, limits.memory) as solving:
         if not loss.tau > 0:
             raise BadInput(f"tau = {loss.tau}, must be positive")
         head = {
             "name": loss.name, "summary": loss.summary, "tau": loss.tau, "arguments": list(loss.form.arguments),
             "library": loss.framework, "reduction": loss.reduction, "spec": vars(loss.form.spec),
         }  # fmt: skip
-        return head | (_nothing() if loss.reduction == "coupled" else verdict_on(loss, loss.tau))
+        return head | (_nothing() if loss.reduction == "coupled" else verdict_on(loss, loss.tau, solving))
 
 
-def verdict_on(loss: Judged, tau: float) -> dict[str, Any]:
-    """The complete verdict on a pairwise loss, in any process."""
+def verdict_on(loss: Judged, tau: float, solving: Solving | None = None) -> dict[str, Any]:
+    """The complete verdict on a pairwise loss, in any process; with ``solving`` its formula is solved."""
     spec = loss.form.spec
     behaviour, lengths = behaviour_of(spec), set(LENGTHS) & set(loss.form.optional)
     curve = Curve(loss, tau)
@@ -73,7 +76,7 @@ def verdict_on(loss: Judged, tau: float) -> dict[str, Any]:
     if not online["vanishes_at_nash"]:
         miss = counterexample(loss, behaviour, tau, lengths=bool(lengths))
     return {
-        "offline": offline(curve) | {"closed_form": closed_form(curve)} | _offline_games(loss, tau, bool(lengths)),
+        "offline": offline(curve) | _offline_games(loss, tau, bool(lengths)) | _formula(curve, solving),
         "online": online,
         "length": length_of(loss, tau),
         "reference": needs_reference(loss, tau),
@@ -83,6 +86,15 @@ def verdict_on(loss: Judged, tau: float) -> dict[str, Any]:
         "looks_like_at_another_temperature": like.elsewhere,
         "nearest": None if like.nearest is None else {"name": like.nearest[0], "distance": like.nearest[1]},
     }
+
+
+def _formula(curve: Curve, solving: Solving | None) -> dict[str, str | None]:
+    """d*(p) as a formula, and whether SymPy solved the function for it or it was recognised on the curve."""
+    text = None if solving is None else of_the_curve(curve, solving.found(curve.tau, SOLVING))
+    if text is not None:
+        return {"closed_form": text, "closed_form_is": "solved"}
+    text = closed_form(curve)
+    return {"closed_form": text, "closed_form_is": None if text is None else "recognised"}
 
 
 def _nothing() -> dict[str, Any]:
@@ -119,6 +131,7 @@ def _online(loss: Judged, behaviour: Behaviour, tau: float, lengths: bool) -> di
         "distance_to_nash": first["distance"],
         "settled": first["settled"],
         **estimate(loss, behaviour, tau),
+        "update": loss.form.spec.update,
         "gallery": gallery,
         "common_length": None,
     }

@@ -8,6 +8,7 @@ from typing import Any
 __all__ = ["headline", "sentences"]
 
 Verdict = Mapping[str, Any]
+PREFERENCES = 18  # those of the curve's grid but 1/2
 
 
 def headline(verdict: Verdict) -> str:
@@ -44,7 +45,11 @@ def _offline(offline: Mapping[str, Any]) -> list[tuple[str, str]]:
     curve = ", ".join(f"{p}: {'none' if d is None else f'{d:.4g}'}" for p, d in offline["optimum"].items())
     said = [("optimum d*(p)", curve)]
     if offline["closed_form"]:
-        said.append(("closed form", f"d*(p) = {offline['closed_form']}"))
+        how = {
+            "solved": "solved by SymPy from the function itself",
+            "recognised": f"recognised from the curve at {PREFERENCES} preferences; not proved",
+        }[offline["closed_form_is"]]
+        said.append(("closed form", f"d*(p) = {offline['closed_form']}, {how}"))
     certain = offline["at_certainty"]
     bounded = f"bounded; {certain:.4g} at p = 1" if offline["bounded"] and certain is not None else (
         "not bounded: certain preferences have no optimum" if certain is None else "not bounded"
@@ -98,10 +103,15 @@ def _online(online: Mapping[str, Any], tau: float) -> list[tuple[str, str]]:
         bias, variance = online["bias"], online["variance_over_ipo"]
         said.append(("one labelled pair", f"bias {bias:.3g}, variance {variance:.3g} times IPO's"))
     games = "; ".join(
-        f"{name} {g['distance']:.2g}" + (f" after {g['steps']} steps" if g["steps"] is not None else "")
+        f"{name} {g['distance']:.2g}"
+        + (f" after {g['steps']} steps" if g["steps"] is not None else "")
+        + (f", times {g['rate']:.3g} a step" if g["rate"] is not None else "")
         for name, g in online["gallery"].items()
     )
-    return [*said, ("on the gallery, distance", games)]
+    return [*said, (f"on the gallery, by {UPDATES[online['update']]}", games)]
+
+
+UPDATES = {"natural": "mirror descent", "gradient": "gradients in the logits", "proximal": "proximal steps"}
 
 
 def _data(verdict: Verdict) -> list[tuple[str, str]]:

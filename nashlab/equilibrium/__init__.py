@@ -4,16 +4,17 @@ nash               either, with a rigorous certificate          E1-E6
 regularised_nash   π ∝ μ exp(Aπ/τ)                            E1, E4
 maximal_lottery    max_π min_y (πᵀA)_y, exactly if wanted      E6, E6b
 temperature_for    the τ at which KL(π*_τ‖μ) has a given value   N23
+win_rate_bound     the largest win rate at a given divergence     N23
 lottery_batch      thousands of small games in one call          E6
 sensitivity        dπ*/dτ, dπ*/dP, dπ*/dμ                      E4, N16
 resampled, equilibrium_covariance, log_errors    when P is estimated: error bars        N16, N20
 claim_test, lottery_claim_test, confidence_box, lottery_ranges    when P is estimated: tests and ranges    N20, N27
-independent_judgments    what the judgments of voters who answer often are worth to claim_test           N20
+independent_judgments    the effective number of judgments from repeating voters, for claim_test    N20
 who_is_in    over all tables in a box: who has mass necessarily, possibly, never    N22, N27
 """
 
 from nashlab.equilibrium.batch import lottery_batch
-from nashlab.equilibrium.budget import temperature_for
+from nashlab.equilibrium.budget import temperature_for, win_rate_bound
 from nashlab.equilibrium.lottery import maximal_lottery
 from nashlab.equilibrium.nash import nash, proved
 from nashlab.equilibrium.possible import Membership, who_is_in
@@ -50,4 +51,5 @@ __all__ = [
     "sensitivity",
     "temperature_for",
     "who_is_in",
+    "win_rate_bound",
 ]

@@ -1,6 +1,8 @@
-"""Temperatures from KL budgets: the τ whose equilibrium has a given divergence from the reference (N23)."""
+"""KL budgets: the τ whose equilibrium has a given divergence from the reference, and what one can buy (N23)."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -8,7 +10,7 @@ from nashlab.arrays import kl
 from nashlab.equilibrium.regularised import regularised_nash
 from nashlab.game import BadInput, PreferenceGame
 
-__all__ = ["temperature_for"]
+__all__ = ["temperature_for", "win_rate_bound"]
 
 COLDEST = 1e-6  # the lowest temperature tried
 
@@ -47,3 +49,34 @@ def temperature_for(game: PreferenceGame, divergence: float) -> float:
 def _spent(game: PreferenceGame, temperature: float) -> float:
     """KL(π*_τ‖μ), averaged over prompts."""
     return game.mean(kl(regularised_nash(game, temperature).log_policy, game.log_reference))
+
+
+def win_rate_bound(divergence: float) -> float:
+    """W(κ), the largest P(π ≻ ν) of any preferences and policies with KL(π‖ν) = κ, in nats.
+
+    W(κ) = inf_λ (κ + log((e^λ − 1)/λ))/λ ≤ ½ + √(κ/6).  It is the mean of the density ∝ e^{λu} on [0, 1] whose
+    divergence from the uniform density is κ.  W is concave, so the mean divergence bounds the mean win rate.
+
+    Errors: BadInput where κ is negative or not a number.
+    Source: N23 (d).
+
+    >>> [round(win_rate_bound(kappa), 3) for kappa in (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 1e6)]
+    [0.5, 0.628, 0.774, 0.865, 0.95, 0.998, 1.0]
+    """
+    from scipy.optimize import brentq
+
+    if not divergence >= 0:
+        raise BadInput(f"divergence = {divergence}, must be at least 0")
+    if divergence < 1e-6:
+        return 0.5 + math.sqrt(divergence / 6)  # W to 1e-9
+    if divergence > 40:
+        return 1.0  # to rounding
+    rate = brentq(lambda rate: _tilted(rate)[1] - divergence, 1e-4, math.exp(divergence + 2), xtol=1e-12)
+    return min(1.0, _tilted(rate)[0])
+
+
+def _tilted(rate: float) -> tuple[float, float]:
+    """(mean, divergence from uniform) of the density ∝ e^{λu} on [0, 1]."""
+    below = -math.expm1(-rate)
+    mean = 1.0 / below - 1.0 / rate
+    return mean, rate * (mean - 1.0) - math.log(below / rate)

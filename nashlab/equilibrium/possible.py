@@ -1,16 +1,16 @@
-"""Over all tables of a box L ≤ P ≤ U: who carries mass in a maximal lottery necessarily, possibly, never; proved.
+"""Over all tables of a box L ≤ P ≤ U: who has mass in a maximal lottery necessarily, possibly, never; proved.
 
-Every verdict has a witness in rationals, which is found in floats and then judged exactly:
+Every verdict has a rational witness, which is found in floats and then checked exactly:
 
-    never       a mixture u ≥ 0 with (U−½)u ≤ 0 that beats y whatever the table is: (U−½)_y·u < 0.  Then no lottery
-                has y: u ranks with any lottery x of any table, and 0 ≥ uᵀAx ≥ −x_y(U−½)_y·u.
-    necessary   a mixture u ≥ 0 with u_y > 0 that only y may beat whatever the table is: (U−½)_j·u ≤ 0 for j ≠ y.
-                Then no lottery x beats y, for y's own row would have to pay for it: u_yA_y·x ≥ −Σ_{j≠y} u_jA_j·x ≥ 0.
+    never       a mixture u ≥ 0 with (U−½)u ≤ 0 that beats y in every table: (U−½)_y·u < 0.  Then no lottery has y: u
+                ties with any lottery x of any table, and 0 ≥ uᵀAx ≥ −x_y(U−½)_y·u.
+    necessary   a mixture u ≥ 0 with u_y > 0 that only y may beat, in every table: (U−½)_j·u ≤ 0 for j ≠ y.  Then no
+                lottery x beats y, because u_yA_y·x ≥ −Σ_{j≠y} u_jA_j·x ≥ 0.
     possible    a table of the box and a lottery of it, x ≥ 0, Ax ≤ 0, with x_y > 0;  for "not necessary", one with
                 A_y·x < 0.
 
-The mixtures range over relaxed tables (each row may have its own), so that a response may lack both a proof and a
-table: it is "undecided", with the reason.
+The mixtures range over relaxed tables (each row may have its own), so a response may have neither a proof nor a table:
+it is "undecided", with the reason.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ Row = tuple[Fraction, ...]
 
 HALF = Fraction(1, 2)
 HIGHS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}  # its smallest
-SAME = 1e-9  # an upper and a lower bound in floats that are nearer are one number
-HELD = 1e-9  # of weights of size 1: what a programme in floats leaves at 0
+SAME = 1e-9  # float bounds closer than this are one number
+HELD = 1e-9  # for weights of size 1: a smaller result of a float programme counts as 0
 ROUNDED = (10**6, 10**12, 2**60)  # denominators tried for the free coordinates of a mixture
-PARTS = 1024  # a filling is a whole number of such parts of each interval
-DRAWN = 48  # fillings drawn before anyone is looked for
-CLIMBS, STEPS = 6, 120  # starts and steps of the search for a filling that brings one response in, or out
+PARTS = 1024  # fillings use multiples of 1/PARTS of each interval
+DRAWN = 48  # fillings drawn at random before the search
+CLIMBS, STEPS = 6, 120  # starts and steps of the search for a filling with one response in, or out
 MOST_STEPS, WORK = 4000, 10**9  # steps in all, and those times n³
-FEW = 4  # free pairs of which all fillings by 0, 1/2 and 1 are tried
-SIMPLEX_LIMIT = 12  # responses up to which an exact simplex takes the place of a wrong guess
-LEVEL = 1e-12  # of a slope: below, it is rounding
-NOT_SEEN = "no table was found that has it in the support, and no mixture that keeps it out of all"
-ONLY_SEEN = "in the support of some table; none was found without it, and no mixture that keeps it in all"
+FEW = 4  # free pairs: up to here all fillings by 0, 1/2 and 1 are tried
+SIMPLEX_LIMIT = 12  # responses up to which an exact simplex replaces a wrong guess
+LEVEL = 1e-12  # for a slope: below, it is rounding
+NOT_SEEN = "no table with it in the support was found, and no mixture that excludes it from all"
+ONLY_SEEN = "in the support of some table; no table without it was found, and no mixture that keeps it in all"
 
 
 @dataclass(frozen=True)
 class Filling:
-    """One table of the box, P = L + (U−L)·parts/1024, and a maximal lottery of it that beats all that it does not hold.
+    """One table of the box, P = L + (U−L)·parts/1024, with a maximal lottery of it that beats all others.
 
-    parts  [n, n] whole numbers, of pairs i < j;  lottery  [n], rational.
+    parts  [n, n] integers, for pairs i < j;  lottery  [n], rational.
     """
 
     parts: NDArray[np.int64]
@@ -68,8 +68,8 @@ class Filling:
 class Membership:
     """Indices of the responses that are in the support for every table of the box, for some, for none; all proved.
 
-    undecided  of which one of these three is not settled, ``reasons`` says what is missing (some are ``possible``).
-    beaten_by  u, a mixture that beats those in ``never`` whatever the table is, [n];  carried  y -> its mixture, for
+    undecided  responses for which one of the three is open, with ``reasons`` (some are ``possible``).
+    beaten_by  u, a mixture that beats those in ``never`` in every table, [n];  carried  y -> its mixture, for
     ``necessary``;  fillings  tables that show who is ``possible``, and who is not necessary.
     """
 
@@ -89,7 +89,7 @@ class Membership:
 
 
 class _Box:
-    """L − ½ and U − ½, as rationals and as doubles; the upper triangles rule."""
+    """L − ½ and U − ½, as rationals and as doubles, determined by their upper triangles."""
 
     def __init__(self, lower: Any, upper: Any):
         self.low, self.high = _bounds(lower, upper)
@@ -98,11 +98,11 @@ class _Box:
         self.free = np.array(
             [[x < y for x, y in zip(*rows, strict=True)] for rows in zip(self.low, self.high, strict=True)]
         )
-        # a row's scale is no part of the question: whole numbers row by row
+        # the scale of a row does not matter: use integers row by row
         self.whole = [_whole(row) for row in self.high]
 
     def parts_of(self, a: Array) -> NDArray[np.int64]:
-        """The filling next to margins that lie in the box."""
+        """The filling nearest to margins in the box."""
         width = np.where(self.free, self.roof - self.floor, 1.0)
         return np.where(self.free, np.clip(np.round(PARTS * (a - self.floor) / width), 0, PARTS), 0).astype(np.int64)
 
@@ -145,13 +145,13 @@ def _whole(row: Row) -> list[int]:
 
 
 def who_is_in(lower: Bounds, upper: Bounds, *, seed: int = 0) -> Membership:
-    """Who carries mass in a maximal lottery over all P with L ≤ P ≤ U (``necessary`` ones are ``possible`` too).
+    """Who has mass in a maximal lottery over all P with L ≤ P ≤ U (the ``necessary`` are also ``possible``).
 
-    lower, upper  [n, n], rows of Fractions, or doubles, which are rationals too (bounds nearer than 1e-9 are one).
-    seed          of the fillings that are tried.
+    lower, upper  [n, n], rows of Fractions, or doubles, which are rationals too (bounds closer than 1e-9 are equal).
+    seed          of the random fillings.
 
-    "In the support" means: of some maximal lottery, hence of those in the middle of the face.  Source: N22, N27.
-    Errors: BadInput for bounds that are no box of preference matrices.
+    "In the support" means that of some maximal lottery, hence of those in the interior of the face.  Source: N22, N27.
+    Errors: BadInput for bounds that are not a box of preference matrices.
 
     >>> free = np.array([[0.5, 0.7, 0.0], [0.3, 0.5, 0.6], [0.0, 0.4, 0.5]])  # 1 and 3 never met
     >>> found = who_is_in(free, 1 - free.T)
@@ -189,7 +189,7 @@ def who_is_in(lower: Bounds, upper: Bounds, *, seed: int = 0) -> Membership:
 
 
 def _settled(box: _Box) -> Membership:
-    """One table: its face answers for all."""
+    """The result for a single table, from its face."""
     guess = interior_point(unit_scale(box.floor))
     found = inner_lottery(box.low, guess.policy, guess.support, box.n)
     assert found is not None
@@ -202,9 +202,9 @@ def _settled(box: _Box) -> Membership:
 
 
 def _mixture(box: _Box, spared: int | None) -> tuple[Row | None, frozenset[int]]:
-    """(u, whom it beats) with u ≥ 0 and (U−½)_j·u ≤ 0 for j ≠ ``spared``, u_spared > 0, beating as many as can be.
+    """(u, whom it beats) with u ≥ 0, (U−½)_j·u ≤ 0 for j ≠ ``spared``, u_spared > 0, beating as many as possible.
 
-    The mixtures are a cone, so one programme, max Σ min(1, −(U−½)_j·u), finds all rows that any of them can beat; the
+    The mixtures form a cone, so one programme, max Σ min(1, −(U−½)_j·u), finds all rows that any of them can beat; the
     others are equalities, which are solved exactly.
     """
     from scipy.optimize import linprog
@@ -229,7 +229,7 @@ def _mixture(box: _Box, spared: int | None) -> tuple[Row | None, frozenset[int]]
 
 
 def _exactly(box: _Box, u: Array, even: Sequence[int], rows: Sequence[int]) -> Row | None:
-    """A rational mixture next to u: equal on the ``even`` rows, and at most even on the others; None: there is none."""
+    """A rational mixture near u: equal on the ``even`` rows, at most even on the others; None if there is none."""
     held = [int(i) for i in np.flatnonzero(u > HELD)]
     kernel = kernel_of(box.whole, held, even)
     if not kernel or not kernel[0]:
@@ -251,7 +251,7 @@ def _dot(row: Sequence[int], u: Row) -> Fraction:
 
 
 class _Seen:
-    """Who was seen in the support of a table's lottery, and who outside, proved by ``fillings``."""
+    """The responses seen inside and outside the support of a table's lottery, proved by ``fillings``."""
 
     def __init__(self, box: _Box, rng: np.random.Generator):
         self.box, self.rng = box, rng
@@ -260,7 +260,7 @@ class _Seen:
         self.fillings: list[Filling] = []
 
     def draw(self, rest: Sequence[int]) -> None:
-        """Fillings by chance and, of few free pairs, all of 0, 1/2 and 1: as few as show all that they show."""
+        """Random fillings and, for few free pairs, all of 0, 1/2 and 1; only those that show something new are kept."""
         wanted = {(y, side) for y in rest for side in (True, False)}
         found = [(parts, self._guess(parts)) for parts in self._drawn()]
 
@@ -290,7 +290,7 @@ class _Seen:
         return quick_lottery(self.box.margins(parts))[0]
 
     def _prove(self, parts: NDArray[np.int64], guess: Array) -> tuple[tuple[bool, set[int]], ...]:
-        """Who is in, and who is out, of a filling's lottery, judged exactly; nobody where the guess is too rough."""
+        """Who is in and who is out of a filling's lottery, checked exactly; empty if the guess is too rough."""
         found = inner_lottery(self.box.table(parts), guess, np.flatnonzero(guess > HELD), SIMPLEX_LIMIT)
         if found is None:
             return ()
@@ -303,8 +303,8 @@ class _Seen:
         return (True, held), (False, rest)
 
     def look_for(self, wanted: Sequence[int], *, inside: bool) -> None:
-        """Tables that have them in the support, or outside: each as strong (or weak) as can be, the other pairs by
-        ascent; all start once before any starts again, as long as the work allows."""
+        """Search for tables with these in the support, or outside: each as strong (or weak) as possible, the other
+        pairs by ascent; all start once before any starts again, as long as the work allows."""
         shown = self.inside if inside else self.outside
         left = min(MOST_STEPS, WORK // self.box.n**3)
         for y in [*wanted] * CLIMBS:
@@ -318,10 +318,10 @@ class _Seen:
                 return
 
     def _climb(self, y: int, sign: float) -> Iterator[NDArray[np.int64] | None]:
-        """Step by step a table in which y seems to be in (``sign`` 1) or out (−1), or None, on the way to such tables.
+        """Step towards tables with y in (``sign`` 1) or out (−1); yields such a table when it seems found, else None.
 
         With x the lottery of the others, y is in iff g = A_y·x ≥ 0.  With prices λ of the rows, λ_y = 1 and
-        (λᵀA)_j = g on the support of x, raising A_ij and lowering A_ji moves g by λ_ix_j − λ_jx_i.
+        (λᵀA)_j = g on the support of x, raising A_ij and lowering A_ji changes g by λ_ix_j − λ_jx_i.
         """
         box = self.box
         upper = np.triu(box.floor + (box.roof - box.floor) * self.rng.random((box.n, box.n)), 1)
@@ -339,13 +339,13 @@ class _Seen:
 
 
 def _prices(a: Array, y: int) -> tuple[Array, Array]:
-    """(x, λ) of :meth:`_Seen._climb`."""
+    """(x, λ) as in :meth:`_Seen._climb`."""
     n = len(a)
     others = np.delete(np.arange(n), y)
     x, price = np.zeros(n), np.zeros(n)
     x[others] = quick_lottery(a[np.ix_(others, others)])[0]
     held = np.flatnonzero(x > HELD)
-    # λ is free along x, on which no slope depends; 11ᵀ makes the matrix regular, for Σx = 1
+    # λ is free along x, without effect on slopes; 11ᵀ makes the matrix regular, as Σx = 1
     square = a[np.ix_(held, held)].T + 1.0
     with contextlib.suppress(np.linalg.LinAlgError):
         price[held] = np.linalg.solve(square, a[y] @ x - a[y, held])

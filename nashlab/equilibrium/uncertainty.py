@@ -189,8 +189,8 @@ def claim_test(game: PreferenceGame, temperature: float, policy: ArrayLike, judg
 
 
 def independent_judgments(policy: ArrayLike, judgments: ArrayLike, clusters: Clusters) -> Array:
-    """How many independent judgments each pair's are worth to :func:`claim_test` if those of one voter may hang
-    together in any way, [n, n].
+    """The effective number of independent judgments of each pair, [n, n], for :func:`claim_test`, if those of one voter
+    may be dependent in any way.
 
         N_ij² / Σ_{k on ij} w_k² (Σ_{l of k's voter} a_l)/a_k,   a_k = w_k√(π_iπ_j(π_i+π_j))/N_ij
 
@@ -217,7 +217,7 @@ def lottery_claim_test(
     """A test of the claim that ``policy`` is a maximal lottery of the win rates behind ``wins``: a p-value.
 
     A lottery of some P ≥ L has Lπ ≤ ½; the p-value is the largest α at which the box of :func:`confidence_box` at level
-    1 − α allows that.  Conservative; does not need uniqueness.  ``ties`` and ``repeats`` as there.  Source: N27.
+    1 − α allows that.  Conservative; needs no uniqueness.  ``ties`` and ``repeats`` as there.  Source: N27.
 
     >>> lottery_claim_test([[0, 90], [10, 0]], [0, 1]) < 1e-9, lottery_claim_test([[0, 90], [10, 0]], [1, 0])
     (True, 1.0)
@@ -254,8 +254,8 @@ def confidence_box(
     Clopper-Pearson at (1 − level)/#pairs.  With ties a judgment is not a coin flip, and Chernoff's bound
     N·KL(p̂‖p) ≤ log(2/α) is used instead.  L + Uᵀ = 1.  Source: N27.
 
-    repeats  [n, n], the most judgments of that pair by one voter: those may hang together, and the mean of N judgments
-             by voters of at most m each is as near to p as Chernoff's bound for N/m says (Jensen).  None: independent.
+    repeats  [n, n], the most judgments of that pair by one voter: those may be dependent, and the mean of N judgments
+             by voters of at most m each is as close to p as Chernoff's bound for N/m says (Jensen).  None: independent.
 
     >>> low, high = confidence_box([[0, 10], [0, 0]], 0.95)
     >>> round(float(low[0, 1]), 4), float(high[0, 1])

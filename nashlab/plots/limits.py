@@ -48,7 +48,7 @@ def resting_points(
             marker = {"marker": "o", "ls": "none", "color": style["color"], "mec": "white", "zorder": 4}
             left.plot(*runs[name], **marker, ms=10 if wide else 5.5, mew=0.5)
         left.set_xlabel("win rate  p(1 ≻ 2)")
-        left.set_ylabel("where it ends:  π(1)")
+        left.set_ylabel("limit:  π(1)")
         left.set_title("two responses")
         for k, (name, values) in enumerate(distances.items()):
             low, middle, high = np.percentile(values, QUARTILES, axis=1)

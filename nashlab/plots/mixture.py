@@ -94,8 +94,8 @@ def printed_form(pull: Pull, betas: Sequence[float], rests: Mapping[str, Array],
         right.plot(betas, rests["ipo-md"], **{**dots, "ls": SOLID}, label="IPO-MD", zorder=4)
         right.plot(betas, rests["printed"], **PRINTED, lw=1.2, marker="o", ms=3.5, label="printed form")
         right.set_xlabel("mixture weight β")
-        right.set_ylabel("where it rests:  π(1)")
-        right.set_title("what rests where")
+        right.set_ylabel("limit:  π(1)")
+        right.set_title("limits by method")
         right.legend(loc="lower left")
         right.set_ylim(0, 1.04)
     return figure

@@ -1,4 +1,4 @@
-"""How large a step may be (R3, N5), where Adam ends instead of settling (N7), and where Nash-MD ends instead (N10)."""
+"""Largest stable steps (R3, N5), Adam's orbits (N7), and Nash-MD's displaced limits (N10)."""
 
 from __future__ import annotations
 

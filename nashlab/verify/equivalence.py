@@ -42,7 +42,7 @@ def l1(cases: Cases, twin: bool) -> Iterator[Observation]:
             loss = oracle.loss_gradient(ipo.value, model, p, log_mu, frozen, tau)
             play = oracle.objective_gradient(model, p, frozen, log_mu, tau)
             yield Observation(oracle.size(loss * tau / factor + play) / (1.0 + oracle.size(play)), case.describe)
-        # the table form written out, and what the two methods of the library do, are that same identity
+        # the table form written out, and the library's two methods, give the same identity
         direct = oracle.loss_gradient(oracle.ipo, Model(log_pi), p, log_mu, log_pi, tau)
         contrast, play = subject.direction("online-ipo", case), subject.direction("self-play-pg", case)
         off = max(oracle.size(direct + contrast) * tau, oracle.size(contrast * tau / factor - play))

@@ -1,7 +1,8 @@
-"""Claims about two named losses that are IPO in another form: L16 (SPPO), L17 (EXO on pairs)."""
+"""Claims about losses that are IPO in another form: L16 (SPPO), L17 (EXO on pairs), L18 (averages over tokens)."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from nashlab.check.losses import NAMED
 from nashlab.claims import Case, Cases, Observation, claim
+from nashlab.gallery import get
 from nashlab.game import PreferenceGame
-from nashlab.verify import oracle
+from nashlab.losses import ipo
+from nashlab.verify import oracle, subject
 from nashlab.verify.oracle import ROUNDING, Array, Complex, Model
 
 NOISE = 0.1  # the ε of the named EXO
@@ -87,3 +90,53 @@ def l17(cases: Cases, twin: bool) -> Iterator[Observation]:
         d = h[:, None] - h[None, :]
         shipped = NAMED["exo_pair"](d, 0 * d, tau=tau)
         yield Observation(float(np.max(np.abs(shipped - exo(d, 1.0, tau)) / (1.0 + np.abs(shipped)))), describe)
+
+
+@claim(
+    "L18",
+    "IPO of log-probabilities averaged over tokens is IPO at τ/T over T², exactly, where every response has T tokens; "
+    "of unequal lengths it is no function of d, so no member of the family",
+    tolerance=1e-11,
+    because=ROUNDING + "; relative to 4/(τT). No member: 0 where d is the same and the loss is not",
+    twin="the temperature τ/(T + .01)",
+)
+def l18(cases: Cases, twin: bool) -> Iterator[Observation]:
+    rng = cases.rng("L18")
+    for case in cases.all("L18", share=0.25):
+        game, tau, log_pi = case
+        p, log_mu, length = game.preferences, game.log_reference, float(rng.integers(2, 13))
+        summed = tau / (length + (0.01 if twin else 0.0))
+        log_nu = oracle.nearby(log_pi, rng)  # the samples' policy: the identity is no matter of who draws them
+        unit = tau * length
+
+        def averaged(log_policy: Complex, log_nu: Array = log_nu, case: Case = case, length: float = length) -> Any:
+            h = (log_policy - case.game.log_reference) / length
+            return oracle.loss(oracle.ipo, case.game.preferences, h, log_nu, case.temperature)
+
+        for model in oracle.models(log_pi, rng):
+            own = model.gradient(averaged) * unit
+            other = oracle.loss_gradient(oracle.ipo, model, p, log_mu, log_nu, summed) * unit / length**2
+            yield Observation(oracle.size(own - other) / (1.0 + oracle.size(other)), case.describe)
+        # the shipped loss on averages is the table form on sums, pair by pair
+        h = log_pi - log_mu
+        d = h[:, None] - h[None, :]
+        apart = ipo.value(d / length, p, tau) - oracle.ipo(d, p, summed) / length**2
+        yield Observation(oracle.size(apart) / oracle.size(oracle.ipo(d, p, summed) / length**2), case.describe)
+        # and the equilibrium at τ/T is where its gradient vanishes, the samples being its own
+        log_q = subject.solved(game, summed)
+        there = Model(log_q).gradient(functools.partial(averaged, log_nu=log_q))
+        yield Observation(oracle.size(there) * unit, case.describe)
+    yield _same_gap_other_loss()
+
+
+def _same_gap_other_loss() -> Observation:
+    """E (1 token) against aE (2): two policies with the same d, p and τ, and two values of the averaged loss."""
+    game, tau, lengths = get("lengths"), 0.5, np.array([1.0, 2.0, 2.0])
+    policies = np.array([[0.6, 0.2, 0.2], [0.3, 0.1, 0.6]])
+    h = np.log(policies) - game.log_reference
+    gaps = h[:, 0] - h[:, 1]
+    each = h / lengths
+    losses = ipo.value(each[:, 0] - each[:, 1], game.preferences[0, 1], tau)
+    same = abs(float(gaps[0] - gaps[1])) < 1e-12 and abs(float(losses[0] - losses[1])) > 0.1
+    found = {"policies": policies.tolist(), "d": gaps.tolist(), "losses": losses.tolist(), "lengths": lengths.tolist()}
+    return Observation(0.0 if same else 1.0, lambda: found, witness=True)

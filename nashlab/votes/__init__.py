@@ -1,13 +1,13 @@
 """Votes: files of human comparisons -> counted comparisons -> :class:`PreferenceGame`, every number kept exactly.
 
-    .csv .tsv .txt        a matrix with optional names, a comparison log, or a table of ballots: told by its columns
-    .json .jsonl .ndjson  {"preferences" | "wins" | "margins": ...}, a list of records, a record a line
+    .csv .tsv .txt        a matrix with optional names, a comparison log, or a table of ballots, told by its columns
+    .json .jsonl .ndjson  {"preferences" | "wins" | "margins": ...}, a list of records, one record per line
     .parquet .arrow       columns of a log or of ballots
     .npy                  a 2-D or 3-D array, never pickled
     .soc .soi .toc .toi .cat .wmd  PrefLib;  .cvotes  .abif  .blt  other files of elections
-    .gz .bz2 .xz .zip     any of these, packed
+    .gz .bz2 .xz .zip     any of these, compressed
 
-Each reading says what it understood (:class:`Reading`); what is not understood is refused, with the layouts that are.
+Each reading says how the file was understood (:class:`Reading`); an unknown layout is refused with the known ones.
 """
 
 from nashlab.votes.build import Votes

@@ -1,8 +1,8 @@
-"""Ballots -> win counts: who is ranked higher wins, a tie is half a win each, unranked stands below ranked.
+"""Ballots -> win counts: a higher rank wins, a tie is half a win each, unranked is below ranked.
 
 rank tables        rank1,rank2,rank3 with candidates in the cells
 candidate tables   a,b,c,count with ranks in the cells (1 is best)
-pair tables        a:b,a:c,b:c with 1, -1 and 0 in the cells: one judge a row
+pair tables        a:b,a:c,b:c with 1, -1 and 0 in the cells: one judge per row
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ __all__ = [
     "rank_table",
 ]
 
-MOST_VOTERS = 2**50  # in all: their sums stay exact
-ENTRIES = 2 * 10**7  # of wins by ballot that are kept for resampling
+MOST_VOTERS = 2**50  # in total: their sums stay exact
+ENTRIES = 2 * 10**7  # of wins by ballot, kept for resampling
 RANK = re.compile(
     r"(?:rank|ranking|choice|preference|place|pref|position)_?(\d{1,6})|(\d{1,6})(?:st|nd|rd|th)?(?:_choice)?"
 )
-SKIPPED = {"skipped", "undervote", "undervoted", "blank", *MISSING}  # cells of a rank table that name nobody
+SKIPPED = {"skipped", "undervote", "undervoted", "blank", *MISSING}  # cells of a rank table without a candidate
 ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8}
 PAIR = re.compile(r"\s*(.+?)\s*(?::|>|(?<![^\W_])vs\.?(?![^\W_])|\bversus\b)\s*(.+?)\s*", re.IGNORECASE)
 WHOLE_RANK = re.compile(r"([1-9]\d{0,5})(\.0+)?")
-TIED = re.compile(r"\s*[=/|&;,]\s*")  # may part the candidates that share a cell of a rank table
+TIED = re.compile(r"\s*[=/|&;,]\s*")  # separators of candidates that share a cell of a rank table
 
 
 class Ballot(NamedTuple):
-    """An order: groups of candidates (by number), the best first, each group tied; and how many voters hold it."""
+    """An order: groups of candidates (by number), best first, each group tied; and the number of its voters."""
 
     groups: tuple[tuple[int, ...], ...]
     voters: Fraction
@@ -55,7 +55,7 @@ class Ballot(NamedTuple):
 def counted(labels: Sequence[str], ballots: Iterable[Ballot], unranked: str, layout: str) -> Table:
     """The wins of each pair over all ballots; a ballot is resampled as a whole.
 
-    unranked  "last": below all that are ranked, and tied; "uncompared": not compared at all.
+    unranked  "last": below all ranked ones, and tied; "uncompared": not compared at all.
     """
     n = len(labels)
     check_size(n)
@@ -91,7 +91,7 @@ def counted(labels: Sequence[str], ballots: Iterable[Ballot], unranked: str, lay
 
 
 def _on_truncation(voters: Fraction, unranked: str) -> str:
-    how = "what a voter does not rank stands last" if unranked == "last" else "what a voter does not rank is uncompared"
+    how = "unranked candidates stand last" if unranked == "last" else "unranked candidates are uncompared"
     return f"{float(voters):,g} ballots do not rank everyone: {how}"
 
 
@@ -119,9 +119,9 @@ def _rank_of(name: str) -> int | None:
 
 
 def is_rank_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Are columns called after ranks, with candidates in their cells?
+    """Are the columns named after ranks, with candidates in their cells?
 
-    Errors: BadInput where the cells are the numbers 1 to n: of candidates, or ranks of the candidate of the column?
+    Errors: BadInput if the cells are the numbers 1 to n, which may be candidates or ranks of the column's candidate.
     """
     places = [i for i, name in enumerate(names) if _rank_of(name) is not None]
     ranks = sorted(_rank_of(names[i]) or 0 for i in places)
@@ -131,7 +131,7 @@ def is_rank_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     if any(not is_numeric(cell) for cell in cells):
         return True
     if any(is_numeric(names[i]) for i in places) or not all(WHOLE_RANK.fullmatch(cell) for cell in cells):
-        return False  # a matrix, or numbers of another kind
+        return False  # a matrix, or other numbers
     if cells and max(int(float(cell)) for cell in cells) <= len(places):
         raise BadInput(
             f"the cells of {names[places[0]]}, {names[places[1]]}, ... hold 1 to {len(places)}: are they numbers of "
@@ -160,7 +160,7 @@ def _weights(sheet: Sheet, options: Options) -> tuple[str | None, list[Fraction]
 
 
 def rank_table(sheet: Sheet, options: Options) -> Table:
-    """One ballot a row, one rank a column; a candidate who is in no cell is unknown to the file."""
+    """One ballot per row, one rank per column; a candidate who appears in no cell is unknown to the file."""
     columns = sorted((name for name in sheet.names if _rank_of(name) is not None), key=lambda x: _rank_of(x) or 0)
     columns = [name for name in columns if name not in options.ignore]
     weight, voters = _weights(sheet, options)
@@ -182,7 +182,7 @@ def rank_table(sheet: Sheet, options: Options) -> Table:
 
 
 def _who_is_in(rows: Sequence[Sequence[str]], sheet: Sheet) -> dict[str, list[str]]:
-    """cell -> its candidates: one, or those that a cell such as ``a=b`` ties, where they have their own cells too."""
+    """cell -> its candidates: one, or those tied by a cell such as ``a=b`` if they also have cells of their own."""
     known = {cell for row in rows for cell in row}
     held = {}
     for i, row in enumerate(rows):
@@ -200,20 +200,20 @@ def _who_is_in(rows: Sequence[Sequence[str]], sheet: Sheet) -> dict[str, list[st
 
 
 def _others(sheet: Sheet, used: Sequence[str], options: Options) -> tuple[str, ...]:
-    """Columns beside the ballots: passed over if they are text, voters or bookkeeping; numbers are refused by name."""
+    """The other columns: ignored if they are text, voters or bookkeeping; unexplained numbers are refused by name."""
     others = tuple(name for name in sheet.names if name not in set(used))
     for name in others:
         known = name in options.ignore or PASSED.fullmatch(word(name)) or word(name) in VOTERS
         if not known and sheet.holds(name) == "numbers":
             raise BadInput(
-                f"the column {name!r} holds numbers, and it is not known what they mean: give it a role "
-                f"(--columns weight={name}) or pass over it with --ignore {name}"
+                f"the column {name!r} holds numbers of unknown meaning: give it a role "
+                f"(--columns weight={name}) or ignore it with --ignore {name}"
             )
     return others
 
 
 def is_candidate_table(names: Sequence[str], rows: Sequence[Sequence[str]], options: Options) -> bool:
-    """Are all columns but those of counts and voters ranks 1, 2, 3, ..., with a 1 in every row?"""
+    """Are all columns except counts and voters ranks 1, 2, 3, ..., with a 1 in every row?"""
     places = [i for i, name in enumerate(names) if not _beside(name, options)]
     if len(places) < 2 or not rows or any(is_numeric(names[i]) or not names[i] for i in places):
         return False
@@ -232,7 +232,7 @@ def _beside(name: str, options: Options) -> bool:
 
 
 def candidate_table(sheet: Sheet, options: Options) -> Table:
-    """One ballot a row, one candidate a column, its rank in the cell (1 is best; nothing: unranked)."""
+    """One ballot per row, one candidate per column, with its rank in the cell (1 is best; empty: unranked)."""
     weight, voters = _weights(sheet, options)
     labels = [name for name in sheet.names if not _beside(name, options)]
     passed = _others(sheet, [*labels, *([weight] if weight else [])], options)
@@ -269,8 +269,8 @@ def candidate_table(sheet: Sheet, options: Options) -> Table:
 
 
 def pairs_of(names: Sequence[str], options: Options) -> dict[str, tuple[str, str]]:
-    """column -> the two responses in its name ("a:b", "a vs b", "a > b"), if several or all but known columns have
-    that."""
+    """column -> the two responses in its name ("a:b", "a vs b", "a > b"), if several columns, or all but known ones,
+    have such names."""
     found, others = {}, 0
     for name in names:
         match = PAIR.fullmatch(name)
@@ -282,7 +282,7 @@ def pairs_of(names: Sequence[str], options: Options) -> dict[str, tuple[str, str
 
 
 def pair_table(sheet: Sheet, pairs: Mapping[str, tuple[str, str]], options: Options) -> Table:
-    """1: the first of the pair wins, -1: the second, 0: a tie, nothing: not judged.  A judge is drawn as a whole."""
+    """1: the first of the pair wins, -1: the second, 0: a tie, empty: not judged.  A judge is resampled as a whole."""
     weight, times = _weights(sheet, options)
     passed = _others(sheet, [*pairs, *([weight] if weight else [])], options)
     index: dict[str, int] = {}
@@ -338,7 +338,7 @@ HALVES = ENDS | {"0": 0, "0.0": 0, "0.5": HALF, ".5": HALF, "1/2": HALF}
 
 
 def _numbers_of(sheet: Sheet, pairs: Mapping[str, tuple[str, str]]) -> Mapping[str, Fraction | int]:
-    """What cells of numbers mean: 1, 0, -1, or where some cell is a half 1, 1/2, 0.
+    """The meaning of numeric cells: 1, 0, -1, or 1, 1/2, 0 if some cell is a half.
 
     Where no cell says -1 or 1/2, a cell of 0 may be the second's win, or a tie: refused.
     """
@@ -356,7 +356,7 @@ def _numbers_of(sheet: Sheet, pairs: Mapping[str, tuple[str, str]]) -> Mapping[s
 def _share(
     sheet: Sheet, name: str, text: str, pair: tuple[str, str], known: Mapping[str, Fraction | int]
 ) -> Fraction | None:
-    """How much of a judgment goes to the first of the pair; None where there is none."""
+    """The first response's share of a judgment; None for an empty cell."""
     if text.lower() in MISSING - {"-"}:
         return None
     a, b = pair

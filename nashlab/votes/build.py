@@ -1,4 +1,4 @@
-"""A Table of cells -> PreferenceGame: what the numbers mean, what is empty, what a pair that never met counts as."""
+"""A Table of cells -> PreferenceGame: the meaning of its numbers, its empty cells, and its pairs that never met."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ HALF = Fraction(1, 2)
 
 @dataclass(frozen=True)
 class Votes:
-    """A game, what was understood of its file, and the counts behind it.
+    """A game, how its file was understood, and the counts behind it.
 
-    wins     w_ij, [n, n], a tie half a win each, or None where the file has no counts.
-    drawn    ties by pair, [n, n], or None where the file does not say;  ballots  wins by voter, or None.
+    wins     w_ij, [n, n], a tie half a win each, or None if the file has no counts.
+    drawn    ties by pair, [n, n], or None if unknown;  ballots  wins by voter, or None.
     """
 
     game: PreferenceGame
@@ -78,7 +78,7 @@ def votes_of(table: Table, name: str, options: Options) -> Votes:
 
 
 def _without_percent(table: Table, options: Options) -> Table:
-    """A diagonal of 50, or entries up to 100 where probabilities are asked for, are percentages."""
+    """A diagonal of 50, or entries up to 100 for declared probabilities, mean percentages."""
     if table.kind is not None or options.kind not in (None, "preferences") or np.ndim(table.cells) != 2:
         return table
     values = cells_as_floats(table.cells)
@@ -98,7 +98,7 @@ def _without_percent(table: Table, options: Options) -> Table:
 
 
 def _half_diagonal(table: Table, values: Array) -> Table:
-    """A diagonal of zeros beside probabilities stands for ½, which is what P + Pᵀ = 1 leaves to it."""
+    """Zeros on the diagonal of probabilities mean ½, the only value that P + Pᵀ = 1 allows there."""
     if values.ndim != 2 or len(values) < 2 or np.any(np.diagonal(values)) or table.extra.get("weights") is not None:
         return table
     cells = table.cells.copy() if isinstance(table.cells, np.ndarray) else [list(row) for row in table.cells]
@@ -108,7 +108,7 @@ def _half_diagonal(table: Table, values: Array) -> Table:
 
 
 def _completed(table: Table, kind: str, options: Options) -> tuple[Table, int]:
-    """Empty cells of probabilities or margins: the diagonal, the mirror image of a known one, a pair that never met."""
+    """Empty cells of probabilities or margins: the diagonal, the mirror image of a known one, an unmet pair."""
     middle, whole = (HALF, Fraction(1)) if kind == "preferences" else (Fraction(0), Fraction(0))
     cells, empty = _with_diagonal(table.cells, middle)
     mirrored, unmet = 0, []
@@ -141,7 +141,7 @@ def _completed(table: Table, kind: str, options: Options) -> tuple[Table, int]:
 
 
 def _with_diagonal(cells: Any, middle: Fraction) -> tuple[Any, list[tuple[int, int]]]:
-    """The cells with a full diagonal, and where else they are empty; a copy if anything is."""
+    """The cells with a full diagonal, and the other empty cells; a copy if anything changes."""
     if not isinstance(cells, np.ndarray):
         rows = [[middle if x is None and i == j else x for j, x in enumerate(row)] for i, row in enumerate(cells)]
         return rows, [(i, j) for i, row in enumerate(rows) for j, x in enumerate(row) if x is None]
@@ -158,7 +158,7 @@ def _name(table: Table, i: int) -> str:
 
 
 def _skewed(cells: Any, kind: str) -> tuple[Any, float]:
-    """½ + (P − Pᵀ)/2, or (A − Aᵀ)/2, and how far the farthest entry moved."""
+    """½ + (P − Pᵀ)/2, or (A − Aᵀ)/2, and the largest change of an entry."""
     middle = HALF if kind == "preferences" else Fraction(0)
     if isinstance(cells, np.ndarray):
         floats = cells.astype(np.float64)
@@ -188,10 +188,10 @@ def _wins(table: Table, values: Array, name: str, options: Options, common: dict
         cells = [[Fraction(0) if x is None else x for x in row] for row in cells]
     w = np.asarray(cells_as_floats(cells))
     if np.any(w < 0):
-        PreferenceGame.from_wins(w, fill=HALF, **common)  # which says which entry
+        PreferenceGame.from_wins(w, fill=HALF, **common)  # which names the entry
     _refuse_totals(w)
     if np.any(np.diagonal(w)) and table.ballots is None and table.drawn is None:
-        table = table.noting("what is on the diagonal is passed over")
+        table = table.noting("the diagonal is ignored")
     table, cells, w = _enough(table, cells, w, options)
     n, met = len(w), int(np.count_nonzero(np.triu(w + w.T, 1)))
     pairs = n * (n - 1) // 2
@@ -227,7 +227,7 @@ def _wins(table: Table, values: Array, name: str, options: Options, common: dict
 
 
 def _refuse_totals(w: Array) -> None:
-    """A last row and column that add up the others are no response."""
+    """Refuse a last row and column that sum up the others: totals are not a response."""
     inner = w[:-1, :-1]
     off = inner - np.diag(np.diagonal(inner))
     sums = np.any(inner) and any(
@@ -251,7 +251,7 @@ def _said(options: Options) -> str:
 
 
 def _enough(table: Table, cells: Any, w: Array, options: Options) -> tuple[Table, Any, Array]:
-    """Pairs with fewer votes than ``min_votes`` taken out."""
+    """Pairs with fewer votes than ``min_votes`` removed."""
     thin = (w + w.T > 0) & (w + w.T < options.min_votes)
     if not np.any(thin):
         return table, cells, w
@@ -270,7 +270,7 @@ def _enough(table: Table, cells: Any, w: Array, options: Options) -> tuple[Table
 
 
 def _filled(cells: Any, w: Array, options: Options, common: dict[str, Any]) -> PreferenceGame:
-    """The game, with pairs that never met as the options say."""
+    """The game, with unmet pairs treated according to the options."""
     idle = bool(np.any((w + w.T + np.eye(len(w))) == 0))
     if options.fill in (None, "refuse", "half"):
         fill = HALF if options.fill == "half" else None
@@ -312,7 +312,7 @@ def _payoff(table: Table, name: str, options: Options) -> Votes:
         game.n,
         game.n * (game.n - 1) // 2,
         passed_over=table.passed_over,
-        notes=(*table.notes, f"a zero-sum game of {cells.shape[0]} rows, {cells.shape[1]} columns, made symmetric"),
+        notes=(*table.notes, f"a zero-sum game of {cells.shape[0]} rows, {cells.shape[1]} columns, symmetrised"),
     )
     sides = {"rows": cells.shape[0], "columns": cells.shape[1], "shift": shift}
     return Votes(replace(game, reading=reading.content() | {"payoff": sides}), reading)

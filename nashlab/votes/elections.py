@@ -1,7 +1,7 @@
-"""Files of elections: PrefLib (.soc .soi .toc .toi .cat .wmd, and as it was before 2022), .cvotes, ABIF, BLT.
+"""Election files: PrefLib (.soc .soi .toc .toi .cat .wmd, and its format before 2022), .cvotes, ABIF, BLT.
 
-A line that a grammar does not cover is refused with its number: a reader that passes over what it does not know reads
-another election.  (The tests compare with preflibtools, which passes over it.)
+A line outside the grammar is refused with its number, because skipping it would silently change the election.  (The
+tests compare with preflibtools, which skips it.)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GROUP = re.compile(r"\{([\d,]*)\}|(\d+)")
 
 
 def preflib(text: str, suffix: str, options: Options) -> Table:
-    """PrefLib's orders, categories and weighted majority graphs, in the format of today or of before 2022."""
+    """PrefLib's orders, categories and weighted majority graphs, in the present format or that before 2022."""
     lines = [(i, line.strip()) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not any(line.startswith("#") for _, line in lines):
         return _before_2022(lines, suffix, options)
@@ -60,7 +60,7 @@ def preflib(text: str, suffix: str, options: Options) -> Table:
 
 
 def _new_name(name: str, names: dict[int, str]) -> str:
-    """Equal names are told apart, as preflibtools does."""
+    """Tell equal names apart, as preflibtools does."""
     name = name or f"alternative {len(names) + 1}"
     taken, number = set(names.values()), 1
     while name in taken and f"{name}__{number}" in taken:
@@ -76,10 +76,10 @@ def _order(line: str, number: int, names: dict[int, str]) -> Ballot:
 
 
 def _groups(order: str, number: int, names: dict[int, str]) -> tuple[tuple[int, ...], ...]:
-    """1,{2,3},4 as places of the alternatives."""
+    """1,{2,3},4 as indices of the alternatives."""
     order = order.strip(",")
     if order and not ORDER.fullmatch(order):
-        raise BadInput(f"is not a PrefLib ordinal file (line {number}: {order[:60]!r} is no order)")
+        raise BadInput(f"is not a PrefLib ordinal file (line {number}: {order[:60]!r} is not an order)")
     row = {alternative: i for i, alternative in enumerate(names)}
     groups: list[tuple[int, ...]] = []
     seen: set[int] = set()
@@ -148,7 +148,7 @@ def _before_2022(lines: Sequence[tuple[int, str]], suffix: str, options: Options
     else:
         raise BadInput("is not a PrefLib ordinal file (no line voters,sum,orders)")
     if graph:
-        # margin,i,j: the margin came first then
+        # margin,i,j: the margin came first before 2022
         turned = [(i, ",".join([*line.split(",")[1:], line.split(",")[0]])) for i, line in rest]
         return _majority_graph(names, turned)
     ballots = []
@@ -191,7 +191,7 @@ def cvotes(text: str, options: Options) -> Table:
         ((name, number) for groups, _, number in ballots for g in groups for name in g if name not in place), None
     )
     if unknown:
-        raise BadInput(f"line {unknown[1]}: {unknown[0]!r} is no candidate ({', '.join(labels)[:120]})")
+        raise BadInput(f"line {unknown[1]}: {unknown[0]!r} is not a candidate ({', '.join(labels)[:120]})")
     unranked = "uncompared" if said.get("implicit ranking", "true").lower() == "false" else options.unranked
     return counted(
         labels,
@@ -266,10 +266,10 @@ def _bare(token: str) -> str:
 
 
 def _abif_order(order: str, number: int) -> list[list[str]]:
-    """Names in brackets may hold any sign; scores decide where there is no > or =."""
+    """Names in brackets may hold any character; scores decide if there is no > or =."""
     tokens = re.findall(r"\[[^\]]*\]|\"[^\"]*\"|[>=,]|[^>=,\[\]\"]+", order)
     if "".join(tokens) != order:
-        raise BadInput(f"line {number}: {order[:60]!r} is no ranking")
+        raise BadInput(f"line {number}: {order[:60]!r} is not a ranking")
     groups: list[list[tuple[str, Fraction | None]]] = [[]]
     commas, ordered = False, False
     name = ""
@@ -315,7 +315,7 @@ def _scored(text: str, number: int) -> tuple[str, Fraction | None]:
 
 
 def blt(text: str, options: Options) -> Table:
-    """``candidates seats``, ``-withdrawn ...``, ``weight 3 1=2 0`` a ballot, ``0``, then the names and a title."""
+    """``candidates seats``, ``-withdrawn ...``, ``weight 3 1=2 0`` per ballot, ``0``, then the names and a title."""
     lines = [(i, re.sub(r"#.*", "", line).strip()) for i, line in enumerate(text.splitlines(), 1)]
     lines = [(i, line) for i, line in lines if line]
     if not lines or not re.fullmatch(r"\d{1,9}\s+\d{1,9}", lines[0][1]):
@@ -354,7 +354,7 @@ def _blt_ballot(words: Sequence[str], number: int, n: int) -> tuple[list[list[in
     groups, seen = [], set()
     for place in words[1:-1]:
         if place == "-":
-            continue  # a place that was left empty
+            continue  # an empty place
         if not re.fullmatch(r"\d{1,9}(=\d{1,9})*", place):
             raise BadInput(f"line {number}: {place[:40]!r} must be the number of a candidate")
         group = [int(x) for x in place.split("=")]

@@ -1,4 +1,4 @@
-"""Which reader a file goes to: by its extension, else by its first bytes, and a table by its columns."""
+"""Chooses the reader of a file by its extension, else by its first bytes; for a table, by its columns."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from nashlab.votes.text import LONGEST, Delimited, as_text, open_delimited, unpa
 
 __all__ = ["BY_EXTENSION", "LAYOUTS", "parse_game", "parse_votes", "read_game", "read_votes"]
 
-HEAD = 2**20  # bytes that tell how large a game a file holds, before the rest of it is read
+HEAD = 2**20  # first bytes of a file, which tell the size of the game before the rest is read
 PACKED = (".gz", ".bz2", ".xz", ".zip")
 
 LAYOUTS = (
     "a comparison log (winner,loser | model_a,model_b,winner | left,right,label | player1,player2,win1,win2 | ...)",
-    "ballots (rank1,rank2,... | a column a candidate with ranks in the cells | a column a pair, a:b)",
+    "ballots (rank1,rank2,... | a column per candidate with ranks in the cells | a column per pair, a:b)",
     "a square matrix of probabilities, wins or margins, with or without names",
     "PrefLib, .cvotes, ABIF or BLT",
 )
@@ -77,8 +77,10 @@ FRAME = {"columns", "index", "data", "schema", "index_names", "column_names"}
 
 
 def _columns_of(content: dict[str, Any]) -> sheets.Sheet | None:
-    """{"winner": [...], "loser": [...]}: lists of one length under names that are no key of a matrix; and the objects
-    that pandas makes of a frame: {"columns", "data"}, {"schema", "data"}, {"winner": {"0": ..., "1": ...}, ...}."""
+    """{"winner": [...], "loser": [...]}: lists of one length under names that are not keys of a matrix.
+
+    Also the objects that pandas makes of a frame: {"columns", "data"}, {"schema", "data"}, {"winner": {"0": ...}, ...}.
+    """
     data, names = content.get("data"), content.get("columns")
     if isinstance(data, list) and data and set(content) <= FRAME:
         if all(isinstance(row, dict) for row in data):
@@ -103,7 +105,7 @@ def _columns_of(content: dict[str, Any]) -> sheets.Sheet | None:
 
 
 def _is_json_lines(text: str) -> bool:
-    """More than one line, and the first is an object by itself."""
+    """More than one line, the first a complete object."""
     first, _, rest = text.partition("\n")
     return first.rstrip().endswith("}") and rest.lstrip().startswith("{")
 
@@ -113,7 +115,7 @@ def _json_lines(data: bytes, suffix: str, options: Options) -> Table:
 
 
 def _delimited(data: bytes, suffix: str, options: Options) -> Table:
-    """A comparison log, ballots or a matrix, told by the first row."""
+    """A comparison log, ballots or a matrix, recognised by the first row."""
     table = open_delimited(as_text(data))
     rows = table.rows()
     header = next(rows, None)
@@ -140,7 +142,7 @@ def _without_ignored(options: Options, header: list[str]) -> Options:
     return Options(columns=options.columns, ignore=tuple(x for x in options.ignore if x in header))
 
 
-SHORT = 20_000  # rows: ballots and pairs without a header are looked at whole up to here
+SHORT = 20_000  # rows: up to here, ballots and pairs without a header are checked in full
 
 
 def _short(table: Delimited) -> list[list[str]]:
@@ -177,13 +179,13 @@ def _is_candidate_table(rows: list[list[str]], options: Options) -> bool:
 
 
 def _unknown(header: list[str], rows: list[list[str]], error: BadInput, roles: Roles) -> BadInput:
-    """What is no matrix and has no known columns: the matrix's complaint where it looks like one, else the layouts."""
+    """The error for an unknown table: the matrix's fault if it looks like a matrix, else the known layouts."""
     text = str(error)
     names = [cell for cell in header if cell and not matrices._numberlike(cell)]
     sides = [header.index(x) for x in (roles.first, roles.second) if x in header]
     if len(sides) == 2 and all(i < len(row) and not matrices._numberlike(row[i]) for row in rows[1:] for i in sides):
         return BadInput(
-            f"{roles.first} and {roles.second} are two sides, but no column that is known says how it ended: name it "
+            f"{roles.first} and {roles.second} are two sides, but no known column holds the outcome: name it "
             "by --columns winner=W, or p=P for the probability that the first wins"
         )
     looks_square = abs(len(rows) - len(header)) <= 1 and "must be square" not in text
@@ -192,13 +194,13 @@ def _unknown(header: list[str], rows: list[list[str]], error: BadInput, roles: R
     if looks_square or len(names) < 2 or "totals" in text or "rows (" in text:
         return error
     return BadInput(
-        f"its columns ({', '.join(header)[:120]}) are no layout that is known: {'; '.join(LAYOUTS)}; name the roles of "
+        f"its columns ({', '.join(header)[:120]}) are no known layout: {'; '.join(LAYOUTS)}; name the roles of "
         "columns by --columns winner=W,loser=L"
     )
 
 
 def _by_columns(sheet: sheets.Sheet, options: Options) -> Table:
-    """The layout that the names of the columns belong to."""
+    """The layout that matches the names of the columns."""
     for name in options.ignore:
         if name not in sheet.names:
             from nashlab.game import suggestion
@@ -221,7 +223,7 @@ def _by_columns(sheet: sheets.Sheet, options: Options) -> Table:
     if _is_square(sheet):
         return _matrix_of(sheet, options)
     raise BadInput(
-        f"its columns ({', '.join(map(str, sheet.names))[:120]}) are no layout that is known: {'; '.join(LAYOUTS)}; "
+        f"its columns ({', '.join(map(str, sheet.names))[:120]}) are no known layout: {'; '.join(LAYOUTS)}; "
         "name the roles of columns by --columns winner=W,loser=L"
     )
 
@@ -231,8 +233,8 @@ def _is_square(sheet: sheets.Sheet) -> bool:
 
 
 def _matrix_of(sheet: sheets.Sheet, options: Options) -> Table:
-    """A matrix that came as columns: a data frame in a parquet file, or a list of records."""
-    index = [name for name in sheet.names if name.startswith("__index_level_")]  # as pandas keeps the names of rows
+    """A matrix given as columns: a data frame in a parquet file, or a list of records."""
+    index = [name for name in sheet.names if name.startswith("__index_level_")]  # where pandas stores the row names
     names = [*index, *(name for name in sheet.names if name not in index)]
     columns = [[sheet[name].values[code] for code in sheet[name].codes.tolist()] for name in names]
     header = ["" if name in index else name for name in names]
@@ -278,11 +280,11 @@ def _reader(data: bytes, suffix: str) -> Reader:
     return _delimited
 
 
-# -- what others call ------------------------------------------------------------------------------------------------
+# -- public functions ------------------------------------------------------------------------------------------------
 
 
 def read_votes(source: str, options: Options | None = None, **given: Any) -> Votes:
-    """The votes in a file, or in standard input for ``-``: a game, what was understood, and the counts behind it.
+    """The votes in a file, or in standard input for ``-``: the game, how it was understood, and the counts behind it.
 
     given  fields of :class:`Options` (kind, fill, columns, ignore, unranked, weigh, symmetrise, min_votes).
 
@@ -304,7 +306,7 @@ def read_votes(source: str, options: Options | None = None, **given: Any) -> Vot
 
 
 def parse_votes(data: bytes, name: str, suffix: str, options: Options | None = None, **given: Any) -> Votes:
-    """The votes in the bytes of a file; an unknown suffix (or none) is told by the content."""
+    """The votes in the bytes of a file; an unknown or missing suffix is resolved by the content."""
     options = options or Options(**given)
     try:
         inner = Path(name).with_suffix("").suffix.lower() if suffix in PACKED else ""
@@ -315,7 +317,7 @@ def parse_votes(data: bytes, name: str, suffix: str, options: Options | None = N
         return votes_of(table, name, options)
     except BadInput as error:
         raise BadInput(f"{name}: {error}") from None
-    except (ValueError, OverflowError) as error:  # Python takes no integer of more than 4,300 digits
+    except (ValueError, OverflowError) as error:  # Python parses no integer of more than 4,300 digits
         raise BadInput(f"{name}: holds a number that is too long ({first_line(error)})") from None
 
 
@@ -328,7 +330,7 @@ def read_game(source: str, **given: Any) -> PreferenceGame:
 
 
 def parse_game(data: bytes, name: str, suffix: str, **given: Any) -> PreferenceGame:
-    """The game in the bytes of a file; an unknown suffix (or none) is told by the content.
+    """The game in the bytes of a file; an unknown or missing suffix is resolved by the content.
 
     >>> parse_game(b"0.5,0.7\\n0.3,0.5", "example", ".csv").exact[0][1]
     Fraction(1, 5)

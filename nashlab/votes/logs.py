@@ -1,6 +1,6 @@
-"""Comparison logs -> win counts: one row a comparison, whatever its columns are called.
+"""Comparison logs -> win counts: one comparison per row, with any names of columns.
 
-w_ij = Σ weight · (1 where i beat j, ½ where they tied, p where the row says so)
+w_ij = Σ weight · (1 if i beat j, ½ if they tied, p if the row says so)
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from nashlab.votes.sheets import SAFE, Column, Sheet, Whole
 
 __all__ = ["Duels", "index_pairs", "read_log", "tallied"]
 
-EXACT_LIMIT = 500  # responses up to which entries are kept as rationals: above, memory is what matters
+EXACT_LIMIT = 500  # responses up to which entries are rationals; larger tables would take too much memory
 ZERO = Fraction(0)
 
 Codes = NDArray[np.int64]
 
 
 class Duels(NamedTuple):
-    """Rows of a log: who met whom, and how many wins each got; [rows].
+    """The rows of a log: who met whom, and the wins of each; [rows].
 
     labels         of the responses;  first, second  codes into them.
-    wins, losses   of the first, as whole multiples of 1/denominator.
-    tied           rows that were ties, as a part of their weight (same denominator).
+    wins, losses   of the first, as integer multiples of 1/denominator.
+    tied           the weight of tied rows, else 0 (same denominator).
     """
 
     labels: list[str]
@@ -47,7 +47,7 @@ class Duels(NamedTuple):
 def read_log(sheet: Sheet, roles: Roles, options: Options) -> Table:
     """The win counts of a comparison log.
 
-    Errors: BadInput naming the row, the column and the rule; a column of numbers that has no role.
+    Errors: BadInput naming the row, the column and the rule, also for a column of numbers without a role.
     """
     if sheet.rows == 0:
         raise BadInput("holds no comparison, only a header")
@@ -79,7 +79,7 @@ def read_log(sheet: Sheet, roles: Roles, options: Options) -> Table:
 
 
 def _check_total(sheet: Sheet, roles: Roles) -> None:
-    """Beside two counts a third number may be their sum; anything else is not understood."""
+    """Check that a third number next to two counts is their sum; anything else is refused."""
     assert roles.weight is not None
     names = [*roles.counts, *([roles.tie] if roles.tie else [])]
 
@@ -92,12 +92,12 @@ def _check_total(sheet: Sheet, roles: Roles) -> None:
     if bad.size:
         raise sheet.row_fault(
             int(bad[0]),
-            f"{roles.weight} is not the sum of {', '.join(names)}; pass over it with --ignore {roles.weight}",
+            f"{roles.weight} is not the sum of {', '.join(names)}; ignore it with --ignore {roles.weight}",
         )
 
 
 def _fit(weight: Whole, part: Whole) -> NDArray[Any]:
-    """The weights, as Python integers where a product could leave int64."""
+    """The weights, as Python integers if a product could overflow int64."""
     largest = [
         max((abs(int(x)) for x in (w.values.max(initial=0), w.values.min(initial=0))), default=0)
         for w in (weight, part)
@@ -106,13 +106,13 @@ def _fit(weight: Whole, part: Whole) -> NDArray[Any]:
 
 
 def _named(sheet: Sheet, left: str, right: str) -> tuple[list[str], Codes, Codes]:
-    """Labels in the order in which they first occur, and each row's two codes; missing names are code −1."""
+    """Labels in order of first occurrence, and each row's two codes; missing names get code −1."""
     one, two = sheet[left], sheet[right]
     index: dict[str, int] = {}
     codes = np.stack([one.codes, two.codes + len(one.values)], axis=1).ravel()  # in the order of reading
     table = np.full(len(one.values) + len(two.values), -1, dtype=np.int64)
     begins = np.full(table.size, -1, dtype=np.int64)
-    begins[codes[::-1]] = np.arange(codes.size)[::-1]  # the last one written is the first to occur
+    begins[codes[::-1]] = np.arange(codes.size)[::-1]  # written in reverse, so that the first occurrence remains
     order = np.argsort(begins, kind="stable")
     for code in order[begins[order] >= 0].tolist():
         name = one.values[code] if code < len(one.values) else two.values[code - len(one.values)]
@@ -143,7 +143,7 @@ def _weights(sheet: Sheet, roles: Roles) -> Whole:
 def _met(
     sheet: Sheet, roles: Roles, labels: Sequence[str], first: Codes, second: Codes, wins: Whole, losses: Whole
 ) -> NDArray[np.bool_]:
-    """The rows that are no blank lines; a row without a name, or of a response against itself, is refused."""
+    """The rows that are not blank; a row without a name, or comparing a response with itself, is refused."""
     blank = sheet.blank_rows(roles.names())
     bad = np.flatnonzero(~blank & ((first < 0) | (second < 0)))
     if bad.size:
@@ -185,7 +185,7 @@ def tallied(duels: Duels, voters: Column | None, keep: NDArray[np.bool_], exact:
 
 
 def _summed(places: Codes, values: NDArray[Any], size: int) -> NDArray[Any]:
-    """Σ of whole numbers by place, without rounding."""
+    """Σ of integers by place, without rounding."""
     if values.dtype != object and float(np.abs(values).sum(dtype=np.float64)) < SAFE:
         return np.bincount(places, weights=values.astype(np.float64), minlength=size).astype(np.int64)
     total = np.zeros(size, dtype=object)
@@ -194,7 +194,7 @@ def _summed(places: Codes, values: NDArray[Any], size: int) -> NDArray[Any]:
 
 
 def _ballots(duels: Duels, voters: Column, keep: NDArray[np.bool_]) -> Ballots:
-    """Wins by voter; rows without a voter are voters of their own."""
+    """Wins by voter; each row without a voter counts as a separate voter."""
     codes = voters.codes[keep]
     blank = np.array([not x for x in voters.values], dtype=bool)[codes]
     codes = np.where(blank, len(voters.values) + np.arange(codes.size), codes)
@@ -212,7 +212,7 @@ def _ballots(duels: Duels, voters: Column, keep: NDArray[np.bool_]) -> Ballots:
 
 
 def index_pairs(rows: Sequence[Sequence[str]]) -> Table:
-    """Rows ``winner,loser`` of whole numbers without a header; responses in the order of their numbers."""
+    """Rows ``winner,loser`` of integers without a header; responses in order of their numbers."""
     names = sorted({int(x) for row in rows for x in row})
     index = {x: i for i, x in enumerate(names)}
     check_size(len(names))

@@ -1,8 +1,8 @@
 """Matrices of probabilities, wins or margins: delimited text with or without names, JSON, NumPy files.
 
-,a,b,c          names above, left, on both sides (rows in any order) or nowhere
-a,0,7,1         the diagonal: 0, ½, or nothing ("", NaN, NA, -)
-b,3,0,6         nothing in a cell and in its mirror image: a pair that never met
+,a,b,c          names above, on the left, on both sides (rows in any order) or nowhere
+a,0,7,1         the diagonal: 0, ½, or empty ("", NaN, NA, -)
+b,3,0,6         a cell and its mirror image both empty: a pair that never met
 c,9,4,0
 """
 
@@ -35,13 +35,13 @@ KEYS = ("labels", "weights", "reference", *KINDS)
 
 
 def delimited_matrix(table: Delimited, kind: str | None = None) -> Table:
-    """A square matrix; which of its borders are names is told by its shape.  ``kind="payoff"`` need not be square."""
+    """A square matrix; its shape tells which borders are names.  ``kind="payoff"`` need not be square."""
     first = next(table.rows(), None)
     if first is None:
         raise BadInput("holds no numbers")
     top, left = _borders(table.rows(), kind == "payoff")
     if top and left and len(first) > len(top) and LOSERS_FIRST.fullmatch(first[0]):
-        raise BadInput(f"the corner, {first[0]!r}, says that rows lose to columns: turn the table round")
+        raise BadInput(f"the corner, {first[0]!r}, says that rows lose to columns: transpose the table")
     for what, names in (("column", top), ("row", left)):
         if names and "" in names:
             raise BadInput(f"{what} {names.index('') + 1} has no name, must have one like the others")
@@ -65,7 +65,7 @@ def delimited_matrix(table: Delimited, kind: str | None = None) -> Table:
 
 
 def payoff_cells(rows: Sequence[Sequence[str]], left: Sequence[str] | None, top: Sequence[str] | None) -> Table:
-    """A payoff matrix [m, k] with its names, as it stands."""
+    """A payoff matrix [m, k] with its names, unchanged."""
     m, k = len(rows), len(rows[0]) if rows else 0
     if m == 0 or k == 0:
         raise BadInput("holds no numbers")
@@ -78,12 +78,12 @@ def payoff_cells(rows: Sequence[Sequence[str]], left: Sequence[str] | None, top:
 
 
 def _row_order(top: Sequence[str] | None, left: Sequence[str] | None) -> list[int] | None:
-    """Where each column's response is among the rows; None if they are in one order already."""
+    """The row of each column's response; None if the orders agree."""
     if not top or not left or list(top) == list(left):
         return None
     for names in (top, left):
         if len(set(names)) < len(names):
-            return None  # the game refuses the label that occurs twice
+            return None  # the game will refuse the duplicate label
     absent = [name for name in top if name not in set(left)]
     if absent:
         strange = [name for name in left if name not in set(top)]
@@ -95,14 +95,14 @@ def _row_order(top: Sequence[str] | None, left: Sequence[str] | None) -> list[in
 
 
 def _borders(rows: Iterable[list[str]], oblong: bool = False) -> tuple[list[str] | None, list[str] | None]:
-    """(labels above the columns, labels left of the rows) of a table, None where it has none.
+    """(labels above the columns, labels left of the rows) of a table, None for a missing border.
 
-    In a square table whose corner is empty the border may be names or numbers: it is labels if it is not numeric, if
-    it reads the same above and left, or if the diagonal is not empty all along.
+    In a square table with an empty corner the border may be names or numbers: it is labels if it is not numeric, if it
+    reads the same above and left, or if the diagonal has a filled cell.
     """
     first: list[str] = []
     left: list[str] = []
-    diagonal = False  # is any cell of it filled?
+    diagonal = False  # whether any of its cells is filled
     for i, row in enumerate(rows):
         first = first or row
         if len(row) != len(first):
@@ -112,7 +112,7 @@ def _borders(rows: Iterable[list[str]], oblong: bool = False) -> tuple[list[str]
     height, width = len(left), len(first)
     corner = height > 1 and width > 1 and not (first[0] and _numberlike(first[0]))
     if oblong and corner and all(map(_numberlike, first[1:])) and all(map(_numberlike, left[1:])):
-        return first[1:], left[1:]  # numbers for names, below and beside a corner
+        return first[1:], left[1:]  # numbers as names, below and right of a corner
     if oblong:
         above = any(not _numberlike(cell) for cell in first[1:])
         beside = any(not _numberlike(cell) for cell in left[1:])
@@ -120,7 +120,7 @@ def _borders(rows: Iterable[list[str]], oblong: bool = False) -> tuple[list[str]
     above = any(cell and not _numberlike(cell) for cell in first[1:])
     beside = any(cell and not _numberlike(cell) for cell in left[1:])
     if abs(height - width) == 1 and above and beside and height > 1 and width > 1:
-        return first[1:], left[1:]  # a row or a column too many: of totals, if its name or its sums say so
+        return first[1:], left[1:]  # one row or column too many: totals, if its name or its sums say so
     if height == width + 1:
         return first, None
     if width == height + 1 and not above:
@@ -140,7 +140,7 @@ def _numberlike(cell: str) -> bool:
 
 
 def _refuse_totals(table: Delimited, top: Sequence[str] | None, left: Sequence[str] | None, start: int) -> None:
-    """A last row or column that adds up the others is no response.  Told by the sums, whatever it is called."""
+    """Refuse a last row or column that sums up the others, under any name: totals are not a response."""
     body = list(table.rows()) if top or left else []
     if len(body) > EXACT_LIMIT + 1:
         return
@@ -185,7 +185,7 @@ def _total_of(table: Delimited, cells: Sequence[str]) -> Fraction | None:
 def _numbers(rows: Iterable[Sequence[Any]], n: int, where: str = "") -> Any:
     """n rows of n texts as Fractions (an empty cell is None), or as float64 (NaN) beyond the exact limit.
 
-    ``rows`` may be an iterator: a large table is never held as text cells.
+    ``rows`` may be an iterator, so that a large table is never held as text cells.
     """
     if n > EXACT_LIMIT:
         check_size(n)
@@ -210,7 +210,7 @@ def _row(row: Sequence[Any], i: int, where: str) -> list[Fraction | None]:
 
 def json_object(content: Mapping[str, Any], kind: str | None = None) -> Table:
     """{"preferences" | "wins" | "margins" | "payoff": [[...]] or [[[...]]], labels?, weights?, reference?}, numbers as
-    text.  A key that is none of these is refused with the nearest one that is."""
+    text.  An unknown key is refused with the nearest known one."""
     for key in content:
         if key not in (*KEYS, "matrix"):
             raise BadInput(f"the key {key!r} is unknown{suggestion(key, KEYS)} (known: {', '.join(KEYS)})")
@@ -271,7 +271,7 @@ def _values(value: Any, argument: str) -> Any:
 
 
 def parsed_json(text: str) -> Any:
-    """A JSON value whose numbers are still text: 0.1 is a tenth here."""
+    """A JSON value whose numbers are still text, so that 0.1 is exactly a tenth."""
     try:
         return json.loads(text.lstrip("\ufeff"), parse_float=str, parse_int=str, parse_constant=str)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -282,7 +282,7 @@ def parsed_json(text: str) -> Any:
 
 
 def npy_matrix(data: bytes) -> Table:
-    """A 2-D or 3-D array, never pickled; half and single precision allow P + Pᵀ to miss 1 by their rounding."""
+    """A 2-D or 3-D array, never pickled; in half and single precision P + Pᵀ may differ from 1 by rounding."""
     shape, dtype = _npy_header(data)
     if dtype.kind not in "iuf":
         raise BadInput(f"holds {dtype}, must hold real numbers")
@@ -293,13 +293,13 @@ def npy_matrix(data: bytes) -> Table:
         raise BadInput(f"is cut off: shape {shape} needs more bytes than there are")
     try:
         array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # the format module raises whatever a broken file makes it raise
+    except Exception as error:  # a broken file can make the format module raise anything
         raise BadInput(f"is not a NumPy array file ({error})") from None
-    coarse = array.dtype.kind == "f" and array.dtype.itemsize < 8  # the game knows how far these are rounded
+    coarse = array.dtype.kind == "f" and array.dtype.itemsize < 8  # the game allows for their rounding
     if (array.dtype.kind == "f" and not coarse) or (array.dtype.kind != "f" and array.size > EXACT_LIMIT**2):
         with np.errstate(
             over="ignore", invalid="ignore"
-        ):  # what does not fit becomes inf or nan, and is refused as that
+        ):  # overflow becomes inf or nan, which is refused
             array = array.astype(np.float64)
     return Table(array, layout="NumPy array")
 
@@ -310,7 +310,7 @@ def _npy_header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(stream)
-    except Exception as error:  # the format module raises whatever a broken header makes it raise
+    except Exception as error:  # a broken header can make the format module raise anything
         raise BadInput(f"is not a NumPy array file ({error})") from None
     return shape, dtype
 
@@ -321,7 +321,7 @@ def _npy_header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def kind_of(values: NDArray[np.float64]) -> Kind:
     """Probabilities have ½ on the diagonal, margins are negative somewhere, win counts are neither; NaN is empty.
 
-    Without a diagonal, broken numbers in [0, 1] whose pairs add up to about 1 are probabilities too.
+    Without a diagonal, non-integers in [0, 1] whose pairs add up to about 1 are also probabilities.
     """
     if values.ndim not in (2, 3) or values.shape[-1] != values.shape[-2] or values.size == 0:
         raise BadInput(f"the matrix has shape {values.shape}, must be square ([n, n] or [X, n, n], n ≥ 1)")
@@ -349,7 +349,7 @@ def kind_of(values: NDArray[np.float64]) -> Kind:
 
 
 def declared_size(head: bytes, suffix: str, preflib: bool) -> int:
-    """How many responses the first bytes of a file declare, at least; 0 where they do not say."""
+    """A lower bound for the number of responses from the first bytes of a file; 0 if they do not tell."""
     if head.startswith(b"\x93NUMPY"):
         shape = _npy_header(head)[0]
         return int(shape[-1]) if len(shape) >= 2 else 0
@@ -364,11 +364,11 @@ def declared_size(head: bytes, suffix: str, preflib: bool) -> int:
     delimiter = max(",;\t|", key=line.count)
     if delimiter not in line:
         return len(line.split())
-    return line.count(delimiter) + (not line.startswith(delimiter))  # an empty corner is no response
+    return line.count(delimiter) + (not line.startswith(delimiter))  # an empty corner is not a response
 
 
 def cells_as_floats(cells: Any) -> NDArray[np.float64]:
-    """Cells as float64, NaN where they are empty; refused where one is infinite or too large to be added to another."""
+    """Cells as float64, NaN for empty ones; refused if one is infinite or too large to be added to another."""
     if not isinstance(cells, np.ndarray):
         cells = [[np.nan if x is None else float(x) for x in row] for row in cells]
     values = np.asarray(cells, dtype=np.float64)

@@ -1,10 +1,10 @@
-"""How each comparison of a log ended: wins of the first, wins of the second, and ties, a row.
+"""The outcome of each comparison of a log: wins of the first, wins of the second, and ties, per row.
 
 winner    the name of a response or a side (model_a, left, 1), a result for the first (win, W, H), a score (2-1),
           a verdict (A>B, [[C]]), a number, or a tie
-p         the probability that the first wins, alone or beside that of the second
+p         the probability that the first wins, alone or with that of the second
 one hot   a column for each side, and for ties, with a 1 in one of them
-counts    wins of both sides, and perhaps ties;  scores  of which the higher wins
+counts    wins of both sides, and perhaps ties;  scores  the higher one wins
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RESULTS = {1: ("win", "won", "wins", "w"), 0: ("loss", "lose", "lost", "loses", 
 YES, NO = {"1", "true", "yes", "t", "y", "1.0"} | TIE_WORDS, {"0", "false", "no", "f", "n", "0.0", ""}
 SCORE = re.compile(r"(\d{1,9}|1/2|½)\s*[-–:]\s*(\d{1,9}|1/2|½)")
 VERDICT = re.compile(r"(.+?)\s*(>+|<+|=+|~)\s*(.+)")
-ROUNDING = 1e-6  # of two probabilities that add up to 1: those of single precision do so to 1e-7
+ROUNDING = 1e-6  # for two probabilities that add up to 1: in single precision they do so to 1e-7
 HALF, ONE, ZERO = Fraction(1, 2), Fraction(1), Fraction(0)
 
 Codes = NDArray[np.int64]
@@ -42,7 +42,7 @@ Shares = Callable[[Sheet, Roles, Sequence[str], Codes, Codes], Ended]
 
 
 def how_it_ended(roles: Roles) -> Shares:
-    """What reads the columns that say how a row ended."""
+    """The reader of the columns that hold the outcome."""
     if not (roles.first and roles.second):
         return _one_sided
     if roles.winner:
@@ -55,7 +55,7 @@ def how_it_ended(roles: Roles) -> Shares:
 
 
 def _shares(first: Sequence[Fraction] | NDArray[Any], rows: Codes, ties: NDArray[np.bool_]) -> Ended:
-    """From the share of the first, by code."""
+    """The outcome from the first's share, by code."""
     one = whole_numbers(list(first))
     other = one.denominator - one.values
     tied = np.where(ties, one.denominator, 0)
@@ -106,7 +106,7 @@ def _soft(sheet: Sheet, name: str, share: Callable[[Fraction], Fraction]) -> End
 
 
 def _blank_text(sheet: Sheet, name: str) -> bool:
-    """Are the empty cells of a column on blank lines only?"""
+    """Are all empty cells of a column on blank lines?"""
     blank = sheet[name].rows_of(lambda text: not text)
     others = [sheet[other].rows_of(lambda text: not text)[blank].all() for other in sheet.names if other != name]
     return all(map(bool, others))
@@ -124,7 +124,7 @@ def _by_one_hot(sheet: Sheet, roles: Roles, labels: Sequence[str], first: Codes,
 
 
 def _by_counts(sheet: Sheet, roles: Roles, labels: Sequence[str], first: Codes, second: Codes) -> Ended:
-    """Two counts of wins, and perhaps one of ties, half of which goes to each."""
+    """Two counts of wins, and perhaps one of ties, which count half for each."""
     names = [*roles.counts, *([roles.tie] if roles.tie else [])]
     parts = []
     for name in names:
@@ -144,7 +144,7 @@ def _by_counts(sheet: Sheet, roles: Roles, labels: Sequence[str], first: Codes, 
 
 
 def _by_scores(sheet: Sheet, roles: Roles, labels: Sequence[str], first: Codes, second: Codes) -> Ended:
-    """The higher score wins; equal ones tie.  How much higher is passed over."""
+    """The higher score wins; equal ones tie.  The difference is ignored."""
     one, two = (sheet[name].whole(sheet.number(name)) for name in roles.scores)
     a, b = one.values * two.denominator, two.values * one.denominator
     ties: NDArray[np.bool_] = np.asarray(a == b, dtype=bool)
@@ -152,7 +152,7 @@ def _by_scores(sheet: Sheet, roles: Roles, labels: Sequence[str], first: Codes, 
 
 
 def _by_winner(sheet: Sheet, roles: Roles, labels: Sequence[str], first: Codes, second: Codes) -> Ended:
-    """One column says who won: the name of a response, of a side or of a column; a number; or that it was a tie."""
+    """One column names the winner: a response, a side, a column, a number, or a tie."""
     name = roles.winner
     assert name is not None
     column = sheet[name]
@@ -165,7 +165,7 @@ def _by_winner(sheet: Sheet, roles: Roles, labels: Sequence[str], first: Codes, 
         good = good[:1]
     if len(good) == 2:
         raise BadInput(
-            f"the column {name!r} can be read as names of responses and as names of sides, with different winners: "
+            f"the column {name!r} can be read as names of responses or of sides, with different winners: "
             "write the names of the columns in it"
         )
     if good:
@@ -188,7 +188,7 @@ def _marked_too(sheet: Sheet, roles: Roles, ties: NDArray[np.bool_]) -> None:
 
 
 def _by_name(column: Column, labels: Sequence[str], first: Codes, second: Codes) -> Codes | None:
-    """1, 0 or 2 (tie) a row if every cell names one of the row's two responses, or a tie."""
+    """1, 0 or 2 (tie) per row if every cell names one of the row's two responses, or a tie."""
     index = {label: i for i, label in enumerate(labels)}
     codes = np.array([index.get(x, -2 if word(x) in TIE_WORDS else -3 if x else -4) for x in column.values])
     winner = codes[column.codes] if codes.size else column.codes
@@ -201,7 +201,7 @@ def _by_name(column: Column, labels: Sequence[str], first: Codes, second: Codes)
 
 
 def _by_side(column: Column, roles: Roles) -> Codes | None:
-    """1, 0 or 2 (tie) a row if every cell names a side or a column, or says how it ended for the first."""
+    """1, 0 or 2 (tie) per row if every cell names a side or a column, or gives the result for the first."""
     known = _sides(roles)
     numbers = {word(x) for x in column.values if x} <= {"0", "1"}
     results = {word(x) for x in column.values if x} <= {*RESULTS[1], *RESULTS[0], "h", "a", "d", *TIE_WORDS}
@@ -219,7 +219,7 @@ def _by_side(column: Column, roles: Roles) -> Codes | None:
 
 
 def _sides(roles: Roles) -> dict[str, int]:
-    """Words that say who won -> 1 (the first) or 0: names of the columns and of their sides, results of the first."""
+    """Words for the winner -> 1 (the first) or 0: names of the columns and of their sides, results of the first."""
     assert roles.first is not None
     assert roles.second is not None
     known: dict[str, int] = {}
@@ -243,7 +243,7 @@ def _sides(roles: Roles) -> dict[str, int]:
 
 
 def _verdict(text: str, known: dict[str, int]) -> int:
-    """A judge's or a referee's short form: [[A]], [[C]] (a tie), A>B, A=B, or a score such as 1-0; −1 if it is none."""
+    """A judge's or a referee's short form: [[A]], [[C]] (a tie), A>B, A=B, or a score such as 1-0; −1 for any other."""
     inner = text.strip().strip("[]").strip()
     if inner != text.strip() and word(inner) in (*known, "c"):
         return known.get(word(inner), 2)
@@ -260,8 +260,8 @@ def _verdict(text: str, known: dict[str, int]) -> int:
 
 
 def _scale(sheet: Sheet, roles: Roles, name: str, texts: Sequence[str]) -> Callable[[Fraction], Fraction]:
-    """How a column of numbers says who won: 1 and 2 are sides (1.3: 70 % for the first), −1 is the second, and
-    fractions below 1 are the probability of the first."""
+    """The meaning of a column of numbers: 1 and 2 are sides (1.3: 70 % for the first), −1 is the second, and fractions
+    below 1 are the probability of the first."""
     number = sheet.number(name)
     values = {number(x) for x in texts if x.lower() not in MISSING}
     if min(values) < 0:

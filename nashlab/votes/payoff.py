@@ -1,9 +1,9 @@
-"""A zero-sum game of two sides as a symmetric one, and its answer read back.
+"""A two-sided zero-sum game as a symmetric one, and its solution read back.
 
     B = [[0, M, −1], [−Mᵀ, 0, 1], [1ᵀ, −1ᵀ, 0]],  M > 0:   a maximal lottery (x, y, λ) of B has Σx = Σy,
     x/Σx is best for the rows, y/Σy for the columns, and λ/Σx is the value of M.
 
-M is shifted to be positive first, which moves only the value.  Source: Gale, Kuhn and Tucker 1950.
+M is first shifted to be positive, which changes only the value.  Source: Gale, Kuhn and Tucker 1950.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Sides", "embedded", "sides"]
 
 
 class Sides(NamedTuple):
-    """The optimal mix of the rows and of the columns, and the value of the game for the rows."""
+    """The optimal mixes of rows and columns, and the value of the game for the rows."""
 
     rows: tuple[Any, ...]
     columns: tuple[Any, ...]
@@ -28,9 +28,9 @@ class Sides(NamedTuple):
 
 
 def embedded(payoffs: Any, labels: Sequence[str] | None = None, **names: Any) -> tuple[PreferenceGame, Fraction]:
-    """The symmetric game of a payoff matrix [m, k] (what the row gains, the column loses), and the shift of its value.
+    """The symmetric game of a payoff matrix [m, k] (the row's gain is the column's loss), and the shift of its value.
 
-    labels  of the rows, then of the columns.  Errors: BadInput for an empty matrix or one that holds no finite numbers.
+    labels  of the rows, then of the columns.  Errors: BadInput for an empty matrix or one with invalid numbers.
 
     >>> game, shift = embedded([[1, 0], [0, 1]])
     >>> game.n, shift
@@ -65,7 +65,7 @@ def _labels(labels: Sequence[str] | None, m: int, k: int) -> list[str]:
 
 
 def sides(policy: Sequence[Any], rows: int, columns: int, shift: Any) -> Sides:
-    """Both sides' optimal mixes and the value, from a maximal lottery of the symmetric game, exactly if it is exact.
+    """Both sides' optimal mixes and the value, from a maximal lottery of the symmetric game; exact if it is exact.
 
     >>> game, shift = embedded([[3, 0], [0, 1]])
     >>> from nashlab.equilibrium import maximal_lottery

@@ -1,4 +1,4 @@
-"""A policy from a file: one number a line, or ``label,number`` in any order."""
+"""A policy from a file: one number per line, or ``label,number`` in any order."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nashlab.votes.text import Delimited, as_text, parse_number
 
 __all__ = ["read_reference"]
 
-LONGEST = 2**26  # bytes of a file with one number a response
+LONGEST = 2**26  # bytes of a file with one number per response
 
 
 def read_reference(source: str, labels: Sequence[str]) -> tuple[Fraction, ...] | None:
-    """A policy from a file, one number a line or ``label,number`` in any order, exactly; None for "uniform".
+    """A policy from a file, one number per line or ``label,number`` in any order, exactly; None for "uniform".
 
     Errors: BadInput naming file, line and rule.
     """
@@ -44,7 +44,7 @@ def _policy(rows: list[list[str]], labels: Sequence[str]) -> tuple[Fraction, ...
     values = [parse_number(row[-1], f"line {line}") for line, row in enumerate(rows, 1)]
     if width == 1:
         if len(values) != len(labels):
-            raise BadInput(f"has {len(values)} numbers, must have {len(labels)}, one a response")
+            raise BadInput(f"has {len(values)} numbers, must have {len(labels)}, one per response")
         return tuple(values)
     by_name = dict(zip((row[0] for row in rows), values, strict=True))
     if len(by_name) < len(rows):

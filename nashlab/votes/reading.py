@@ -1,4 +1,4 @@
-"""What a reader hands on: a Table of cells, and the Reading that says what was understood of a file."""
+"""The result of a reader: a Table of cells, and the Reading that says how the file was understood."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Options:
-    """How a file is to be read where it does not say so itself.
+    """How to read a file where it leaves the choice open.
 
-    kind        what the numbers of a bare matrix are: one of KINDS, or None (read off its diagonal).
-    fill        what a pair that never met counts as: "refuse" (None), "half", "bradley-terry", or "add-K": K wins more
+    kind        the meaning of the numbers of a bare matrix: one of KINDS, or None (inferred from its diagonal).
+    fill        the treatment of pairs that never met: "refuse" (None), "half", "bradley-terry", or "add-K": K more wins
                 for each side of every pair.
     columns     role -> column of a comparison log: winner, loser, weight, tie, first, second, voter, p (the probability
                 that the first wins).
-    ignore      columns to pass over.
-    unranked    "last": what a ballot does not rank stands below what it ranks, all together; "uncompared".
-    weigh       "rates": A_ij is the win rate less ½; "votes": the wins less the losses, as social choice has it.
-    symmetrise  read P as ½ + (P − Pᵀ)/2 where rounding broke P + Pᵀ = 1.
+    ignore      columns to ignore.
+    unranked    "last": responses that a ballot does not rank are below the ranked ones, tied; "uncompared".
+    weigh       "rates": A_ij is the win rate minus ½; "votes": wins minus losses, as in social choice.
+    symmetrise  read P as ½ + (P − Pᵀ)/2 if rounding broke P + Pᵀ = 1.
     min_votes   pairs with fewer votes count as pairs that never met.
     """
 
@@ -58,7 +58,7 @@ class Options:
                 raise BadInput(f"{argument} = {value!r}, must be {allowed[0]!r} or {allowed[1]!r}")
         for role in self.columns:
             if role not in ROLES:
-                raise BadInput(f"columns: {role!r} is no role ({', '.join(ROLES)}){suggestion(role, ROLES)}")
+                raise BadInput(f"columns: {role!r} is not a role ({', '.join(ROLES)}){suggestion(role, ROLES)}")
         if not 0 <= self.min_votes < float("inf"):
             raise BadInput(f"min_votes = {self.min_votes}, must be a number of at least 0")
 
@@ -72,7 +72,7 @@ class Options:
         name, dash, number = str(self.fill).partition("-")
         rule = f"fill = {self.fill!r}, must be 'half', 'bradley-terry', 'add-K' (a number K) or 'refuse'"
         if name != "add" or not dash:
-            raise BadInput(rule + ": P + Pᵀ = 1 leaves no other value to a pair that never met")
+            raise BadInput(rule + ": P + Pᵀ = 1 allows no other value for all pairs that never met")
         try:
             value = parse_number(number, "")
         except BadInput:
@@ -84,8 +84,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Ballots:
-    """Wins by voter, for resampling by voters: the k-th entry says that ``voter`` made ``winner`` beat ``loser`` by
-    ``weight``; [m] each.  A tie is two entries of half a win.  ``times``, [K]: how many voters are like each."""
+    """Wins by voter, for resampling voters: the k-th entry says that ``voter`` made ``winner`` beat ``loser`` by
+    ``weight``; [m] each.  A tie is two entries of half a win.  ``times``, [K]: the number of voters with the same
+    ballot."""
 
     voter: NDArray[np.int64]
     winner: NDArray[np.int64]
@@ -96,15 +97,15 @@ class Ballots:
 
 @dataclass(frozen=True)
 class Table:
-    """What a file says, before it is a game.
+    """The content of a file, before it becomes a game.
 
     cells        rows of Fractions (None: an empty cell), or a float64 array, [n, n] or [X, n, n].
-    labels       the names of the responses, or None;  kind  what the format says the cells are, or None.
-    extra        ``reference`` and ``weights`` where the file states them.
-    layout       what it was taken for, in words.
-    votes, ties  how many judgments there were, and how many of them were ties; None where the file does not say.
+    labels       the names of the responses, or None;  kind  the meaning of the cells by the format, or None.
+    extra        ``reference`` and ``weights`` if the file states them.
+    layout       the recognised layout, in words.
+    votes, ties  the number of judgments, and of ties among them; None if unknown.
     drawn        [n, n] ties by pair, or None;  ballots  wins by voter, or None.
-    passed_over  columns without a role;  notes  what else was understood.
+    passed_over  columns without a role;  notes  further remarks.
     """
 
     cells: Any
@@ -126,13 +127,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was understood of a file.
+    """How a file was understood.
 
-    layout, kind        what it was taken for, and what its numbers are.
-    responses, pairs    how many there are;  met  pairs with at least one vote (None: the file has no counts).
-    votes, ties         judgments, and ties among them; None where the file does not say.
-    voters              how many different voters, where a column names them.
-    passed_over, notes  columns without a role, and what else there is to say.
+    layout, kind        the recognised layout, and the meaning of its numbers.
+    responses, pairs    their numbers;  met  pairs with at least one vote (None: the file has no counts).
+    votes, ties         judgments, and ties among them; None if unknown.
+    voters              the number of different voters, if a column names them.
+    passed_over, notes  columns without a role, and further remarks.
     """
 
     source: str
@@ -148,7 +149,7 @@ class Reading:
     notes: tuple[str, ...] = ()
 
     def content(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The reading in the form of JSON."""
         return {
             "source": self.source,
             "layout": self.layout,
@@ -187,6 +188,6 @@ def _said(value: Fraction | float) -> str:
 
 
 def check_size(n: int) -> None:
-    """Refuse n responses whose matrix cannot be held."""
+    """Refuse n responses whose matrix does not fit into memory."""
     if n * n * 8 > MEMORY_LIMIT:
         raise too_large(n)

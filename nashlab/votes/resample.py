@@ -1,6 +1,6 @@
-"""The bootstrap of votes: whole voters drawn again where the file names them, else the judgments of each pair.
+"""The bootstrap of votes: whole voters are resampled if the file names them, else the judgments of each pair.
 
-A voter who gave many judgments gave dependent ones; drawing voters keeps that, drawing judgments does not.
+Judgments of one voter are dependent; resampling voters preserves that, resampling judgments does not.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ __all__ = [
 Array = NDArray[np.float64]
 Draw = Callable[[int, np.random.Generator], Array]
 
-FEWEST_VOTERS = 10  # below, drawing them again says little about voters who were not asked
-FEW, MANY_PAIRS = 64, 5000  # judgments a pair whose distribution is tabled, and pairs for which that pays
-WORKING = 64  # responses that a large game is solved on at first
-SLACK = 1e-9  # by which a response must lose to be left out of a game of size 1
-BLOCK = 2**25  # bytes of the tables that a thread holds at a time
+FEWEST_VOTERS = 10  # below, resampling them says little about other voters
+FEW, MANY_PAIRS = 64, 5000  # judgments per pair with a tabulated distribution, and pairs for which that pays
+WORKING = 64  # responses on which a large game is first solved
+SLACK = 1e-9  # margin by which a response must lose to be left out, for a game of size 1
+BLOCK = 2**25  # bytes of the tables that a thread holds at once
 THREADS = 2
 
 
 def by_voters(votes: Votes) -> bool:
-    """Are there enough voters to draw them, not their judgments, again?"""
+    """Are there enough voters to resample voters instead of judgments?"""
     return votes.ballots is not None and float(votes.ballots.times.sum()) >= FEWEST_VOTERS
 
 
 def resampled_lotteries(votes: Votes, count: int, *, seed: int = 0) -> Array:
-    """The maximal lottery of each of ``count`` tables drawn again, [count, n]; a pair that a draw leaves without votes
-    is even.
+    """The maximal lottery of each of ``count`` resampled tables, [count, n]; a pair that a resample leaves without
+    votes is even.
 
-    A block of tables has random numbers of its own, so that the answer does not depend on the number of threads.
+    Each block of tables has its own random numbers, so the result does not depend on the number of threads.
 
     Errors: BadInput for a file without counts, and for a count below 1.
     """
@@ -75,7 +75,7 @@ def resampled_lotteries(votes: Votes, count: int, *, seed: int = 0) -> Array:
 
 
 def _lotteries(margins: Array) -> Array:
-    """Maximal lotteries, [b, n]: no mass is outside the Smith set, so only its game is solved."""
+    """Maximal lotteries, [b, n]: only the game on the Smith set is solved, since all mass is inside."""
     policies = np.zeros(margins.shape[:2])
     for x, held in enumerate(smith_sets(margins)):
         policies[x, held] = 1.0 if held.size == 1 else grown_lottery(margins[x][np.ix_(held, held)])
@@ -83,7 +83,7 @@ def _lotteries(margins: Array) -> Array:
 
 
 def grown_lottery(margins: Array) -> Array:
-    """The lottery of one game, [n, n], from that of its strongest responses: those whom it does not beat join them.
+    """The lottery of one game, [n, n], from its strongest responses, to which those that it does not beat are added.
 
     What strictly loses to one lottery has no mass in any, so once all others lose this is the answer.
     """
@@ -100,7 +100,7 @@ def grown_lottery(margins: Array) -> Array:
 
 
 def resampled_wins(votes: Votes, count: int, *, seed: int = 0) -> Array:
-    """``count`` tables of wins, [count, n, n], of as many voters (or judgments a pair) drawn again.
+    """``count`` tables of wins, [count, n, n], from as many resampled voters (or judgments per pair).
 
     Errors: BadInput for a file without counts, and for a count below 1.
     """
@@ -109,9 +109,9 @@ def resampled_wins(votes: Votes, count: int, *, seed: int = 0) -> Array:
 
 
 def _prepared(votes: Votes, count: int) -> tuple[Draw, list[int]]:
-    """How tables are drawn, and the sizes of the blocks."""
+    """The sampler of tables, and the sizes of the blocks."""
     if votes.wins is None:
-        raise BadInput(f"{votes.reading.source} holds no counts: there is nothing to draw again")
+        raise BadInput(f"{votes.reading.source} holds no counts: there is nothing to resample")
     if count < 1:
         raise BadInput(f"bootstrap = {count}, must be at least 1")
     each = max(1, BLOCK // (8 * len(votes.wins) ** 2))
@@ -175,7 +175,7 @@ def drawn_wins(number: NDArray[np.int64], shares: Array) -> Draw:
 
 
 def tabled_wins(number: NDArray[np.int64], shares: Array) -> Draw:
-    """The same for few judgments a pair, from a table of their distribution: ten times as fast."""
+    """The same for few judgments per pair, from a table of their distribution: ten times as fast."""
     if not number.size:
         return lambda count, rng: np.zeros((count, 0))
     distributions, look_up = _compiled()

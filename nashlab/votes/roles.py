@@ -1,4 +1,4 @@
-"""Which column of a comparison log is what: the field's names for sides, outcomes, counts, ties and voters.
+"""The roles of a comparison log's columns, by the field's usual names for sides, outcomes, counts, ties and voters.
 
 first, second + winner       model_a, model_b, winner;  left, right, label;  generator_1, generator_2, preference
 first, second + two columns  player1, player2, win1, win2 (counts) or score1, score2 (the higher wins)
@@ -72,7 +72,7 @@ SIDES = (
     ("white", "black"),
     ("0", "1"),
 )
-NAMED = words(  # | is a bare side: a, b; left, right
+NAMED = words(  # | stands for a bare side: a, b; left, right
     "model model_name player generator | option item candidate system team method agent bot llm name "
     "alternative policy assistant competitor contestant opponent product stimulus object choice entity "
     "participant response answer output text completion side side_name image sound sample label"
@@ -90,9 +90,9 @@ SPLIT = re.compile(r"(?<=[a-z])(?=[0-9])|(?<=[0-9])(?=[a-z])|(?<=[a-z])(?=[AB]$)
 
 @dataclass(frozen=True)
 class Roles:
-    """Names of columns by what they are; None or () where there is none.
+    """Names of columns by role; None or () for a missing role.
 
-    winner, loser       two names a row, or, with ``first`` and ``second``, ``winner`` says which of the two.
+    winner, loser       two names per row, or, with ``first`` and ``second``, ``winner`` says which of the two.
     counts, scores      two columns: wins of the first and of the second, or scores of which the higher wins.
     one_hot             two columns with a 1 for the winner;  hot_ties  columns with a 1 for a tie.
     share, against      the probability that the first wins, and that the second does.
@@ -115,7 +115,7 @@ class Roles:
 
     @property
     def complete(self) -> bool:
-        """Do they say who met whom, and how it ended?"""
+        """Do they tell who met whom, and the outcome?"""
         if self.first and self.second:
             return bool(self.winner or self.counts or self.scores or self.one_hot or self.share)
         return bool(self.winner and self.loser)
@@ -128,7 +128,7 @@ class Roles:
 
 
 def side_of(name: str) -> tuple[str, str] | None:
-    """(what a column holds, of which side), where its name has a part that is a side.
+    """(the column's content, its side) if a part of its name is a side.
 
     >>> side_of("model_a"), side_of("player2"), side_of("home score"), side_of("prompt")
     (('model', 'a'), ('player', '2'), ('score', 'home'), None)
@@ -146,7 +146,7 @@ def side_of(name: str) -> tuple[str, str] | None:
 
 
 def find_roles(names: Sequence[str], options: Options) -> Roles:
-    """What each column is, by its name; what the user says comes first.  Errors: BadInput for an absent column."""
+    """The role of each column by its name; the user's choices come first.  Errors: BadInput for a missing column."""
     asked = dict(options.columns)
     for role, name in asked.items():
         if name not in names:
@@ -197,7 +197,7 @@ def find_roles(names: Sequence[str], options: Options) -> Roles:
     share, against = found["share"] or first_of(SHARES), None
     if share is None:
         share, against = _shared(free, pairs, found["first"])
-    if winner:  # who won is said: counts and scores beside it are other numbers
+    if winner:  # the winner is given, so counts and scores are other numbers
         counts, scores, one_hot, share, against = (), (), (), found["share"], None
     elif counts or one_hot:
         scores, share, against = (), found["share"], None
@@ -232,7 +232,7 @@ def _shared(
 
 
 def _alike(one: str, two: str) -> bool:
-    """Are both the first of two sides?  "first" and "1" may speak of the side that is called a."""
+    """Are both the first of two sides?  "first" and "1" may refer to the side called a."""
     firsts = {a for a, _ in SIDES}
     return one == two or (one in ("first", "1") and two in firsts)
 
@@ -249,8 +249,8 @@ def _paired(names: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def unused(sheet: Sheet, roles: Roles, options: Options) -> tuple[str, ...]:
-    """The columns that are passed over: text and known bookkeeping.  Numbers and marks of ties without a role are
-    refused by name."""
+    """The columns to ignore: text and known bookkeeping.  Numbers and marks of ties without a role are refused by
+    name."""
     mine = set(roles.names())
     others = [name for name in sheet.names if name not in mine]
     for name in others:
@@ -258,9 +258,9 @@ def unused(sheet: Sheet, roles: Roles, options: Options) -> tuple[str, ...]:
             continue
         kind = sheet.holds(name)
         if kind in ("numbers", "marks"):
-            what = "numbers" if kind == "numbers" else "marks that may say how a comparison ended"
+            what = "numbers" if kind == "numbers" else "marks that may be outcomes"
             raise BadInput(
-                f"the column {name!r} holds {what}, and it is not known what they mean: give it a role "
-                f"(--columns weight={name}, tie={name}, ...) or pass over it with --ignore {name}"
+                f"the column {name!r} holds {what} of unknown meaning: give it a role "
+                f"(--columns weight={name}, tie={name}, ...) or ignore it with --ignore {name}"
             )
     return tuple(others)

@@ -1,8 +1,8 @@
-"""Columns of a table of votes, whatever file they came in: each one as codes of its distinct texts.
+"""Columns of a table of votes, from any kind of file, each as codes of its distinct texts.
 
     CSV with any delimiter, JSON lines, JSON records, parquet, Arrow  ->  Sheet(names, columns)
 
-A column of 1.5 million cells has few distinct texts; rules are applied to those, arithmetic to the codes.
+A column of 1.5 million cells has few distinct texts; parsing applies to those, arithmetic to the codes.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ __all__ = [
 ]
 
 Codes = NDArray[np.int64]
-LOOK = 1000  # rows that can show that a column is text, before all of it is looked at
-BLOCK = 2**24  # bytes: the longest row that the reader of tables takes
-SAFE = 2**53  # whole numbers up to here are exact in float64 too
+LOOK = 1000  # rows that can show that a column is text, before all of it is checked
+BLOCK = 2**24  # bytes: the longest row that the table reader accepts
+SAFE = 2**53  # integers up to here are exact in float64 too
 
 
 class Whole(NamedTuple):
-    """Exact numbers as whole multiples of 1/denominator, [rows]; Python integers where int64 is too small."""
+    """Exact numbers as integer multiples of 1/denominator, [rows]; Python integers if int64 is too small."""
 
     values: NDArray[Any]
     denominator: int
@@ -54,7 +54,7 @@ class Column(NamedTuple):
     values: list[str]
 
     def whole(self, parse: Callable[[str], Fraction]) -> Whole:
-        """Each cell as a number by ``parse``, exactly; BadInput as the parser raises it, for a text that occurs."""
+        """Each cell as a number by ``parse``, exactly; raises the parser's BadInput for a text that occurs."""
         numbers = [Fraction(0)] * len(self.values)
         for code in self.occurring():
             numbers[code] = parse(self.values[code])
@@ -66,7 +66,7 @@ class Column(NamedTuple):
         return [int(code) for code in np.flatnonzero(np.bincount(self.codes, minlength=len(self.values)))]
 
     def rows_of(self, texts: Callable[[str], bool]) -> NDArray[np.bool_]:
-        """Which cells hold a text of which ``texts`` is true, [rows]."""
+        """Which cells hold a text that satisfies ``texts``, [rows]."""
         return np.array([texts(value) for value in self.values], dtype=bool)[self.codes]
 
 
@@ -87,7 +87,7 @@ def whole_numbers(numbers: Sequence[Fraction]) -> Whole:
 class Sheet:
     """A table of named columns.
 
-    names   as the file has them, all different;  rows  how many;  exact  False where numbers came as doubles.
+    names   as in the file, all different;  rows  their number;  exact  False if numbers came as doubles.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Sheet:
         return self._known[name]
 
     def number(self, name: str, row: int | None = None) -> Callable[[str], Fraction]:
-        """A parser of that column's cells, which names the column (and the first row of a bad cell)."""
+        """A parser of a column's cells, which names the column (and the first row of a bad cell)."""
 
         def parse(text: str) -> Fraction:
             try:
@@ -126,7 +126,7 @@ class Sheet:
         return parse
 
     def blank_rows(self, names: Sequence[str]) -> NDArray[np.bool_]:
-        """Lines that hold nothing in these columns."""
+        """Lines that are empty in these columns."""
         blank = np.ones(self.rows, dtype=bool)
         for name in names:
             blank &= self[name].rows_of(lambda text: not text)
@@ -166,7 +166,7 @@ def words(text: str) -> tuple[str, ...]:
     return tuple("" if x == "|" else x for x in text.split())
 
 
-DOT = re.compile(r"(?<=[^\W\d])\.(?=\w)")  # R's names have points where others have underscores
+DOT = re.compile(r"(?<=[^\W\d])\.(?=\w)")  # R's names use points instead of underscores
 TRUTH = {"true", "false", "yes", "no", "t", "f", "y", "n"}
 TIE_WORDS = set(
     words(
@@ -178,7 +178,7 @@ TIE_WORDS = set(
 
 
 def word(text: str) -> str:
-    """A text as names are compared: lower case, underscores.
+    """A text in the form for comparing names: lower case, underscores.
 
     >>> word(" Model-A "), word("home.wins"), word("tie (bothbad)"), word("1.0")
     ('model_a', 'home_wins', 'tie_(bothbad)', '1.0')
@@ -192,7 +192,7 @@ def _is_text(cell: str) -> bool:
 
 
 def _may_be_marks(values: Sequence[str]) -> bool:
-    """Few words, true and false or one of them a tie: they may say how a comparison ended."""
+    """Few words, true and false or one of them a tie: they may be outcomes."""
     words = {word(x) for x in values} - {""}
     return 0 < len(words) <= 8 and (words <= TRUTH or bool(words & TIE_WORDS))
 
@@ -207,7 +207,7 @@ def _encoded(cells: Sequence[str] | list[Any]) -> Column:
 
 
 def _stripped(codes: Codes, values: list[str]) -> Column:
-    """Texts without the white space around them; those that become alike are one."""
+    """Texts without surrounding white space; those that become equal are merged."""
     stripped = [value.strip() for value in values]
     index = {value: i for i, value in enumerate(dict.fromkeys(stripped))}
     if len(index) == len(values):
@@ -246,7 +246,7 @@ def delimited_sheet(table: Delimited) -> Sheet:
 
 
 def _checked_rows(table: Delimited) -> list[list[str]]:
-    """The rows by the slower reader, or what is wrong with the first bad one."""
+    """The rows by the slower reader, or the fault of the first bad one."""
     rows: list[list[str]] = []
     for i, row in enumerate(row for row in csv_rows(table.text, table.delimiter) if row):
         if rows and len(row) != len(rows[0]):
@@ -291,20 +291,20 @@ def _of_arrow(names: Sequence[str], table: Any, number_text: Callable[[str], str
 
 
 def _indices(indices: Any, missing: int) -> Codes:
-    """The codes of an Arrow column; those that are null are ``missing``."""
+    """The codes of an Arrow column; null cells get ``missing``."""
     if indices.null_count:
         values = indices.to_numpy(zero_copy_only=False)  # floats, with nan for null
         return np.where(np.isnan(values), missing, values).astype(np.int64)
     if not len(indices):
         return np.zeros(0, dtype=np.int64)
-    # to_numpy would import pandas, which takes longer than all the rest
+    # to_numpy would import pandas, which takes longer than everything else
     kind = np.dtype(str(indices.type))
     whole = np.frombuffer(indices.buffers()[1], dtype=kind, count=indices.offset + len(indices))
     return whole[indices.offset :].astype(np.int64)
 
 
 def _cell(value: Any) -> str:
-    """A value as a text file would have it."""
+    """A value as it would appear in a text file."""
     if value is None or (isinstance(value, float) and value != value):
         return ""
     if isinstance(value, bool):
@@ -330,7 +330,7 @@ def arrow_sheet(data: bytes, suffix: str) -> Sheet:
             table = ipc.open_file(io.BytesIO(data)).read_all()
         else:
             table = ipc.open_stream(io.BytesIO(data)).read_all()
-    except Exception as error:  # pyarrow raises errors of many kinds for a broken file
+    except Exception as error:  # pyarrow raises many kinds of errors for a broken file
         kind = suffix.lstrip(".") or "parquet or Arrow"
         raise BadInput(f"is not a {kind} file ({first_line(error)[:120]})") from None
     exact = not any(pyarrow.types.is_floating(field.type) for field in table.schema)
@@ -353,17 +353,17 @@ def _simple(kind: Any, types: Any) -> bool:
     )
 
 
-# numbers stay text until it is known what they are: 0.1 is a tenth here
+# numbers stay text until their meaning is known: 0.1 is exactly a tenth
 _EXACTLY: dict[str, Any] = {"parse_float": str, "parse_int": str, "parse_constant": str}
 
 
 def json_lines_sheet(text: str) -> Sheet:
-    """One JSON object a line; quickly where all values are texts, whole numbers or truths."""
+    """One JSON object per line; fast if all values are texts, integers or booleans."""
     return _plain_json_lines(text) or _any_json_lines(text)
 
 
 def _plain_json_lines(text: str) -> Sheet | None:
-    """By pyarrow, which would round long decimals and read some texts as times: then, and for broken lines, None."""
+    """By pyarrow; None for broken lines, and if it would round long decimals or read texts as times."""
     import pyarrow
     from pyarrow import json as reader
 
@@ -399,7 +399,7 @@ def records_sheet(records: Sequence[Any]) -> Sheet:
     names: dict[str, None] = {}
     for i, record in enumerate(records, 1):
         if not isinstance(record, Mapping):
-            raise BadInput(f"record {i} is no object, must be one with the columns as keys")
+            raise BadInput(f"record {i} is not an object, must be one with the columns as keys")
         if len(record) != len(names) or not names.keys() >= record.keys():
             names.update(dict.fromkeys(record))
     keys = list(names)

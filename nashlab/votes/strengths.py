@@ -1,9 +1,9 @@
-"""Bradley-Terry strengths of a table of wins, and what its graph of pairs connects.
+"""Bradley-Terry strengths of a table of wins, and the connectivity of its graph of pairs.
 
     p_ij = σ(r_i − r_j),   Σ_j N_ij (p̂_ij − σ(r_i − r_j)) = 0 for every i,   Σr = 0
 
-The maximum exists where every response can be reached from every other along wins; elsewhere each response is given
-half a win and half a loss, spread over all others, and the answer says so.
+The maximum exists if every response can be reached from every other along wins.  Otherwise each response is given half
+a win and half a loss, spread over all others, and the result says so.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Strengths", "bradley_terry", "components"]
 
 Array = NDArray[np.float64]
 
-TOLERANCE = 1e-10  # of a Newton step, in nats
+TOLERANCE = 1e-10  # for a Newton step, in nats
 ITERATIONS = 100
 
 
@@ -37,7 +37,7 @@ class Strengths(NamedTuple):
 
 
 def components(wins: ArrayLike, *, strong: bool = False) -> NDArray[np.int64]:
-    """The number of the component of each response, [n]: of pairs that met, or, ``strong``, of mutual reach by wins.
+    """The index of each response's component, [n]: of pairs that met, or, ``strong``, of mutual reachability by wins.
 
     >>> components([[0, 1, 0], [0, 0, 0], [0, 0, 0]]).tolist()
     [0, 0, 1]
@@ -50,7 +50,7 @@ def components(wins: ArrayLike, *, strong: bool = False) -> NDArray[np.int64]:
 
 
 def bradley_terry(wins: ArrayLike) -> Strengths:
-    """The strengths that make the wins w_ij likeliest (a tie is half a win each), with the inverse information.
+    """The maximum-likelihood strengths for the wins w_ij (a tie is half a win each), with the inverse information.
 
     Newton's method with halved steps; the log-likelihood is concave.  Source: Bradley & Terry 1952, Ford 1957.
 
@@ -91,7 +91,7 @@ def _information(met: Array, p: Array) -> Array:
 
 
 def _inverse(information: Array) -> Array:
-    """The pseudo-inverse on Σr = 0: constants are no strengths."""
+    """The pseudo-inverse on Σr = 0, where constants are removed."""
     n = len(information)
     centre = np.full((n, n), 1.0 / n)
     scale = max(float(np.trace(information)) / n, 1e-300)

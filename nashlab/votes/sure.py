@@ -1,6 +1,6 @@
-"""How sure an answer is where the counts behind it are known: intervals, support frequencies, ranges, tests of claims.
+"""The statistical uncertainty of an answer from counts: intervals, support frequencies, ranges, tests of claims.
 
-What is proved of an answer is proved of its table.  The table is a sample; this is about the voters behind it.
+Proofs are about the table.  The table is a sample; this module is about the voters behind it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-RANGE = (2.5, 97.5)  # percentiles of an interval of 95 % ...
+RANGE = (2.5, 97.5)  # percentiles of a 95 % interval ...
 NORMAL = 1.959963984540054  # ... and its half width in standard errors
 OPEN_LIMIT = 100  # responses up to which 4n linear programmes are solved in seconds
 PROVED = "of this table of counts, not of the voters behind it"
@@ -58,7 +58,7 @@ def rates(votes: Votes, diagonal: float = 0.0) -> Array:
 
 
 def equilibrium_interval(votes: Votes, policy: Array, temperature: float) -> Array:
-    """95 % for each response of π*_τ, [n, 2], by the delta method on log π; by voters where they are known.
+    """95 % intervals for each response of π*_τ, [n, 2], by the delta method on log π; by voters if they are known.
 
     Source: N20 (f).
     """
@@ -71,18 +71,18 @@ def equilibrium_interval(votes: Votes, policy: Array, temperature: float) -> Arr
 
 
 def _as_rates(votes: Votes) -> PreferenceGame:
-    """The game of win rates, whatever the margins are."""
+    """The game of win rates, for any kind of margins."""
     game = votes.game
     return game if np.all(np.abs(game.margins) <= 0.5) else replace(game, margins=rates(votes, diagonal=0.5) - 0.5)
 
 
 def has_ties(votes: Votes) -> bool:
-    """Are some judgments ties, so that a judgment is no coin?"""
+    """Are some judgments ties, so that a judgment is not a coin flip?"""
     return votes.drawn is not None and bool(np.any(votes.drawn))
 
 
 def repeats(votes: Votes) -> Array | None:
-    """The most judgments of each pair by one voter, [n, n]; None where the file does not name the voters."""
+    """The most judgments of each pair by one voter, [n, n]; None if the file does not name the voters."""
     ballots = votes.ballots
     if ballots is None or votes.wins is None:
         return None
@@ -95,7 +95,7 @@ def repeats(votes: Votes) -> Array | None:
 
 
 def fillings(wins: Array) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
-    """(L, U) of all results of the pairs that never met, in rationals; the other pairs are taken as counted.
+    """(L, U) over all results of the pairs that never met, in rationals; the other pairs are taken as counted.
 
     >>> fillings(np.array([[0.0, 2.0], [1.0, 0.0]]))[0][0][1], fillings(np.zeros((2, 2)))[1][0][1]
     (Fraction(2, 3), Fraction(1, 1))
@@ -112,7 +112,7 @@ def fillings(wins: Array) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
 
 
 def region(votes: Votes, confidence: float) -> tuple[Array, Array]:
-    """(L, U) of :func:`confidence_box` for these votes: ties and voters who judge a pair more than once are minded."""
+    """(L, U) of :func:`confidence_box` for these votes, accounting for ties and for voters with repeated judgments."""
     assert votes.wins is not None
     return confidence_box(votes.wins, confidence, ties=has_ties(votes), repeats=repeats(votes))
 
@@ -127,18 +127,18 @@ def how_sure(
     claim: Sequence[Any] | None = None,
     seed: int = 0,
 ) -> dict[str, Any] | None:
-    """How sure an equilibrium of counted comparisons is, as JSON has it; None where the file has no counts.
+    """The uncertainty of an equilibrium of counted comparisons, in the form of JSON; None if the file has no counts.
 
-    judgments  behind the thinnest, the middle and the thickest pair, and how many pairs have none.
-    interval   of 95 % for each response: at τ > 0 by the delta method on log π (N20 f), else of ``bootstrap`` tables.
+    judgments  of the pairs with the least, the median and the most, and the number of pairs without any.
+    interval   of 95 % for each response: at τ > 0 by the delta method on log π (N20 f), else from ``bootstrap`` tables.
     range      at τ = 0 with ``confidence``: the least and the largest probability in any lottery of any table of the
                confidence region (N27).
-    unmet      at τ = 0, where pairs never met: who is in the support for every filling, some, none; who of them the
-               answer leaves out, and who it holds that another filling may leave out (N22).
+    unmet      at τ = 0, if pairs never met: who is in the support for every filling, some, none; which of the first the
+               answer omits, and which responses in its support another filling may remove (N22).
     claim      with a policy: the p-value of its being the equilibrium behind the votes (N20 d and e; N27 at τ = 0), and
-               what it takes for independent: voters where the file names them, else judgments.
+               its independent units: voters if the file names them, else judgments.
 
-    Errors: BadInput for a claim, a bootstrap or a level of confidence about a file without counts.
+    Errors: BadInput for a claim, a bootstrap or a confidence level with a file without counts.
 
     >>> from nashlab.gallery import load_votes
     >>> from nashlab.equilibrium import regularised_nash
@@ -151,7 +151,7 @@ def how_sure(
         for name, given in (("bootstrap", bootstrap), ("confidence", confidence), ("claim", claim)):
             if given:
                 raise BadInput(
-                    f"{name}: {votes.reading.source} holds no counts, so nothing is known of its uncertainty"
+                    f"{name}: {votes.reading.source} holds no counts, so its uncertainty is unknown"
                 )
         return None
     counts = (w + w.T)[np.triu_indices(len(w), 1)]
@@ -175,7 +175,7 @@ def how_sure(
 
 
 def _hanging(votes: Votes, policy: Array) -> dict[str, Any]:
-    """What the answer owes to the filling of the pairs that never met."""
+    """How the answer depends on the filling of the pairs that never met."""
     assert votes.wins is not None
     member = who_is_in(*fillings(votes.wins))
     named = {
@@ -215,7 +215,7 @@ def _ranges(votes: Votes, confidence: float, temperature: float) -> dict[str, An
 
 
 def _tested(votes: Votes, temperature: float, claim: Sequence[Any]) -> dict[str, Any]:
-    """The test of a claim, by voters where the file names them: those of one voter may hang together in any way."""
+    """The test of a claim, by voters if the file names them, since one voter's judgments may be dependent."""
     w = votes.wins
     assert w is not None
     pi = np.array([float(x) for x in claim])

@@ -22,11 +22,11 @@ DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d{1,3})?%?", re.ASCII)
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+", re.ASCII)
 THOUSANDS_POINT = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+", re.ASCII)
 QUOTED_COMMA = re.compile(r'"\s*[+-]?\d*,\d+\s*%?\s*"', re.ASCII)
-DIGITS = 400  # of one number: beyond, a cell is a mistake or an attack on the parser
-LARGEST = 10**300  # in size: sums and differences of two entries stay finite doubles
-LONGEST = 2**31  # bytes of a file of votes, also once it is unpacked
+DIGITS = 400  # of one number: a longer cell is a mistake or an attack on the parser
+LARGEST = 10**300  # in size, so that sums and differences of two entries stay finite doubles
+LONGEST = 2**31  # bytes of a file of votes, also after decompression
 SAMPLE = 2**16  # characters that tell the delimiter
-# nothing, as spreadsheets and libraries say it
+# empty cells, as written by spreadsheets and libraries
 MISSING = {"", "na", "n/a", "n.a.", "#n/a", "nan", "null", "none", "-", "--", "---", "–", "—", "<na>"}
 
 
@@ -45,7 +45,7 @@ def parse_number(text: str, where: str) -> Fraction:
         raise BadInput(f"{where}: {error}" if where else str(error)) from None
 
 
-@functools.lru_cache(maxsize=2**16)  # counts repeat: most cells of a large table are found here
+@functools.lru_cache(maxsize=2**16)  # counts repeat, so most cells of a large table hit the cache
 def _fraction(word: str) -> Fraction:
     if len(word) > DIGITS:
         raise BadInput(f"a number of {len(word)} characters, must have at most {DIGITS}")
@@ -60,7 +60,7 @@ def _fraction(word: str) -> Fraction:
 
 
 def is_numeric(cell: str) -> bool:
-    """Was it meant as a number, even one that is refused: a border of such cells holds no names."""
+    """Was it meant as a number, even a refused one: a border of such cells holds no names."""
     return bool(NUMERIC.fullmatch(cell.removesuffix("%").rstrip()))
 
 
@@ -68,7 +68,7 @@ def is_numeric(cell: str) -> bool:
 
 
 def unpacked(data: bytes, suffix: str, inner: str = "") -> tuple[bytes, str]:
-    """The content of a gzip, bzip2, xz or one-member zip file, and the suffix of what is inside; others as they are.
+    """The content of a gzip, bzip2, xz or one-member zip file, and the suffix of what is inside; others unchanged.
 
     inner  the suffix before the last one of the file's name (".csv" of "votes.csv.gz").
     """
@@ -82,7 +82,7 @@ def unpacked(data: bytes, suffix: str, inner: str = "") -> tuple[bytes, str]:
             try:
                 with importlib.import_module(module).open(io.BytesIO(data)) as file:
                     content = file.read(LONGEST + 1)
-            except Exception as error:  # each module raises errors of its own for a broken or cut file
+            except Exception as error:  # each module raises its own errors for a broken or truncated file
                 raise BadInput(f"cannot be unpacked as {module} ({first_line(error)})") from None
             if len(content) > LONGEST:
                 raise BadInput(f"unpacks to more than {LONGEST / 2**30:.0f} GiB")
@@ -106,7 +106,7 @@ def _unzipped(data: bytes) -> tuple[bytes, str]:
             return archive.read(members[0]), ("." + name.rsplit(".", 1)[1].lower() if "." in name else "")
     except BadInput:
         raise
-    except Exception as error:  # zipfile raises whatever a broken archive makes it raise
+    except Exception as error:  # a broken archive can make zipfile raise anything
         raise BadInput(f"is not a readable zip archive ({first_line(error)})") from None
 
 
@@ -125,16 +125,16 @@ def as_text(data: bytes) -> str:
 
 
 class Delimited:
-    """Delimited text whose delimiter and decimal sign are known.
+    """Delimited text with known delimiter and decimal sign.
 
     delimiter  "," ";" tab "|" "^" "~", or " " for any white space.
-    comma      are its decimals written 0,7?  None where commas may also part thousands: such a number is refused.
+    comma      are its decimals written 0,7?  None if commas may also separate thousands: such a number is refused.
     """
 
     def __init__(self, text: str, delimiter: str):
         self.text, self.delimiter = text, delimiter
         self.comma = self._decimal_comma() if "," in text else False
-        self.dubious: bool | None = None  # points that may part thousands: looked for when a number has one
+        self.dubious: bool | None = None  # points that may separate thousands: checked when a number has one
 
     def rows(self) -> Iterator[list[str]]:
         """The rows that are not blank, cells stripped."""
@@ -144,7 +144,7 @@ class Delimited:
                 yield cells
 
     def number_text(self, cell: str) -> str:
-        """A cell with a point for its decimal comma.  Errors: BadInput where 1,000 may be one or a thousand."""
+        """A cell with a point for its decimal comma.  Errors: BadInput if 1,000 may be one or a thousand."""
         if "," in cell and self.comma is None and THOUSANDS.fullmatch(cell):
             raise BadInput(f"{cell}: commas are before three digits everywhere: decimals or thousands? write a point")
         if self.delimiter == ";" and "." in cell and THOUSANDS_POINT.fullmatch(cell):
@@ -167,7 +167,7 @@ class Delimited:
         return None if found else False
 
     def _points_before_thousands(self) -> bool:
-        """Has every number with a point three digits after it, and no 0 before?"""
+        """Does every number with a point have three digits after it, and no leading 0?"""
         numbers = (cell for row in self.rows() for cell in row if "." in cell and is_numeric(cell))
         return all(THOUSANDS_POINT.fullmatch(cell) for cell in numbers)
 
@@ -182,7 +182,7 @@ def csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
 def open_delimited(text: str) -> Delimited:
     """Text with the delimiter that cuts all its first rows to one width; a semicolon, tab or bar before a comma.
 
-    A first line ``sep=;``, as spreadsheets write it, decides.
+    A first line ``sep=;``, as spreadsheets write it, takes precedence.
 
     >>> open_delimited("0,5;0,7").delimiter, open_delimited("a,b").delimiter, open_delimited("0 7").delimiter
     (';', ',', ' ')

@@ -1,4 +1,4 @@
-"""What the signs of the margins alone say: the Smith set, and how much of a tournament is cycles."""
+"""Properties of the signs of the margins: the Smith set, and the cyclic share of a tournament."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def smith_sets(margins: ArrayLike) -> list[NDArray[np.intp]]:
 
 
 def cyclic_share(margins: ArrayLike) -> float:
-    """Of all triples, how many are cycles i ≻ j ≻ k ≻ i: tr B³/3 over C(n, 3), B the majorities.
+    """The share of all triples that are cycles i ≻ j ≻ k ≻ i: tr B³/3 over C(n, 3), B the majorities.
 
     >>> cyclic_share([[0, 1, -1], [-1, 0, 1], [1, -1, 0]])
     1.0

@@ -1,12 +1,12 @@
-"""E3.  A policy carries a proof of its own distance to the equilibrium q = π*_τ.
+"""E3.  A policy contains a proof of its own distance to the equilibrium q = π*_τ.
 
 Let r = log π − log μ − Pπ/τ and r* the same at q, which is constant (E1).  Then
 
     ⟨π − q, r − r*⟩ = ⟨π − q, log π − log q⟩ − ⟨π − q, P(π − q)⟩/τ = KL(π‖q) + KL(q‖π),
 
-for P = ½ + A, the differences sum to zero and A is skew: the game term cancels.  Since ⟨π − q, 1⟩ = 0, the left side is
-at most ½ osc(r) ‖π − q‖₁, and Pinsker closes the circle.  The sharp form, with tanh(osc/4), is attained without a game:
-two responses, A = 0, π the mirror image of μ.
+for P = ½ + A, since the differences sum to zero and A is skew, so the game term cancels.  As ⟨π − q, 1⟩ = 0, the left
+side is at most ½ osc(r) ‖π − q‖₁, and Pinsker's inequality gives the bound.  The sharp form, with tanh(osc/4), is
+attained without a game: two responses, A = 0, π the mirror image of μ.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def certificate() -> Iterator[Identity]:
     for n in (2, 3, 4):
         P, log_mu = preferences(n), logs(weights("μ", n))
         pi, q = simplex(weights("w", n)), simplex(weights("q", n))
-        # a symmetric part K in P would survive: 0 is the only weight at which the game term cancels
+        # a symmetric part K in P would remain: the game term cancels only at weight 0
         game = mean(pi - q, (P + K * Matrix(n, n, lambda i, j: int(i == j))) * (pi - q))
         yield Identity(f"⟨π − q, P(π − q)⟩ = 0, n = {n}", game, true=0, false=1)
 

@@ -1,6 +1,6 @@
 """E7.  Rewards against preferences.
 
-Reward maximisation, max_π E_π[r] − τ KL(π‖μ), ends at π_R ∝ μ e^{r/τ}.  When P is Bradley–Terry, p = σ(r_y − r_y'), the
+Reward maximisation, max_π E_π[r] − τ KL(π‖μ), gives π_R ∝ μ e^{r/τ}.  When P is Bradley–Terry, p = σ(r_y − r_y'), the
 equilibrium is another policy: for two responses its log-ratio gap is (p − ½)/τ, that of π_R is (r₁ − r₂)/τ, and
 
     Δ − (σ(Δ) − ½) = Δ − ½ tanh(Δ/2)

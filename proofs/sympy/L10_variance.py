@@ -1,7 +1,7 @@
-"""L10.  Contrasting a pair never adds variance, and at least halves it under an exact condition.
+"""L10.  The contrast of a pair never has more variance, and at most half under an exact condition.
 
-For (y, y') i.i.d. ~ π and a skew f(y, y'), let X₁ = s(y) f and X₂ = −s(y') f: the same distribution, read from either
-end.  "Variance" is the trace of the covariance matrix.  With C = (X₁ + X₂)/2,
+For (y, y') i.i.d. ~ π and a skew f(y, y'), let X₁ = s(y) f and X₂ = −s(y') f, which have the same distribution.
+"Variance" is the trace of the covariance matrix.  With C = (X₁ + X₂)/2,
 
     Var X₁ − Var C  =  ¼ E|X₁ − X₂|²  ≥ 0,
     Var C − ½ Var X₁ = −½ ( E[s(y)·s(y') f²] + |E X₁|² ).

@@ -1,11 +1,11 @@
-"""L11, L12, L13.  Online DPO is at rest somewhere else.
+"""L11, L12, L13.  Online DPO is stationary elsewhere.
 
     DPO(θ) = E_{y,y'~SG ν}[ −p log σ(τd) − (1−p) log σ(−τd) ],
     ∇ = −2τ E_ν[ s(y) g(y) ],   g(y) = p(y ≻ ν) − E_{y'~ν} σ(τ(h(y) − h(y'))).
 
-The loss sees θ through h alone, so it is enough to differentiate in h.  Tabular and online (ν = π) it rests iff g is
-constant, and E_ν g = 0 makes that g = 0.  At the equilibrium q the gaps are τ(h − h') = p(y≻q) − p(y'≻q), hence the
-condition of the paper's Lemma F.5.  Two responses: p = σ(p − ½).
+The loss depends on θ only through h, so it is enough to differentiate in h.  For the tabular online case (ν = π) it is
+stationary iff g is constant, and E_ν g = 0 makes that g = 0.  At the equilibrium q the gaps are
+τ(h − h') = p(y≻q) − p(y'≻q), which gives the condition of the paper's Lemma F.5.  Two responses: p = σ(p − ½).
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""L16, L17.  Two named losses are IPO in disguise.
+"""L16, L17.  Two named losses are IPO in another form.
 
-SPPO on hard labels, (h(w) − 1/(2τ))² + (h(l) + 1/(2τ))², is pair by pair IPO and 2 h(y) h(y'), up to a constant; so its
-gradient is IPO's and 4 E_ν[h] E_ν[s], and online, where E_π[s] = 0, it is IPO's.
+SPPO on hard labels, (h(w) − 1/(2τ))² + (h(l) + 1/(2τ))², is for each pair IPO plus 2 h(y) h(y'), up to a constant.  So
+its gradient is IPO's plus 4 E_ν[h] E_ν[s], and online, where E_π[s] = 0, it is IPO's.
 
 EXO on pairs, KL((σ, 1 − σ) ‖ (1 − ε, ε)) with σ = σ(x), x = τd, has the slope σ(1 − σ)(x − (2p − 1) log((1 − ε)/ε)) at
 preference p: its optimum is linear in p, like IPO's, and on additive preferences it is offline IPO's at temperature

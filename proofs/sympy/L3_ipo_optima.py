@@ -1,11 +1,12 @@
-"""L3, L4, L14.  Where IPO comes to rest (tabular softmax, s(y) = e_y − π).
+"""L3, L4, L14.  The stationary points of IPO (tabular softmax, s(y) = e_y − π).
 
 With samples from ν the covariance identity of L1 becomes, coordinate by coordinate,
 
     ∂IPO/∂θ_y = −(4/τ) ν(y) (u_y − E_ν u),   u = Pν − τh,
 
-so, where ν > 0, rest means u constant:  π ∝ μ e^{Pν/τ}.  Online ν = π, and that is the equilibrium (L3); offline ν is
-data, and the optimum moves with it (L4), except for n = 2.  A response with ν(y) = 0 gets no gradient at all (L14).
+so, where ν > 0, stationarity means that u is constant:  π ∝ μ e^{Pν/τ}.  Online ν = π, and that is the equilibrium
+(L3); offline ν is data, and the optimum moves with it (L4), except for n = 2.  A response with ν(y) = 0 has no gradient
+(L14).
 """
 
 from collections.abc import Iterator

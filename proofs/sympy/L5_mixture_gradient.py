@@ -2,7 +2,7 @@
 
     ∇ = −(4/τ) { E_ν[ s (p(·≻ν) − ½ − τh) ] + τ E_ν[h] E_ν[s] }.
 
-The paper (Prop 5.1) prints it without the last term, as if E_ν[s] were 0.  It is E_π[s] that vanishes; with the
+The paper (Prop 5.1) prints it without the last term, as if E_ν[s] were 0.  But only E_π[s] vanishes; with the
 normaliser Z = Σ π^{1−β}μ^β
 
     E_ν[s] = ∇ log Z / (1 − β)        (tabular softmax: ν − π).

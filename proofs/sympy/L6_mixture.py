@@ -1,10 +1,10 @@
-"""L6, L7, L8, L9.  The mixture family: where IPO-MD and Nash-MD-PG rest, and what they contain.
+"""L6, L7, L8, L9.  The mixture family: stationary points of IPO-MD and Nash-MD-PG, and special cases.
 
 Nash-MD-PG(β) averages s(y)(p(y≻y') − ½ − τh(y)) over y ~ π, y' ~ m_β.  Write u = P m_β − τh.  Tabular softmax:
 
     Nash-MD-PG ascends  π_y (u_y − E_π u),      IPO-MD descends  −(4/τ) m_y (u_y − E_m u):
 
-the same zeros, u constant, π ∝ μ e^{P m/τ} (L6).  Mixing that with μ once more gives m ∝ μ e^{(1−β) P m/τ} (L7).
+with the same zeros: u constant, π ∝ μ e^{P m/τ} (L6).  Mixing that with μ once more gives m ∝ μ e^{(1−β) P m/τ} (L7).
 """
 
 from collections.abc import Iterator

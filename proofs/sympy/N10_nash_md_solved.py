@@ -1,11 +1,11 @@
 """N10.  Nash-MD with a constant step, solved.
 
-Its update is  log m = (1−ητ) log π + ητ log μ,  log π₊ = log m + ηPm  (modulo constants).  Put τ' = τ/(1−ητ).  At rest
+Its update is  log m = (1−ητ) log π + ητ log μ,  log π₊ = log m + ηPm  (modulo constants).  Let τ' = τ/(1−ητ).  Then
 
     log m = log μ + Pm/τ',      log π = log μ + Pm/τ:
 
-m is the equilibrium at τ' and π the best response to it at τ.  Followed through the mixtures alone, the update *is* OMD
-and is MMD at τ'.  Run at τ̃ = τ/(1+ητ) instead, the mixture at rest is π*_τ itself.
+so m is the equilibrium at τ' and π the best response to it at τ.  In terms of the mixtures alone, the update *is* OMD
+and is MMD at τ'.  Run at τ̃ = τ/(1+ητ) instead, the stationary mixture is π*_τ itself.
 """
 
 from collections.abc import Iterator

@@ -2,9 +2,9 @@
 
     SLiC(θ) = E_{y,y'~SG π}[ p max(0, 1 − τd) + (1−p) max(0, 1 + τd) ].
 
-While every |τd| < 1 the hinge is a straight line and the gradient is −4τ D A π: self-play without its regularisation.
-At the equilibrium q osc(τh) < 1 (τh = Pq + const, and the entries of Pq lie within (0, 1)), so q is at rest iff
-D A q = 0, iff Aq = 0, iff q = μ.  For two responses, p > ½, the force lets go only at the hinge, h₁ − h₂ = 1/τ.
+While every |τd| < 1 the hinge is linear and the gradient is −4τ D A π: self-play without its regularisation.  At the
+equilibrium q osc(τh) < 1 (τh = Pq + const, and the entries of Pq lie within (0, 1)), so q is stationary iff D A q = 0,
+iff Aq = 0, iff q = μ.  For two responses, p > ½, the force vanishes only at the hinge, h₁ − h₂ = 1/τ.
 """
 
 from collections.abc import Iterator

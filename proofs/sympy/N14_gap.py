@@ -1,7 +1,7 @@
 """N14, N15.  The gap G(π) = max_π' J(π', π) − ½ as a certificate.
 
 E2 says G = τ KL(π‖BR).  Skewness splits it at the equilibrium q, as in E3:  G = τ KL(π‖q) + τ KL(q‖BR) ≥ τ KL(π‖q).
-And log BR − log q = v + const with v = A(π − q)/τ, so that the rest is a centred cumulant,
+Since log BR − log q = v + const with v = A(π − q)/τ, the rest is a centred cumulant,
 
     KL(q‖BR) = log E_q e^v − E_q v  ≤  osc(v)²/8  ≤  ‖π − q‖₁²/(8τ²)  ≤  KL(π‖q)/(4τ²)
 

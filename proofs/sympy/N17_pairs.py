@@ -1,4 +1,4 @@
-"""N17.  k completions of a prompt make k(k−1)/2 pairs: what are they worth?
+"""N17.  The value of k completions of a prompt, which make k(k−1)/2 pairs.
 
 U = average of a symmetric kernel g over all pairs.  Two pairs share both, one or no completion; with Hoeffding's
 ζ₁ = Cov(g(y,y'), g(y,y'')), ζ₂ = Var g, counting them gives

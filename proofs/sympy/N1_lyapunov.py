@@ -4,7 +4,7 @@ The gradient flow is θ̇ = g = D(Pπ − τh), g_y = π_y (r_y − E_π r) with
 
     V = Σ q_y e^{−θ_y}:   V̇ = −Σ q_y e^{−θ_y} g_y = −⟨q − π, r⟩ / Σe^θ = −(τ/Σe^θ) [KL(π‖q) + KL(q‖π)],
 
-the last step being E3's cancellation.  At τ = 0 and Aq = 0 nothing is left: V is conserved, and self-play orbits.
+the last step by E3's cancellation.  At τ = 0 and Aq = 0 the right side is 0: V is conserved, and self-play orbits.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""N23, N28, N29.  Three identities around the equilibrium q: what a divergence buys, the slope of wins, the gap.
+"""N23, N28, N29.  Three identities around the equilibrium q: the win rate at a divergence, the slope of wins, the gap.
 
-At q, Pq = τ(log q − log μ) + const.  Put into P(π ≻ q) it leaves divergences alone; put into self-play's pairs it
-leaves the covariance with the residual r, which is constant at q; put into the gap it leaves a cumulant under q.
+At q, Pq = τ(log q − log μ) + const.  Inserted into P(π ≻ q), only divergences remain; into self-play's pairs, the
+covariance with the residual r, which is constant at q; into the gap, a cumulant under q.
 """
 
 from collections.abc import Iterator

@@ -1,11 +1,11 @@
-"""N3, N4.  The spectrum that every local rate is made of.
+"""N3, N4.  The spectrum behind every local rate.
 
 Natural-gradient flow θ̇ = Pπ − τh has the linearisation −(τI − AD): eigenvalues −(τ ± iλ).  A frozen positive
 preconditioner C turns plain flow into  C ẋ = −D(τI − AD)x.  For x = u + iv and z C x = D(τI − AD)x, times x*:
 
     z x*Cx = τ x*Dx − (Dx)*A(Dx),     (Dx)*A(Dx) = 2i (Du)ᵀA(Dv):
 
-real and imaginary part apart.  For three responses Lagrange's identity bounds the latter,
+separating real and imaginary part.  For three responses Lagrange's identity bounds the latter,
 
     [(Du)ᵀA(Dv)]² = λ² [ (uᵀDu)(vᵀDv) − (uᵀDv)² ],      λ = √(π₁π₂π₃) |a₁₂ + a₂₃ + a₃₁|,
 

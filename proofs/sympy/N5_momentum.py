@@ -1,12 +1,12 @@
-"""N5, N6, N7.  Momentum against rotation.
+"""N5, N6, N7.  Momentum in a rotating field.
 
-Heavy ball, θ += a g + mΔθ, meets an eigenvalue ζ = α + iω of −∂g with  z² − (1 + m − aζ) z + m = 0.  On the unit circle
-z + m/z = (1+m) cos φ + i(1−m) sin φ: an ellipse, and both roots are inside iff 1 + m − aζ is inside it,
+Heavy ball, θ += a g + mΔθ, has for an eigenvalue ζ = α + iω of −∂g the equation  z² − (1 + m − aζ) z + m = 0.  On the
+unit circle z + m/z = (1+m) cos φ + i(1−m) sin φ is an ellipse, and both roots are inside iff 1 + m − aζ is inside it,
 
     (1 − aα/(1+m))² + (aω/(1−m))² < 1.
 
 Averaged momentum, v = mv + (1−m)g, is the same with (1−m)a for a; in u = (1+m)/(1−m) the condition is a quadratic.
-N6: on the spectrum τ ± iλ the step and momentum given make both roots meet at modulus r* (that nothing fixed does
+N6: on the spectrum τ ± iλ the given step and momentum make both roots meet at modulus r* (that no fixed choice does
 better is not derived here).  N7: Adam's normaliser tunes a to the edge of stability; the algebra of that heuristic.
 """
 

@@ -1,7 +1,7 @@
-"""N9.  How unevenly can policy m win against itself?  Never more than a uniform variable.
+"""N9.  The win rate of policy m against itself is no more spread than a uniform variable.
 
-A set of mass w collects at most w − w²/2 of win mass: inside itself it wins exactly w²/2, outside at most w(1 − w).  So
-under y ~ m the win rate p(y ≻ m) is below Uniform(0, 1) in convex order, and
+A set of mass w collects at most w − w²/2 of win mass: exactly w²/2 inside itself, at most w(1 − w) outside.  So under y
+~ m the win rate p(y ≻ m) is below Uniform(0, 1) in convex order, and
 
     Var_m p(·≻m) ≤ (1 − Σm³)/12,     log E_m e^{η(p − ½)} ≤ log( sinh(η/2)/(η/2) ) ≤ η²/24,
 

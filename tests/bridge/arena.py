@@ -7,16 +7,18 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from llm_bridge.judges import OneOrder
 from llm_bridge.policy import Policy, Prompts
 from llm_bridge.training import Closed, Generated, Settings, bridged, train
-from llm_bridge.verify import LANGUAGE, PROMPT, tiny
+from llm_bridge.verify import LANGUAGE, PROMPT, own_log_prob, tiny
 from nashlab.gallery import random_game
 
-__all__ = ["GAME", "PROMPTS", "SETTINGS", "closed", "generated", "weights"]
+__all__ = ["GAME", "PROMPTS", "SETTINGS", "closed", "enumerated", "generated", "largest", "trained", "weights"]
 
 GAME = random_game("uniform", len(LANGUAGE), np.random.default_rng(0))
 NAMES = {" ".join(str(i) for i in ids if i): k for k, ids in enumerate(LANGUAGE.sequences)}
@@ -41,6 +43,26 @@ def weights(policy: Policy) -> list[np.ndarray]:
     return [p.detach().numpy().copy() for p in policy.model.parameters() if p.requires_grad]
 
 
+def enumerated(policy: Policy) -> np.ndarray:
+    """log π of every sequence of the language, by the model's own forward pass."""
+    with torch.no_grad():
+        return torch.stack([own_log_prob(policy, PROMPT, y).sum() for y in LANGUAGE.sequences]).double().numpy()
+
+
+def trained(
+    method: str = "online-ipo", source: object = None, folder: Path | None = None, **changes: object
+) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+    """Weights and records of a run with the common settings."""
+    policy = tiny("gpt2", seed=1)
+    records = train(policy, bridged(method), source or generated(), Settings(**(SETTINGS | changes)), folder=folder)
+    return weights(policy), records
+
+
+def largest(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
+    """The largest difference of two sets of weights."""
+    return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+
+
 def run(method: str, folder: Path, out: Path, processes: int) -> None:
     """Train and write the weights; in several processes, the first one writes."""
     import torch.distributed
@@ -56,8 +78,6 @@ def run(method: str, folder: Path, out: Path, processes: int) -> None:
 
 
 if __name__ == "__main__":
-    import torch
-
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     # asked last of all: what was registered first runs last

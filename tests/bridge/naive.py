@@ -10,7 +10,10 @@ from torch import Tensor
 
 from llm_bridge.policy import Policy, Tokens
 
-__all__ = ["naive_log_prob", "naive_mixture", "naive_next"]
+__all__ = ["EXACT", "error_against_naive", "gradients", "naive_log_prob", "naive_mixture", "naive_next"]
+
+# sums of a dozen float64 terms of size 1 to 10, in another order
+EXACT = 1e-12
 
 
 def naive_next(policy: Policy, prompt: list[int], completion: list[int]) -> Tensor:
@@ -54,3 +57,19 @@ def naive_mixture(policy: Policy, frozen: Policy, prompt: list[int], completion:
             theirs = naive_next(frozen, prompt, completion)
     unnormalised = (ours.exp() ** (1 - beta)) * (theirs.exp() ** beta)
     return (unnormalised / unnormalised.sum(dim=-1, keepdim=True)).log()
+
+
+def gradients(policy: Policy, values: Tensor) -> list[Tensor]:
+    """∂(Σ_i c_i values_i)/∂θ for every trainable weight, with different c_i."""
+    weights = torch.arange(1, len(values) + 1, dtype=values.dtype)
+    trainable = [p for p in policy.model.parameters() if p.requires_grad]
+    found = torch.autograd.grad((weights * values).sum(), trainable, allow_unused=True, retain_graph=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(trainable, found, strict=True)]
+
+
+def error_against_naive(policy: Policy, values: Tensor, prompt: Tokens, completion: Tokens) -> float:
+    """The worst relative error of values and gradients."""
+    truth = naive_log_prob(policy, prompt, completion)
+    slopes = zip(gradients(policy, values), gradients(policy, truth), strict=True)
+    pairs = [(values.detach(), truth.detach()), *slopes]
+    return max(float((a - b).abs().max() / (1 + b.abs().max())) for a, b in pairs)

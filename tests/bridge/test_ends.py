@@ -243,9 +243,9 @@ def test_what_goes_on_behind_an_end_is_refused_before_the_first_step() -> None:
     policy, prompts = many_ends("llama"), Prompts(["a", "b"], [[2], [3]])
     right = [[2, 4], [3, 1]]
     wrong = [[2, 4], [2, 4, 3, 1]]
-    with pytest.raises(BadInput, match=r"left\[1\] goes on behind token 4 at place 1, must end there"):
+    with pytest.raises(BadInput, match=r"left\[1\] continues after token 4 at place 1, must end there"):
         train(policy, "offline-ipo", Recorded(prompts, wrong, right, [1.0, 1.0]), Settings(**SETTINGS))
-    with pytest.raises(BadInput, match=r"completions\[1\] goes on behind token 4"):
+    with pytest.raises(BadInput, match=r"completions\[1\] continues after token 4"):
         train(policy, IMITATION, Examples(prompts, wrong), Settings(**SETTINGS))
     train(policy, "offline-ipo", Recorded(prompts, right, right[::-1], [1.0, 1.0]), Settings(**SETTINGS))
 

@@ -97,7 +97,7 @@ def test_log_probabilities_are_the_trainer_s_own(engine: Callable[..., Engine]) 
 
 def test_mixtures_and_foreign_tokens_are_refused(engine: Callable[..., Engine]) -> None:
     for method in ("ipo-md", "nash-md-pg", "best-response"):
-        with pytest.raises(BadInput, match="samples from the policy alone, must be left out for a mixture"):
+        with pytest.raises(BadInput, match="samples from the policy alone, must be omitted for a mixture"):
             train(tiny("gpt2"), method, source(engine()), Settings(steps=1, batch=2))
     with pytest.raises(BadInput, match="the server returned token 99, must be one of the policy's"):
         train(tiny("gpt2"), "online-ipo", source(engine(spoil=lambda ids: [99])), Settings(steps=1, batch=2))

@@ -178,7 +178,7 @@ def test_arguments_that_cannot_be_are_refused() -> None:
     for wins, total in ((-1, 10), (11, 10)):
         with pytest.raises(BadInput, match=f"wins = {wins}, must be between 0 and total = {total}"):
             clopper_pearson(wins, total)
-    with pytest.raises(BadInput, match="2 texts and 1 human ones, must be as many"):
+    with pytest.raises(BadInput, match="2 texts and 1 human ones, must be equally many"):
         rouge(["a", "b"], ["a"])
 
 

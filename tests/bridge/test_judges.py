@@ -149,7 +149,7 @@ def test_a_table_gives_back_its_entries() -> None:
         (["x"], [["a", "b"]], [[[0.5]]], r"matrices\[0\] has the shape \(1, 1\), must be \[2, 2\]"),
         (["x"], [["a", "a"]], [[[0.5, 0.5], [0.5, 0.5]]], r"a candidate of prompts\[0\] occurs twice"),
         (["x", "x"], [["a"], ["a"]], [[[0.5]], [[0.5]]], r"prompts\[1\] occurs twice"),
-        (["x"], [], [], "must be as many each"),
+        (["x"], [], [], "must be equally many"),
     ],
 )
 def test_a_wrong_table_is_refused(prompts: Any, candidates: Any, matrices: Any, message: str) -> None:
@@ -302,7 +302,7 @@ def test_a_judge_may_answer_with_a_list_and_is_checked_everywhere() -> None:
 def test_lists_of_different_lengths_and_no_raters_are_refused() -> None:
     rng = np.random.default_rng(0)
     for make in (judged, lambda *args: annotated(*args, rng)):
-        with pytest.raises(BadInput, match="1 prompts, 2 left and 1 right answers, must be as many each"):
+        with pytest.raises(BadInput, match="1 prompts, 2 left and 1 right answers, must be equally many"):
             make(OneOrder(arbitrary), ["x"], ["a", "b"], ["b"])
     for raters in (0, -1, 1.5):
         with pytest.raises(BadInput, match=f"raters = {raters}, must be a whole number, at least 1"):
@@ -440,7 +440,7 @@ def test_an_answer_that_does_not_fit_is_refused_and_not_cut(family: str) -> None
     shown = shown_to_the_model(score, ["red green " * 9], [longest.strip()])
     assert shown.shape[1] == 6
     assert score.tokenizer.decode(shown[0]).count("blue") == len(longest.split())
-    with pytest.raises(BadInput, match=r"answer 'blue blue .*' has 7 tokens .* must have max_length = 6 at most"):
+    with pytest.raises(BadInput, match=r"answer 'blue blue .*' has 7 tokens .* must have at most max_length = 6"):
         score(["red", "red"], ["blue", longest + "blue"])
 
 

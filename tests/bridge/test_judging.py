@@ -371,7 +371,7 @@ def test_answers_are_kept_on_disk_and_belong_to_the_question(stand: Callable[...
     served(server, cache=tmp_path / "answers", model="other")(["x"], ["a"], ["bb"])
     assert server.count == 4
     (tmp_path / "notes").write_text("hello, this is no database at all, but a text")
-    with pytest.raises(BadInput, match="is no file of answers"):
+    with pytest.raises(BadInput, match="is not a file of answers"):
         served(server, cache=tmp_path / "notes")
 
 

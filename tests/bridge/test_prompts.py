@@ -209,7 +209,7 @@ def test_of_several_messages_the_last_user_text_is_cut_and_everything_else_stays
         assert len(found) == len(full) - 3
         assert kept in text
         assert all(part in text for part in ("Nobody spoke.", "hello", "What is it?", "<|im_start|>assistant\n"))
-    with pytest.raises(BadInput, match=r"prompts\[0\]: longest = 9, must be more than the \d+ tokens around"):
+    with pytest.raises(BadInput, match=r"prompts\[0\]: 9 tokens at most, must be more than the \d+ around"):
         prompt_ids(tokenizer, [chat], longest=9)
 
 
@@ -350,7 +350,7 @@ def test_answers_with_an_end_inside_are_refused_and_one_at_the_end_is_not_double
     policy = policy_with(tokenizer_like("qwen2", CHATML))
     plain = completions_of(policy, ["The river", "late"])
     assert completions_of(policy, ["The river<|im_end|>", "late<|endoftext|>"]) == plain
-    with pytest.raises(BadInput, match=r"texts\[1\] goes on behind '<\|im_end\|>', must end there"):
+    with pytest.raises(BadInput, match=r"texts\[1\] continues after '<\|im_end\|>', must end there"):
         completions_of(policy, ["late", "The<|im_end|> river"])
     with pytest.raises(BadInput, match="texts = 'The river' is a single str"):
         completions_of(policy, "The river")
@@ -363,3 +363,15 @@ def test_prompts_by_hand_are_checked_against_the_model() -> None:
     Prompts(["", "a"], [[1], [2] * 9]).check_room(policy, 4)
     with pytest.raises(BadInput, match=r"2 of 3 prompts do not fit: prompts\[0\] is empty; prompts\[2\] has 10 tokens"):
         Prompts(["", "a", "b"], [[], [2] * 9, [3] * 10]).check_room(policy, 4)
+
+
+def test_prompts_are_named_by_their_rows_and_long_ones_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    policy = policy_with(tokenizer_like("qwen2"))  # 128 positions, which are computed
+    with pytest.raises(BadInput, match=r"1 of 2 prompts do not fit: a\.jsonl, row 7 is empty \("):
+        encoded(policy, ["hello", " "], names=["a.jsonl, row 6", "a.jsonl, row 7"])
+    rows = encoded(policy, ["hello", "river " * 130], names=["row 1", "row 2"], new_tokens=8).rows
+    told = "1 of 2 prompts with their answers exceed the model's 128 positions, such as row 2 with"
+    assert caplog.messages == [f"{told} {len(rows[1])} tokens"]
+    caplog.clear()
+    encoded(policy, ["hello"], new_tokens=8)
+    assert not caplog.messages

@@ -125,12 +125,12 @@ def test_a_function_of_the_working_directory_is_asked_in_both_orders(
         ("likelihood", "judge = 'likelihood', must be likelihood:SOURCE"),
         ({"scale": 2}, "must be a name or a table with a name"),
         ({"name": "likelihood:x", "scael": 2}, "judge = 'likelihood:x': 'scael' is unknown.*did you mean 'scale'"),
-        ({"name": "raters", "scale": 2}, "judge = 'raters': 'scale' is unknown: it has no options"),
+        ({"name": "raters", "scale": 2}, "judge = 'raters': 'scale' is unknown: it takes no options"),
         ("no_such_module:f", "judge = 'no_such_module:f' cannot be imported: .*no_such_module"),
         ("json:dmups", "judge = 'json:dmups' cannot be imported: .*dmups"),
         ("math:pi", "judge = 'math:pi' is a float, must be a function"),
-        ("reward-model:nowhere", "judge = 'reward-model:nowhere': nowhere is not there"),
-        ("table:nowhere.json", "judge = 'table:nowhere.json': nowhere.json is not there"),
+        ("reward-model:nowhere", "judge = 'reward-model:nowhere': nowhere does not exist"),
+        ("table:nowhere.json", "judge = 'table:nowhere.json': nowhere.json does not exist"),
     ],
 )
 def test_what_is_no_judge_is_refused_before_anything_is_made(given: Any, message: str) -> None:

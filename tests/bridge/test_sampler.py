@@ -335,7 +335,7 @@ def test_weights_without_probabilities_are_named_and_spoil_no_other_row() -> Non
     policy = tiny_policy("gpt2")
     with torch.no_grad():
         next(policy.model.parameters()).fill_(torch.nan)
-    with pytest.raises(NotFinite, match="the next token has no probabilities"):
+    with pytest.raises(NotFinite, match="the next token's probabilities are NaN"):
         sample(policy, prompts(rows=2), max_new_tokens=3)
 
 

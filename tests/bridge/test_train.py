@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import math
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +16,18 @@ import numpy as np
 import pytest
 import torch
 from accelerate.tracking import GeneralTracker
-from arena import NAMES, PROMPTS, SETTINGS, generated, weights
+from arena import NAMES, PROMPTS, SETTINGS, enumerated, generated, weights
 from scipy.stats import binom, binomtest
 from transformers import LlamaConfig
 from words import word_tokenizer
 
-from llm_bridge.cli import main
+from llm_bridge.cli import main, told_progress, train_command
 from llm_bridge.data import Question
 from llm_bridge.judges import FunctionJudge, OneOrder
-from llm_bridge.policy import LoraOptions, Policy, Prompts, load_policy, save_policy
+from llm_bridge.policy import LoraOptions, Prompts, load_policy, save_policy
+from llm_bridge.policy.forward import NotFinite
 from llm_bridge.training import (
+    Diverged,
     HeldOut,
     Players,
     Recipe,
@@ -37,7 +41,8 @@ from llm_bridge.training import (
     train,
 )
 from llm_bridge.training.run import Record
-from llm_bridge.verify import LANGUAGE, PROMPT, own_log_prob, tiny
+from llm_bridge.verify import LANGUAGE, tiny
+from nashlab.display import Progress
 from nashlab.files import replacing_folder
 from nashlab.game import BadInput
 
@@ -202,7 +207,16 @@ def test_a_judge_that_fails_while_measuring_leaves_the_step_that_was_measured(ho
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 1, 2]
     assert checkpoint.latest(tmp_path / "checkpoints").step == 2
-    assert [r["step"] for r in trained(recipe(home, FunctionJudge(Moody(0)), steps=4), tmp_path)[1]] == [0, 1, 2, 3, 4]
+    assert [line.get("measured") for line in lines] == [None, None, False]
+    with pytest.raises(Stopped, match="measuring after step 2: the judge failed"):  # it has not come back
+        trained(recipe(home, FunctionJudge(Moody(1)), steps=4), tmp_path)
+    records = trained(recipe(home, FunctionJudge(Moody(0)), steps=4), tmp_path)[1]
+    never = trained(recipe(home, FunctionJudge(Moody(0)), steps=4), tmp_path / "never")[1]
+    assert [r["step"] for r in records] == [0, 1, 2, 3, 4]
+    for one, other in zip(records, never, strict=True):  # measured once it can be, with the same numbers
+        assert {k: v for k, v in one.items() if "seconds" not in k} == {
+            k: v for k, v in other.items() if "seconds" not in k
+        }
 
 
 def test_a_judge_that_fails_is_said_by_the_command_in_one_line(
@@ -238,11 +252,39 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(
         return real(path)
 
     monkeypatch.setattr(checkpoint, "sha256_of", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         trained(made, tmp_path / "parts")
+    assert caught.value.__notes__ == [
+        f"what was saved before it is in {tmp_path / 'parts'}; the same call goes on from there"
+    ]
     monkeypatch.undo()
     assert checkpoint.latest(tmp_path / "parts" / "checkpoints").step == 2
     assert same(trained(made, tmp_path / "parts")[0], whole)
+
+
+def test_weights_that_a_measurement_finds_broken_are_a_diverged_run(tmp_path: Path) -> None:
+    """The step that broke them is named and not kept; the state before it is."""
+
+    def measure(players: Players) -> dict[str, float]:
+        measured.append(1)
+        if len(measured) == 3:  # before the first step, after it, after the second
+            raise NotFinite("probabilities are NaN")
+        return {"win_rate": 0.5}
+
+    measured: list[int] = []
+    settings = Settings(**(SETTINGS | {"measure_every": 1, "checkpoint_every": 1}))
+    with pytest.raises(Diverged, match="step 2: measuring after it: probabilities are NaN; lower"):
+        train(tiny("gpt2", seed=1), "online-ipo", generated(), settings, folder=tmp_path, measure=measure)
+    assert checkpoint.latest(tmp_path / "checkpoints").step == 1
+
+
+def test_progress_of_a_resumed_run_starts_where_it_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(5) as advance:
+        told = told_progress(advance, None)
+        for step in (4, 5):
+            told({"step": step, "length": 3.0})
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["4/5", "5/5"]
 
 
 def test_a_folder_is_replaced_by_a_whole_one_or_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +365,7 @@ def test_offline_methods_learn_from_comparisons_and_need_no_judge(home: Path, tm
     project = prepared(made, tmp_path)
     assert len(project.texts.pairs) == 26
     assert project.train()["step"] == 2
-    with pytest.raises(BadInput, match="judge is missing, must be given: ipo-md asks it"):
+    with pytest.raises(BadInput, match="judge is missing, must be given: ipo-md needs it"):
         Recipe(str(home / "base"), ["x"], None, settings, "ipo-md")
 
 
@@ -394,11 +436,6 @@ def test_pushing_happens_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytes
 # -- what is measured ------------------------------------------------------------------------------------------------
 
 
-def enumerated(policy: Policy) -> np.ndarray:
-    with torch.no_grad():
-        return torch.stack([own_log_prob(policy, PROMPT, y).sum() for y in LANGUAGE.sequences]).double().numpy()
-
-
 def test_win_rate_and_kl_are_those_of_the_enumerated_language() -> None:
     """Within four standard errors of πᵀPπ₀ and Σ π log π/μ over all sequences, which shares no code with it."""
     start, policy = tiny("gpt2", seed=1), tiny("gpt2", seed=4)
@@ -457,3 +494,29 @@ def test_pairs_left_out_are_left_out_of_the_measurement() -> None:
 def test_questions_know_themselves() -> None:
     assert Question("a").key == "a"
     assert Question([{"role": "user", "content": "é"}]).key == '[{"role": "user", "content": "é"}]'
+
+
+def test_the_page_for_those_who_come_from_trl_names_our_own_defaults() -> None:
+    """Every `--option` of its table that has a default beside it, against the command's; canary: another number."""
+    page = Path(__file__).parents[2] / "notebooks" / "guide" / "coming_from_trl.md"
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.read_text("utf-8").splitlines()
+            if line.startswith("| `")]  # fmt: skip
+    defaults = {name: p.default for name, p in inspect.signature(train_command).parameters.items()}
+
+    def wrong(rows: list[list[str]]) -> list[str]:
+        found = []
+        for row in rows:
+            names = [name.replace("-", "_") for name in re.findall(r"`--([a-z-]+)`", row[2])]
+            told = [word.strip("`") for word in row[3].split(", ")]
+            for name, said in zip(names, told, strict=False):
+                ours = defaults[name]
+                shown = ours[0] if isinstance(ours, tuple) else ours
+                as_said = type(shown)(said) if isinstance(shown, int | float) and said[:1].isdigit() else said
+                if as_said != {None: "whole", 0: "all" if name == "micro_batch" else 0}.get(shown, shown):
+                    found.append(name)
+        return found
+
+    compared = [row for row in rows if row[3]]
+    assert len(compared) >= 14
+    assert wrong(compared) == []
+    assert wrong([[*row[:3], row[3].replace("0.125", "0.5"), row[4]] for row in compared]) == ["beta"]

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from transformers import GPT2Config, LlamaConfig, PretrainedConfig, Qwen2Config, T5Config
 
-from llm_bridge.policy import LoraOptions, Policy, Tokens, load_policy, pad_left
+from llm_bridge.policy import LoraOptions, Policy, Tokens, load_policy, pad_left, pad_right
 
-__all__ = ["EOS", "FAMILIES", "PAD", "prompts", "tiny_config", "tiny_policy"]
+__all__ = ["EOS", "FAMILIES", "PAD", "completions", "prompts", "tiny_config", "tiny_policy"]
 
 FAMILIES = ("gpt2", "llama", "qwen2", "t5")
 EOS, PAD = 1, 0
@@ -66,3 +66,8 @@ def prompts(*, padded: bool = True, vocab: int = 7, rows: int = 3) -> Tokens:
     generator = torch.Generator().manual_seed(5)
     lengths = [(4, 1, 3)[i % 3] if padded else 3 for i in range(rows)]
     return pad_left([torch.randint(2, vocab, (n,), generator=generator).tolist() for n in lengths], PAD)
+
+
+def completions() -> Tokens:
+    """Completions of 3, 1 and 5 tokens; two end with end-of-sequence, the last is cut off."""
+    return pad_right([[3, 4, EOS], [EOS], [2, 6, 6, PAD, 5]], PAD)

@@ -148,7 +148,7 @@ def test_two_processes_do_not_write_into_one_folder(
     (tmp_path / "out").mkdir()
     with alone(tmp_path / "out"):
         line = one_line(["sweep", str(config), "--out", str(tmp_path / "out")], capsys)
-        assert re.fullmatch("nashlab: .*out is being written by another process, must be left to it", line)
+        assert re.fullmatch("nashlab: .*out is being written by another process", line)
         line = one_line(["verify", "--claims", "L1", "--samples", "1", "--out", str(tmp_path / "out")], capsys)
         assert "is being written by another process" in line
     run_sweep(read_sweep(config), tmp_path / "out")

@@ -249,5 +249,5 @@ def test_a_checkpoint_without_records_takes_them_from_the_log(tmp_path: Path) ->
     log = tmp_path / "damaged" / "metrics.jsonl"
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join([*lines[:2], lines[2][:9] + "\n", *lines[3:]]))
-    with pytest.warns(RuntimeWarning, match="no record of a step"):
+    with pytest.warns(RuntimeWarning, match="not a record of a step"):
         assert trained(tmp_path / "damaged")[1] == whole[1][:2] + whole[1][3:]

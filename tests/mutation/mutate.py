@@ -36,9 +36,11 @@ PATIENCE = 5  # times the processor time of the tests without a fault, and
 GRACE = 20  # seconds more, before a mutant counts as endless
 MEMORY = 6 << 30  # bytes of data that a mutant may hold
 
-CERTIFICATE = ("tests/test_certificate.py", "tests/test_faults.py")
-EQUILIBRIUM = ("tests/test_equilibrium.py", "tests/test_certificate.py", "tests/test_faults.py")
-CERTIFY = ("tests/test_certify.py", "tests/test_faults.py")
+FAULTS = ("tests/test_faults.py", "tests/test_faults_verifier.py")
+SOLVERS = ("tests/test_equilibrium.py", "tests/test_lotteries.py")
+CERTIFICATE = ("tests/test_certificate.py", *FAULTS)
+EQUILIBRIUM = (*SOLVERS, "tests/test_certificate.py", *FAULTS)
+CERTIFY = ("tests/test_certify.py", *FAULTS)
 # those of test_algorithms.py that compile nothing, or little
 PLAIN = tuple(
     f"tests/test_algorithms.py::test_{name}"
@@ -55,25 +57,20 @@ ALGORITHMS = ("tests/test_written_out.py", *PLAIN)
 
 # the tests of a module or of everything below a package: the longest name that fits
 TESTS: dict[str, tuple[str, ...]] = {
-    "nashlab.losses": ("tests/test_losses.py", "tests/test_faults.py"),
+    "nashlab.losses": ("tests/test_losses.py", *FAULTS),
     "nashlab.solution": EQUILIBRIUM,
     "nashlab.certificate": CERTIFICATE,
-    "nashlab.certificate.balls": (*CERTIFICATE, "tests/test_equilibrium.py"),
-    "nashlab.certificate.rationals": (*CERTIFICATE, "tests/test_equilibrium.py"),
+    "nashlab.certificate.balls": (*CERTIFICATE, *SOLVERS),
+    "nashlab.certificate.rationals": (*CERTIFICATE, *SOLVERS),
     "nashlab.certify": CERTIFY,
     "nashlab.equilibrium": EQUILIBRIUM,
-    "nashlab.equilibrium.uncertainty": ("tests/test_uncertainty.py", "tests/test_faults.py"),
-    "nashlab.equilibrium.sensitivity": ("tests/test_equilibrium.py", "tests/test_uncertainty.py"),
+    "nashlab.equilibrium.uncertainty": ("tests/test_uncertainty.py", *FAULTS),
+    "nashlab.equilibrium.sensitivity": (*SOLVERS, "tests/test_uncertainty.py"),
     "nashlab.algorithm": ALGORITHMS,
     "nashlab.algorithms": ALGORITHMS,
-    "nashlab.environment": ("tests/test_written_out.py", "tests/test_bandit.py", "tests/test_faults.py"),
-    "nashlab.rates": ("tests/test_algorithms.py", "tests/test_optimiser.py", "tests/test_faults.py"),
-    "nashlab.solve": (
-        "tests/test_algorithms.py",
-        "tests/test_bandit.py",
-        "tests/test_optimiser.py",
-        "tests/test_faults.py",
-    ),
+    "nashlab.environment": ("tests/test_written_out.py", "tests/test_bandit.py", *FAULTS),
+    "nashlab.rates": ("tests/test_algorithms.py", "tests/test_optimiser.py", *FAULTS),
+    "nashlab.solve": ("tests/test_algorithms.py", "tests/test_bandit.py", "tests/test_optimiser.py", *FAULTS),
 }
 LIBRARIES = ("numpy", "scipy.optimize", "scipy.special", "flint", "hypothesis", "array_api_compat", "threadpoolctl")
 HEAVY = {
