@@ -150,7 +150,7 @@ def train_command(
     try:
         with Progress(steps) as advance:
             last = project.train(told_progress(advance, project))
-    except Stopped as error:
+    except (Stopped, OSError) as error:
         raise BadInput("; ".join([str(error), *getattr(error, "__notes__", [])])) from error
     if json_output:
         print_json({**last, "policy": str(out / "policy")})
@@ -360,9 +360,8 @@ def told_progress(advance: Any, project: Any) -> Any:
             texts = {name: one_line(text)[:100] for name, text in example.items()}
             print(f"step {record['step']}{measured}\n  prompt: {texts['prompt']}\n  start:  {texts['start']}\n"
                   f"  now:    {texts['now']}", file=sys.stderr)  # fmt: skip
-        while done < record["step"]:  # a resumed run starts where it stopped
-            done += 1
-            advance(f"step {record['step']}: {standing(record)}{measured}")
+        advance(f"step {record['step']}: {standing(record)}{measured}", record["step"] - done)
+        done = record["step"]
 
     return told
 
@@ -370,8 +369,9 @@ def told_progress(advance: Any, project: Any) -> Any:
 def standing(record: dict[str, Any], *, measured: bool = False) -> str:
     """A short form of a record: of a step, or of a measurement on held-out prompts."""
     if measured:
-        return (f"win rate {record['win_rate']:.3f} [{record['win_rate_low']:.3f}, {record['win_rate_high']:.3f}], "
-                f"at most {record['win_rate_most']:.3f} at KL {record['held_out_kl']:.3g}, "
+        won = (f"win rate {record['win_rate']:.3f} [{record['win_rate_low']:.3f}, {record['win_rate_high']:.3f}]"
+               if record["held_out_left_out"] < 1 else "no win rate: the judge left out every pair")  # fmt: skip
+        return (f"{won}, at most {record['win_rate_most']:.3f} at KL {record['held_out_kl']:.3g}, "
                 f"length {record['held_out_length']:.1f}, ended {record['held_out_ended']:.2f}")  # fmt: skip
     names = {"spread": "spread", "kl": "KL", "length": "length", "ended": "ended", "left_out": "left out"}
     known = {word: record.get(name) or math.nan for name, word in names.items()}

@@ -55,7 +55,7 @@ def one_line(text: object) -> str:
 class Progress:
     """A progress bar on stderr for n pieces of work; ``with Progress(n) as advance: advance(name)``.
 
-    If stderr is not a terminal, it prints about fifty lines instead.
+    ``advance(name, 3)`` counts three pieces at once.  If stderr is not a terminal, it prints about fifty lines instead.
     """
 
     def __init__(self, total: int):
@@ -72,14 +72,14 @@ class Progress:
         if not self.bar.console.is_terminal:
             return self._line
         self.bar.start()
-        return lambda name: self.bar.update(self.task, advance=1, description=name)
+        return lambda name, count=1: self.bar.update(self.task, advance=count, description=name)
 
     def __exit__(self, *exc: object) -> None:
         if self.bar.console.is_terminal:
             self.bar.stop()
 
-    def _line(self, name: str) -> None:
-        before, self.done = self.done, self.done + 1
+    def _line(self, name: str, count: int = 1) -> None:
+        before, self.done = self.done, self.done + count
         if self.done * LINES // max(1, self.total) > before * LINES // max(1, self.total):
             seconds = time.perf_counter() - self.started
             print(f"{self.done}/{self.total} {seconds:.0f} s {name}", file=sys.stderr, flush=True)

@@ -11,20 +11,29 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from nashlab.check import objective
 from nashlab.check.closed_form import closed_form
 from nashlab.check.evaluation import Loss, loss_of
-from nashlab.check.fields import behaviour_of
+from nashlab.check.fields import UPDATES, Bundle, Table, behaviour_of
 from nashlab.check.forms import GAP, form_of
 from nashlab.check.likeness import likeness
 from nashlab.check.losses import NAMED
 from nashlab.check.offline import Curve, offline
-from nashlab.check.online import equilibria, parallel, rlhf_optima, sizes_at
+from nashlab.check.online import (
+    convergence,
+    equilibria,
+    gallery_equilibria,
+    gallery_tables,
+    parallel,
+    rlhf_optima,
+    sizes_at,
+)
 from nashlab.check.verdict import judge, length_of, needs_reference, verdict_on
 
 Array = NDArray[np.float64]
 
 TAU = 0.5
-COUPLED = {"beta_dpo", "aot", "aot_unpaired"}
+COUPLED = {"alpha_dpo", "beta_dpo", "aot", "aot_unpaired"}
 PAIRWISE = sorted(set(NAMED) - COUPLED)
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 
@@ -42,7 +51,7 @@ def logit(p: float) -> float:
 BY_HAND: dict[str, Callable[[float], float]] = {
     "dpo": lambda p: logit(p) / TAU,
     "dpo_per_token": lambda p: logit(p) / TAU,
-    "r_dpo": lambda p: logit(p) / TAU,
+    **dict.fromkeys(("r_dpo", "ld_dpo", "d2po", "wpo"), lambda p: logit(p) / TAU),
     "cdpo": lambda p: logit(0.8 * p + 0.1) / TAU,
     "robust_dpo": lambda p: logit((p - 0.1) / 0.8) / TAU,
     "exo_pair": lambda p: (2 * p - 1) * np.log(9) / TAU,
@@ -100,7 +109,7 @@ def test_the_optimum_is_the_one_found_by_hand(name: str) -> None:
 )
 def test_the_optimum_is_where_scipy_finds_the_lowest_risk(name: str) -> None:
     curve = Curve(loss(NAMED[name]), TAU)
-    for p in (0.3, 0.8):
+    for p in (0.3, 0.7):
         grid = np.linspace(-12, 12, 97)
         start = grid[int(np.argmin([risk(NAMED[name], d, p) for d in grid]))]
         found = minimize_scalar(
@@ -152,10 +161,35 @@ def test_what_a_curve_says() -> None:
     assert [said[n]["monotone"] for n in ("dpo", "slic")] == ["strictly", "weakly"]
 
 
+def hinge(power: int, margin: float) -> Callable[..., Any]:
+    return lambda h_chosen, h_rejected, *, tau: np.maximum(0, margin - tau * (h_chosen - h_rejected)) ** power
+
+
+def test_chi_squared_dpo_ends_at_two_tau() -> None:
+    """2s − 2(1 − s) = logit(p)/τ for the share s of the better of two: s = ½ + logit(p)/(4τ), if that is below 1."""
+    curve = Curve(loss(NAMED["dpo_chi_squared"]), TAU)
+    for p in (0.3, 0.55, 0.7):
+        assert curve.at(p).best == pytest.approx(logit(0.5 + logit(p) / (4 * TAU)), abs=4e-6)
+    assert not np.isfinite(curve.at(0.75).best)  # logit(.75) = 1.099 > 2τ
+
+
+def test_bounded_or_not_by_hand() -> None:
+    """A certain preference: −log σ and whatever else falls for ever has no optimum, however fast it fades (e^(−e^d) for
+    f-DPO); a hinge of any power ends at its margin."""
+    tau, falling = 0.3, ("dpo_forward_kl", "dpo_alpha", "dpo_chi_squared", "gpo_savage", "wpo")
+    for name in falling:
+        assert not np.isfinite(Curve(loss(NAMED[name], tau), tau).at(1.0).best), name
+    for power in (1, 2, 4):
+        for margin in (1.0, 14.0):
+            best = Curve(loss(hinge(power, margin), tau), tau).at(1.0).best
+            # where its slope is 1e-9 of its steepest: ((margin + 2)³ · 1e-9)^(1/3) short of the margin
+            assert best * tau == pytest.approx(margin, abs=2e-3 * (margin + 2)), (power, margin)
+
+
 # -- online ----------------------------------------------------------------------------------------------------------
 
 NASH = {"inpo", "ipo", "ipo_soft", "online_ipo", "sppo"}
-RLHF = {"dpo"}
+RLHF = {"dpo", "gpo_savage", "wpo"}  # proper losses of a Bradley-Terry probability, weighed evenly within a pair
 
 
 def hand_gradient(function: Callable[..., Any], p: Array, log_mu: Array, log_policy: Array, length: Array) -> Array:
@@ -263,8 +297,6 @@ def test_exo_pair_is_offline_ipo_on_additive_preferences(noise: float) -> None:
 
 
 def _offline(function: Callable[..., Any]) -> Callable[..., Any]:
-    from nashlab.check import objective
-
     return objective(behaviour="reference")(function)
 
 
@@ -292,6 +324,20 @@ def test_counterexamples_are_what_they_say(name: str) -> None:
         assert np.abs(rests).max() < 1e-4 * np.abs(gradient).max()
 
 
+def test_lengths_that_do_nothing_change_nothing() -> None:
+    def counted(
+        policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
+        length_chosen: Array, length_rejected: Array, tau: float,
+    ) -> Array:  # fmt: skip
+        gap = policy_chosen - reference_chosen - policy_rejected + reference_rejected
+        return np.asarray((gap - 1 / (2 * tau)) ** 2 + 0 * (length_chosen - length_rejected))
+
+    verdict = verdict_on(loss(counted), TAU)
+    assert (verdict["length"], verdict["counterexample"]) == ("summed", None)
+    assert verdict["online"]["vanishes_at_nash"]
+    assert verdict["online"]["constant"] == pytest.approx(4 / TAU, rel=1e-9)
+
+
 def test_averaged_ipo_is_ipo_at_tau_over_the_common_length() -> None:
     """L18, and L2.iv: at one length another temperature, at unequal lengths no member of the family."""
     online = verdict_on(loss(NAMED["ipo_per_token"]), TAU)["online"]
@@ -305,6 +351,61 @@ def test_losses_of_whole_batches_are_no_losses_of_pairs() -> None:
     verdict = judge("aot")
     assert verdict["online"] is None
     assert "batch" in verdict["counterexample"]["why"]
+
+
+# -- updates ---------------------------------------------------------------------------------------------------------
+
+
+def test_updates_are_what_they_say() -> None:
+    """One step each, on a game that the verdict does not know, against differences and against its own definition."""
+    rng = np.random.default_rng(12)
+    upper = np.triu(rng.uniform(-0.4, 0.4, (3, 3)), 1)
+    p, log_mu = 0.5 + upper - upper.T, np.log(rng.dirichlet(np.full(3, 3.0)))
+    log_policy = np.log(rng.dirichlet(np.full(3, 3.0)))
+    mine = loss(NAMED["ipo"])
+    bundle = Bundle(mine, [Table(p, log_mu, np.ones(3))], behaviour_of(mine.form.spec))
+    step = np.full((1, 1), 0.05)
+    way = {name: u.direction(bundle, log_policy[None, :], step, TAU)[0] for name, u in UPDATES.items()}
+    plain = hand_gradient(NAMED["ipo"], p, log_mu, log_policy, np.ones(3))
+    np.testing.assert_allclose(way["gradient"], 3 * plain, atol=1e-7)
+    np.testing.assert_allclose(way["natural"], plain / np.exp(log_policy), atol=1e-6)
+
+    def moved(by: Array) -> Array:
+        there = log_policy - 0.05 * by
+        return np.asarray(there - np.log(np.exp(there).sum()))
+
+    there = moved(way["proximal"])
+    end = hand_gradient(NAMED["ipo"], p, log_mu, there, np.ones(3)) / np.exp(there)
+    np.testing.assert_allclose(way["proximal"], end / 2, atol=1e-6)
+    assert np.abs(way["proximal"] - way["natural"] / 2).max() > 1e-2  # canary: the start of the step is told apart
+
+
+def test_every_update_of_ipo_gets_to_the_equilibrium_and_says_how_soon() -> None:
+    found = {}
+    for update in UPDATES:
+        say = objective(update=update)
+        mine = loss(say(lambda h_chosen, h_rejected, *, tau: (h_chosen - h_rejected - 0.5 / tau) ** 2))
+        found[update] = convergence(mine, behaviour_of(mine.form.spec), TAU, lengths=False)["rps-weighted"]
+    for update, game in found.items():
+        assert game["distance"] < 1e-9, update
+        assert game["steps"] > 0
+    # natural gradient P(τh − Aπ), P = I − 1πᵀ; its Jacobian in θ at the equilibrium, and |1 − ηx| over its spectrum
+    nash, margins = np.exp(gallery_equilibria(TAU)[0]), gallery_tables()[0].margins
+    eta = TAU / (TAU**2 + np.pi**-2)
+    projection = np.eye(3) - nash[None, :]
+    jacobian = projection @ (TAU * np.eye(3) - margins @ (np.diag(nash) - np.outer(nash, nash)))
+
+    def rate(matrix: Array, factor: Callable[[Any], Any]) -> float:
+        return max(abs(factor(x)) for x in np.linalg.eigvals(matrix) if abs(x) > 1e-9)
+
+    expected = {
+        "natural": rate(jacobian, lambda x: 1 - eta * x),
+        "gradient": rate(3 * nash[:, None] * jacobian, lambda x: 1 - eta * x),
+        "proximal": rate(jacobian, lambda x: 1 / (1 + 0.5 * eta * x)),
+    }
+    for update, theirs in expected.items():
+        assert found[update]["rate"] == pytest.approx(theirs, abs=0.03), update  # complex pairs: it wobbles
+    assert abs(expected["gradient"] - expected["proximal"]) > 0.06  # canary: they are told apart
 
 
 # -- canaries: losses that differ by little --------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def test_run_reports_histories_rates_and_nash_mds_own_limit(capsys: pytest.Captu
     code, out, _ = run(
         capsys, "run", "nash-md", "--game", "rps-weighted", "--tau", "0.1", "--step-size", "0.3", "--steps", "500"
     )
-    assert "nash-md goes to" in out
+    assert "nash-md converges to" in out
     assert "nash-md-debiased" in out
     assert "beyond" not in out
     _, out, _ = run(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from nashlab.equilibrium import (
 from nashlab.gallery import load_votes
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.votes import Votes, parse_votes
+from nashlab.votes.resample import Draw, drawn_wins, grown_lottery, tabled_wins
 from nashlab.votes.sure import equilibrium_interval, how_sure, repeats
 
 TAU = 0.2
@@ -293,3 +296,51 @@ def test_people_are_warned_of_pairs_that_never_met(capsys: pytest.CaptureFixture
     met = tmp_path / "met.csv"
     met.write_text("winner,loser\na,b\nb,c\na,c\n", encoding="utf-8")
     assert "WARNING" not in told(capsys, "solve", str(met))[1]
+
+
+# -- drawing large arenas again ---------------------------------------------------------------------------------------
+
+
+def test_tabled_draws_have_the_distribution_of_drawn_ones() -> None:
+    """5,050 pairs of 5 judgments, of which half, a fifth and three tenths are wins, ties and losses: the halves won are
+    counted against the sum over all 3⁵ sequences (five standard errors); numpy's multinomial passes the same test."""
+    exact = np.zeros(11)
+    for ends in itertools.product((2, 1, 0), repeat=5):
+        exact[sum(ends)] += math.prod({2: 0.5, 1: 0.2, 0: 0.3}[x] for x in ends)
+    number, shares = np.full(5050, 5), np.tile([0.5, 0.2, 0.3], (5050, 1))
+
+    def errors(draw: Draw, expected: np.ndarray) -> float:
+        seen = np.bincount((2 * draw(20, np.random.default_rng(3))).astype(int).ravel(), minlength=11) / (20 * 5050)
+        return float(np.max(np.abs(seen - expected) / np.sqrt(expected * (1 - expected) / (20 * 5050))))
+
+    assert errors(tabled_wins(number, shares), exact) < 5
+    assert errors(drawn_wins(number, shares), exact) < 5
+    moved = np.tile([0.49, 0.21, 0.3], (5050, 1))
+    assert errors(tabled_wins(number, moved), exact) > 5  # canary: one win in fifty a tie
+    rare = tabled_wins(np.array([0, 1]), np.array([[0.3, 0.3, 0.4], [0.0, 0.0, 1.0]]))(7, np.random.default_rng(0))
+    assert not np.any(rare)
+
+
+def test_a_large_game_is_solved_from_its_strongest_responses() -> None:
+    """90 responses, more than are tried at first; the last, or three alike, lose to all but the best, and have mass."""
+    rng = np.random.default_rng(6)
+    lean = rng.normal(0, 0.3, 90)
+    for copies in (1, 3):
+        a = np.tanh(lean[:, None] - lean[None, :] + skew_of(rng.normal(0, 0.1, (90, 90)))) / 2
+        best = int(np.argmax(maximal_lottery(PreferenceGame.from_margins(a), exact=False).policy))
+        for k in range(90 - copies, 90):
+            a[k] = -0.3
+            a[k, best], a[k, 90 - copies :] = 0.4, 0
+            a[:, k] = -a[k]
+        whole = maximal_lottery(PreferenceGame.from_margins(a), exact=False).policy
+        assert whole[-1] > 0.005
+        assert grown_lottery(a) == pytest.approx(whole, abs=1e-9)
+        strongest = np.sort(np.argsort(-a.sum(axis=1), kind="stable")[:64])
+        alone = np.zeros(90)
+        alone[strongest] = lottery_batch(a[np.ix_(strongest, strongest)])
+        assert np.max(np.abs(alone - whole)) > 0.005  # canary: the 64 strongest alone
+
+
+def skew_of(x: np.ndarray) -> np.ndarray:
+    upper = np.triu(x, 1)
+    return upper - upper.T

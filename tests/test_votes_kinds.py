@@ -42,6 +42,14 @@ LOGS = {
     "candidates by number": ("rank1,rank2,n\n10,20,3\n20,10,1\n", ("10", "20"), [[0, 3], [1, 0]]),
     "a first ballot that is empty": ("rank1,rank2\n,\na,b\n", "ab", [[0, 1.5], [0.5, 0]]),
     "pairs with _vs_": ("a_vs_b,a_vs_c,b_vs_c\n1,-1,1\n-1,0,1\n", "abc", [[0, 1, 0.5], [1, 0, 2], [1.5, 0, 0]]),
+    "pairs with halves": ("a:b,a:c,b:c\n1,0,0.5\n0.5,0,1\n", "abc", [[0, 1.5, 0], [0.5, 0, 1.5], [2, 0.5, 0]]),
+    "models beside texts": (
+        "prompt,chosen,rejected,chosen_model,rejected_model\np,t1,t2,x,y\nq,t3,t4,y,x\nr,t5,t6,x,y\n",
+        "xy",
+        [[0, 2], [1, 0]],
+    ),
+    "models of the winner": ("winner,loser,winner_model,loser_model\nt1,t2,x,y\n", "xy", [[0, 1], [0, 0]]),
+    "good ties": ("model_a,model_b,winner\nx,y,tie (both good)\ny,x,model_a\n", "xy", [[0, 0.5], [1.5, 0]]),
     "pairs beside a comment": ("a:b,a:c,b:c,comment\n1,-1,1,fine\n", "abc", [[0, 1, 0], [0, 0, 1], [1, 0, 0]]),
 }  # fmt: skip
 
@@ -55,6 +63,38 @@ def test_a_log_or_a_table_of_ballots_means_these_wins(name: str) -> None:
     assert votes.wins == pytest.approx(np.array(wins, dtype=float), abs=1e-15)
     # a canary for each: the table turned round is another one
     assert not np.array_equal(np.array(wins, dtype=float).T, votes.wins)
+
+
+RECORDS = [{"winner": "x", "loser": "y"}, {"winner": "y", "loser": "x"}, {"winner": "x", "loser": "y"}]
+FRAMES = {
+    "columns": {"winner": {"0": "x", "1": "y", "2": "x"}, "loser": {"0": "y", "1": "x", "2": "y"}},
+    "split": {"columns": ["winner", "loser"], "index": [0, 1, 2], "data": [["x", "y"], ["y", "x"], ["x", "y"]]},
+    "table": {"schema": {"fields": []}, "data": RECORDS},
+    "records in data": {"data": RECORDS},
+}
+
+
+@pytest.mark.parametrize("orient", FRAMES)
+def test_a_frame_in_json_is_its_log(orient: str) -> None:
+    """What pandas writes by to_json(orient=...), by hand."""
+    votes = parse_votes(json.dumps(FRAMES[orient]).encode(), "x", ".json")
+    assert votes.game.labels == ("x", "y")
+    assert votes.wins is not None
+    assert votes.wins.tolist() == [[0, 2], [1, 0]]
+
+
+def test_pandas_own_json_is_read() -> None:
+    frame = pytest.importorskip("pandas").DataFrame(RECORDS)
+    for orient in ("columns", "split", "table", "records"):
+        votes = parse_votes(frame.to_json(orient=orient).encode(), "x", ".json")
+        assert votes.wins is not None
+        assert votes.wins.tolist() == [[0, 2], [1, 0]], orient
+
+
+def test_objects_in_an_object_are_rows_or_columns() -> None:
+    """A frame of wins would be the columns, a table by hand the rows: refused, for the two are each other's mirror."""
+    with pytest.raises(BadInput, match="are these rows or columns"):
+        parse_votes(b'{"a": {"a": 0, "b": 3}, "b": {"a": 1, "b": 0}}', "x", ".json")
 
 
 SAME = [[0, 3], [1, 0]]

@@ -240,6 +240,10 @@ def _adapted(
             adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
     except Exception as error:  # every layer below the loader raises its own errors
         raise BadInput(f"source = {name!r}: its adapters do not fit {under!r} ({first_line(error)})") from error
+    for config in adapted.peft_config.values():
+        if under_local and Path(config.base_model_name_or_path or "") != Path(under):
+            # the old path may lead elsewhere from the folder that these adapters are saved to
+            config.base_model_name_or_path = str(Path(under).resolve())
     return adapted, _own_tokenizer(str(folder), local=True) or _own_tokenizer(under, local=under_local)
 
 

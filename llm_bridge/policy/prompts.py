@@ -240,7 +240,7 @@ class _Reader:
             count = max(1, count - over)
         if last < 1 or len(part(count)[1]) > longest:
             around = len(part(0)[1])
-            raise BadInput(f"{name}: longest = {longest}, must be more than the {around} tokens around the user's text")
+            raise BadInput(f"{name}: {longest} tokens at most, must be more than the {around} around the user's text")
         while count < last and len(part(count + 1)[1]) <= longest:
             count += 1
         return part(count)

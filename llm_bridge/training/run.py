@@ -12,6 +12,7 @@ disk.
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,8 @@ from nashlab.files import plain, replacing
 from nashlab.game import BadInput
 
 __all__ = ["Diverged", "Groups", "Record", "Run", "Stopped", "Work", "optimiser_tensors", "restore_optimiser"]
+
+logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 Note = Callable[[Record], None]
@@ -159,6 +162,9 @@ class Run:
                 self._recorded(error.record, write)
                 self._keep_the_steps_before(error)
                 raise
+            except OSError as error:  # a full disk, most often
+                error.add_note(f"what was saved before it is in {self.folder}; the same call goes on from there")
+                raise
         return self.records
 
     def _step(self, write: Note, progress: Note, interrupted: Callable[[], bool]) -> None:
@@ -203,6 +209,7 @@ class Run:
         for key, value in found.tensors.items():
             group, _, name = key.partition(":")
             groups.setdefault(group, {})[name] = value
+        logger.info("going on after step %d, which is in %s", found.step, self.folder)
         with torch.no_grad():
             self.work.take_up(found.step, groups, found.facts)
         # checkpoints before version 0.2 have their records only in the log
@@ -224,6 +231,8 @@ class Run:
 
     def _keep_the_steps_before(self, error: Stopped) -> None:
         """Save the finished steps, although the current one failed; the error says how to resume."""
+        if not self.work.step:
+            return
         if self.folder is None:
             error.add_note(f"{self.work.step} steps were done; with a folder they would be kept")
             return

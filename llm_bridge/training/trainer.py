@@ -147,8 +147,7 @@ class Trainer:
         for moment in method.moments:
             self.players.remember(moment)
         self.step = 0
-        self.run = Run(self, folder, first=self.accelerator.is_main_process, anywhere=self._anywhere,
-                       trackers=trackers)  # fmt: skip
+        self.run = Run(self, folder, first=self.accelerator.is_main_process, anywhere=self._anywhere, trackers=trackers)
         self._undone = False  # whether this step has already been tried from these weights with finite results
         self._early: Tensor | None = None  # log π of the completions that a judge still reads
 
@@ -284,9 +283,9 @@ class Trainer:
             with torch.enable_grad():
                 self._early = self.scorer(samples)
 
-    def _diverged(self, what: str, weights_are_sound: bool) -> Diverged:
+    def _diverged(self, what: str, weights_are_sound: bool, later: int = 1) -> Diverged:
         advice = f"lower learning_rate = {self.settings.learning_rate:g}"
-        return Diverged(f"step {self.step + 1}: {what}; {advice}", weights_are_sound)
+        return Diverged(f"step {self.step + later}: {what}; {advice}", weights_are_sound)
 
     def check_weights(self) -> None:
         """No NaN weight is saved or returned."""
@@ -349,16 +348,18 @@ class Trainer:
         """The values from ``measure``; if its judge fails, the record of the finished step is still kept."""
         assert self._measure is not None
         found: dict[str, float] = {}
-        failure: JudgeFailed | None = None
+        caught: Exception | None = None
         with torch.no_grad(), self._computing():
             try:
                 found = dict(self._measure(self.players))
-            except JudgeFailed as error:
-                failure = error
-        self._check_judge(failure, f"measuring after step {self.step}", record)
+            except (NotFinite, JudgeFailed) as error:
+                caught = error
+        if self._anywhere(isinstance(caught, NotFinite)):
+            raise self._diverged(f"measuring after it: {caught or 'the same elsewhere'}", False, 0)
+        self._check_judge(caught, f"measuring after step {self.step}", record)
         return found
 
-    def _check_judge(self, failure: JudgeFailed | None, when: str, record: Record | None = None) -> None:
+    def _check_judge(self, failure: Exception | None, when: str, record: Record | None = None) -> None:
         """:class:`Stopped`, in every process, if the judge failed in one."""
         if self._anywhere(failure is not None):
             raise Stopped(f"{when}: {failure or 'the judge of another process failed'}", record) from failure

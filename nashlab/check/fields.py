@@ -22,13 +22,19 @@ from nashlab.arrays import geometric_mixture, log_softmax
 from nashlab.check.evaluation import Evaluated
 from nashlab.check.forms import Form, Pairs, Spec, pairs_of
 
-__all__ = ["Bundle", "Field", "Judged", "Rest", "Table", "behaviour_of", "mixture", "rest", "self_play", "unit_of"]
+__all__ = [
+    "FLOW_STEPS", "UPDATES", "Bundle", "Field", "Judged", "Rest", "Table", "Update", "behaviour_of", "mixture", "rest",
+    "self_play", "unit_of",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Behaviour = Callable[[Array, Array], Array]  # (log π, log μ) -> log ν
 
 FAR = 600.0  # |h| beyond which a policy has collapsed
+STEEPEST = 300.0  # of log ν − log π: its exponential can still be squared
 FLOW_STEPS, SETTLING, NEWTON = 60, 5, 20
+AGAIN, SETTLED = 40, 1e-10  # limit of inner steps of a proximal step, and the change at which they end
+AGAIN, SETTLED = 40, 1e-10  # limit of inner steps of a proximal step, and the change at which they end
 ATTRACTS = 1e-3  # of unit · τ, IPO's own rate: a slower attraction is a centre or a plateau, not a fixed point
 VANISHED = 1e-9  # of the natural gradient, relative to its size at the start
 
@@ -117,7 +123,7 @@ class Bundle:
         u = nu * t
         total = u.sum(axis=-1, keepdims=True)
         with np.errstate(invalid="ignore"):
-            natural = np.where(real, np.exp(log_nu - log_policy) * t - total, 0.0)
+            natural = np.where(real, np.exp(np.minimum(log_nu - log_policy, STEEPEST)) * t - total, 0.0)
         return Field((u - policy * total).reshape(shape), natural.reshape(shape))
 
     def stacked(self, log_policies: Sequence[Array]) -> Array:
@@ -177,10 +183,58 @@ class Rest(NamedTuple):
     distances: Array
 
 
+@dataclass(frozen=True)
+class Update:
+    """A way to follow the expected gradient.
+
+    direction  (bundle, log π, step [games, 1], τ) -> what a step subtracts from log π, over the step's size.
+    metric     (π, how many responses [games, 1]) -> what it multiplies the natural gradient by near its zero.
+    """
+
+    direction: Callable[[Bundle, Array, Array, float], Array]
+    metric: Callable[[Array, Array], Array]
+
+
+def _natural(bundle: Bundle, log_policy: Array, step: Array, tau: float) -> Array:
+    return bundle.fields(log_policy, tau).natural
+
+
+def _plain(bundle: Bundle, log_policy: Array, step: Array, tau: float) -> Array:
+    """n times the gradient: as fast as the natural gradient while the policy is uniform."""
+    return bundle.real.sum(axis=1, keepdims=True) * bundle.fields(log_policy, tau).plain
+
+
+def _proximal(bundle: Bundle, log_policy: Array, step: Array, tau: float) -> Array:
+    """Half the natural gradient at the end of this step, by fixed-point iteration: a contraction, because half the step
+    is at most half the inverse of the gradient's slope."""
+    direction = 0.5 * _natural(bundle, log_policy, step, tau)
+    for _ in range(AGAIN):
+        last, direction = direction, 0.5 * _natural(bundle, _moved(bundle, log_policy, step * direction), step, tau)
+        if np.max(np.abs(direction - last)) <= SETTLED * np.max(np.abs(direction)):
+            break
+    return direction
+
+
+UPDATES = {
+    "natural": Update(_natural, lambda policy, count: np.ones_like(policy)),
+    "gradient": Update(_plain, lambda policy, count: count * policy),
+    "proximal": Update(_proximal, lambda policy, count: np.ones_like(policy)),
+}
+
+
+def _moved(bundle: Bundle, log_policy: Array, by: Array) -> Array:
+    return np.asarray(log_softmax(np.where(bundle.real, np.clip(log_policy - by, -FAR, FAR), -np.inf)))
+
+
 def rest(
-    bundle: Bundle, tau: float, starts: Sequence[Array], goals: Sequence[Array] | None = None, rounds: int = SETTLING
+    bundle: Bundle,
+    tau: float,
+    starts: Sequence[Array],
+    goals: Sequence[Array] | None = None,
+    rounds: int = SETTLING,
+    update: Update = UPDATES["natural"],
 ) -> list[Rest]:
-    """Follow −(natural gradient) in every game from its start, and refine the end point by Newton's method.
+    """Follow the expected gradient downwards in every game from its start, and refine the end by Newton's method.
 
     The step is that of online mirror descent at its best rate for the largest λ (N4: λ < 1/π), in units of the slope at
     h = 0, and is halved for a game whose gradient grows.  Source: R3.
@@ -193,14 +247,13 @@ def rest(
     sizes: list[Array] = []
     for round_ in range(rounds):
         for _ in range(FLOW_STEPS):
-            natural = bundle.fields(log_policy, tau).natural
+            direction = update.direction(bundle, log_policy, scale, tau)
             trail.append(np.abs(np.exp(log_policy) - goal).sum(axis=1))
-            sizes.append(_size(natural, log_policy))
-            moved = np.clip(log_policy - scale * natural, -FAR, FAR)
-            log_policy = log_softmax(np.where(bundle.real, moved, -np.inf))
+            sizes.append(_size(direction, log_policy))
+            log_policy = _moved(bundle, log_policy, scale * direction)
         grows = np.min(sizes[-FLOW_STEPS:], axis=0) > 0.5 * np.min(sizes[:FLOW_STEPS], axis=0)
         scale[grows | (round_ >= 2)] *= 0.5
-        points, ok = _newton(bundle, tau, log_policy)
+        points, ok = _newton(bundle, tau, log_policy, update)
         if np.all(ok):
             break
     ends = np.where(ok[:, None], points, log_policy)
@@ -223,7 +276,7 @@ def unit_of(bundle: Bundle, tau: float) -> float:
     return max(2.0 * pull, 1e-12)
 
 
-def _newton(bundle: Bundle, tau: float, log_policy: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _newton(bundle: Bundle, tau: float, log_policy: Array, update: Update) -> tuple[Array, NDArray[np.bool_]]:
     """Newton's method on the natural gradient modulo constants, with differences for its Jacobian; every game's
     perturbed policies go into one call.  A zero that lies far off, or that repels the flow, is not accepted."""
     points, real, unit = log_policy, bundle.real, unit_of(bundle, tau)
@@ -243,8 +296,13 @@ def _newton(bundle: Bundle, tau: float, log_policy: Array) -> tuple[Array, NDArr
         # a constant added to θ and an absent response have no effect
         inverse = np.linalg.pinv(jacobian + unit * both / count + unit * missing, rcond=1e-12)
         step = np.einsum("gij,gj->gi", inverse, residual)
-        decay = np.sort(np.linalg.eigvals(jacobian + unit * missing).real, axis=1)  # one is 0, that constant's
-        stable = (decay[:, 1] > ATTRACTS * unit * tau) & (decay[:, 0] > -ATTRACTS * unit * tau)
+        metric = np.where(real, update.metric(weight, count[:, 0]), 1.0)
+        # one eigenvalue is 0, that constant's
+        metric = np.where(real, update.metric(weight, count[:, 0]), 1.0)
+        # one eigenvalue is 0, that constant's
+        decay = np.sort(np.linalg.eigvals(metric[:, :, None] * jacobian + unit * missing).real, axis=1)
+        slow = ATTRACTS * unit * tau * metric.min(axis=1)
+        stable = (decay[:, 1] > slow) & (decay[:, 0] > -slow)
         points = log_softmax(points - step / np.maximum(1.0, np.abs(step).max(axis=1, keepdims=True)))
         if np.max(np.sqrt(np.sum(weight * residual**2, axis=1))) < unit * VANISHED / 100:
             break

@@ -37,6 +37,7 @@ PREVIOUS = ("previous_chosen", "previous_rejected")
 OPTIONAL = (*LENGTHS, *PREVIOUS)
 BEHAVIOURS = ("policy", "reference", "mixture")
 ANCHORS = ("reference", "previous")
+UPDATES = ("natural", "gradient", "proximal")
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,19 @@ class Spec:
     beta       the weight of the reference in the mixture.
     anchor     the policy that the log-ratios of the first two forms are relative to: "reference", or "previous" (the
                policy that sampled, held fixed).
+    update     how a policy follows the expected gradient when convergence is measured: "natural" (mirror descent),
+               "gradient" (plain, in the logits), "proximal" (each step minimises the loss plus a KL to the last policy:
+               mirror descent with the gradient at the end of its own step).
     """
 
     behaviour: str | None = None
     beta: float | None = None
     anchor: str = "reference"
+    update: str = "natural"
 
     def __post_init__(self) -> None:
-        for name, value, known in (("behaviour", self.behaviour, BEHAVIOURS), ("anchor", self.anchor, ANCHORS)):
+        for name, value, known in (("behaviour", self.behaviour, BEHAVIOURS), ("anchor", self.anchor, ANCHORS),
+                                   ("update", self.update, UPDATES)):  # fmt: skip
             if value not in known and not (name == "behaviour" and value is None):
                 raise BadInput(f"{name} = {value!r} must be one of {', '.join(known)}{suggestion(str(value), known)}")
         if (self.behaviour == "mixture") != (self.beta is not None):
@@ -64,7 +70,7 @@ class Spec:
 
 
 def objective(
-    *, behaviour: str | None = None, beta: float | None = None, anchor: str = "reference"
+    *, behaviour: str | None = None, beta: float | None = None, anchor: str = "reference", update: str = "natural"
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator that declares how a loss is used; see :class:`Spec`.
 
@@ -74,7 +80,7 @@ def objective(
     >>> loss.spec.beta
     0.125
     """
-    spec = Spec(behaviour, beta, anchor)
+    spec = Spec(behaviour, beta, anchor, update)
 
     def say(function: Callable[..., Any]) -> Callable[..., Any]:
         function.spec = spec  # type: ignore[attr-defined]
@@ -106,6 +112,11 @@ class Form:
         rejected = pairs["policy_rejected"] - pairs[f"{anchor}_rejected"]
         own = (chosen - rejected, pairs["p"]) if self.soft else (chosen, rejected)
         return dict(zip(self.arguments, own, strict=True)) | {name: pairs[name] for name in self.optional}
+
+    @property
+    def held(self) -> bool:
+        """Whether a fixed policy enters, so that the gradient is not the derivative of the loss's own mean."""
+        return self.spec.anchor == "previous" or bool(set(PREVIOUS) & set(self.optional))
 
     @property
     def free(self) -> tuple[str, ...]:

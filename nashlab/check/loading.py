@@ -29,6 +29,10 @@ def located(target: str) -> Source:
     if path.endswith(".py") or "/" in path or name:
         near = [str(p) for p in Path(path).parent.glob("*.py")] if Path(path).parent.is_dir() else []
         raise BadInput(f"{path}: no such file{suggestion(path, near)}")
+    from nashlab.check.losses import REFUSED
+
+    if target in REFUSED:
+        raise BadInput(f"{target}: {REFUSED[target]}")
     known = shipped()
     if target not in known:
         raise BadInput(f"{target}: neither a file nor a named loss{suggestion(target, known)}")

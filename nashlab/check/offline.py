@@ -32,10 +32,13 @@ POINTS = 320  # of the scan, on each side of 0
 FLAT = 1e-7  # of the risk, relative to its spread near 0: an end as low as the minimum
 AS_LOW = 1e-9  # the same for two refined minima
 STEEP = 1e-9  # of the steepest slope near 0: counts as flat
+CANCELS = 1e-8  # relative: differences are accurate to 1e-9
+FADED = 1e3  # times that: between the two a slope that fades is followed,
+FADING = 0.03  # over so much of the gap: a hinge to the fourth power less, e^(−e^d) .04
 NARROW = 1e-4  # of τd: a set of minimisers that counts as a point
 ROUNDING = 1e-9  # of τd: counts as 0
 LAW = 1e-4  # relative: accuracy of the exponent of τ
-ROUNDS = 40  # of bisection: to 1e-12 of a bracket
+ROUNDS, COARSE = 40, 12  # of bisection: 1e-12 and 2e-4 of a bracket
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,12 @@ class Curve:
         self.scan = np.concatenate([-side[::-1], [0.0], side])
         self.preferences = np.array([0.0, *GRID, 1.0])
         self.remark: str | None = None
+        self.cancels = self._cancels()
         risks, slopes = self._risk(*self._all(self.scan), tails=True)
         shape = (len(self.preferences), len(self.scan))
         self.risks, self.slopes = self._finite(risks.reshape(shape), slopes.reshape(shape))
+        if loss.form.held:
+            self.risks = self._integrated()
         outside = [self._at_infinity(k) for k in range(len(self.preferences))]
         brackets = [(k, i, j) for k, out in enumerate(outside) if out is None for i, j in self._basins(k)]
         polished = self._polished(brackets)
@@ -78,6 +84,13 @@ class Curve:
             out or self._chosen(k, [ends for (owner, *_), ends in zip(brackets, polished, strict=True) if owner == k])
             for k, out in enumerate(outside)
         ]
+
+    def _integrated(self) -> Array:
+        """The risk with this slope, for losses whose own risk would also move a fixed policy."""
+        steepest = np.max(np.abs(self.slopes[:, np.abs(self.scan) * self.tau <= 2.0]))
+        slopes = np.where(np.abs(self.slopes) <= STEEP * steepest, 0.0, self.slopes)
+        parts = 0.5 * (slopes[:, 1:] + slopes[:, :-1]) * np.diff(self.scan)
+        return np.concatenate([np.zeros((len(self.slopes), 1)), np.cumsum(parts, axis=1)], axis=1)
 
     def law(self) -> int | None:
         """The k in d*(p; τ) ∝ τ^−k, from a second temperature 2τ; None if d* is not such a power."""
@@ -122,13 +135,24 @@ class Curve:
             for k, (first, second) in enumerate(members):
                 part = slice(k * n, (k + 1) * n)
                 own = found.chosen[part] * moves[first] + found.rejected[part] * moves[second]
+                if first == second and self.cancels:
+                    own = np.zeros_like(own)  # the rest is rounding of differences
                 risk = risk + np.where(weights[k] == 0, 0.0, weights[k] * found.value[part][inverse])
                 slope = slope + np.where(weights[k] == 0, 0.0, weights[k] * own[inverse])
         return risk, slope
 
+    def _cancels(self) -> bool:
+        """Whether a response paired with itself has no gradient, tested where differences are smooth."""
+        own = -softplus(-self.scan[np.abs(self.scan) <= min(4.0, 2.0 / self.tau)])
+        half = np.full(len(own), -np.log(2.0))
+        chosen, rejected = self.loss.slopes(pairs_of((own, own), (half, half), p=0.5 if self.loss.form.soft else 1.0),
+                                            self.tau)  # fmt: skip
+        return bool(np.all(np.abs(chosen + rejected) <= CANCELS * np.abs(chosen)))
+
     def _finite(self, risks: Array, slopes: Array) -> tuple[Array, Array]:
         """Overflow far out counts as infinite risk, with a remark; inside, it is the function's fault."""
         bad = ~(np.isfinite(risks) & np.isfinite(slopes))
+        self.known = ~bad
         if bad.any():
             k, i = (int(x) for x in min(np.argwhere(bad), key=lambda at: abs(self.scan[at[1]])))
             if self.tau * abs(self.scan[i]) <= INSIDE:
@@ -140,21 +164,36 @@ class Curve:
 
     def _at_infinity(self, k: int) -> Minima | None:
         """The result if the risk is lowest at an end of the scan: no optimum, or one beyond the scan."""
-        risk, slope, d = self.risks[k], self.slopes[k], self.scan
+        risk, d = self.risks[k], self.scan
         scale = self._scale(k)
         lowest = float(np.min(risk[np.abs(d) * self.tau <= REACH / 2]))
-        sides = [side for side, end in ((-1, 0), (1, -1)) if risk[end] <= lowest + FLAT * scale]
-        steepest = float(np.max(np.abs(slope[np.abs(d) * self.tau <= 2.0])))
-        outward = [side for side in sides if np.all(side * slope[self._outer(side)] < -STEEP * steepest)]
+        known = np.flatnonzero(self.known[k])
+        ends = {-1: known[0], 1: known[-1]}
+        sides = [side for side, end in ends.items() if risk[end] <= lowest + FLAT * scale]
+        steepest = float(np.max(np.abs(self.slopes[:, np.abs(d) * self.tau <= 2.0])))
+        outward = [side for side in sides if self._falls_on(k, side, STEEP * steepest)]
         if not outward:
             return None
-        end = -1 if outward[-1] > 0 else 0
+        end = ends[outward[-1]]
         return Minima(outward[-1] * np.inf, outward[-1] * np.inf, len(outward) > 1, bool(risk[end] < lowest - scale))
 
-    def _outer(self, side: int) -> NDArray[np.bool_]:
-        """The part of the scan where a risk that falls towards this end must be seen falling."""
-        x = side * self.scan * self.tau
-        return (x > 6.0) & (x < 12.0)
+    def _falls_on(self, k: int, side: int, level: float) -> bool:
+        """Whether the risk falls towards this end for ever: its slope fades instead of reaching 0 at a point (as
+        hinges of all powers do)."""
+        outer = np.flatnonzero((side * self.scan > 0) & self.known[k])[::side]
+        fall = -side * self.slopes[k, outer]
+        seen = np.flatnonzero(np.abs(fall) > level)
+        if not seen.size or fall[last := int(seen[-1])] < 0:
+            return False
+        if last == len(fall) - 1:
+            return True
+        steep = max(last - 1, 0)
+        while steep > 0 and level < fall[steep] <= FADED * level:
+            steep -= 1
+        ends = np.sort(np.repeat(self.scan[outer[[steep, last + 1]]], 2)).reshape(2, 2)
+        p = np.full(2, self.preferences[k])
+        at = np.abs(self._crossing(p, ends[0], ends[1], -side * level * np.array([FADED, 1.0]), rounds=COARSE))
+        return bool(at[1] - at[0] > FADING * at[1])
 
     def _scale(self, k: int) -> float:
         """How much the risk varies over moderate gaps."""
@@ -189,14 +228,18 @@ class Curve:
         centre = 0.5 * (low + high)
         centre = np.where(np.abs(centre) * self.tau < ROUNDING, 0.0, centre)
         low, high = np.where(point, centre, low), np.where(point, centre, high)
-        risks = np.min([self._risk(x, p)[0] for x in (low, centre, high)], axis=0)
+        if self.loss.form.held:
+            risks = np.array([np.interp(x, self.scan, self.risks[own]) for x, own in zip(centre, k, strict=True)])
+        else:
+            risks = np.fmin.reduce([self._risk(x, p, tails=True)[0] for x in (low, centre, high)])
+            risks = np.where(np.isnan(risks), np.inf, risks)
         return list(zip(low.tolist(), high.tolist(), risks.tolist(), strict=True))
 
-    def _crossing(self, p: Array, low: Array, high: Array, level: Array) -> Array:
+    def _crossing(self, p: Array, low: Array, high: Array, level: Array, rounds: int = ROUNDS) -> Array:
         """Where the slope first exceeds the level, by bisection of all brackets at once."""
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             middle = 0.5 * (low + high)
-            above = self._risk(middle, p)[1] > level
+            above = self._risk(middle, p, tails=True)[1] > level
             low, high = np.where(above, low, middle), np.where(above, middle, high)
         return 0.5 * (low + high)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nashlab.arrays import log_softmax, sigmoid
-from nashlab.check.fields import Behaviour, Bundle, Field, Judged, Rest, Table, rest, self_play
+from nashlab.check.fields import FLOW_STEPS, UPDATES, Behaviour, Bundle, Field, Judged, Rest, Table, rest, self_play
 from nashlab.equilibrium import regularised_nash
 from nashlab.gallery import get
 from nashlab.game import PreferenceGame
@@ -46,6 +46,7 @@ NEAR = 1e-3  # ‖π − π*_τ‖₁ that counts as converged
 def tables(kind: str, *, lengths: bool = False) -> tuple[Table, ...]:
     """The fixed games of a kind ("general" or "bradley-terry"), with sequences of one token, or of one to five."""
     rng = np.random.default_rng(20240313 if kind == "general" else 20230529)
+    counts = np.random.default_rng(5)  # a separate generator: the games are the same with and without lengths
     made = []
     for n in (3, 3, 4, 5):
         if kind == "general":
@@ -55,7 +56,7 @@ def tables(kind: str, *, lengths: bool = False) -> tuple[Table, ...]:
             r = rng.normal(size=n)
             margins = sigmoid(r[:, None] - r[None, :]) - 0.5
         mu = rng.dirichlet(np.full(n, 4.0))
-        tokens = np.asarray(rng.permutation(5)[:n] + 1.0) if lengths else np.ones(n)
+        tokens = np.asarray(counts.permutation(5)[:n] + 1.0) if lengths else np.ones(n)
         made.append(Table(0.5 + margins, np.log(mu), tokens))
     return tuple(made)
 
@@ -184,13 +185,15 @@ def gallery_equilibria(tau: float) -> tuple[Array, ...]:
 
 
 def convergence(loss: Judged, behaviour: Behaviour, tau: float, *, lengths: bool) -> dict[str, Any]:
-    """Where the flow from μ ends on each game of the gallery, its distance from π*_τ and the number of steps.
+    """The limit of the loss's own update from μ on each gallery game, its distance from π*_τ and the number of steps.
 
-    steps is the number of natural-gradient steps after which ‖π − π*_τ‖₁ stays below 1e-3, null if it never does.
-    If the flow does not settle, distance is the mean over the second half of the run.
+    steps is the number of steps after which ‖π − π*_τ‖₁ stays below 1e-3, rate the factor by which it shrinks in one
+    near the end; null if it never gets there.  If the flow does not settle, distance is the mean over the second half
+    of the run.
     """
     games, goals = gallery_tables(lengths), gallery_equilibria(tau)
-    found = rest(Bundle(loss, games, behaviour), tau, [t.log_reference for t in games], goals)
+    update = UPDATES[loss.form.spec.update]
+    found = rest(Bundle(loss, games, behaviour), tau, [t.log_reference for t in games], goals, update=update)
     report = {}
     for name, table, goal, point in zip(GALLERY_NAMES, games, goals, found, strict=True):
         distance = float(np.abs(np.exp(point.log_policy) - np.exp(goal)).sum())
@@ -203,9 +206,20 @@ def convergence(loss: Judged, behaviour: Behaviour, tau: float, *, lengths: bool
             "exploitability": exploitability(table, point.log_policy, tau),
             "settled": point.settled,
             "steps": None if arrived is None or arrived >= len(point.distances) else arrived,
+            "rate": None if arrived is None else _rate(point.distances),
             "policy": np.exp(point.log_policy).tolist() if table.n <= 5 else None,
         }
     return report
+
+
+def _rate(distances: Array) -> float | None:
+    """The factor of one step at the first step size, over the second half of the steps down to 1e-9."""
+    first = distances[:FLOW_STEPS]
+    seen = np.flatnonzero(first > 1e-9)
+    if len(seen) < 8:
+        return None
+    start, end = int(seen[len(seen) // 2]), int(seen[-1])
+    return float((first[end] / first[start]) ** (1 / (end - start)))
 
 
 def exploitability(table: Table, log_policy: Array, tau: float) -> float:

@@ -131,6 +131,7 @@ def _online(loss: Judged, behaviour: Behaviour, tau: float, lengths: bool) -> di
         "distance_to_nash": first["distance"],
         "settled": first["settled"],
         **estimate(loss, behaviour, tau),
+        "update": loss.form.spec.update,
         "gallery": gallery,
         "common_length": None,
     }

@@ -103,10 +103,15 @@ def _online(online: Mapping[str, Any], tau: float) -> list[tuple[str, str]]:
         bias, variance = online["bias"], online["variance_over_ipo"]
         said.append(("one labelled pair", f"bias {bias:.3g}, variance {variance:.3g} times IPO's"))
     games = "; ".join(
-        f"{name} {g['distance']:.2g}" + (f" after {g['steps']} steps" if g["steps"] is not None else "")
+        f"{name} {g['distance']:.2g}"
+        + (f" after {g['steps']} steps" if g["steps"] is not None else "")
+        + (f", times {g['rate']:.3g} a step" if g["rate"] is not None else "")
         for name, g in online["gallery"].items()
     )
-    return [*said, ("on the gallery, distance", games)]
+    return [*said, (f"on the gallery, by {UPDATES[online['update']]}", games)]
+
+
+UPDATES = {"natural": "mirror descent", "gradient": "gradients in the logits", "proximal": "proximal steps"}
 
 
 def _data(verdict: Verdict) -> list[tuple[str, str]]:

@@ -293,12 +293,12 @@ def pair_table(sheet: Sheet, pairs: Mapping[str, tuple[str, str]], options: Opti
     check_size(n)
     weights = np.array([float(x) for x in times])
     entries = []
-    _check_signs(sheet, pairs)
+    known = _numbers_of(sheet, pairs)
     wins = [[Fraction(0)] * n for _ in range(n)]
     drawn = np.zeros((n, n))
     for name, (a, b) in pairs.items():
         column = sheet[name]
-        shares = [_share(sheet, name, text, a, b) for text in column.values]
+        shares = [_share(sheet, name, text, (a, b), known) for text in column.values]
         i, j = index[a], index[b]
         for code, share in enumerate(shares):
             if share is None:
@@ -331,35 +331,44 @@ def pair_table(sheet: Sheet, pairs: Mapping[str, tuple[str, str]], options: Opti
     )
 
 
-def _check_signs(sheet: Sheet, pairs: Mapping[str, tuple[str, str]]) -> None:
-    """Refuse cells of 0 if no cell says -1, since 0 may then mean a win of the second instead of a tie."""
+HALF = Fraction(1, 2)
+ENDS: dict[str, Fraction | int] = {"1": 1, "1.0": 1, ">": 1, "<": 0}
+SIGNS = ENDS | {"+1": 1, "-1": 0, "-1.0": 0, "0": HALF, "0.0": HALF}
+HALVES = ENDS | {"0": 0, "0.0": 0, "0.5": HALF, ".5": HALF, "1/2": HALF}
+
+
+def _numbers_of(sheet: Sheet, pairs: Mapping[str, tuple[str, str]]) -> Mapping[str, Fraction | int]:
+    """The meaning of numeric cells: 1, 0, -1, or 1, 1/2, 0 if some cell is a half.
+
+    Where no cell says -1 or 1/2, a cell of 0 may be the second's win, or a tie: refused.
+    """
     texts = {text for name in pairs for text in (sheet[name].values[code] for code in sheet[name].occurring())}
+    if texts & {"0.5", ".5", "1/2"}:
+        return HALVES
     if texts & {"0", "0.0"} and texts & {"1", "1.0", "+1"} and not texts & {"-1", "-1.0"}:
         raise BadInput(
             "its pairs hold 1 and 0 but never -1: is 0 a tie, or a win of the second? write -1 for the second, and "
             "'tie' for a tie"
         )
+    return SIGNS
 
 
-def _share(sheet: Sheet, name: str, text: str, a: str, b: str) -> Fraction | None:
+def _share(
+    sheet: Sheet, name: str, text: str, pair: tuple[str, str], known: Mapping[str, Fraction | int]
+) -> Fraction | None:
     """The first response's share of a judgment; None for an empty cell."""
     if text.lower() in MISSING - {"-"}:
         return None
-    if text in (a, b):
+    a, b = pair
+    if text in pair:
         return Fraction(text == a)
     if word(text) in TIE_WORDS:
         return Fraction(1, 2)
-    known = {
-        "1": Fraction(1),
-        "+1": Fraction(1),
-        "-1": Fraction(0),
-        "0": Fraction(1, 2),
-        ">": Fraction(1),
-        "<": Fraction(0),
-        "1.0": Fraction(1),
-        "-1.0": Fraction(0),
-        "0.0": Fraction(1, 2),
-    }
     if text not in known:
-        raise sheet.fault(name, text, f"{text[:40]!r} must be 1 ({a} wins), -1 ({b} wins), 0 (a tie) or nothing")
-    return known[text]
+        raise sheet.fault(name, text, f"{text[:40]!r} must be {_said(known, a, b)} or nothing")
+    return Fraction(known[text])
+
+
+def _said(known: Mapping[str, Fraction | int], a: str, b: str) -> str:
+    least, tie = ("0", "0.5") if known is HALVES else ("-1", "0")
+    return f"1 ({a} wins), {least} ({b} wins), {tie} (a tie)"

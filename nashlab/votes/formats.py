@@ -73,8 +73,29 @@ def _json(data: bytes, suffix: str, options: Options) -> Table:
     return matrices.json_object(content, options.kind)
 
 
+FRAME = {"columns", "index", "data", "schema", "index_names", "column_names"}
+
+
 def _columns_of(content: dict[str, Any]) -> sheets.Sheet | None:
-    """{"winner": [...], "loser": [...]}: lists of one length under names that are not keys of a matrix."""
+    """{"winner": [...], "loser": [...]}: lists of one length under names that are not keys of a matrix.
+
+    Also the objects that pandas makes of a frame: {"columns", "data"}, {"schema", "data"}, {"winner": {"0": ...}, ...}.
+    """
+    data, names = content.get("data"), content.get("columns")
+    if isinstance(data, list) and data and set(content) <= FRAME:
+        if all(isinstance(row, dict) for row in data):
+            return sheets.records_sheet(data)
+        if isinstance(names, list) and all(isinstance(row, list) and len(row) == len(names) for row in data):
+            return sheets.records_sheet([dict(zip(map(str, names), row, strict=True)) for row in data])
+    inner = [x for x in content.values() if isinstance(x, dict)]
+    if inner and len(inner) == len(content) > 1:
+        rows = list(inner[0])
+        if any(list(x) != rows for x in inner) or not all(row.isdigit() for row in rows):
+            raise BadInput(
+                "holds objects in an object: are these rows or columns? write a list of records, or "
+                '{"labels": [...], "wins": [[...]]}'
+            )
+        return sheets.records_sheet([{name: content[name][row] for name in content} for row in rows])
     lists = [x for x in content.values() if isinstance(x, list) and not any(isinstance(y, (list, dict)) for y in x)]
     if len(content) < 2 or len(lists) < len(content) or len({len(x) for x in lists}) > 1:
         return None

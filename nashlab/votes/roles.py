@@ -18,7 +18,9 @@ from nashlab.votes.sheets import Sheet, word, words
 
 __all__ = ["Roles", "find_roles", "side_of", "unused"]
 
-ENDS = (
+ENDS = (  # names of models before the texts that they wrote
+    ("winner_model", "loser_model"),
+    ("chosen_model", "rejected_model"),
     ("winner", "loser"),
     ("chosen", "rejected"),
     ("preferred", "dispreferred"),
@@ -27,9 +29,7 @@ ENDS = (
     ("winning", "losing"),
     ("win", "lose"),
     ("win", "loss"),
-    ("winner_model", "loser_model"),
     ("model_winner", "model_loser"),
-    ("chosen_model", "rejected_model"),
     ("winner_name", "loser_name"),
     ("winner_id", "loser_id"),
 )

@@ -171,8 +171,8 @@ TRUTH = {"true", "false", "yes", "no", "t", "f", "y", "n"}
 TIE_WORDS = set(
     words(
         "tie ties tied draw drawn both_bad bothbad tie_(bothbad) tie_(both_bad) equal both neither same "
-        "no_preference = both_good tie_bothbad tie_both_bad toss_up equally_good equally_bad about_the_same "
-        "undecided indifferent stalemate"
+        "no_preference = both_good tie_(both_good) bothgood tie_bothbad tie_both_bad toss_up equally_good "
+        "equally_bad about_the_same undecided indifferent stalemate"
     )
 )
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from llm_bridge.judges import OneOrder
-from llm_bridge.policy import LoraOptions, Policy, Prompts, check_reference, load_policy, pad_right
+from llm_bridge.policy import LoraOptions, Policy, Prompts, check_reference, load_policy, pad_right, save_policy
 from llm_bridge.training import Generated, Settings, train
 from nashlab.game import BadInput
 
@@ -126,11 +126,30 @@ def test_a_relative_base_is_found_from_any_folder(
     assert torch.equal(values(load_policy(os.path.relpath(folder))), expected)
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_adapters_saved_in_another_folder_find_their_base(
+    given: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base was named relative to the old folder, or by hand; there is another model where that path leads now."""
+    folder = saved(tmp_path, "../base", "runs/adapters")
+    loaded = load_policy(folder, base=tmp_path / "base" if given else None)
+    new = tmp_path / "results" / "deep" / "adapters"
+    save_policy(loaded, new)
+    shutil.copytree(tmp_path / "base", tmp_path / "results" / "deep" / "base")
+    other = load_policy(tmp_path / "base", seed=5)
+    with torch.no_grad():
+        for weight in other.model.parameters():
+            weight.add_(1.0)
+    save_policy(other, tmp_path / "results" / "deep" / "base")
+    monkeypatch.chdir(tmp_path / "results")
+    assert torch.equal(values(load_policy(new)), values(loaded))
+
+
 def test_a_base_that_was_moved_is_given_by_hand(tmp_path: Path) -> None:
     folder = saved(tmp_path, str(tmp_path / "base"))
     expected = values(load_policy(folder))
     (tmp_path / "base").rename(tmp_path / "moved")
-    with pytest.raises(BadInput, match=r"has adapters of .*base', must be a folder .* .* location as base"):
+    with pytest.raises(BadInput, match=r"has adapters of .*base', must be an existing folder .* location as base"):
         load_policy(folder)
     assert torch.equal(values(load_policy(folder, base=tmp_path / "moved")), expected)
     with pytest.raises(BadInput, match=r"base = .* is for adapters, which source does not have"):

@@ -209,7 +209,7 @@ def test_of_several_messages_the_last_user_text_is_cut_and_everything_else_stays
         assert len(found) == len(full) - 3
         assert kept in text
         assert all(part in text for part in ("Nobody spoke.", "hello", "What is it?", "<|im_start|>assistant\n"))
-    with pytest.raises(BadInput, match=r"prompts\[0\]: longest = 9, must be more than the \d+ tokens around"):
+    with pytest.raises(BadInput, match=r"prompts\[0\]: 9 tokens at most, must be more than the \d+ around"):
         prompt_ids(tokenizer, [chat], longest=9)
 
 

@@ -21,11 +21,13 @@ from scipy.stats import binom, binomtest
 from transformers import LlamaConfig
 from words import word_tokenizer
 
-from llm_bridge.cli import main, train_command
+from llm_bridge.cli import main, told_progress, train_command
 from llm_bridge.data import Question
 from llm_bridge.judges import FunctionJudge, OneOrder
 from llm_bridge.policy import LoraOptions, Prompts, load_policy, save_policy
+from llm_bridge.policy.forward import NotFinite
 from llm_bridge.training import (
+    Diverged,
     HeldOut,
     Players,
     Recipe,
@@ -40,6 +42,7 @@ from llm_bridge.training import (
 )
 from llm_bridge.training.run import Record
 from llm_bridge.verify import LANGUAGE, tiny
+from nashlab.display import Progress
 from nashlab.files import replacing_folder
 from nashlab.game import BadInput
 
@@ -249,11 +252,39 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(
         return real(path)
 
     monkeypatch.setattr(checkpoint, "sha256_of", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         trained(made, tmp_path / "parts")
+    assert caught.value.__notes__ == [
+        f"what was saved before it is in {tmp_path / 'parts'}; the same call goes on from there"
+    ]
     monkeypatch.undo()
     assert checkpoint.latest(tmp_path / "parts" / "checkpoints").step == 2
     assert same(trained(made, tmp_path / "parts")[0], whole)
+
+
+def test_weights_that_a_measurement_finds_broken_are_a_diverged_run(tmp_path: Path) -> None:
+    """The step that broke them is named and not kept; the state before it is."""
+
+    def measure(players: Players) -> dict[str, float]:
+        measured.append(1)
+        if len(measured) == 3:  # before the first step, after it, after the second
+            raise NotFinite("probabilities are NaN")
+        return {"win_rate": 0.5}
+
+    measured: list[int] = []
+    settings = Settings(**(SETTINGS | {"measure_every": 1, "checkpoint_every": 1}))
+    with pytest.raises(Diverged, match="step 2: measuring after it: probabilities are NaN; lower"):
+        train(tiny("gpt2", seed=1), "online-ipo", generated(), settings, folder=tmp_path, measure=measure)
+    assert checkpoint.latest(tmp_path / "checkpoints").step == 1
+
+
+def test_progress_of_a_resumed_run_starts_where_it_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(5) as advance:
+        told = told_progress(advance, None)
+        for step in (4, 5):
+            told({"step": step, "length": 3.0})
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["4/5", "5/5"]
 
 
 def test_a_folder_is_replaced_by_a_whole_one_or_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nashlab.arrays import sigmoid, softplus
+from nashlab.check.forms import objective
 
 Array = NDArray[np.float64]
 
 __all__ = [
-    "beta_dpo", "cal_dpo", "cdpo", "chi_po", "discopop", "dpo", "dpo_alpha", "dpo_forward_kl", "dpo_js",
-    "dpo_per_token", "dpop", "exo_pair", "exo_pair_sharp", "odpo", "r_dpo", "robust_dpo", "rpo",
+    "alpha_dpo", "beta_dpo", "cal_dpo", "cdpo", "chi_po", "d2po", "discopop", "dpo", "dpo_alpha", "dpo_chi_squared",
+    "dpo_forward_kl", "dpo_jeffreys", "dpo_js", "dpo_per_token", "dpop", "exo_pair", "exo_pair_sharp", "ld_dpo", "odpo",
+    "r_dpo", "robust_dpo", "rpo", "wpo", "xpo",
 ]  # fmt: skip
 
 NOISE = 0.1  # ε of the smoothed losses
@@ -68,6 +70,16 @@ def dpo_alpha(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
     return softplus(-tau * 2 * (np.exp(-0.5 * h_rejected) - np.exp(-0.5 * h_chosen)))
 
 
+def dpo_jeffreys(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
+    """f-DPO with Jeffreys' divergence, the sum of both KLs, arXiv 2309.16240: h − e^(−h) instead of h."""
+    return softplus(-tau * (h_chosen - np.exp(-h_chosen) - h_rejected + np.exp(-h_rejected)))
+
+
+def dpo_chi_squared(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
+    """f-DPO with the χ² divergence alone, arXiv 2309.16240: e^h instead of h."""
+    return softplus(-tau * (np.exp(h_chosen) - np.exp(h_rejected)))
+
+
 def discopop(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
     """DiscoPOP, arXiv 2406.08414 (temperature .05): logistic and exponential losses, blended by σ(τd/.05)."""
     x = tau * (h_chosen - h_rejected)
@@ -121,3 +133,57 @@ def beta_dpo(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
     """β-DPO, arXiv 2407.08639, α = .6: the temperature depends on the mean gap of the batch."""
     gap = h_chosen - h_rejected
     return softplus(-tau * (1 + 0.6 * np.mean(tau * gap)) * gap)
+
+
+def alpha_dpo(
+    policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
+    length_chosen: Array, length_rejected: Array, tau: float,
+) -> Array:  # fmt: skip
+    """α-DPO, arXiv 2410.10148, γ = .5, α = .1: SimPO with a margin from the batch's standardised gaps."""
+    gap = policy_chosen / length_chosen - policy_rejected / length_rejected
+    beyond = gap - reference_chosen / length_chosen + reference_rejected / length_rejected
+    margin = 0.5 + 0.1 * (beyond - np.mean(beyond)) / (np.std(beyond) + 1e-6)
+    return softplus(-tau * gap + margin)
+
+
+def ld_dpo(
+    policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
+    length_chosen: Array, length_rejected: Array, tau: float,
+) -> Array:  # fmt: skip
+    """LD-DPO, arXiv 2409.06411 (TRL: ld_alpha), α = ½: tokens beyond the shorter length count half.
+
+    Here the tokens of a response are equally likely: sums alone do not say what each contributes.
+    """
+    shared = np.minimum(length_chosen, length_rejected)
+    chosen = (policy_chosen - reference_chosen) * (0.5 + 0.5 * shared / length_chosen)
+    rejected = (policy_rejected - reference_rejected) * (0.5 + 0.5 * shared / length_rejected)
+    return softplus(-tau * (chosen - rejected))
+
+
+def d2po(
+    policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
+    length_chosen: Array, length_rejected: Array, tau: float,
+) -> Array:  # fmt: skip
+    """D²PO, arXiv 2502.14340, γ = .98: token t counts γ^t.  The tokens of a response are equally likely here."""
+    chosen = (policy_chosen - reference_chosen) * (1 - 0.98**length_chosen) / (0.02 * length_chosen)
+    rejected = (policy_rejected - reference_rejected) * (1 - 0.98**length_rejected) / (0.02 * length_rejected)
+    return softplus(-tau * (chosen - rejected))
+
+
+def wpo(
+    policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
+    previous_chosen: Array, previous_rejected: Array, length_chosen: Array, length_rejected: Array, tau: float,
+) -> Array:  # fmt: skip
+    """WPO, arXiv 2406.11827, not aligned: DPO weighted by the policy's probabilities per token, held fixed."""
+    weight = np.exp(previous_chosen / length_chosen + previous_rejected / length_rejected)
+    gap = policy_chosen - reference_chosen - policy_rejected + reference_rejected
+    return weight * softplus(-tau * gap)
+
+
+@objective(behaviour="reference")
+def xpo(
+    policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *, tau: float
+) -> Array:
+    """XPO's first iteration, arXiv 2405.21046, α = .05, when policy and reference are one: DPO and α log π(y')."""
+    gap = policy_chosen - reference_chosen - policy_rejected + reference_rejected
+    return softplus(-tau * gap) + 0.05 * (policy_chosen + policy_rejected) / 2

@@ -3,13 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from nashlab.arrays import sigmoid
 from nashlab.check.forms import objective
 
 Array = NDArray[np.float64]
 
 __all__ = [
-    "gpo_exponential", "gpo_squared_hinge", "inpo", "ipo", "ipo_md", "ipo_per_token", "ipo_soft", "offline_ipo",
-    "online_ipo", "rebel", "slic", "slic_sft", "sppo", "sppo_iterated",
+    "gpo_exponential", "gpo_savage", "gpo_squared_hinge", "inpo", "ipo", "ipo_md", "ipo_per_token", "ipo_soft",
+    "offline_ipo", "online_ipo", "rebel", "slic", "slic_sft", "sppo", "sppo_iterated",
 ]  # fmt: skip
 
 
@@ -64,7 +65,10 @@ def inpo(
     policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array, *,
     previous_chosen: Array, previous_rejected: Array, tau: float,
 ) -> Array:  # fmt: skip
-    """INPO, arXiv 2407.00617, η = 1: one step of mirror descent, regularised towards the reference."""
+    """INPO, arXiv 2407.00617, η = 1: one step of mirror descent, regularised towards the reference.
+
+    MNPO, arXiv 2509.23102, with one past opponent is the same.
+    """
     old = (1 - tau) * (previous_chosen - previous_rejected) + tau * (reference_chosen - reference_rejected)
     return (policy_chosen - policy_rejected - old - 0.5) ** 2
 
@@ -90,3 +94,8 @@ def gpo_exponential(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
 def gpo_squared_hinge(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
     """GPO with a squared hinge, arXiv 2402.05749: max(0, 1 − τd)²."""
     return np.maximum(0, 1 - tau * (h_chosen - h_rejected)) ** 2
+
+
+def gpo_savage(h_chosen: Array, h_rejected: Array, *, tau: float) -> Array:
+    """GPO with Savage's loss, arXiv 2402.05749: σ(−τd)²."""
+    return sigmoid(-tau * (h_chosen - h_rejected)) ** 2
