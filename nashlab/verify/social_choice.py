@@ -31,6 +31,7 @@ Rows = list[list[Fraction]]
 
 EXACT = "rational arithmetic throughout"
 PARADOX = ((0, 1, 2),) * 3 + ((1, 2, 0),) * 2  # response 0 beats both others, and response 1 has the best Borda score
+CYCLE = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
 
 
 def _rows(profile: Profile) -> Rows:
@@ -146,11 +147,11 @@ def s2(cases: Cases, twin: bool) -> Iterator[Observation]:
     "lottery, and the clones share by their own; with 5 voters a clone can make the Bradley-Terry winner lose",
     tolerance=0.0,
     because=EXACT + "; odd numbers of voters, for which the lottery is unique (Laffond, Laslier & Le Breton 1997)",
-    twin="clones of which the first loses a thousandth of a vote more to one opponent",
+    twin="clones of which one loses a thousandth of a vote more to one opponent",
 )
 def s3(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("S3.clones")
-    for profile in _profiles(cases, "S3"):
+    for profile in itertools.chain([CYCLE], _profiles(cases, "S3")):
         n, count = len(profile[0]), int(rng.integers(2, 4))
         orders = [[n + k for k in rng.permutation(count).tolist()] for _ in profile]
         split = int(rng.integers(n))
@@ -160,12 +161,12 @@ def s3(cases: Cases, twin: bool) -> Iterator[Observation]:
         ]
         names = [y for y in range(n + count) if y != split]
         whole = _rows([[names.index(y) for y in ranking] for ranking in cloned])
-        if twin:
-            opponent, first = 0, names.index(n)
-            whole[first][opponent] -= Fraction(1, 1000)
-            whole[opponent][first] += Fraction(1, 1000)
         (before,) = _lotteries(_rows(profile))
         (among,) = _lotteries(_rows([[y - n for y in own] for own in orders]))
+        if twin:
+            clone, opponent = names.index(n + among.index(max(among))), 0
+            whole[clone][opponent] -= Fraction(1, 1000)
+            whole[opponent][clone] += Fraction(1, 1000)
         (after,) = _lotteries(whole)
         expected = [before[y] if y < n else before[split] * among[y - n] for y in names]
         off = max(abs(a - b) for a, b in zip(after, expected, strict=True))
