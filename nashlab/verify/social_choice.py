@@ -6,7 +6,7 @@ the responses by Σ_j p_ij.  NLHF without one plays a maximal lottery.  Smith se
 written out here.
 
 Sources: Fishburn 1984; Laffond, Laslier & Le Breton 1997; arXiv 2505.20627 for S1 and S2; Brandl, Brandt & Seedig 2016
-for S3; Gölz, Haghtalab & Yang, arXiv 2505.23749 for S4 and S5, whose instances here are our own.
+for S3; Gölz, Haghtalab & Yang, arXiv 2505.23749 for S4 and S5: (½ + o(1))β and (1 − o(1))β.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def _misled(beta: float, sampling: Array) -> tuple[Array, Array]:
 
 @claim(
     "S5",
-    "RLHF's distortion without a KL term is at least β − log β − 2 = (1 − o(1))β, on four responses, and above NLHF's",
+    "on four responses RLHF's distortion without a KL term is at least β − log β − 2 for 8 ≤ β ≤ 100, above NLHF's",
     tolerance=0.0,
     because="a strict inequality: sampling y* and y' (1e-4) and users left out (1e-3) cost less than its room",
     twin="β − log β − 1, which these responses do not reach",
