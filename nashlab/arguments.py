@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from nashlab.game import PreferenceGame
     from nashlab.votes import Votes
 
-__all__ = ["AS_WRITTEN", "HowToRead", "Json", "Reading", "Reference", "Tau", "floats", "loaded", "loaded_votes"]
+__all__ = [
+    "AS_WRITTEN",
+    "HowToRead",
+    "Json",
+    "Reading",
+    "Reference",
+    "Tau",
+    "check_doubt",
+    "floats",
+    "loaded",
+    "loaded_votes",
+]
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
 Reference = Annotated[str, tyro.conf.arg(help="'uniform', or a file: one number per line, or label,number")]
@@ -91,3 +102,14 @@ def floats(policy: Sequence[Fraction] | None) -> NDArray[np.float64] | None:
     import numpy as np
 
     return None if policy is None else np.array(policy, dtype=np.float64)
+
+
+def check_doubt(bootstrap: int, confidence: float | None, seed: int) -> None:
+    """Refuse what no uncertainty can be asked for with, before anything is read."""
+    from nashlab.game import BadInput
+
+    for name, value in (("bootstrap", bootstrap), ("seed", seed)):
+        if value < 0:
+            raise BadInput(f"{name} = {value}, must be at least 0")
+    if confidence is not None and not 0 < confidence < 1:
+        raise BadInput(f"confidence = {confidence}, must be above 0 and below 1")

@@ -229,9 +229,9 @@ def select(ids: str | None, registry: Mapping[str, Check] = CHECKS) -> list[Chec
 
 
 def place(id: str) -> tuple[int, int, str]:
-    """Sort key in the theory's order: equilibria, losses, rates, new statements, each by number; then the rest."""
-    number = re.match(r"([ELRN])(\d+)", id)
-    return ("ELRN".index(number[1]), int(number[2]), id) if number else (4, 0, id)
+    """Sort key: equilibria, losses, rates, new statements, social choice, each by number; then the rest."""
+    number = re.match(r"([ELRNS])(\d+)", id)
+    return ("ELRNS".index(number[1]), int(number[2]), id) if number else (5, 0, id)
 
 
 # -- many checks -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from nashlab.arguments import AS_WRITTEN, HowToRead, Json, Reading, Reference, Tau, loaded, loaded_votes
+from nashlab.arguments import AS_WRITTEN, HowToRead, Json, Reading, Reference, Tau, check_doubt, loaded, loaded_votes
 from nashlab.display import Progress, one_line, print_json, show_claims, show_solution, show_table
 from nashlab.ending import ending
 from nashlab.running import algorithms_command, rates_command, run_command, sweep_command
@@ -69,8 +69,9 @@ def solve_command(
     from nashlab.votes.sure import how_sure
 
     temperature = check_temperature(tau)
-    if bootstrap < 0 or (bootstrap and temperature > 0):
-        raise BadInput(f"bootstrap = {bootstrap}, must be at least 0, and 0 at τ > 0, where the delta method is used")
+    check_doubt(bootstrap, confidence, seed)
+    if bootstrap and temperature > 0:
+        raise BadInput(f"bootstrap = {bootstrap}, must be 0 at τ > 0, where the delta method is used")
     votes = loaded_votes(game, reference, reading)
     labels = votes.game.labels
     claimed = None if claim is None else read_reference(claim, labels) or [1] * len(labels)
@@ -158,19 +159,24 @@ def rank_command(
     """
     from nashlab import leaderboard
     from nashlab.gallery import load_votes
-    from nashlab.game import BadInput
+    from nashlab.game import BadInput, check_temperature
+    from nashlab.ranking import check_counted, rank
     from nashlab.ranking import plan as plan_judgments
-    from nashlab.ranking import rank
 
-    if bootstrap < 0:
-        raise BadInput(f"bootstrap = {bootstrap}, must be at least 0")
+    check_doubt(bootstrap, confidence, seed)
+    check_temperature(tau, positive=True, name="tau")
+    if plan is not None and plan < 1:
+        raise BadInput(f"plan = {plan}, must be at least 1")
+    for path in (html, csv, latex, markdown):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise BadInput(f"{path}: the folder {path.parent} does not exist")
     if plot is not None:
         from nashlab.plots import check_figure_path
 
         check_figure_path(plot)
     options = reading.options()
     options["fill"] = options["fill"] or "bradley-terry"
-    counted = load_votes(votes, reference=reference, **options)
+    counted = check_counted(load_votes(votes, reference=reference, **options))
     print(counted.reading, file=sys.stderr)
     with Progress(4) as advance:
         ranking = rank(counted, temperature=tau, bootstrap=bootstrap, confidence=confidence, seed=seed, advance=advance)

@@ -28,7 +28,7 @@ from nashlab.votes.resample import by_voters, resampled_lotteries
 from nashlab.votes.sure import OPEN_LIMIT, RANGE, equilibrium_interval, fillings, rates, region
 from nashlab.votes.tournaments import cyclic_share, smith_set
 
-__all__ = ["Plan", "Ranking", "plan", "rank"]
+__all__ = ["Plan", "Ranking", "check_counted", "plan", "rank"]
 
 Array = NDArray[np.float64]
 
@@ -90,6 +90,17 @@ class Ranking:
         return (int(best[0]) if best.size and n > 1 else None), (int(worst[0]) if worst.size and n > 1 else None)
 
 
+def check_counted(votes: Votes) -> Votes:
+    """The votes, refused where their file holds no counts or one response."""
+    if votes.wins is None or votes.game.batch:
+        raise BadInput(
+            f"{votes.reading.source} holds no counts: a ranking with its uncertainty needs the votes themselves"
+        )
+    if votes.game.n < 2:
+        raise BadInput(f"{votes.reading.source} holds {votes.game.n} response, a ranking needs two at least")
+    return votes
+
+
 def rank(
     votes: Votes,
     *,
@@ -104,18 +115,15 @@ def rank(
     bootstrap   how many times voters (or the judgments of each pair) are resampled; 0: no intervals of the lottery.
     confidence  level of the region of tables that ``membership`` covers; None: pairs that met are taken as counted.
 
-    Errors: BadInput for votes without counts.
+    Errors: BadInput for votes without counts, or of one response.
 
     >>> from nashlab.gallery import load_votes
     >>> ranking = rank(load_votes("soundquality"), bootstrap=50)
     >>> ranking.condorcet[0] is None, len(ranking.smith)
     (True, 3)
     """
-    game, wins = votes.game, votes.wins
-    if wins is None or game.batch:
-        raise BadInput(
-            f"{votes.reading.source} holds no counts: a ranking with its uncertainty needs the votes themselves"
-        )
+    game, wins = check_counted(votes).game, votes.wins
+    assert wins is not None
     tau = check_temperature(temperature, positive=True, name="tau")
     advance("lottery")
     solution = maximal_lottery(game)

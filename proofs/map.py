@@ -50,15 +50,15 @@ class Item:
     @property
     def row(self) -> str:
         """The identifier of the theory: L2 of L2.iv and of L2_other_sampling_fails; "" if it has none."""
-        found = re.match(r"[ELRN]\d+[a-z]?(?=[._ ]|$)", self.key)
+        found = re.match(r"[ELRNS]\d+[a-z]?(?=[._ ]|$)", self.key)
         return found[0] if found else ""
 
 
 def place(row: str) -> tuple[int, int, str]:
-    """The order of the theory: E, L, R, N, each by number."""
-    number = re.match(r"([ELRN])(\d+)", row)
+    """The order of the theory: E, L, R, N, S, each by number."""
+    number = re.match(r"([ELRNS])(\d+)", row)
     assert number is not None, row
-    return "ELRN".index(number[1]), int(number[2]), row
+    return "ELRNS".index(number[1]), int(number[2]), row
 
 
 def registered(path: Path, decorator: str) -> Iterator[tuple[str, str]]:

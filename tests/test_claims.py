@@ -22,6 +22,7 @@ THEORY = (
     + ["R1", "R2", "R3"]
     + [f"N{k}" for k in range(1, 18)]
     + ["L10"]
+    + [f"S{k}" for k in range(1, 6)]
 )
 
 

@@ -22,6 +22,7 @@ from nashlab.equilibrium import (
     lottery_ranges,
     maximal_lottery,
     regularised_nash,
+    sensitivity,
     who_is_in,
 )
 from nashlab.gallery import get, load_votes, random_game
@@ -299,3 +300,32 @@ def judged(p: Array, each: NDArray[np.int64], rng: np.random.Generator) -> Array
 def counted(wins: Array) -> Votes:
     text = "\n".join(",".join(str(int(x)) for x in row) for row in wins)
     return parse_votes(text.encode(), "sim", ".csv", kind="wins", fill="half")
+
+
+def test_the_plain_optimum_fails_where_all_judgments_agree() -> None:
+    """Shares ∝ σ̂_ij|g_ij| with σ̂² = p̂(1 − p̂): a pair that went one way twice gets no judgment, however many there
+    are, and the error stays; the plan asks every pair (N21).  Four models, two judgments a pair, 600 more."""
+    rng = np.random.default_rng(1)
+    tau, first, second = 0.1, *np.triu_indices(4, 1)
+    strength = np.array([0.8, 0.5, 0.2, 0.0])
+    p = 1 / (1 + np.exp(strength[None, :] - strength[:, None]))
+    q = regularised_nash(PreferenceGame.from_preferences(p), tau).policy
+    total, idle = np.zeros(2), 0
+    for _ in range(30):
+        wins = judged(p, np.full((4, 4), 2), rng)
+        seen = counted(wins)
+        planned = plan(seen, 600, temperature=tau).judgments
+        assert np.all(planned[first, second] > 0)
+        gradient = sensitivity(seen.game, tau).preferences[:, first, second]
+        share = seen.game.preferences[first, second]
+        wanted = np.sqrt(share * (1 - share)) * np.linalg.norm(gradient, axis=0)
+        plain = np.zeros((4, 4), dtype=np.int64)
+        if wanted.sum() > 0:
+            plain[first, second] = np.floor(600 * wanted / wanted.sum())
+        plain = plain + plain.T
+        idle += int(np.count_nonzero(plain[first, second] == 0))
+        for k, extra in enumerate((planned, plain)):
+            found = regularised_nash(counted(wins + judged(p, extra, rng)).game, tau).policy
+            total[k] += float(np.sum(q * np.log(q / found)))
+    assert idle > 30
+    assert total[1] > 5 * total[0]

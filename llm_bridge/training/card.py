@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from nashlab.algorithm import AlgorithmSpec
 
 __all__ = ["model_card"]
 
-SHOWN = ("win_rate", "win_rate_low", "win_rate_high", "held_out_kl", "held_out_length", "held_out_ended")
+SHOWN = ("win_rate", "win_rate_low", "win_rate_high", "win_rate_most", "held_out_kl", "held_out_length",
+         "held_out_ended", "slope", "slope_low", "slope_high", "stretch", "stretch_low")  # fmt: skip
 
 
 def model_card(
@@ -17,7 +19,7 @@ def model_card(
 ) -> str:
     """Markdown with the hub's front matter."""
     base = str(asked["policy"]).removeprefix("hub:")
-    of_hub = base.count("/") == 1 and not base.startswith((".", "/", "~"))
+    of_hub = base.count("/") == 1 and not base.startswith((".", "/", "~")) and not Path(base).exists()
     front = ["---", f"library_name: {'peft' if adapters else 'transformers'}", "tags:", "- preference-optimisation",
              f"- {spec.name}", *([f"base_model: {base}"] if of_hub else []), "---"]  # fmt: skip
     numbers = [f"| {name} | {record[name]:.4g} |" for name in SHOWN if record.get(name) is not None]
@@ -39,7 +41,8 @@ def model_card(
                     *numbers,
                     "",
                     "`win_rate` is against the policy that training started from, with its 95 % interval; "
-                    "`held_out_kl` is KL(π‖μ) in nats per completion.",
+                    "`held_out_kl` is KL(π‖μ) in nats per completion, and `win_rate_most` the largest win rate that it "
+                    "allows for any preferences. At the equilibrium `slope` is τ and `stretch` at most 1.",
                     "",
                 ]
                 if numbers

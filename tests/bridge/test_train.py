@@ -33,6 +33,7 @@ from llm_bridge.training import (
     Recipe,
     Settings,
     Stopped,
+    bridged,
     checkpoint,
     prepared,
     push,
@@ -40,6 +41,7 @@ from llm_bridge.training import (
     threads,
     train,
 )
+from llm_bridge.training.card import model_card
 from llm_bridge.training.run import Record
 from llm_bridge.verify import LANGUAGE, tiny
 from nashlab.display import Progress
@@ -273,7 +275,7 @@ def test_weights_that_a_measurement_finds_broken_are_a_diverged_run(tmp_path: Pa
 
     measured: list[int] = []
     settings = Settings(**(SETTINGS | {"measure_every": 1, "checkpoint_every": 1}))
-    with pytest.raises(Diverged, match=r"step 2: measuring after it: probabilities are NaN; lower learning_rate = 0\.02"):
+    with pytest.raises(Diverged, match="step 2: measuring after it: probabilities are NaN; lower"):
         train(tiny("gpt2", seed=1), "online-ipo", generated(), settings, folder=tmp_path, measure=measure)
     assert checkpoint.latest(tmp_path / "checkpoints").step == 1
 
@@ -319,6 +321,19 @@ def test_a_folder_is_replaced_by_a_whole_one_or_stays(tmp_path: Path, monkeypatc
         written("half", KeyError())
     assert (folder / "weights").read_text() == "second"
     assert [path.name for path in tmp_path.iterdir()] == ["policy"]
+
+
+def test_a_card_names_a_base_of_the_hub_and_not_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    asked = {"settings": {"tau": 0.1}}
+    record = {"step": 3, "win_rate": 0.75, "slope": None, "stretch": 0.5}
+    told, folder = (
+        model_card(bridged("ipo-md").spec, {"policy": name, **asked}, record) for name in ("owner/name", "models/mine")
+    )
+    assert "base_model: owner/name" in told
+    assert "base_model" not in folder
+    assert "| win_rate | 0.75 |\n| stretch | 0.5 |\n" in told
 
 
 def test_weights_under_adapters_are_a_recipe_s_to_name(home: Path, tmp_path: Path) -> None:

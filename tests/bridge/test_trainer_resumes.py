@@ -153,8 +153,8 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
     for words, method, source, change in (
         ("method = 'online-ipo' there, 'ipo-md' here", "ipo-md", generated(), {}),
         ("tau = 0.3 there, 0.4 here", "online-ipo", generated(), {"tau": 0.4}),
-        ("its source is another", "online-ipo", generated(labels="hard"), {}),
-        ("its source is another", "online-ipo", replace(generated(), prompts=Prompts(list("abd"), PROMPTS.rows)), {}),
+        ("its source differs", "online-ipo", generated(labels="hard"), {}),
+        ("its source differs", "online-ipo", replace(generated(), prompts=Prompts(list("abd"), PROMPTS.rows)), {}),
     ):
         with pytest.raises(BadInput, match="belongs to another run: " + words):
             trained(method, source, folder=tmp_path, steps=2, **change)
@@ -165,12 +165,12 @@ def test_a_folder_of_another_reference_is_refused(tmp_path: Path) -> None:
     policy = tiny("gpt2", seed=1)
     settings = Settings(**(SETTINGS | {"steps": 2}))
     train(policy, bridged("online-ipo"), generated(), settings, folder=tmp_path)
-    with pytest.raises(BadInput, match="its reference is another"):
+    with pytest.raises(BadInput, match="its reference differs"):
         train(policy, bridged("online-ipo"), generated(), settings, folder=tmp_path)
     adapted = tmp_path / "adapted"
     train(tiny("gpt2", lora=True, seed=1), bridged("online-ipo"), generated(), settings, folder=adapted)
     train(tiny("gpt2", lora=True, seed=1), bridged("online-ipo"), generated(), settings, folder=adapted)
-    with pytest.raises(BadInput, match="its reference is another"):
+    with pytest.raises(BadInput, match="its reference differs"):
         train(tiny("gpt2", lora=True, seed=2), bridged("online-ipo"), generated(), settings, folder=adapted)
 
 

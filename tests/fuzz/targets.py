@@ -344,10 +344,18 @@ def _long_work(arguments: list[str], files: dict[str, Any]) -> bool:
     """Work that was asked for and takes its time, or that writes outside the folder."""
     if any(x.startswith("/") or ".." in x or "=/" in x for x in [*arguments, *map(str, files.values())]):
         return True
-    if arguments[:1] == ["verify"] or arguments[:1] == ["rank"]:
+    if arguments[:1] == ["verify"]:
         return True
     numbers = [int(x) for x in arguments if x.isascii() and x.isdigit() and len(x) < 4000]
-    return any(x > 50 for x in numbers) and arguments[:1] in (["run"], ["sweep"])
+    return any(x > 50 for x in numbers) and arguments[:1] in (["run"], ["sweep"], ["rank"])
+
+
+RANKED = (
+    (["--json"], "winner,loser\na,b\nb,c\nc,a\n"),
+    (["--plan", "9"], "winner,loser,voter\na,b,v\nb,c,w\n"),
+    (["--confidence", "0.9", "--json"], "model_a,model_b,winner,n\nx,y,tie,3\ny,z,model_a,2\n"),
+    (["--html", "b.html", "--csv", "b.csv"], "rank1,rank2,rank3\na,b,c\nc,a,\n"),
+)
 
 
 @functools.cache
@@ -371,6 +379,9 @@ def command_seeds() -> list[bytes]:
         {"arguments": ["rates", "omd", "--game", "g.csv", "--tau", "0.1", "--json"], "files": {"g.csv": table}},
         {"arguments": ["run", "omd", "--game", "rps", "--tau", "0.1", "--steps", "4", "--json"]},
         {"arguments": ["sweep", "s.toml"], "files": {"s.toml": sweep}},
+        *({"arguments": ["rank", "v.csv", "--bootstrap", "4", *more], "files": {"v.csv": log}} for more, log in RANKED),
+        {"arguments": ["solve", "v.csv", "--fill", "add-1/2", "--bootstrap", "3", "--claim", "uniform", "--json"],
+         "files": {"v.csv": "winner,loser,worker\na,b,u\nb,c,v\nb,a,u\n"}},
         {"arguments": ["gallery", "--json"]}, {"arguments": ["algorithms"]},
     ]  # fmt: skip
     return [json.dumps(x).encode() for x in found]
@@ -380,7 +391,9 @@ WORDS = (
     "--json", "--exact", "--tau", "--reference", "--kind", "wins", "--fill", "half", "--steps", "--step-size", "--beta",
     "--seed", "--seeds", "--feedback", "bandit", "--labels", "--schedule", "uniform", "-", "", "nan", "inf", "1e-300",
     "1e308", "-1", "0", "1e-9", "é", "\ud800", "a\nb", "rps", "omd", "egpo", "nash-md+adam:0.9", "online-ipo",
-    "--start", "--behaviour", "--help", "[red]", "%s", "{}", "--game", "g.csv", "--plot", "p.png",
+    "--bootstrap", "--confidence", "0.5", "--plan", "7", "--claim", "--min-votes", "2", "--weigh", "votes",
+    "--unranked", "uncompared", "bradley-terry", "add-1", "--columns", "winner=a,loser=b", "--csv", "--latex",
+    "--markdown", "--start", "--behaviour", "--help", "[red]", "%s", "{}", "--game", "g.csv", "--plot", "p.png",
 )  # fmt: skip
 
 
