@@ -23,7 +23,7 @@ def headline(verdict: Verdict) -> str:
         rest_at = f"converges online to the Nash equilibrium at temperature {online['effective_temperature']:.6g}"
     else:
         rest_at = "does not converge online to a Nash equilibrium"
-    reward = "and at the RLHF optimum" if online["vanishes_at_rlhf"] else "and not at the RLHF optimum"
+    reward = "and to the RLHF optimum" if online["vanishes_at_rlhf"] else "and not to the RLHF optimum"
     formula = f"; offline, d*(p) = {offline['closed_form']}" if offline["closed_form"] else ""
     return f"{name} {rest_at}, {reward} of Bradley-Terry preferences{formula}."
 
