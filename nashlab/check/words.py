@@ -23,7 +23,8 @@ def headline(verdict: Verdict) -> str:
         rest_at = f"converges online to the Nash equilibrium at temperature {online['effective_temperature']:.6g}"
     else:
         rest_at = "does not converge online to a Nash equilibrium"
-    reward = "and to the RLHF optimum" if online["vanishes_at_rlhf"] else "and not to the RLHF optimum"
+    joined = {(True, True): "and", (True, False): "and not", (False, True): "but", (False, False): "nor"}
+    reward = f"{joined[not rest_at.startswith('does not'), online['vanishes_at_rlhf']]} to the RLHF optimum"
     formula = f"; offline, d*(p) = {offline['closed_form']}" if offline["closed_form"] else ""
     return f"{name} {rest_at}, {reward} of Bradley-Terry preferences{formula}."
 
