@@ -70,11 +70,11 @@ def verdict_on(loss: Judged, tau: float, solving: Solving | None = None) -> dict
     """The complete verdict on a pairwise loss, in any process; with ``solving`` its formula is solved."""
     spec = loss.form.spec
     behaviour, lengths = behaviour_of(spec), set(LENGTHS) & set(loss.form.optional)
+    curve = Curve(loss, tau)
     some = probes(tau)
     if not np.any(loss.slopes(some, tau)):
         what = "has a derivative of 0 for every pair tried: is it constant, or detached?"
         raise Fault(what, loss.form.columns(some), tau)
-    curve = Curve(loss, tau)
     like = likeness(loss, tau, spec)
     online = _online(loss, behaviour, tau, bool(lengths))
     miss = None
