@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_games import RPS, SHARES, WEIGHTED, distance, game
 
-from nashlab.certificate import balls, check_lottery
+from nashlab.certificate import balls, certify, check_lottery
 from nashlab.equilibrium import lottery_batch, maximal_lottery, projection, regularised_nash
 from nashlab.equilibrium.exact import _sampled_vertices, exact_face, strictly_complementary
 from nashlab.equilibrium.lottery import kernel_policy, together
@@ -299,6 +299,37 @@ def test_projections_are_the_nearest_lotteries() -> None:
         assert distance(middle, near) > 2e-6 or distance(middle, answer.policy) <= 4e-6
         apart += distance(middle, near) > 2e-6
     assert apart > 20
+
+
+def test_a_projection_near_a_vertex_is_found_though_a_loss_near_zero_looked_like_a_tie() -> None:
+    """The weights of 6 and 8 are (1/3) (μ_6, μ_8)/(μ_6 + μ_8); response 3 loses by only .0002 there."""
+    margins = [[0, 1, 0, 1, 1, -1, 1, -1], [-1, 0, 0, -1, -1, 0, 1, 1], [0, 0, 0, 0, 0, -1, -1, 0],
+               [-1, 1, 0, 0, 0, 1, 1, 1], [-1, 1, 0, 0, 0, 1, -1, -1], [1, 0, 1, -1, -1, 0, 1, 0],
+               [-1, -1, 1, -1, 1, -1, 0, 0], [1, -1, 0, -1, 1, 0, 0, 0]]  # fmt: skip
+    shares = [Fraction(k, 10000) for k in (219, 700, 2171, 613, 1370, 3, 321, 4603)]
+    answer = maximal_lottery(PreferenceGame.from_margins(margins, reference=shares))
+    third = Fraction(1, 3)
+    assert answer.status is Status.EXACT
+    assert answer.policy_exact == (third, 0, 0, third, 0, third * Fraction(3, 4606), 0, third * Fraction(4603, 4606))
+
+
+def test_the_gap_of_an_unproved_policy_is_rounded_up() -> None:
+    """Of the printed policy, as doubles and as text; the plain float64 gap lies below some of them (canary)."""
+    rng = np.random.default_rng(3)
+    below = 0
+    for _ in range(60):
+        u = rng.normal(size=(6, 2))
+        margins = (u[:, :1] * u[:, 1] - u[:, 1:] * u[:, 0]) * 0.2
+        answer = maximal_lottery(game(np.triu(margins, 1) - np.triu(margins, 1).T), exact=False)
+        if answer.status is not Status.STALLED:
+            continue
+        a = [[Fraction(x) for x in row] for row in answer.game.margins.tolist()]
+        for reading in (Fraction, lambda x: Fraction(repr(x))):
+            p = [reading(x) for x in answer.policy.tolist()]
+            gap = max(sum(x * q for x, q in zip(row, p, strict=True)) for row in a)
+            assert gap <= answer.certificate.exploitability <= gap + Fraction(1, 10**13)
+            below += certify(answer.game, answer.log_policy, 0.0).exploitability < gap
+    assert below > 0
 
 
 def test_only_rational_projections_are_called_exact() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -201,9 +202,16 @@ def _in_floats(game: PreferenceGame, margins: Array, guess: Guess) -> Solution:
     log_policy = _log(policy)
     proof = enclose_lottery(game, log_policy) if guess.sure else None
     if proof is None:
-        # without a proof of the support, a small gap says nothing about π (E6b)
-        return Solution(game, 0.0, log_policy, Status.STALLED, certify(game, log_policy, 0.0), stats=stats)
+        return Solution(game, 0.0, log_policy, Status.STALLED, _unproved(game, log_policy), stats=stats)
     return Solution(game, 0.0, log_policy, Status.of(0.0, proof), proof, unique=True, stats=stats)
+
+
+def _unproved(game: PreferenceGame, log_policy: Array) -> Certificate:
+    """The gap of a policy whose support has no proof, rounded up; a small gap says nothing about π (E6b)."""
+    found = certify(game, log_policy, 0.0)
+    # a product of n terms, exp, and the printing of probabilities and their logarithms (Σp|log p| ≤ log n)
+    rounding = (game.n + 16) * np.finfo(np.float64).eps * float(np.max(np.abs(game.margins)))
+    return replace(found, exploitability=float(found.exploitability) + rounding)
 
 
 def _float_projection(margins: Array, guess: Guess, reference: Array) -> Array:
@@ -251,7 +259,7 @@ def _from_face(game: PreferenceGame, scaled: Array, guess: Guess, found: ExactFa
     policy = np.zeros(game.n)
     policy[held] = weights
     if projection is None:
-        certificate = certify(game, _log(policy), 0.0)
+        certificate = _unproved(game, _log(policy))
         return Solution(game, 0.0, _log(policy), Status.STALLED, certificate, unique=False, face=face, stats=stats)
     log_policy = np.array([_log_fraction(p) for p in projection.point])
     certificate = enclose_projection(game, log_policy, projection.point, projection.multipliers)

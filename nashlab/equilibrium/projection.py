@@ -128,7 +128,10 @@ def _finished(
         start = _start(kernel, held, guess, None if binding else face.middle) if kernel[0] else None
         x = None if start is None else _stationary_point(kernel, held, mu, start)
         if x is None:
-            return None
+            if not binding:
+                return None
+            binding = frozenset()  # guessed wrongly: nothing lies inside with these; add them as they are violated
+            continue
         point = combine(kernel, [x[i] for i in coordinates(kernel)], held, len(a))
         if point is None:
             return None
