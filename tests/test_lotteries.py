@@ -313,6 +313,17 @@ def test_a_projection_near_a_vertex_is_found_though_a_loss_near_zero_looked_like
     assert answer.policy_exact == (third, 0, 0, third, 0, third * Fraction(3, 4606), 0, third * Fraction(4603, 4606))
 
 
+def test_ties_guessed_wrongly_are_given_up_one_at_a_time() -> None:
+    """Responses 2 and 5 both look like ties; with both nothing is left of 3, whose share of the reference is 1e-15."""
+    margins = [[0, -1, 0, 2, -2, 1, 0], [1, 0, 1, 0, 0, 1, -1], [0, -1, 0, 1, 1, 2, 0], [-2, 0, -1, 0, 0, 1, -1],
+               [2, 0, -1, 0, 0, -2, -2], [-1, -1, -2, -1, 2, 0, 0], [0, 1, 0, 1, 2, 0, 0]]  # fmt: skip
+    shares = np.array([25.0, 5521.0, 5e-14, 2898.0, 240.0, 1309.0, 6.0])
+    answer = maximal_lottery(PreferenceGame.from_margins(margins, reference=shares / shares.sum()))
+    mu = answer.game.reference_exact
+    half = Fraction(1, 2)
+    assert answer.policy_exact == (half * mu[0] / (mu[0] + mu[2]), 0, half * mu[2] / (mu[0] + mu[2]), 0, 0, 0, half)
+
+
 def test_the_gap_of_an_unproved_policy_is_rounded_up() -> None:
     """Of the printed policy, as doubles and as text; the plain float64 gap lies below some of them (canary)."""
     rng = np.random.default_rng(3)

@@ -117,33 +117,28 @@ def nearest(face: ExactFace, margins: Sequence[Rational], reference: Rational, g
 def _finished(
     face: ExactFace, a: list[list[int]], mu: Rational, held: tuple[int, ...], guess: Array
 ) -> Projection | None:
-    binding = _binding(a, held, mu, face, guess)
     unit = max(abs(v) for row in a for v in row)
-    seen = set()
-    for _ in range(ROUNDS):
+    waiting, seen = [_binding(a, held, mu, face, guess)], set()
+    while waiting and len(seen) < ROUNDS:
+        binding = waiting.pop()
         if binding in seen:
-            return None
+            continue
         seen.add(binding)
         kernel = kernel_of(a, held, sorted({*held, *binding}))
         start = _start(kernel, held, guess, None if binding else face.middle) if kernel[0] else None
         x = None if start is None else _stationary_point(kernel, held, mu, start)
-        if x is None:
-            if not binding:
-                return None
-            binding = frozenset()  # guessed wrongly: nothing lies inside with these; add them as they are violated
+        point = None if x is None else combine(kernel, [x[i] for i in coordinates(kernel)], held, len(a))
+        if point is None or min(point[i] for i in held) <= 0:
+            # too many of them: nothing lies inside with all
+            waiting += [frozenset(), *(binding - {i} for i in sorted(binding))]
             continue
-        point = combine(kernel, [x[i] for i in coordinates(kernel)], held, len(a))
-        if point is None:
-            return None
         products = {i: sum(row[j] * point[j] for j in held) for i, row in enumerate(a) if i not in set(held)}
         broken = [i for i, p in products.items() if p > SAME * unit]
-        if min(point[i] for i in held) <= 0:
-            return None
         multipliers = _multipliers(a, held, mu, point, sorted(binding))
         if broken:
-            binding = binding | {max(broken, key=lambda i: products[i])}
+            waiting.append(binding | {max(broken, key=lambda i: products[i])})
         elif negative := [i for i in binding if multipliers[i] < 0]:
-            binding = binding - {min(negative, key=lambda i: multipliers[i])}
+            waiting.append(binding - {min(negative, key=lambda i: multipliers[i])})
         else:
             return _judged(face, a, mu, kernel, point, multipliers)
     return None
