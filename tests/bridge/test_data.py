@@ -275,10 +275,10 @@ def test_comparisons_are_written_whole_and_read_back_exactly(tmp_path: Path) -> 
             "row 2, column 'p': is 1000.*, must be a probability",
         ),
         ({"prompt": "x", "left": "a", "right": "b", "p": "0_1"}, "row 2, column 'p': is '0_1', must be a probability"),
-        ({"prompt": "x", "chosen": "a", "rejected": "b", "p": 0.2}, "row 2: has the column 'p' beside chosen or rej"),
+        ({"prompt": "x", "chosen": "a", "rejected": "b", "p": 0.2}, "row 2: has the column 'p' next to chosen or rej"),
         (
             SOFT[0]._asdict() | {"chosen": "a", "rejected": "b"},
-            "row 2: has the column 'left' beside chosen or rejected",
+            "row 2: has the column 'left' next to chosen or rejected",
         ),
         ({"question": "x", "yes": "a"}, "row 2: has the columns question, yes, must have prompt, chosen, rejected or"),
     ],
