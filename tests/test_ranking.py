@@ -204,6 +204,15 @@ def test_voters_are_drawn_as_a_whole() -> None:
     assert np.std(apart[:, 0, 1]) == pytest.approx(np.sqrt(20 * 0.6 * 0.4), rel=0.15)
 
 
+def test_resampled_voters_do_not_bring_thin_pairs_back() -> None:
+    log = "winner,loser,voter\n" + "".join(f"x,y,{v}\ny,z,{v}\n" for v in range(12)) + "x,z,0\n"
+    for least, seen in ((2, False), (0, True)):
+        votes = parse_votes(log.encode(), "log", ".csv", fill="half", min_votes=least)
+        tables = resampled_wins(votes, 200, seed=1)
+        assert np.any(tables[:, 0, 2] > 0) == seen
+        assert np.all(tables[:, 0, 1] == 12)
+
+
 # -- the whole -------------------------------------------------------------------------------------------------------
 
 
