@@ -1,14 +1,11 @@
 """Hypothesis profiles: `quick` for every run, `deep` with HYPOTHESIS_PROFILE=deep; and which tests stay together."""
 
 import os
-from pathlib import Path
+from typing import Any
 
 # before numpy: a second BLAS thread on a busy core is slower than none, by up to 100x; workers inherit this
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# what JAX has compiled is kept beside pytest's own cache: a second run of the suite compiles nothing
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,13 +15,31 @@ settings.register_profile("deep", max_examples=1000, deadline=None, suppress_hea
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 SPAWNING = ("tests/faults/", "tests/campaign/", "tests/test_faults", "tests/test_processes.py")
+LONG = ("tests/bridge/test_experiment.py", "tests/test_notebooks.py", "spawning", "tests/test_claims.py")
+
+
+def scope_of(nodeid: str) -> str:
+    """What stays in one process: a file, with its fixtures and compiled games; and all tests that kill processes, send
+    signals or take memory, since two at a time would disturb each other."""
+    file = nodeid.partition("::")[0]
+    return "spawning" if file.startswith(SPAWNING) else file
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With pytest-xdist's ``--dist loadgroup`` a file stays in one worker, with its fixtures and its compiled games;
-    so do, together, the tests that kill processes, send signals or take memory: two at a time would disturb each other.
-    """
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group("spawning" if file.startswith(SPAWNING) else file))
+    """The longest scopes first, so that two processes end together."""
+    place = {scope: k for k, scope in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(scope_of(item.nodeid), len(LONG)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Under ``-n 2`` a process takes one scope after the other, in the order of collection."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByScope(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByScope(config, log)

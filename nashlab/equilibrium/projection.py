@@ -118,7 +118,8 @@ def _finished(
     face: ExactFace, a: list[list[int]], mu: Rational, held: tuple[int, ...], guess: Array
 ) -> Projection | None:
     unit = max(abs(v) for row in a for v in row)
-    waiting, seen = [_binding(a, held, mu, face, guess)], set()
+    waiting = [_binding(a, held, mu, face, guess)]
+    seen: set[frozenset[int]] = set()
     while waiting and len(seen) < ROUNDS:
         binding = waiting.pop()
         if binding in seen:
