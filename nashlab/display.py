@@ -130,7 +130,7 @@ def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
     unmet = f"; {n['unmet_pairs']} pairs never met" if n["unmet_pairs"] else ""
     print(f"judgments per pair: {n['least']:g} to {n['most']:g}, median {n['median']:g}{unmet}")
     if "unmet" in sure:
-        _show_hanging(n["unmet_pairs"], sure["unmet"])
+        _show_unmet(n["unmet_pairs"], sure["unmet"])
     spans = {"95 %": sure.get("interval"), f"range at {100 * (sure.get('confidence') or 0):g} %": sure.get("range")}
     shown = {name: values for name, values in spans.items() if values is not None}
     often = sure.get("support_frequency")
@@ -151,7 +151,7 @@ def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
         print(f"the claimed policy: p = {tested['p_value']:.3g} ({tested['test']}; independent: {alone})")
 
 
-def _show_hanging(pairs: int, unmet: Mapping[str, Any]) -> None:
+def _show_unmet(pairs: int, unmet: Mapping[str, Any]) -> None:
     """Which responses owe their place to the filling of pairs that never met."""
     print(f"WARNING: {pairs} pair(s) never met, and the answer depends on how they are filled; over all fillings,")
     for name in ("necessary", "possible", "never", "undecided"):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+from simulated_votes import counted, judged
 
 from nashlab import leaderboard
 from nashlab.equilibrium import (
@@ -28,7 +29,7 @@ from nashlab.equilibrium import (
 from nashlab.gallery import get, load_votes, random_game
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.ranking import ELO, plan, rank
-from nashlab.votes import Votes, bradley_terry, components, parse_votes
+from nashlab.votes import bradley_terry, components, parse_votes
 from nashlab.votes.resample import resampled_wins
 from nashlab.votes.tournaments import cyclic_share, smith_set
 
@@ -296,19 +297,6 @@ def test_planned_judgments_err_less_than_spread_ones() -> None:
                 seen = regularised_nash(counted(wins + judged(p, extra, rng)).game, tau).policy
                 total[k] += float(np.sum(q * np.log(q / seen)))
     assert total[0] < 0.75 * total[1]
-
-
-def judged(p: Array, each: NDArray[np.int64], rng: np.random.Generator) -> Array:
-    first, second = np.triu_indices(len(p), 1)
-    wins = np.zeros(p.shape)
-    wins[first, second] = rng.binomial(each[first, second], p[first, second])
-    wins[second, first] = each[first, second] - wins[first, second]
-    return wins
-
-
-def counted(wins: Array) -> Votes:
-    text = "\n".join(",".join(str(int(x)) for x in row) for row in wins)
-    return parse_votes(text.encode(), "sim", ".csv", kind="wins", fill="half")
 
 
 def test_the_plain_optimum_fails_where_all_judgments_agree() -> None:

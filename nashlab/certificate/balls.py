@@ -299,16 +299,10 @@ def _near_a_lottery(
 
     apart = _apart(printed, truth)
     moved = np.array([_upper(each) for each in apart])
-    margins, exponent = _unit_scale(game.margins)
+    margins, exponent = rounding.unit_scale(game.margins)
     scaled = float(np.max(np.abs(margins) @ moved)) * rounding.ABOVE + game.n * math.ulp(0.0)
-    worst = math.nextafter(math.ldexp(scaled, exponent), math.inf)  # above margins too that doubles round to 0
+    worst = math.nextafter(math.ldexp(scaled, int(exponent)), math.inf)  # above margins too that doubles round to 0
     return Certificate(worst, min(_upper(_total(apart) + arb(slip)), _trivial(printed)), "ball", rigorous=True)
-
-
-def _unit_scale(margins: Array) -> tuple[Array, int]:
-    """A over the power of two that brings its largest entry into [½, 1), and its exponent."""
-    exponent = int(np.frexp(np.max(margins))[1])
-    return np.ldexp(margins, -exponent), exponent
 
 
 def _solved_by_inverse(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list[Ball], list[Ball]] | None:
@@ -316,7 +310,7 @@ def _solved_by_inverse(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[li
     from flint import arb
 
     k = held.size
-    margins, _ = _unit_scale(game.margins)  # so that the border and the margins are of one size
+    margins, _ = rounding.unit_scale(game.margins)  # so that the border and the margins are of one size
     blur = rounding.UNIT if game.exact is not None else 0.0
     bordered = np.ones((k + 1, k + 1))
     bordered[:k, :k], bordered[k, k] = margins[np.ix_(held, held)], 0.0
@@ -342,7 +336,7 @@ def _solved_in_balls(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list
     from flint import arb, arb_mat
 
     n, k = game.n, held.size
-    whole = arb_mat(n, n, _entries(game)) * arb(2) ** -_unit_scale(game.margins)[1]
+    whole = arb_mat(n, n, _entries(game)) * arb(2) ** -int(rounding.unit_scale(game.margins)[1])
     inside = held.tolist()
     entries = [v for i in inside for v in (*(whole[i, j] for j in inside), arb(1))] + [arb(1)] * k + [arb(0)]
     try:

@@ -10,6 +10,7 @@ from nashlab.game import BadInput
 
 __all__ = ["ExactCheck", "check_lottery"]
 
+
 @dataclass(frozen=True)
 class ExactCheck:
     """The exact optimality conditions of a maximal lottery x: x ≥ 0, Σx = 1, Ax ≤ 0 (E6).

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Solved", "product", "solve"]
+__all__ = ["Solved", "product", "solve", "unit_scale"]
 
 Array = NDArray[np.float64]
 Long = NDArray[np.longdouble]
@@ -33,6 +33,17 @@ class Solved(NamedTuple):
 
     x: Long
     error: Array
+
+
+def unit_scale(margins: Array) -> tuple[Array, NDArray[np.intc]]:
+    """(A over the power of two that brings its largest entry into [½, 1), its exponent), [..., n, n]; without rounding.
+
+    >>> scaled, exponent = unit_scale(np.array([[0.0, 6.0], [-6.0, 0.0]]))
+    >>> float(scaled[0, 1]), int(exponent)
+    (0.75, 3)
+    """
+    exponent = np.frexp(np.max(margins, axis=(-1, -2)))[1]
+    return np.asarray(np.ldexp(margins, -exponent[..., None, None])), exponent
 
 
 def product(matrix: Array, vector: Long) -> tuple[Long, Array]:

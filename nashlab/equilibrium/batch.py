@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nashlab.equilibrium.lottery import MARGIN, maximal_lottery, unit_scale
+from nashlab.certificate.rounding import unit_scale
+from nashlab.equilibrium.lottery import MARGIN, maximal_lottery
 from nashlab.game import PreferenceGame
 
 __all__ = ["lottery_batch", "quick_lottery"]
@@ -36,7 +37,7 @@ def lottery_batch(margins: ArrayLike, reference: ArrayLike | None = None) -> Arr
     """
     game = PreferenceGame.from_margins(margins, reference=reference)
     a = game.margins if game.batch else game.margins[None]
-    scaled = unit_scale(a)
+    scaled, _ = unit_scale(a)
     policies, rough, sure = _compiled()(scaled, MARGIN)
     for x in np.flatnonzero(~sure):
         policies[x] = _careful(scaled[x], rough[x], game.reference if game.reference.ndim == 1 else game.reference[x])
@@ -46,7 +47,7 @@ def lottery_batch(margins: ArrayLike, reference: ArrayLike | None = None) -> Arr
 def quick_lottery(margins: Array) -> tuple[Array, bool]:
     """(a lottery by the float simplex alone, whether its support is clear) of one game, [n, n]; for searches."""
     # another memory layout would be compiled anew, for seconds
-    policies, rough, sure = _compiled()(np.ascontiguousarray(unit_scale(margins))[None], MARGIN)
+    policies, rough, sure = _compiled()(np.ascontiguousarray(unit_scale(margins)[0])[None], MARGIN)
     return (policies if sure[0] else rough)[0], bool(sure[0])
 
 

@@ -26,6 +26,7 @@ from nashlab.certificate import (
     enclose_lottery,
     enclose_projection,
 )
+from nashlab.certificate.rounding import unit_scale
 from nashlab.equilibrium.exact import ExactFace, exact_face, guessed_face
 from nashlab.equilibrium.projection import Projection, nearest, project
 from nashlab.game import PreferenceGame
@@ -62,7 +63,7 @@ def maximal_lottery(game: PreferenceGame, *, exact: bool | None = None, throw: b
         parts = [maximal_lottery(game.prompt(x), exact=exact) for x in range(game.batch[0])]
         return together(game, 0.0, parts).checked(throw)
     rational = exact if exact is not None else game.exact is not None and game.n <= EXACT_LIMIT
-    margins = unit_scale(game.margins)
+    margins, _ = unit_scale(game.margins)
     guess = interior_point(margins)
     if rational:
         return _in_rationals(game, margins, guess).checked(throw)
@@ -74,12 +75,6 @@ def maximal_lottery(game: PreferenceGame, *, exact: bool | None = None, throw: b
     # an exact simplex would take hours: only the guess is tried
     face = guessed_face(_exact_margins(game), guess.policy, guess.support)
     return (answer if face is None else _from_face(game, margins, guess, face)).checked(throw)
-
-
-def unit_scale(margins: Array) -> Array:
-    """A times the power of two that brings its largest entry into [½, 1), [..., n, n]: nothing is rounded."""
-    exponent = np.frexp(np.max(margins, axis=(-1, -2), keepdims=True))[1]
-    return np.asarray(np.ldexp(margins, -exponent))
 
 
 class Guess(NamedTuple):

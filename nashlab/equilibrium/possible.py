@@ -26,9 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nashlab.certificate.rounding import unit_scale
 from nashlab.equilibrium.batch import quick_lottery
 from nashlab.equilibrium.exact import combine, coordinates, inner_lottery, kernel_of
-from nashlab.equilibrium.lottery import interior_point, unit_scale
+from nashlab.equilibrium.lottery import interior_point
 from nashlab.equilibrium.uncertainty import Bounds
 from nashlab.game import BadInput
 
@@ -190,7 +191,7 @@ def who_is_in(lower: Bounds, upper: Bounds, *, seed: int = 0) -> Membership:
 
 def _settled(box: _Box) -> Membership:
     """The result for a single table, from its face."""
-    guess = interior_point(unit_scale(box.floor))
+    guess = interior_point(unit_scale(box.floor)[0])
     found = inner_lottery(box.low, guess.policy, guess.support, box.n)
     assert found is not None
     held, middle = found

@@ -165,7 +165,7 @@ def how_sure(
         "proved": PROVED,
     }
     if temperature == 0 and told["judgments"]["unmet_pairs"] and len(w) <= OPEN_LIMIT:
-        told["unmet"] = _hanging(votes, policy)
+        told["unmet"] = _unmet(votes, policy)
     told |= _of_equilibrium(votes, policy, temperature) if temperature > 0 else _of_lottery(votes, bootstrap, seed)
     if confidence is not None:
         told |= _ranges(votes, confidence, temperature)
@@ -174,7 +174,7 @@ def how_sure(
     return told
 
 
-def _hanging(votes: Votes, policy: Array) -> dict[str, Any]:
+def _unmet(votes: Votes, policy: Array) -> dict[str, Any]:
     """How the answer depends on the filling of the pairs that never met."""
     assert votes.wins is not None
     member = who_is_in(*fillings(votes.wins))

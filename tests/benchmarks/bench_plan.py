@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from simulated_votes import counted, judged
 
 from nashlab.equilibrium import regularised_nash
 from nashlab.gallery import random_game
 from nashlab.game import PreferenceGame
 from nashlab.ranking import plan
-from nashlab.votes import Votes, parse_votes
 
 Array = NDArray[np.float64]
 MODELS, FIRST, BUDGET, TAU = 10, 6, 500, 0.1
@@ -29,19 +33,6 @@ FAMILIES = ("plackett-luce", "bradley-terry", "mallows", "single-peaked", "cycli
 def preferences(family: str, rng: np.random.Generator) -> Array:
     name = "plackett-luce" if family == "sparse" else family
     return np.asarray(random_game(name, MODELS, rng).preferences)
-
-
-def judged(p: Array, each: NDArray[np.int64], rng: np.random.Generator) -> Array:
-    i, j = np.triu_indices(len(p), 1)
-    wins = np.zeros(p.shape)
-    wins[i, j] = rng.binomial(each[i, j], p[i, j])
-    wins[j, i] = each[i, j] - wins[i, j]
-    return wins
-
-
-def counted(wins: Array) -> Votes:
-    text = "\n".join(",".join(str(int(x)) for x in row) for row in wins)
-    return parse_votes(text.encode(), "sim", ".csv", kind="wins", fill="half")
 
 
 def spread(counts: NDArray[np.int64], more: int, rng: np.random.Generator) -> NDArray[np.int64]:
