@@ -173,6 +173,18 @@ def test_chi_squared_dpo_ends_at_two_tau() -> None:
     assert not np.isfinite(curve.at(0.75).best)  # logit(.75) = 1.099 > 2τ
 
 
+def test_jeffreys_dpo_solves_its_own_equation() -> None:
+    """d + sinh d = logit(p)/τ, one optimum at p = ½ and none for a certain preference: also where e^d, at τd of order
+    one, is far larger than what happens near d = 0."""
+    for tau in (0.02, 0.1, 1.0):
+        curve = Curve(loss(NAMED["dpo_jeffreys"], tau), tau)
+        for p in (0.2, 0.5, 0.55, 0.9):
+            best = curve.at(p).best
+            assert best + np.sinh(best) == pytest.approx(logit(p) / tau, rel=1e-6, abs=1e-6), (tau, p)
+        assert not curve.at(0.5).several, tau
+        assert not np.isfinite(curve.at(1.0).best), tau
+
+
 def test_bounded_or_not_by_hand() -> None:
     """A certain preference: −log σ and whatever else falls for ever has no optimum, however fast it fades (e^(−e^d) for
     f-DPO); a hinge of any power ends at its margin."""

@@ -87,8 +87,7 @@ class Curve:
 
     def _integrated(self) -> Array:
         """The risk with this slope, for losses whose own risk would also move a fixed policy."""
-        steepest = np.max(np.abs(self.slopes[:, np.abs(self.scan) * self.tau <= 2.0]))
-        slopes = np.where(np.abs(self.slopes) <= STEEP * steepest, 0.0, self.slopes)
+        slopes = np.where(np.abs(self.slopes) <= self._flat(), 0.0, self.slopes)
         parts = 0.5 * (slopes[:, 1:] + slopes[:, :-1]) * np.diff(self.scan)
         return np.concatenate([np.zeros((len(self.slopes), 1)), np.cumsum(parts, axis=1)], axis=1)
 
@@ -165,13 +164,12 @@ class Curve:
     def _at_infinity(self, k: int) -> Minima | None:
         """The result if the risk is lowest at an end of the scan: no optimum, or one beyond the scan."""
         risk, d = self.risks[k], self.scan
-        scale = self._scale(k)
+        scale = self._scale(k, self._near)
         lowest = float(np.min(risk[np.abs(d) * self.tau <= REACH / 2]))
         known = np.flatnonzero(self.known[k])
         ends = {-1: known[0], 1: known[-1]}
         sides = [side for side, end in ends.items() if risk[end] <= lowest + FLAT * scale]
-        steepest = float(np.max(np.abs(self.slopes[:, np.abs(d) * self.tau <= 2.0])))
-        outward = [side for side in sides if self._falls_on(k, side, STEEP * steepest)]
+        outward = [side for side in sides if self._falls_on(k, side, self._flat())]
         if not outward:
             return None
         end = ends[outward[-1]]
@@ -195,15 +193,31 @@ class Curve:
         at = np.abs(self._crossing(p, ends[0], ends[1], -side * level * np.array([FADED, 1.0]), rounds=COARSE))
         return bool(at[1] - at[0] > FADING * at[1])
 
-    def _scale(self, k: int) -> float:
-        """How much the risk varies over moderate gaps."""
-        spread = np.ptp(self.risks[:, np.abs(self.scan) * self.tau <= 2.0], axis=1)
+    @property
+    def _moderate(self) -> NDArray[np.bool_]:
+        """The gaps of the scan that are moderate for a function of τd."""
+        return np.abs(self.scan) * self.tau <= 2.0
+
+    @property
+    def _near(self) -> NDArray[np.bool_]:
+        """The gaps that are moderate for a function of d as well (e^d in f-DPO); more if nothing moves there."""
+        near = self._moderate & (np.abs(self.scan) <= 2.0)
+        return near if np.any(self.slopes[:, near]) else self._moderate
+
+    def _flat(self) -> float:
+        """The slope that counts as flat."""
+        return STEEP * float(np.max(np.abs(self.slopes[:, self._near])))
+
+    def _scale(self, k: int, gaps: NDArray[np.bool_]) -> float:
+        """How much the risk varies over these gaps."""
+        spread = np.ptp(self.risks[:, gaps], axis=1)
         return max(float(spread[k]), 1e-6 * float(np.max(spread))) or 1.0
 
     def _basins(self, k: int) -> list[tuple[int, int]]:
         """Brackets of the scan, by index, around each local minimum that may be the lowest."""
         risk, n = self.risks[k], len(self.scan)
-        level, rounding = float(np.min(risk)) + 1e-3 * self._scale(k), 1e-12 * self._scale(k)
+        scale = self._scale(k, self._moderate)
+        level, rounding = float(np.min(risk)) + 1e-3 * scale, 1e-12 * scale
         padded = np.concatenate([[np.inf], risk, [np.inf]]) + rounding
         lowest = (risk <= level) & (risk <= padded[:-2]) & (risk <= padded[2:])
         groups: list[list[int]] = []
@@ -219,8 +233,7 @@ class Curve:
         if not brackets:
             return []
         k, i, j = (np.array(x) for x in zip(*brackets, strict=True))
-        middle = np.abs(self.scan) * self.tau <= 2.0
-        level = np.full(len(k), STEEP * float(np.max(np.abs(self.slopes[:, middle]))))
+        level = np.full(len(k), self._flat())
         p = self.preferences[k]
         low, high = (self._crossing(p, self.scan[i], self.scan[j], sign * level) for sign in (-1.0, 1.0))
         low, high = np.minimum(low, high), np.maximum(low, high)
@@ -246,7 +259,7 @@ class Curve:
     def _chosen(self, k: int, polished: list[tuple[float, float, float]]) -> Minima:
         """The lowest local minimum; among equally low ones, the nearest to 0."""
         best = min(risk for *_, risk in polished)
-        kept = [(low, high) for low, high, risk in polished if risk <= best + AS_LOW * self._scale(k)]
+        kept = [(low, high) for low, high, risk in polished if risk <= best + AS_LOW * self._scale(k, self._near)]
         low, high = min(kept, key=lambda ends: (abs(min(max(0.0, ends[0]), ends[1])), -ends[0]))
         return Minima(low, high, high > low or len(kept) > 1, falls=False)
 
