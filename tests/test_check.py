@@ -339,6 +339,17 @@ def test_lengths_and_the_reference_are_told_from_a_thousandth_of_them() -> None:
     assert [length_of(loss(NAMED[name]), TAU) for name in ("inpo", "ipo")] == ["summed", "unknown"]
 
 
+def test_swapped_labels_are_found() -> None:
+    for name, swapped in (
+        ("dpo", lambda h_chosen, h_rejected, *, tau: np.logaddexp(0, tau * (h_chosen - h_rejected))),
+        ("ipo", lambda h_gap, p, *, tau: (h_gap + (p - 0.5) / tau) ** 2),
+    ):
+        like = likeness(loss(swapped), TAU, loss(swapped).form.spec)
+        assert (like.equal, like.elsewhere, like.nearest) == ([], {}, None)
+        assert name in like.swapped
+        assert likeness(loss(NAMED[name]), TAU, loss(NAMED[name]).form.spec).swapped == []
+
+
 def test_temperatures_are_found() -> None:
     def twice(h_gap: Array, p: Array, *, tau: float) -> Array:
         return np.asarray((h_gap - (p - 0.5) / (2 * tau)) ** 2)

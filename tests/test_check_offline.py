@@ -176,6 +176,7 @@ def test_a_flat_bottom_is_a_point_and_a_constant_risk_is_none() -> None:
             assert not quartic.at(p).several, (tau, p)
         share = curve_of(lambda h_chosen, h_rejected, *, tau: sigmoid(tau * (h_rejected - h_chosen)), tau)
         assert (share.at(0.5).low, share.at(0.5).high) == (-np.inf, np.inf), tau
+        assert offline(share)["dead_zones"] == [], tau  # its optimum at p > ½ is at infinity: it does not stand still
 
 
 def test_an_optimum_far_from_one_over_tau_is_found() -> None:

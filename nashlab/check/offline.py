@@ -318,7 +318,7 @@ def offline(found: Curve) -> dict[str, Any]:
         "tie": half.best if np.isfinite(half.best) else None,
         "minimisers_at_half": [x if np.isfinite(x) else None for x in (half.low, half.high)],
         "monotone": _monotone(moves),
-        "dead_zones": _dead_zones(moves),
+        "dead_zones": _dead_zones(np.where(np.isfinite(values[1:]), moves, np.inf)),
         "remark": found.remark,
     }
 

@@ -154,6 +154,8 @@ def _looks(verdict: Verdict) -> list[tuple[str, str]]:
         said.append(("is", ", ".join(verdict["looks_like"]) + ", up to a constant factor"))
     for name, factor in verdict["looks_like_at_another_temperature"].items():
         said.append(("is", f"{name} at {factor:.6g} tau"))
+    if verdict["looks_like_swapped"]:
+        said.append(("is", ", ".join(verdict["looks_like_swapped"]) + ", with chosen and rejected swapped"))
     if verdict["nearest"] is not None:
         said.append(("nearest", f"{verdict['nearest']['name']}, {verdict['nearest']['distance']:.2g} off"))
     return said
