@@ -11,6 +11,7 @@ from nashlab.algorithm import SAMPLERS, AlgorithmSpec, Setting
 from nashlab.algorithms import REGISTRY
 from nashlab.claims import Case, random_policy
 from nashlab.cli import main
+from nashlab.compiling import quickly
 from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback
 from nashlab.gallery import get, random_game
 from nashlab.game import BadInput, PreferenceGame
@@ -43,7 +44,7 @@ def test_the_mean_of_many_draws_is_the_exact_pull(name: str, feedback: Feedback)
             environment = BanditEnvironment(margins, key, feedback)
             return environment.pull(spec.objective, state["log_policy"], left, right, setting)  # type: ignore[arg-type]
 
-        seen = np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(0), draws)))
+        seen = np.asarray(quickly(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(0), draws)))
         exact = np.asarray(ExactEnvironment(margins).pull(spec.objective, state["log_policy"], left, right, setting))
     error = seen.std(axis=0) / np.sqrt(draws)
     # four and a half standard errors for three coordinates: one false alarm in 50,000 seeds
