@@ -70,7 +70,7 @@ def effective_temperature(margins: NDArray[np.float64], temperature: float) -> N
     A and 1e-9·A are the same problem at the same τ'.
     """
     with np.errstate(divide="ignore", over="ignore"):
-        return np.asarray(temperature / 2 / np.max(np.abs(margins), axis=(-1, -2)))
+        return np.asarray(temperature / 2 / np.max(margins, axis=(-1, -2)))  # of a skew matrix, also max |A|
 
 
 class NotSolved(RuntimeError):

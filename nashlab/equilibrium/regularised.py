@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from nashlab.arrays import log_ratio, log_softmax, matvec, oscillation
 from nashlab.certificate import certify
+from nashlab.equilibrium.alone import Near, anderson, floor, newton
 from nashlab.equilibrium.lottery import interior_point
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.solution import Solution, Status, effective_temperature
@@ -32,7 +33,6 @@ Method = Literal["auto", "newton", "path", "products"]
 METHODS: tuple[Method, ...] = ("auto", "newton", "path", "products")
 
 LEAST_TEMPERATURE = 1e-280  # of the largest margin: keeps A/τ finite; π has lost its last digit long before
-EPS = float(np.finfo(np.float64).eps)
 NEWTON_STEPS = 60  # quadratic once close: usually 5-15, more with damping
 NEWTON_UP_TO = 300.0  # of t: beyond, damping fails so often that the path is faster
 COLD = 100.0  # of t/n²: a lottery's weights and slacks are about 1/n² apart, and τ must be far below
@@ -44,11 +44,7 @@ CORRECTIONS = 8  # Newton steps at one point of the path; more mean that the tan
 CLOSE = 1e-3  # of osc F while on the way: close enough for the next tangent; the end is refined
 PATH_START = 1.0  # the t at which |A| < 1 gives tλ < 1 (N4), where Newton from μ needs no damping
 PATH_STEPS = 2000  # a path down to τ = 1e-6 takes about 40 factorisations
-PRODUCTS_FROM = 100  # responses from which products are cheaper than a factorisation
-ANDERSON_STEPS = 40  # beyond, it contracts too slowly and Newton-Krylov takes over
-ANDERSON_WINDOW = 8
-ANDERSON_UP_TO = 1e6  # of t: far beyond what it can solve, far below overflow of its sums
-ENOUGH = 1e-12  # of osc F: by E3 a distance of at most 5e-13, half the promised bound
+PRODUCTS_FROM = 200  # responses from which products are cheaper than a factorisation
 
 
 def regularised_nash(
@@ -113,19 +109,34 @@ def _solve(margins: Array, log_mu: Array, t: Array, method: Method, work: _Work)
     if method == "products" or (method == "auto" and h.shape[1] >= PRODUCTS_FROM):
         for x in range(len(h)):
             patience = PATIENCE if method == "products" else h.shape[1] // PRODUCTS_PER_FACTORISATION
-            h[x], done = _anderson(margins[x], log_mu[x], t[x], work)
-            if not done:
+            if not _near(h[x], margins[x], log_mu[x], float(t[x]), work, anderson):
                 h[x] = _cold(margins[x], log_mu[x], t[x], _Krylov(work, patience), work, method)
         return h
     todo = np.ones(len(h), dtype=bool)
+    if method == "auto" and len(h) == 1 and t[0] <= NEWTON_UP_TO:
+        todo[0] = not _near(h[0], margins[0], log_mu[0], float(t[0]), work, newton)
     if method != "path":
-        rows = np.flatnonzero(t <= NEWTON_UP_TO) if method == "auto" else np.arange(len(h))
-        h[rows], found = _newton(margins[rows], log_mu[rows], t[rows], work)
-        todo[rows[found]] = False
+        rows = np.flatnonzero(todo & (t <= NEWTON_UP_TO)) if method == "auto" else np.arange(len(h))
+        if rows.size:
+            h[rows], found = _newton(margins[rows], log_mu[rows], t[rows], work)
+            todo[rows[found]] = False
     if method != "newton":
         for x in map(int, np.flatnonzero(todo)):
             h[x] = _cold(margins[x], log_mu[x], t[x], _dense(work), work, method)
     return h
+
+
+def _near(h: Array, margins: Array, log_mu: Array, t: float, work: _Work, find: Callable[..., Near]) -> bool:
+    """Fill h, [n], by a method of :mod:`nashlab.equilibrium.alone` on the support of μ; whether it came near."""
+    inside = np.isfinite(log_mu)
+    whole = bool(inside.all())
+    with np.errstate(over="ignore", invalid="ignore"):  # what leaves float64 is not near
+        found = find(*((margins, log_mu) if whole else (margins[np.ix_(inside, inside)], log_mu[inside])), t)
+    work.factorisations += found.factorisations
+    work.products += found.products
+    if found.h is not None:
+        h[inside] = found.h
+    return found.h is not None
 
 
 def _cold(margins: Array, log_mu: Array, t: float, shift: Solver, work: _Work, method: Method) -> Array:
@@ -250,11 +261,6 @@ class _Krylov:
         return None
 
 
-def _floor(h: Array, t: Array | float) -> Array:
-    """The oscillation of F due to rounding, below which no method can go."""
-    return 4.0 * EPS * (1.0 + np.max(np.abs(h), axis=-1) + np.asarray(t))
-
-
 # -- three methods -------------------------------------------------------------------------------------------------
 
 
@@ -263,7 +269,7 @@ def _newton(margins: Array, log_mu: Array, t: Array, work: _Work) -> tuple[Array
     inside = np.isfinite(log_mu)
     now = _point(margins, log_mu, np.zeros_like(log_mu), t)
     size = oscillation(now.f, inside)
-    solved = size <= _floor(now.h, t)
+    solved = size <= floor(now.h, t)
     active = ~solved
     for _ in range(NEWTON_STEPS):
         rows = np.flatnonzero(active)
@@ -288,9 +294,9 @@ def _newton(margins: Array, log_mu: Array, t: Array, work: _Work) -> tuple[Array
             if np.all(moved):
                 break
             length *= 0.5
-        done = size[rows] <= _floor(now.h[rows], s)
+        done = size[rows] <= floor(now.h[rows], s)
         # no step helps: at the rounding floor that is success, otherwise the path takes over
-        solved[rows] = done | (~moved & (was <= 1e3 * _floor(now.h[rows], s)))
+        solved[rows] = done | (~moved & (was <= 1e3 * floor(now.h[rows], s)))
         active[rows] = moved & ~done
     return now.h, solved
 
@@ -329,7 +335,7 @@ def _correct(
     now = _point(margins, log_mu, h, t)
     size = float(oscillation(now.f, inside))
     for k in range(CORRECTIONS):
-        if size <= max(goal, float(_floor(now.h, t))):
+        if size <= max(goal, float(floor(now.h, t))):
             return now, k
         try:
             step = _direction(margins, now.f, shift(margins, now.log_pi, now.f, t), t)
@@ -340,34 +346,4 @@ def _correct(
         if not new < 0.9 * size:
             break
         now, size = trial, new
-    return now, CORRECTIONS if size <= max(goal, 1e3 * float(_floor(now.h, t))) else None
-
-
-def _anderson(margins: Array, log_mu: Array, t: float, work: _Work) -> tuple[Array, bool]:
-    """Anderson acceleration of h ← tAπ: one product per step, good while tλ is below about 1; (h, solved)."""
-    if t > ANDERSON_UP_TO:
-        return np.zeros_like(log_mu), False
-    inside = np.isfinite(log_mu)
-    moves, changes = np.zeros((2, ANDERSON_WINDOW, log_mu.size))
-    now = _point(margins, log_mu, np.zeros_like(log_mu), t)
-    best, best_size, since = now.h, float(oscillation(now.f, inside)), 0
-    for k in range(ANDERSON_STEPS):
-        if best_size <= max(ENOUGH, float(_floor(now.h, t))) or since >= 6:
-            break
-        held = min(k, ANDERSON_WINDOW)
-        step = -now.f
-        if held:
-            past = changes[:held]
-            gram = past @ past.T
-            # a trace of the identity: near the end the changes are almost parallel
-            mixing = np.linalg.solve(gram + 1e-15 * np.trace(gram) * np.eye(held), past @ now.f)
-            step += mixing @ (past - moves[:held])
-        new = _point(margins, log_mu, now.h + step, t)
-        work.products += 1
-        moves[k % ANDERSON_WINDOW], changes[k % ANDERSON_WINDOW] = new.h - now.h, new.f - now.f
-        now = new
-        size = float(oscillation(now.f, inside))
-        since = since + 1 if size > 0.5 * best_size else 0
-        if size < best_size:
-            best, best_size = now.h, size
-    return best, best_size <= max(ENOUGH, 4.0 * float(_floor(best, t)))
+    return now, CORRECTIONS if size <= max(goal, 1e3 * float(floor(now.h, t))) else None
