@@ -23,8 +23,14 @@ from nashlab.algorithms.online_ipo import online_ipo, online_ipo_entropic
 from nashlab.algorithms.optimistic_mmd import optimistic_mmd
 from nashlab.algorithms.regret_matching import predictive_regret_matching, regret_matching
 from nashlab.algorithms.rlhf_pg import rlhf_pg
+from nashlab.algorithms.rspo import rspo_chi2, rspo_forward_kl, rspo_renyi
 from nashlab.algorithms.self_play_pg import self_play_pg
+from nashlab.algorithms.slhf import slhf
 from nashlab.algorithms.slic import offline_slic, online_slic
+from nashlab.algorithms.smooth_regret_matching import (
+    extragradient_regret_matching,
+    smooth_predictive_regret_matching,
+)
 from nashlab.algorithms.sppo import spo, sppo
 from nashlab.algorithms.xpo import xpo
 from nashlab.game import BadInput, suggestion
@@ -59,6 +65,12 @@ REGISTRY: dict[str, AlgorithmSpec] = {
         fictitious_play,
         regret_matching,
         predictive_regret_matching,
+        extragradient_regret_matching,
+        smooth_predictive_regret_matching,
+        rspo_forward_kl,
+        rspo_chi2,
+        rspo_renyi,
+        slhf,
         online_dpo,
         offline_dpo,
         online_slic,
