@@ -1,4 +1,4 @@
-"""Extragradient and smooth predictive regret matching⁺: regrets stay where their sum is 1 or more, and steps have a size.
+"""Extragradient and smooth predictive regret matching⁺: regrets keep a sum of 1 or more, and steps have a size.
 
 extragradient:       R½ = Π(R + ηAπ(R)),    R ← Π(R + ηAπ(R½));      π(R) = R/ΣR
 smooth predictive:   π = π(Π(R + ηAπ')),    R ← Π(R + ηAπ),   π' the policy played before
