@@ -21,7 +21,7 @@ PROVED = {
     f"{family}{number}"
     for family, numbers in {
         "E": range(1, 8), "L": (*range(1, 15), 16, 17, "5b"), "R": range(1, 4),
-        "N": (1, 2, 4, 5, *range(8, 17), 18, *range(22, 27), 28, 29)
+        "N": (1, 2, 4, 5, *range(8, 17), 18, 19, *range(22, 27), 28, 29)
     }.items()
     for number in numbers
 }  # fmt: skip

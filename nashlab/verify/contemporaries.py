@@ -120,7 +120,7 @@ def _grpo(p: Array, log_pi: Array, k: int, *, divide: bool = False, hard: bool =
 @claim(
     "L1.grpo",
     "pairwise GRPO's mean gradient is ∇P(π ≻ SG π), with groups of any size k; in the loss, its KL estimators k1, k2, "
-    "k3 pull with 0, ∇KL(π‖μ) and ∇KL(μ‖π); divided by the standard deviation it is 2 and √6 times as long for k = 2, 3 "
+    "k3 pull with 0, ∇KL(π‖μ), ∇KL(μ‖π); divided by the standard deviation it is 2 and √6 times as long for k = 2, 3 "
     "and hard labels, so ends at π*_{τ/2} and π*_{τ/√6}, no multiple for k = 4, and blind to strengths with soft ones",
     tolerance=1e-12,
     because=ROUNDING + "; no multiple: the sine of an angle above 1e-3",
@@ -309,8 +309,8 @@ def _magnetic(game: PreferenceGame, tau: float, log_pi: Array, log_opponent: Arr
 @claim(
     "R3.regret",
     "extragradient regret matching⁺ with η ≤ 1/(√n‖A‖₂): no step moves R away from cπ*, c ≥ 1, for any lottery π*; "
-    "near one of full support the policy's rate is √(1 − a² + a⁴), a = ηω/ΣR, iω in the spectrum of A; smooth predictive: "
-    "the larger root of z² = (1 + 2ia)z − ia",
+    "near one of full support the policy's rate is √(1 − a² + a⁴), a = ηω/ΣR, iω in the spectrum of A; smooth "
+    "predictive: the larger root of z² = (1 + 2ia)z − ia",
     tolerance=1e-5,
     because="a rate of .99 fitted between 1e-3 and 1e-10, while ΣR settles; distances of size 1 are right to rounding",
     twin="plain steps in the place of extragradient ones, whose rate is √(1 + a²)",
