@@ -19,6 +19,17 @@ def test_proofs_readme_has_the_map_of_the_sources() -> None:
     assert not table.stale(table.MAP)
 
 
+def test_the_list_of_new_statements_is_that_of_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = script("map")
+    assert not table.stale(table.PAPER)
+    text = table.PAPER.read_text(encoding="utf-8")
+    for id in CHECKS:
+        assert (f"**{id}.**" in text) == (id[0] == "N" or id.split(".")[0] in table.paper.BESIDES or id in table.paper.PARTS)
+    monkeypatch.setattr(table, "PAPER", tmp_path / "PAPER.md")
+    table.PAPER.write_text(text.replace("`N19_by_size`, ", ""), encoding="utf-8")
+    assert table.stale(table.PAPER)
+
+
 def test_the_readme_has_a_cell_of_the_matrix_for_all_that_is_proved_or_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,7 +43,7 @@ def test_the_readme_has_a_cell_of_the_matrix_for_all_that_is_proved_or_checked(
 
 def test_writing_without_results_ticks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = script("map")
-    for name in ("MAP", "MATRIX"):
+    for name in ("MAP", "MATRIX", "PAPER"):
         copy = tmp_path / f"{name}.md"
         text = getattr(table, name).read_text(encoding="utf-8").replace("✓", "✗")
         copy.write_text(text.replace("| L1 | ✗ |", "| L1 |  |"), encoding="utf-8")

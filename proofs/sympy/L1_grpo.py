@@ -1,4 +1,4 @@
-"""L1.grpo.  Pairwise GRPO without the division: its mean gradient over groups is self-play's; the pull of its penalties.
+"""L1.grpo.  Pairwise GRPO without the division: its mean gradient over groups is self-play's; what its penalties pull.
 
 A group y₁..y_k ~ π, a label o_ij for every pair, r_i the mean win of y_i, advantage A_i = r_i − mean r = r_i − ½, and
 the gradient (1/k) Σ A_i s(y_i).  Penalties are differentiated under samples from SG π.
