@@ -24,7 +24,8 @@ def test_the_list_of_new_statements_is_that_of_the_sources(tmp_path: Path, monke
     assert not table.stale(table.PAPER)
     text = table.PAPER.read_text(encoding="utf-8")
     for id in CHECKS:
-        assert (f"**{id}.**" in text) == (id[0] == "N" or id.split(".")[0] in table.paper.BESIDES or id in table.paper.PARTS)
+        new = id[0] == "N" or id.split(".")[0] in table.paper.BESIDES or id in table.paper.PARTS
+        assert (f"**{id}.**" in text) == new
     monkeypatch.setattr(table, "PAPER", tmp_path / "PAPER.md")
     table.PAPER.write_text(text.replace("`N19_by_size`, ", ""), encoding="utf-8")
     assert table.stale(table.PAPER)
