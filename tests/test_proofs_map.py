@@ -53,7 +53,7 @@ def test_writing_without_results_ticks_nothing(tmp_path: Path, monkeypatch: pyte
     written = table.MATRIX.read_text(encoding="utf-8")
     assert "✓" not in written
     assert "| L1 | not run | ✗ |" in written
-    assert table.main(["--write", "--results", str(results(tmp_path, ["numpy"], L1="pass"))]) == 0
+    assert table.main(["--write", "--results", str(results(tmp_path, ["numpy"], L3="pass"))]) == 0
     assert table.MATRIX.read_text(encoding="utf-8").count("✓") == 1
 
 
@@ -83,7 +83,8 @@ def results(tmp_path: Path, packages: Sequence[str], canary: bool = False, **sta
 
 def test_the_matrix_takes_its_ticks_from_results(tmp_path: Path) -> None:
     table = script("map")
-    ours = results(tmp_path, ["numpy"], L1="pass", L2_sympy="pass", coq="skipped", L1_sympy="fail")
+    checked = {"L1": "pass", "L1.grpo": "pass"}
+    ours = results(tmp_path, ["numpy"], **checked, L2_sympy="pass", coq="skipped", L1_sympy="fail")
     bridge = results(tmp_path, ["torch"], L1="fail")
     items = table.evidence()
     found = table.by_row(items)["L1"]
