@@ -84,6 +84,7 @@ AS_WRITTEN = Reading()
 
 
 def loaded(game: str, reference: str | None, reading: Reading) -> PreferenceGame:
+    """A game from the gallery, a file or standard input; how a file was understood is printed on stderr."""
     return loaded_votes(game, reference, reading).game
 
 

@@ -189,8 +189,8 @@ def test_a_page_runs_and_prints_what_it_says(path: Path, here: Path) -> None:
 
 def test_a_page_that_is_wrong_is_caught(here: Path) -> None:
     """The canaries: another output, a failing command, an option and a name that do not exist, a false assertion."""
-    assert run_page("```bash\nnashlab solve rps\n```\n\n```text\nrock 0.333333333333 1/3\n...\n```\n") == []
-    assert run_page("```bash\nnashlab solve rps\n```\n\n```text\nrock 0.333333333334 1/3\n```\n") != []
+    assert run_page("```bash\nnashlab solve rps\n```\n\n```text\n1 0.333333333333 1/3\n...\n```\n") == []
+    assert run_page("```bash\nnashlab solve rps\n```\n\n```text\n1 0.333333333334 1/3\n```\n") != []
     assert run_page("<!-- not run: canary -->\n```bash\nnashlab solve rps --exactly\n```\n") == ["--exactly"]
     assert run_page("<!-- not run: canary -->\n```python\nfrom nashlab.game import Gmae\n```\n") == ["Gmae"]
     with pytest.raises(AssertionError, match="exit code 2"):
