@@ -11,12 +11,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-import nashlab  # noqa: E402
 from _book.evidence import linkcode_resolve  # noqa: E402, F401
+
+import nashlab  # noqa: E402
 
 project = "nashlab"
 author = "The nashlab maintainers"
-copyright = "the nashlab maintainers, Apache-2.0"  # noqa: A001
+copyright = "the nashlab maintainers, Apache-2.0"
 release = version = nashlab.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.linkcode", "_book.mathml", "_book.theory", "_book.reference"]

@@ -6,8 +6,8 @@ both tables are printed.  --write puts the map between `<!-- map -->` and `<!-- 
 
 A tick in the matrix, between `<!-- matrix -->` and `<!-- /matrix -->` of notebooks/theory/evidence.md, says that
 everything in its cell was run and passed.  So ticks come from --results alone: the verify.json of `nashlab verify
---proofs` and of `llm-bridge verify`.  A cell that the results do not cover stays unchanged; a new one without results is
-"not run".  --check exits 1 if a file would change.
+--proofs` and of `llm-bridge verify`.  A cell that the results do not cover stays unchanged; a new one without results
+is "not run".  --check exits 1 if a file would change.
 """
 
 from __future__ import annotations

@@ -101,7 +101,9 @@ def tree(found: Any) -> ast.AST:
 
 
 def test_every_public_name_is_documented_and_documents_what_it_has() -> None:
-    assert [fault for module in modules_of_the_reference() for name, found in public(module) for fault in faults(name, found)] == []
+    named = [pair for module in modules_of_the_reference() for pair in public(module)]
+    assert len(named) > 700
+    assert [fault for name, found in named for fault in faults(name, found)] == []
 
 
 def test_a_name_without_words_and_words_without_a_name_are_caught() -> None:
@@ -148,7 +150,7 @@ def test_the_readme_is_read_in_two_minutes() -> None:
 
 def build(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
     """Build a book with warnings as errors, and a socket that refuses to leave the machine."""
-    offline = "import socket, sys; socket.socket.connect = None; from sphinx.cmd.build import main; sys.exit(main(sys.argv[1:]))"
+    offline = "import socket, sys; socket.socket.connect = None; from sphinx.cmd.build import main; sys.exit(main())"
     about = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", offline, "-q", "-W", "--keep-going", str(source), str(out)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=about)

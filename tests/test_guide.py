@@ -12,6 +12,8 @@ import importlib
 import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -24,7 +26,9 @@ from nashlab import cli
 
 GUIDE = Path(__file__).resolve().parent.parent / "notebooks" / "guide"
 PAGES = sorted(GUIDE.glob("*.md"))
-BLOCK = re.compile(r"(?:^<!-- (?P<what>file|not run): (?P<note>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+MARK = r"(?:^<!-- (?P<what>file|not run): (?P<note>[^\n]*) -->\n)?"
+BLOCK = re.compile(MARK + r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+NAMED = re.compile(r"# (\w+\.py)\n")
 
 
 class Block(NamedTuple):
@@ -38,8 +42,7 @@ class Block(NamedTuple):
 
 def blocks(page: str) -> list[Block]:
     found = [Block(m["language"], m["text"], m["what"], m["note"] or "") for m in BLOCK.finditer(page)]
-    named = re.compile(r"# (\w+\.py)\n")
-    return [b._replace(what="file", note=m[1]) if b.language == "python" and (m := named.match(b.text)) else b for b in found]
+    return [b if (name := NAMED.match(b.text)) is None else b._replace(what="file", note=name[1]) for b in found]
 
 
 def commands(text: str) -> list[list[str]]:
@@ -57,13 +60,27 @@ def executed(words: list[str]) -> str:
     target = Path(arguments.pop()) if arguments[-2:-1] == [">"] else None
     if target is not None:
         arguments.pop()
+    code, out, err = (alone if arguments[0] == "check" else here_and_now)(program, arguments)
+    assert not code, f"{words}: exit code {code}\n{err}"
+    if target is not None:
+        target.write_text(out, encoding="utf-8")
+    return err + out
+
+
+def here_and_now(program: str, arguments: list[str]) -> tuple[object, str, str]:
+    """Exit code, standard output and errors of a command in this process, which has its packages loaded."""
     out, err = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
         main_of(program)(arguments)
-    assert not end.value.code, f"{words}: exit code {end.value.code}\n{err.getvalue()}"
-    if target is not None:
-        target.write_text(out.getvalue(), encoding="utf-8")
-    return err.getvalue() + out.getvalue()
+    return end.value.code, out.getvalue(), err.getvalue()
+
+
+def alone(program: str, arguments: list[str]) -> tuple[object, str, str]:
+    """The same in a process of its own: a check of a loss is slow beside all that a test session has loaded."""
+    start = f"from {main_of(program).__module__} import main; main()"
+    about = os.environ | {"PYTHONPATH": str(GUIDE.parents[1])}
+    done = subprocess.run([sys.executable, "-c", start, *arguments], capture_output=True, text=True, check=False, env=about)
+    return done.returncode, done.stdout, done.stderr
 
 
 def main_of(program: str) -> Callable[[list[str]], None]:
@@ -137,6 +154,7 @@ def a_small_model(folder: Path) -> None:
 
 
 ASSUMED = {"train_my_model": a_small_model}
+README = GUIDE.parents[1] / "README.md"
 
 
 @pytest.fixture
@@ -199,6 +217,19 @@ def test_a_page_that_is_wrong_is_caught(here: Path) -> None:
         run_page("```python\nassert 1 == 2\n```\n")
     with pytest.raises(AssertionError, match="mark its block"):
         run_page("```bash\nrm -r everything\n```\n")
+
+
+def test_the_commands_of_the_readme_exist_and_its_python_runs(here: Path) -> None:
+    found = blocks(README.read_text(encoding="utf-8"))
+    shell = [words for block in found if block.language == "bash" for words in commands(block.text)]
+    ours = [words for words in shell if words[0] in ("nashlab", "llm-bridge")]
+    assert len(ours) >= 10
+    assert [option for words in ours for option in unknown_options(words)] == []
+    space: dict[str, Any] = {}
+    for block in found:
+        if block.language == "python":
+            exec(compile(block.text, "README", "exec", dont_inherit=True), space)
+    assert space["nash"](space["game"], 0.1).certificate.l1_bound < 1e-15
 
 
 def test_every_task_has_its_page() -> None:
