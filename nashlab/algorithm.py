@@ -72,7 +72,9 @@ class Objective(Protocol):
         """(c_left, c_right), elementwise; c_right is None if the right response is not scored."""
         ...
 
-    def unit(self, temperature: float) -> float: ...
+    def unit(self, temperature: float) -> float:
+        """The factor that puts a step size into units of preference: see :meth:`nashlab.losses.PairwiseLoss.unit`."""
+        ...
 
 
 @dataclass(frozen=True)

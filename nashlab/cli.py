@@ -1,4 +1,5 @@
-"""The command line: ``nashlab verify | solve | certify | rank | check | run | rates | sweep | gallery | algorithms``.
+"""The command line: ``nashlab verify | solve | certify | rank | check | run | rates | sweep | gallery | algorithms |
+about | completion``.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed, 2 bad input, 130
 interrupted.  Each command imports only what it uses, so that `nashlab solve` starts in a fraction of a second.
@@ -10,13 +11,15 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from nashlab import __version__
 from nashlab.arguments import AS_WRITTEN, HowToRead, Json, Reading, Reference, Tau, check_doubt, loaded, loaded_votes
 from nashlab.display import Progress, one_line, print_json, show_claims, show_solution, show_table
 from nashlab.ending import ending
+from nashlab.errors import BadInput
 from nashlab.running import algorithms_command, rates_command, run_command, sweep_command
 
 __all__ = ["main"]
@@ -64,7 +67,7 @@ def solve_command(
     from nashlab.answer import answer_of
     from nashlab.equilibrium import nash
     from nashlab.files import plain
-    from nashlab.game import BadInput, check_temperature
+    from nashlab.game import check_temperature
     from nashlab.votes import read_reference
     from nashlab.votes.sure import how_sure
 
@@ -107,7 +110,6 @@ def certify_command(
     """
     from nashlab.certify import CertifyError, certify_answer, parsed
     from nashlab.files import read_source
-    from nashlab.game import BadInput
 
     own = None if game is None else _own_reading(game, reading)
     try:
@@ -159,7 +161,7 @@ def rank_command(
     """
     from nashlab import leaderboard
     from nashlab.gallery import load_votes
-    from nashlab.game import BadInput, check_temperature
+    from nashlab.game import check_temperature
     from nashlab.ranking import check_counted, rank
     from nashlab.ranking import plan as plan_judgments
 
@@ -210,7 +212,6 @@ def _own_reading(game: str, reading: Reading) -> Any:
     from nashlab.certify import CertifyError, Game, read_margins
     from nashlab.certify.reading import Unread
     from nashlab.files import read_bytes
-    from nashlab.game import BadInput
 
     path = Path(game)
     try:
@@ -269,7 +270,6 @@ def check_command(
     from nashlab.check.process import Limits
     from nashlab.check.verdict import judge
     from nashlab.check.words import headline, sentences
-    from nashlab.game import BadInput
 
     if not seconds > 0 or not memory > 0:
         raise BadInput(f"seconds = {seconds:g} and memory = {memory} must be positive")
@@ -338,7 +338,6 @@ def verify_command(
              nashlab verify --claims L1,L5 --canary --json
              nashlab verify --proofs
     """
-    from nashlab.game import BadInput
     from nashlab.report import write_verify_report
     from nashlab.verify import environment_of, recorded, select
     from nashlab.verify.figures import laboratory_figures
@@ -371,13 +370,41 @@ def verify_command(
     return 0 if all(r.status != "fail" for r in rows) else 1
 
 
+@app.command(name="about")
+def about_command(*, json_output: Json = False) -> int:
+    """Print the version and the environment, to paste into an issue.
+
+    Example: nashlab about
+    """
+    from nashlab.about import about, lines
+
+    content = about("nashlab", __version__)
+    if json_output:
+        print_json(content)
+    else:
+        print("\n".join(lines(content)))
+    return 0
+
+
+@app.command(name="completion")
+def completion_command(shell: tyro.conf.Positional[Literal["bash", "zsh", "tcsh"]], /) -> int:
+    """Print a script that completes commands and options in a shell.
+
+    Example: nashlab completion bash > ~/.local/share/bash-completion/completions/nashlab
+    """
+    app.cli(prog="nashlab", args=["--tyro-print-completion", shell], config=(tyro.conf.FlagCreatePairsOff,))
+    return 0
+
+
 @ending("nashlab")
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turn bad input into one line and exit code 2, an interrupt into 130."""
     from threadpoolctl import threadpool_limits
 
-    from nashlab.game import BadInput
 
+    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+        print(f"nashlab {__version__}")
+        sys.exit(0)
     threadpool_limits(1)  # on a few busy cores a second BLAS thread is slower than none, by up to 100 times
 
     description = (

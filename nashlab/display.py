@@ -10,9 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from nashlab.arrays import l1
 from nashlab.files import plain
 
 if TYPE_CHECKING:
@@ -99,6 +96,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: M
 
 def show_solution(solution: Solution, sure: Mapping[str, Any] | None = None) -> None:
     """An equilibrium: probabilities, support, certificate, uniqueness, face; for counted votes also its uncertainty."""
+    import numpy as np
+
     game, certificate = solution.game, solution.certificate
     what = "maximal lottery" if solution.temperature == 0 else f"regularised equilibrium, τ = {solution.temperature:g}"
     print(f"{game.name}: {what} of {game.n} responses" + (f"  ({game.source})" if game.source else ""))
@@ -126,6 +125,8 @@ def show_solution(solution: Solution, sure: Mapping[str, Any] | None = None) -> 
 
 def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
     """The statistical uncertainty: a row for each response whose mass is in doubt."""
+    import numpy as np
+
     n = sure["judgments"]
     unmet = f"; {n['unmet_pairs']} pairs never met" if n["unmet_pairs"] else ""
     print(f"judgments per pair: {n['least']:g} to {n['most']:g}, median {n['median']:g}{unmet}")
@@ -166,6 +167,8 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _show_policy(solution: Solution) -> None:
+    import numpy as np
+
     game, exact, slacks = solution.game, solution.policy_exact, solution.slacks
     rows = []
     for i in np.argsort(-solution.policy, kind="stable"):
@@ -214,6 +217,9 @@ def _short(x: Fraction) -> str:
 
 def show_runs(runs: Sequence[Run]) -> None:
     """Where each algorithm ended, its rates, and its limit if that is not π*_τ."""
+    import numpy as np
+
+    from nashlab.arrays import l1
 
     def last(run: Run, series: str) -> str:
         values = run.solution.history.get(series)

@@ -5,10 +5,10 @@ An identifier of the theory is a prefix of theorem names in coq/*.v and the firs
 both tables are printed.  --write puts the map between `<!-- map -->` and `<!-- /map -->` of proofs/README.md, and the
 list of new statements between `<!-- paper -->` and `<!-- /paper -->` of proofs/PAPER.md.
 
-A tick in the matrix, between `<!-- matrix -->` and `<!-- /matrix -->` of README.md, says that everything in its cell
-was run and passed.  So ticks come from --results alone: the verify.json of `nashlab verify --proofs` and of `llm-bridge
-verify`.  A cell that the results do not cover stays unchanged; a new one without results is "not run".  --check exits 1
-if a file would change.
+A tick in the matrix, between `<!-- matrix -->` and `<!-- /matrix -->` of notebooks/theory/evidence.md, says that
+everything in its cell was run and passed.  So ticks come from --results alone: the verify.json of `nashlab verify
+--proofs` and of `llm-bridge verify`.  A cell that the results do not cover stays unchanged; a new one without results
+is "not run".  --check exits 1 if a file would change.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ if str(HERE) not in sys.path:
 import paper  # noqa: E402
 from check_axioms import statements  # noqa: E402
 
-MAP, MATRIX, PAPER = HERE / "README.md", ROOT / "README.md", HERE / "PAPER.md"
+MAP, PAPER = HERE / "README.md", HERE / "PAPER.md"
+MATRIX = ROOT / "notebooks" / "theory" / "evidence.md"
 
 COLUMNS = ("SymPy", "Coq", "property tests", "bandit enumeration", "transformer enumeration")
 MODULES = {"estimators": "bandit enumeration"}  # modules of nashlab.verify; all others hold property tests

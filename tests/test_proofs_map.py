@@ -1,4 +1,4 @@
-"""The map of the proofs and the README's matrix say what the sources and the results say."""
+"""The map of the proofs and the book's matrix say what the sources and the results say."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def test_the_list_of_new_statements_is_that_of_the_sources(tmp_path: Path, monke
     assert table.stale(table.PAPER)
 
 
-def test_the_readme_has_a_cell_of_the_matrix_for_all_that_is_proved_or_checked(
+def test_the_matrix_has_a_cell_for_all_that_is_proved_or_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = script("map")
     assert not table.stale(table.MATRIX)
     text = table.MATRIX.read_text(encoding="utf-8")
-    monkeypatch.setattr(table, "MATRIX", tmp_path / "README.md")
+    monkeypatch.setattr(table, "MATRIX", tmp_path / "evidence.md")
     table.MATRIX.write_text(text.replace("| L1 | ✓ |", "| L1 |  |"), encoding="utf-8")
     assert table.stale(table.MATRIX)
 
