@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from nashlab.algorithm import AlgorithmSpec
 from nashlab.algorithms.best_response import best_response
 from nashlab.algorithms.comal import comal
@@ -95,9 +97,15 @@ def get(name: str | AlgorithmSpec) -> AlgorithmSpec:
         return name
     name, plus, optimiser = name.partition("+")
     if plus:
-        return get(name).by(get_optimiser(optimiser))
+        return _by(get(name), optimiser)
     names = {alias: spec for spec in REGISTRY.values() for alias in (spec.name, *spec.aliases)}
     if name in names:
         return names[name]
     hint = suggestion(name, names, "; `nashlab algorithms` lists them")
     raise BadInput(f"algorithm {name!r} is unknown{hint}")
+
+
+@functools.cache
+def _by(spec: AlgorithmSpec, optimiser: str) -> AlgorithmSpec:
+    """One specification for one suffix, so that what was compiled for it is found again."""
+    return spec.by(get_optimiser(optimiser))
