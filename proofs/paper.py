@@ -14,8 +14,8 @@ ROOT = HERE.parent
 BESIDES = ("E3", "E4", "L5", "L5b", "L10", "L16", "L17", "L18", "R2", "R3")
 """New statements that are not called N: sharper or corrected forms of published ones."""
 
-PARTS = ("E1.divergence", "E7.leader", "L1.grpo")
-"""New claims under the identifier of an older statement."""
+PARTS = {"E1.divergence": ("E1_unique_for_any_divergence",), "E7.leader": (), "L1.grpo": ()}
+"""New claims under the identifier of an older statement, and the theorems that are about them."""
 
 
 def twins(folder: Path) -> dict[str, tuple[str, str]]:
@@ -67,9 +67,9 @@ def entries(rows: Mapping[str, Sequence[Any]]) -> Iterator[str]:
             sympy = [i.name for i in items if i.column == "SymPy" and (i.key.split()[0] == id or (first and whole))]
             if sympy:
                 lines.append("SymPy: " + ", ".join(f"`{name}`" for name in dict.fromkeys(sympy)))
-            if first and whole:
-                coq = [f"`{i.name}`" for i in items if i.column == "Coq"]
-                part = " (in part: README.md says what is not proved)" if row in unproved else ""
+            if first:
+                coq = [f"`{i.name}`" for i in items if i.column == "Coq" and (whole or i.name in PARTS[id])]
+                part = " (in part: README.md says what is not proved)" if row in unproved or not whole else ""
                 lines.append(f"Coq{part}: {', '.join(coq)}" if coq else "Coq: not proved")
             yield entry(id, statement, lines)
 

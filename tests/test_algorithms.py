@@ -21,7 +21,9 @@ from nashlab.solve import solve
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 # a compiled engine of these differs from another method's in one elementwise function; compiling each costs seconds
-ALIKE = ("rspo-forward-kl", "rspo-chi2", "rspo-renyi", "smooth-predictive-regret-matching-plus")
+ALIKE = (
+    "nash-mirror-prox", "rspo-forward-kl", "rspo-chi2", "rspo-renyi", "smooth-predictive-regret-matching-plus"
+)  # fmt: skip
 COMPILED = [s for s in REGISTRY.values() if DEEP or s.name not in ALIKE]
 
 SPECS = pytest.mark.parametrize("spec", REGISTRY.values(), ids=list(REGISTRY))

@@ -259,6 +259,14 @@ def nash_prox() -> Iterator[Array]:
         yield pi
 
 
+def nash_mirror_prox() -> Iterator[Array]:
+    pi = FIRST
+    while True:
+        ahead = scaled((pi * MU ** (ETA * TAU) * np.exp(ETA * (A @ pi))) ** (1 / (1 + ETA * TAU)))
+        pi = scaled((pi * MU ** (ETA * TAU) * np.exp(ETA * (A @ ahead))) ** (1 / (1 + ETA * TAU)))
+        yield pi
+
+
 def mnpo() -> Iterator[Array]:
     past = [FIRST]
     while True:
@@ -342,6 +350,7 @@ OTHERS: dict[str, Callable[[], Iterator[Array]]] = {
     "comal": comal,
     "optimistic-mmd": optimistic_mmd,
     "nash-prox": nash_prox,
+    "nash-mirror-prox": nash_mirror_prox,
     "mnpo": mnpo,
     "xpo": xpo,
     **{name: functools.partial(rspo, name) for name in SLOPES},

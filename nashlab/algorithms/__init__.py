@@ -17,6 +17,7 @@ from nashlab.algorithms.mnpo import mnpo
 from nashlab.algorithms.nash_ema_pg import nash_ema_pg
 from nashlab.algorithms.nash_md import nash_md, nash_md_debiased
 from nashlab.algorithms.nash_md_pg import nash_md_pg
+from nashlab.algorithms.nash_mirror_prox import nash_mirror_prox
 from nashlab.algorithms.nash_prox import nash_prox
 from nashlab.algorithms.offline_ipo import offline_ipo
 from nashlab.algorithms.omd import omd
@@ -61,6 +62,7 @@ REGISTRY: dict[str, AlgorithmSpec] = {
         nash_ema_pg,
         best_response,
         nash_prox,
+        nash_mirror_prox,
         comal,
         sppo,
         spo,
