@@ -79,7 +79,8 @@ def alone(program: str, arguments: list[str]) -> tuple[object, str, str]:
     """The same in a process of its own: a check of a loss is slow beside all that a test session has loaded."""
     start = f"from {main_of(program).__module__} import main; main()"
     about = os.environ | {"PYTHONPATH": str(GUIDE.parents[1])}
-    done = subprocess.run([sys.executable, "-c", start, *arguments], capture_output=True, text=True, check=False, env=about)
+    command = [sys.executable, "-c", start, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=about)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -1,6 +1,6 @@
-"""Where the evidence for an identifier of the theory is: read from the sources, with the words of the claims themselves.
+"""Where the evidence for an identifier of the theory is, read from the sources, with the claims' own words.
 
-The statements have one source, ``@claim`` and ``@bridge_claim`` and ``@derivation``; `proofs/map.py` finds them, and the
+The statements have one source, ``@claim``, ``@bridge_claim`` and ``@derivation``; `proofs/map.py` finds them, and the
 theorems, for the map of the proofs and for this book alike.
 """
 
