@@ -93,7 +93,7 @@ def lemmas() -> dict[str, tuple[Place, ...]]:
 
 @cache
 def tests() -> dict[str, tuple[Place, ...]]:
-    """The tests that name an identifier; every claim of the laboratory is also a case of one test."""
+    """The tests that say in words which identifier they are about; every claim of the laboratory is a case of one."""
     found: dict[str, list[Place]] = {}
     laboratory = {row_of(c.id) for c in claims() if c.program == "nashlab verify"}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
@@ -101,7 +101,9 @@ def tests() -> dict[str, tuple[Place, ...]]:
         lines = source.splitlines()
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                named = set(IDENTIFIER.findall("\n".join(lines[node.lineno - 1 : node.end_lineno])))
+                said = [ast.get_docstring(node) or ""]
+                said += [line.partition("# ")[2] for line in lines[node.lineno - 1 : node.end_lineno]]
+                named = set(IDENTIFIER.findall("\n".join(said)))
                 for row in named | (laboratory if node.name == ALL_CLAIMS else set()):
                     found.setdefault(row, []).append(Place(node.name, path, node.lineno))
     return {row: tuple(places) for row, places in found.items()}
