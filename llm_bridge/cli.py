@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from llm_bridge import __version__
+import llm_bridge
 from nashlab.display import Progress, one_line, print_json, show_claims, show_table
 from nashlab.ending import ending
 from nashlab.game import BadInput
@@ -417,7 +417,7 @@ def about_command(*, json_output: Json = False) -> int:
     """
     from nashlab.about import about, lines
 
-    content = about("llm-bridge", __version__)
+    content = about("llm-bridge", llm_bridge.__version__)
     if json_output:
         print_json(content)
     else:
@@ -439,7 +439,7 @@ def completion_command(shell: tyro.conf.Positional[Literal["bash", "zsh", "tcsh"
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turn bad input into one line and exit code 2, training that diverged into 1."""
     if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
-        print(f"llm-bridge {__version__}")
+        print(f"llm-bridge {llm_bridge.__version__}")
         sys.exit(0)
     description = "The algorithms of nashlab on transformers, exact where a language can be enumerated."
     try:

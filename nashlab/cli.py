@@ -17,7 +17,7 @@ import tyro
 
 from nashlab import __version__
 from nashlab.arguments import AS_WRITTEN, HowToRead, Json, Reading, Reference, Tau, check_doubt, loaded, loaded_votes
-from nashlab.display import Progress, one_line, print_json, show_claims, show_solution, show_table
+from nashlab.display import Progress, one_line, print_json, show_claims, show_gallery, show_solution, show_table
 from nashlab.ending import ending
 from nashlab.errors import BadInput
 from nashlab.running import algorithms_command, rates_command, run_command, sweep_command
@@ -298,17 +298,30 @@ app.command(name="rates")(rates_command)
 
 
 @app.command(name="gallery")
-def gallery_command(*, json_output: Json = False) -> int:
-    """List the named games: reference examples of the papers, hard cases, and three tables of human judgments.
+def gallery_command(
+    *,
+    html: Annotated[Path | None, tyro.conf.arg(help="write one self-contained page with all pictures")] = None,
+    json_output: Json = False,
+) -> int:
+    """List the named games with a small picture of each: examples of the papers, hard cases, and human judgments.
+
+    In a picture the row wins where it is blue, or +, and loses where it is orange, or -.
 
     Example: nashlab gallery
+             nashlab gallery --html gallery.html
     """
     from nashlab.gallery import GALLERY
+    from nashlab.gallery import get as gallery_game
 
     if json_output:
         print_json([{"name": e.name, "description": e.description, "source": e.source} for e in GALLERY.values()])
         return 0
-    show_table(("name", "game", "source"), [(e.name, e.description, e.source) for e in GALLERY.values()])
+    games = [(entry, gallery_game(entry.name)) for entry in GALLERY.values()]
+    if html is not None:
+        from nashlab.report import write_gallery
+
+        write_gallery(html, games)
+    show_gallery(games)
     return 0
 
 
@@ -330,6 +343,9 @@ def verify_command(
     proofs: Annotated[
         bool, tyro.conf.arg(help="run the SymPy derivations and the Coq proofs too (skipped where Coq is absent)")
     ] = False,
+    book: Annotated[
+        str | None, tyro.conf.arg(help="address of the book that the report links to (default: build/book, if built)")
+    ] = None,
     json_output: Json = False,
 ) -> int:
     """Check every statement of the theory by computation; write verify.json, figures and one report.html.
@@ -361,7 +377,7 @@ def verify_command(
     except KeyboardInterrupt:
         print(f"interrupted: the claims that ended are in {folder / 'verify.json'}", file=sys.stderr)
         raise
-    write_verify_report(folder, rows, environment, laboratory_figures(rows))
+    write_verify_report(folder, rows, environment, laboratory_figures(rows), book=book)
     if json_output:
         print_json({"claims": [r.row() for r in rows], "environment": environment})
     else:

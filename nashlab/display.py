@@ -13,11 +13,22 @@ from typing import TYPE_CHECKING, Any
 from nashlab.files import plain
 
 if TYPE_CHECKING:
+    from nashlab.gallery import Entry
+    from nashlab.game import PreferenceGame
     from nashlab.rates import Run
     from nashlab.solution import Solution
     from nashlab.verify import Result
 
-__all__ = ["Progress", "one_line", "print_json", "show_claims", "show_runs", "show_solution", "show_table"]
+__all__ = [
+    "Progress",
+    "one_line",
+    "print_json",
+    "show_claims",
+    "show_gallery",
+    "show_runs",
+    "show_solution",
+    "show_table",
+]
 
 PROOFS = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
 VERTICES_SHOWN = 10
@@ -253,6 +264,24 @@ def show_runs(runs: Sequence[Run]) -> None:
             point = f" to ({', '.join(f'{p:.4f}' for p in np.exp(goal))})" if few else " to its own limit"
             offer = f"; {run.spec.unbiased} converges to π*_τ itself" if run.spec.unbiased else ""
             print(f"{run.spec.name} converges{point}, {off:.3g} from π*_τ in ℓ₁{offer}")
+
+
+def show_gallery(games: Sequence[tuple[Entry, PreferenceGame]]) -> None:
+    """Each game with its picture: colours on a terminal, signs in a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from nashlab.pictures import cells_of, coloured, signs
+
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+    table = Table("", "name", "game", "source", box=None, header_style="bold", pad_edge=False)
+    for entry, game in games:
+        cells = cells_of(game)
+        picture = coloured(cells) if console.color_system else Text(signs(cells))
+        table.add_row(picture, *map(Text, (entry.name, entry.description, entry.source)))
+        table.add_row()
+    console.print(table)
 
 
 def show_claims(rows: Sequence[Result], canary: bool) -> None:

@@ -64,7 +64,9 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
             yield "doctest", "", list(lines[k:end])
         elif entry and (before in ("", "entry") or arguments):
             end = _end(lines, k, 5 if arguments else 1)
-            yield "entry", entry["names"], [entry["text"], *(t.strip() for t in lines[k + 1 : end])]
+            text = [entry["text"], *(t.strip() for t in lines[k + 1 : end])]
+            # a column at the end of a line names the source
+            yield "entry", entry["names"], [re.sub(r" {3,}(\S.*)", r" (\1)", t) for t in text]
         elif line.strip() == "Args:":
             arguments, end = True, k + 1
         elif line.startswith("    ") and before == "":

@@ -1,6 +1,6 @@
-"""Where the evidence for an identifier of the theory is: read from the sources, with the words of the claims themselves.
+"""Where the evidence for an identifier of the theory is, read from the sources, with the claims' own words.
 
-The statements have one source, ``@claim`` and ``@bridge_claim`` and ``@derivation``; `proofs/map.py` finds them, and the
+The statements have one source, ``@claim``, ``@bridge_claim`` and ``@derivation``; `proofs/map.py` finds them, and the
 theorems, for the map of the proofs and for this book alike.
 """
 
@@ -93,7 +93,7 @@ def lemmas() -> dict[str, tuple[Place, ...]]:
 
 @cache
 def tests() -> dict[str, tuple[Place, ...]]:
-    """The tests that name an identifier; every claim of the laboratory is also a case of one test."""
+    """The tests that say in words which identifier they are about; every claim of the laboratory is a case of one."""
     found: dict[str, list[Place]] = {}
     laboratory = {row_of(c.id) for c in claims() if c.program == "nashlab verify"}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
@@ -101,7 +101,9 @@ def tests() -> dict[str, tuple[Place, ...]]:
         lines = source.splitlines()
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                named = set(IDENTIFIER.findall("\n".join(lines[node.lineno - 1 : node.end_lineno])))
+                said = [ast.get_docstring(node) or ""]
+                said += [line.partition("# ")[2] for line in lines[node.lineno - 1 : node.end_lineno]]
+                named = set(IDENTIFIER.findall("\n".join(said)))
                 for row in named | (laboratory if node.name == ALL_CLAIMS else set()):
                     found.setdefault(row, []).append(Place(node.name, path, node.lineno))
     return {row: tuple(places) for row, places in found.items()}

@@ -56,7 +56,8 @@ class Statements(SphinxDirective):
         for program in dict.fromkeys(c.program for c in claims):
             found = [c for c in claims if c.program == program]
             yield from self._entry(f"<code>{program}</code>", [f"{self._link(c.place)}{_twin(c)}" for c in found])
-        for name, places in (("Coq", evidence.lemmas()), ("SymPy", evidence.derivations()), ("Tests", evidence.tests())):
+        kinds = {"Coq": evidence.lemmas(), "SymPy": evidence.derivations(), "Tests": evidence.tests()}
+        for name, places in kinds.items():
             yield from self._entry(name, [self._link(place) for place in places.get(row, ())])
 
     def _entry(self, name: str, items: list[str]) -> Iterator[str]:
