@@ -15,7 +15,9 @@ from nashlab.solution import Solution, Status, effective_temperature
 __all__ = ["nash", "proved"]
 
 
-def nash(game: PreferenceGame, temperature: float = 0.0, *, exact: bool | None = None, throw: bool = False) -> Solution:
+def nash(
+    game: PreferenceGame, temperature: float = 0.0, *, exact: bool | None = None, throw: bool = False
+) -> Solution:
     """The maximal lottery at τ = 0, the regularised equilibrium π*_τ at τ > 0, with a proved bound on its distance.
 
     exact  True: a rational answer, or BadInput if there is none (τ > 0, an irrational projection on a face).

@@ -160,7 +160,9 @@ def _judged(
     return Projection(None, short, multipliers)
 
 
-def _binding(a: list[list[int]], held: tuple[int, ...], mu: Rational, face: ExactFace, x: Array) -> frozenset[int]:
+def _binding(
+    a: list[list[int]], held: tuple[int, ...], mu: Rational, face: ExactFace, x: Array
+) -> frozenset[int]:
     """The binding inequalities off the support: those with a positive multiplier at a float64 solution."""
     from scipy.optimize import nnls
 
@@ -181,7 +183,9 @@ def _binding(a: list[list[int]], held: tuple[int, ...], mu: Rational, face: Exac
     return frozenset(rest[i] for i, w in zip(near.tolist(), weights, strict=True) if w > least)
 
 
-def _start(kernel: Sequence[Rational], held: tuple[int, ...], guess: Array, middle: Rational | None) -> Rational | None:
+def _start(
+    kernel: Sequence[Rational], held: tuple[int, ...], guess: Array, middle: Rational | None
+) -> Rational | None:
     """Some x = Kc with x > 0 and Σx = 1, [|B|]: near the guess, the middle, or from a linear programme."""
     k = len(held)
     near = combine(kernel, [Fraction(float(guess[i])) for i in coordinates(kernel)], range(k), k)
