@@ -1,0 +1,106 @@
+"""Methods at equal KL: what a budget of KL(π‖μ) buys at best, and what each method makes of it.
+
+    equilibrium of the budget    q = π*_τ with mean KL(q‖μ) = κ:  it beats every π of that KL, by τ KL(π‖q)   (N23a)
+    best response of the budget  ∝ μ exp(p(· ≻ μ)/τ) with mean KL κ:  the largest win rate against μ          (N23d)
+
+KL and win rates are means over texts, and τ is the same for all texts: the game restricted to a mean KL.  A run is
+brought to a budget along its own path: the geometric mixture of two snapshots with exactly that KL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import log_softmax
+
+from nashlab.arrays import kl
+from nashlab.equilibrium import regularised_nash
+from nashlab.game import BadInput, PreferenceGame
+
+__all__ = ["Budget", "along", "budget", "geometric", "win_rate"]
+
+Array = NDArray[np.float64]
+COLDEST, HOTTEST = 1e-3, 1e2
+"""The temperatures between which a budget's own is sought."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a mean KL to μ can buy.
+
+    kl      κ;  temperature, log_equilibrium  τ and log π*_τ [X, K] with that KL.
+    best_temperature, log_best  the same of the best response to μ, whose win rate against μ is the largest.
+    """
+
+    kl: float
+    temperature: float
+    log_equilibrium: Array
+    best_temperature: float
+    log_best: Array
+
+
+def budget(game: PreferenceGame, log_mu: Array, kappa: float) -> Budget:
+    """The equilibrium and the best response to μ of a mean KL; both KLs decrease in τ (N23b).
+
+    game  margins [X, K, K] with the reference μ = exp(log_mu), [X, K].
+    Raises :class:`BadInput` for a KL that no temperature between 1e-3 and 100 has.
+
+    >>> rps = PreferenceGame.from_margins([[[0, 0.4, -0.4], [-0.4, 0, 0.4], [0.4, -0.4, 0]]])
+    >>> budget(rps, np.log([[0.6, 0.3, 0.1]]), 0.1).kl
+    0.1
+    """
+    against_mu = np.einsum("xij,xj->xi", np.asarray(game.margins), np.exp(log_mu))
+
+    def equilibrium(temperature: float) -> Array:
+        return np.asarray(regularised_nash(game, temperature).log_policy)
+
+    def best_response(temperature: float) -> Array:
+        return np.asarray(log_softmax(log_mu + against_mu / temperature, axis=1))
+
+    (cold, log_q), (best, log_b) = (_tempered(make, log_mu, kappa) for make in (equilibrium, best_response))
+    return Budget(kappa, cold, log_q, best, log_b)
+
+
+def _tempered(make: Callable[[float], Array], log_mu: Array, kappa: float) -> tuple[float, Array]:
+    """The temperature at which a family of policies has a mean KL, and the policy."""
+
+    def excess(log_temperature: float) -> float:
+        return float(kl(make(np.exp(log_temperature)), log_mu).mean()) - kappa
+
+    low, high = np.log(COLDEST), np.log(HOTTEST)
+    least, most = excess(high) + kappa, excess(low) + kappa
+    if not least <= kappa <= most:
+        raise BadInput(f"kappa = {kappa}, must be between {least:.3g} and {most:.3g}, the KLs that temperatures have here")
+    found = float(np.exp(brentq(excess, low, high, xtol=1e-13, rtol=1e-14)))
+    return found, make(found)
+
+
+def geometric(log_one: Array, log_other: Array, share: float) -> Array:
+    """log of the normalised mixture π^(1−share) π'^share, [X, K]."""
+    return np.asarray(log_softmax((1 - share) * log_one + share * log_other, axis=-1))
+
+
+def along(snapshots: Sequence[Array], log_mu: Array, kappa: float) -> Array | None:
+    """The policy of mean KL κ on a run's path through its snapshots [X, K]; None if the run does not get there.
+
+    Among two neighbouring snapshots on either side of κ, the first pair; between them the geometric mixture.
+    """
+    kls = [float(kl(log_pi, log_mu).mean()) for log_pi in snapshots]
+    for (before, after), (start, end) in zip(zip(kls, kls[1:], strict=False),
+                                             zip(snapshots, snapshots[1:], strict=False), strict=True):  # fmt: skip
+        if before <= kappa <= after and before < after:
+
+            def excess(share: float, start: Array = start, end: Array = end) -> float:
+                return float(kl(geometric(start, end, share), log_mu).mean()) - kappa
+
+            return geometric(start, end, float(brentq(excess, 0.0, 1.0, xtol=1e-14, rtol=1e-14)))
+    return None
+
+
+def win_rate(margins: Array, log_ours: Array, log_theirs: Array) -> Array:
+    """P(ours ≻ theirs) text by text, [X]."""
+    return np.asarray(0.5 + np.einsum("xi,xij,xj->x", np.exp(log_ours), margins, np.exp(log_theirs)))
