@@ -246,8 +246,7 @@ class Trainer:
         turn, self._early = self._turn(stream), None
         parts: list[tuple[Term, Samples]] = []
         tally: Tally = {}
-        trouble: NotFinite | None = None
-        failure: JudgeFailed | None = None
+        trouble, failure = None, None
         with torch.no_grad(), self._computing():
             try:
                 for term in self.method.terms:
@@ -276,12 +275,13 @@ class Trainer:
             return None, log_prob
         return scalar, log_prob
 
-    def _score_early(self, samples: Samples) -> None:
-        """Run the forward pass while the judge works, if the step is one batch, since it does not need p."""
+    def _score_early(self, samples: Samples) -> Tensor | None:
+        """log π of the step's completions, which does not need p, if the step is one batch; else None."""
         if len(self.method.terms) == 1 and not 0 < self.settings.micro_batch < len(samples.prompt.ids):
             torch.clear_autocast_cache()  # weights that were cast without gradients
             with torch.enable_grad():
                 self._early = self.scorer(samples)
+        return self._early
 
     def _diverged(self, what: str, weights_are_sound: bool, later: int = 1) -> Diverged:
         advice = f"lower learning_rate = {self.settings.learning_rate:g}"
