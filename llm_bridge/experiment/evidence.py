@@ -1,7 +1,7 @@
 """Who comes nearest to the equilibrium on unseen texts: curves, the order with its uncertainty, methods at equal KL.
 
-Everything is chosen on the validation texts (τ, β and the snapshot of a method) and measured on the held-out ones, where
-every number is an expectation over the candidates, text by text.
+Everything is chosen on the validation texts (τ, β and the snapshot of a method) and measured on the held-out ones,
+where every number is an expectation over the candidates, text by text.
 """
 
 from __future__ import annotations

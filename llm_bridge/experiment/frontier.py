@@ -9,6 +9,7 @@ brought to a budget along its own path: the geometric mixture of two snapshots w
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -74,7 +75,7 @@ def _tempered(make: Callable[[float], Array], log_mu: Array, kappa: float) -> tu
     low, high = np.log(COLDEST), np.log(HOTTEST)
     least, most = excess(high) + kappa, excess(low) + kappa
     if not least <= kappa <= most:
-        raise BadInput(f"kappa = {kappa}, must be between {least:.3g} and {most:.3g}, the KLs that temperatures have here")
+        raise BadInput(f"kappa = {kappa}, must be between {least:.3g} and {most:.3g}, which temperatures have here")
     found = float(np.exp(brentq(excess, low, high, xtol=1e-13, rtol=1e-14)))
     return found, make(found)
 
@@ -90,8 +91,7 @@ def along(snapshots: Sequence[Array], log_mu: Array, kappa: float) -> Array | No
     Among two neighbouring snapshots on either side of κ, the first pair; between them the geometric mixture.
     """
     kls = [float(kl(log_pi, log_mu).mean()) for log_pi in snapshots]
-    for (before, after), (start, end) in zip(zip(kls, kls[1:], strict=False),
-                                             zip(snapshots, snapshots[1:], strict=False), strict=True):  # fmt: skip
+    for (before, start), (after, end) in itertools.pairwise(zip(kls, snapshots, strict=True)):
         if before <= kappa <= after and before < after:
 
             def excess(share: float, start: Array = start, end: Array = end) -> float:

@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class HeadGround:
-    """Methods play the judge's exact game on numbered candidates; the held-out texts are seen only by the evaluation."""
+    """Methods play the judge's exact game on numbered candidates; only the evaluation sees the held-out texts."""
 
     experiment: Experiment
     start: Start
@@ -95,8 +95,9 @@ class HeadGround:
         def snapshot(record: Record) -> None:
             step = int(record["step"])
             if step % self._head.snapshot_every == 0 or step == settings.steps:
+                now: dict[str, Any] = {name: closed.log_policies(policy) for name, closed in unseen.items()}
                 with replacing(places / f"{step:07d}.npz") as half, half.open("wb") as file:
-                    np.savez(file, **{name: closed.log_policies(policy) for name, closed in unseen.items()})
+                    np.savez(file, **now)
 
         snapshot({"step": 0})
 
@@ -106,7 +107,7 @@ class HeadGround:
         train(policy, bridged(method), sets["training"], settings, reference=reference, folder=work, measure=measure,
               progress=snapshot, trackers=())  # fmt: skip
         files = sorted(places.glob("*.npz"))
-        by_step = {name: np.stack([np.load(file)[name] for file in files]) for name in unseen}
+        by_step: dict[str, Any] = {name: np.stack([np.load(file)[name] for file in files]) for name in unseen}
         np.savez(part / "snapshots.npz", steps=[int(file.stem) for file in files], **by_step)
         np.savez(part / "log-policies.npz", training=sets["training"].log_policies(policy))
         save_file({k: v.contiguous().cpu() for k, v in policy.model.state_dict().items()}, part / "head.safetensors")
@@ -129,7 +130,9 @@ class HeadGround:
             "tables": closed_tables(self.experiment.methods, {f"{n} prompts": margins[n] for n in sets}, by_set,
                                     self.experiment.tau),
             "intransitivity": {name: asdict(intransitivity(margins[name] + 0.5)) for name in sets},
-            "evidence": evidence_of(self.experiment.methods, margins, log_mu, self._trials(places), self.experiment.tau),
+            "evidence": evidence_of(
+                self.experiment.methods, margins, log_mu, self._trials(places), self.experiment.tau
+            ),
         }  # fmt: skip
 
     def _last(self, place: Path) -> dict[str, Array]:

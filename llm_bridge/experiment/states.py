@@ -23,12 +23,17 @@ from llm_bridge.experiment.configuration import Experiment
 from llm_bridge.experiment.start import Start, judge_about, texts_about, texts_of_split
 from llm_bridge.judges import Cached, SummaryFeatures, candidate_sets, judge_named, matrix
 from llm_bridge.policy import Policy, completions_of, pad_right, sample, seeded, texts_of
-from nashlab.files import plain, replacing
+from nashlab.files import replacing
 
 __all__ = ["SPLITS", "make_states", "read_states", "states_about"]
 
 Array = NDArray[np.float64]
-SPLITS = {"training": ("train", "prompts"), "validation": ("validation", "validation"), "held out": ("test", "held_out")}
+SPLITS = {
+    "training": ("train", "prompts"),
+    "validation": ("validation", "validation"),
+    "held out": ("test", "held_out"),
+}
+"""Of each set of texts, the corpus's split, and the number that the configuration gives."""
 CHUNK = 4
 """Texts whose candidates are scored in one forward pass."""
 
@@ -61,7 +66,7 @@ def make_states(start: Start, part: Path, work: Path) -> None:
     for name, examples in split.items():
         chunks = list(_chunks(start, policy, name, examples, training, work, told))
         candidates = [row for chunk in chunks for row in chunk["candidates"]]
-        arrays = {key: np.concatenate([chunk[key] for chunk in chunks]) for key in ("log_mu", "tokens", "states")}
+        arrays: dict[str, Any] = {key: np.concatenate([chunk[key] for chunk in chunks]) for key in ("log_mu", "tokens", "states")}
         judge = judge_named(start.experiment.closed.judge, training=training, evaluation=examples)  # type: ignore[union-attr]
         texts = [e.prompt for e in examples]
         margins = np.stack(matrix(Cached(judge), texts, candidates)) - 0.5
@@ -116,7 +121,7 @@ def _chunks(
             candidates = [ruled[i] + drawn[k] for k, i in enumerate(rows)]
             completion = pad_right([t for row in candidates for t in completions_of(policy, row)], policy.pad_id)
             found = candidate_states(policy, prompt, completion)
-            shaped = {k: v.reshape(len(rows), -1, *v.shape[1:]) for k, v in found.items()}
+            shaped: dict[str, Any] = {k: v.reshape(len(rows), -1, *v.shape[1:]) for k, v in found.items()}
             with replacing(place) as half, half.open("wb") as file:
                 np.savez(file, candidates=np.array(json.dumps(candidates)), **shaped)
         with np.load(place) as kept:

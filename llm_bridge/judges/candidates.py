@@ -48,7 +48,8 @@ def check_kinds(kinds: Sequence[str]) -> Sequence[str]:
     """The kinds, if each is one of :data:`CANDIDATE_KINDS` and none is there twice; else a BadInput."""
     for kind in kinds:
         if kind not in _MAKERS:
-            raise BadInput(f"kinds: {kind!r} is unknown, must be one of {', '.join(_MAKERS)}{suggestion(kind, _MAKERS)}")
+            known = f"{', '.join(_MAKERS)}{suggestion(str(kind), _MAKERS)}"
+            raise BadInput(f"kinds: {kind!r} is unknown, must be one of {known}")
     if len(set(kinds)) < len(kinds):
         raise BadInput(f"kinds = {list(kinds)}, must name none twice")
     return kinds

@@ -246,7 +246,8 @@ class Trainer:
         turn, self._early = self._turn(stream), None
         parts: list[tuple[Term, Samples]] = []
         tally: Tally = {}
-        trouble, failure = None, None
+        trouble: NotFinite | None = None
+        failure: JudgeFailed | None = None
         with torch.no_grad(), self._computing():
             try:
                 for term in self.method.terms:
@@ -328,9 +329,8 @@ class Trainer:
         if term.right == "policy":
             weighted = weighted.index_add(0, samples.right, samples.weight.to(log_prob))
         h, total = log_prob - samples.log_anchor.to(log_prob), float(weighted.sum())
-        tokens = samples.completion.mask.sum(dim=1).to(weighted)
-        kl = float((weighted * h).sum())
-        return {"kl": (kl, total), "kl_per_token": (kl, float((weighted * tokens).sum()))}
+        kl, tokens = float((weighted * h).sum()), float((weighted * samples.completion.mask.sum(dim=1)).sum())
+        return {"kl": (kl, total), "kl_per_token": (kl, tokens)}
 
     def _rounding(self, log_prob: Tensor, samples: Samples) -> Tally:
         """Mean square rounding of log π per completion in lower precision, from a second, full-precision pass."""
