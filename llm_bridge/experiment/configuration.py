@@ -136,15 +136,18 @@ class HeadOfStates:
 
     width      of its hidden layer; 0: no head, the model's own weights (or its adapters) are trained after all.
     snapshot_every  steps between two kept policies on the held-out texts.
+    texts      how many of the training texts are used; 0: all.
     """
 
     width: int = 64
     snapshot_every: int = 25
+    texts: int = 0
 
     def __post_init__(self) -> None:
         _at_least_one(self, "snapshot_every")
-        if self.width < 0:
-            raise BadInput(f"width = {self.width}, must be at least 0 (no head)")
+        for name, rule in (("width", "no head"), ("texts", "all")):
+            if getattr(self, name) < 0:
+                raise BadInput(f"{name} = {getattr(self, name)}, must be at least 0 ({rule})")
 
 
 @dataclass(frozen=True)

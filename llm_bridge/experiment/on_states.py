@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from llm_bridge.judges import intransitivity, with_cycles
 from llm_bridge.policy import HeadPolicy, Prompts, Reference
 from llm_bridge.training import Closed, Players, Record, Settings, bridged, train
 from nashlab.files import replacing
+from nashlab.game import BadInput
 
 __all__ = ["HeadGround"]
 
@@ -60,10 +61,11 @@ class HeadGround:
     @cached_property
     def _splits(self) -> dict[str, dict[str, Any]]:
         """Every split's texts and arrays, with the cycles that the experiment asks for."""
-        found = {name: read_states(self.folder, name) for name in SPLITS}
-        for split in found.values():
-            split["margins"] = with_cycles(split["margins"] + 0.5, self._closed.cycles) - 0.5
-        return found
+        cycles = self._closed.cycles
+        return {
+            name: split | {"margins": with_cycles(split["margins"] + 0.5, cycles) - 0.5}
+            for name, split in _table(self.folder)[0].items()
+        }
 
     def _sets(self) -> dict[str, Closed]:
         """The splits as closed sets of numbered texts and candidates."""
@@ -75,10 +77,18 @@ class HeadGround:
             first += texts
         return found
 
+    def _learned_from(self) -> Closed:
+        """The training texts that are used."""
+        whole = self._sets()["training"]
+        used = self._head.texts or len(whole)
+        if used > len(whole):
+            raise BadInput(f"head.texts = {used}, must be at most the {len(whole)} training texts")
+        return Closed(whole.prompts.only(range(used)), whole.candidates[:used], whole.margins[:used])
+
     def policy(self, seed: int) -> HeadPolicy:
         """The policy at its start, which is μ^(1/T) on the candidates."""
         device = device_of(self.experiment.policy.device)
-        features = torch.from_numpy(_features(self._splits)).float().to(device)
+        features = _table(self.folder)[1].to(device)
         log_mu = np.concatenate([split["log_mu"] for split in self._splits.values()])
         base = torch.from_numpy(log_mu / self._closed.temperature).float().to(device)
         return HeadPolicy(features, base, width=self._head.width, seed=seed)
@@ -104,7 +114,7 @@ class HeadGround:
         def measure(players: Players) -> dict[str, float]:
             return sets["validation"].measure(players, self.experiment.tau)
 
-        train(policy, bridged(method), sets["training"], settings, reference=reference, folder=work, measure=measure,
+        train(policy, bridged(method), self._learned_from(), settings, reference=reference, folder=work, measure=measure,
               progress=snapshot, trackers=())  # fmt: skip
         files = sorted(places.glob("*.npz"))
         by_step: dict[str, Any] = {name: np.stack([np.load(file)[name] for file in files]) for name in unseen}
@@ -150,6 +160,13 @@ class HeadGround:
             found[place] = Trial(method, settings.tau, settings.beta if bridged(method).mixes else None, settings.seed,
                                  kept["steps"].tolist(), kept["validation"], kept["held out"])  # fmt: skip
         return list(found.values())
+
+
+@lru_cache(maxsize=1)
+def _table(folder: Path) -> tuple[dict[str, dict[str, Any]], torch.Tensor]:
+    """The stage's splits, and the features of all their candidates, read once for all runs of a process."""
+    splits = {name: read_states(folder, name) for name in SPLITS}
+    return splits, torch.from_numpy(_features(splits)).float()
 
 
 def _features(splits: Mapping[str, Mapping[str, Any]]) -> NDArray[np.float64]:

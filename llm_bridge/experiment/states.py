@@ -66,7 +66,9 @@ def make_states(start: Start, part: Path, work: Path) -> None:
     for name, examples in split.items():
         chunks = list(_chunks(start, policy, name, examples, training, work, told))
         candidates = [row for chunk in chunks for row in chunk["candidates"]]
-        arrays: dict[str, Any] = {key: np.concatenate([chunk[key] for chunk in chunks]) for key in ("log_mu", "tokens", "states")}
+        arrays: dict[str, Any] = {}
+        for key in ("log_mu", "tokens", "states"):
+            arrays[key] = np.concatenate([chunk[key] for chunk in chunks])
         judge = judge_named(start.experiment.closed.judge, training=training, evaluation=examples)  # type: ignore[union-attr]
         texts = [e.prompt for e in examples]
         margins = np.stack(matrix(Cached(judge), texts, candidates)) - 0.5

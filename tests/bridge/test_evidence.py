@@ -246,6 +246,7 @@ def test_a_second_run_makes_nothing_and_says_the_same(ran: tuple[Path, Path, dic
     ("head.width=-1", "width = -1, must be at least 0"),
     ("head.snapshot_every=0", "snapshot_every = 0, must be at least 1"),
     ("head.depth=2", "depth"),
+    ("head.texts=-1", "texts = -1, must be at least 0"),
 ])  # fmt: skip
 def test_bad_numbers_are_refused_by_name(change: str, said: str, tmp_path: Path, corpus: Path) -> None:
     config = written(tmp_path / "c.toml", corpus, **HEAD)
