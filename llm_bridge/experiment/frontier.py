@@ -72,10 +72,13 @@ def _tempered(make: Callable[[float], Array], log_mu: Array, kappa: float) -> tu
     def excess(log_temperature: float) -> float:
         return float(kl(make(np.exp(log_temperature)), log_mu).mean()) - kappa
 
-    low, high = np.log(COLDEST), np.log(HOTTEST)
-    least, most = excess(high) + kappa, excess(low) + kappa
-    if not least <= kappa <= most:
-        raise BadInput(f"kappa = {kappa}, must be between {least:.3g} and {most:.3g}, which temperatures have here")
+    least = excess(np.log(HOTTEST))
+    high, low = np.log(HOTTEST), 0.0
+    while (there := excess(low)) < 0 and low > np.log(COLDEST):  # equilibria take long at low temperatures
+        high, low = low, low - np.log(2)
+    if least > 0 or there < 0:
+        raise BadInput(f"kappa = {kappa}, must be between {least + kappa:.3g} and {there + kappa:.3g}: no temperature "
+                       "has such a KL here")  # fmt: skip
     found = float(np.exp(brentq(excess, low, high, xtol=1e-13, rtol=1e-14)))
     return found, make(found)
 
