@@ -114,8 +114,8 @@ class HeadGround:
         def measure(players: Players) -> dict[str, float]:
             return sets["validation"].measure(players, self.experiment.tau)
 
-        train(policy, bridged(method), self._learned_from(), settings, reference=reference, folder=work, measure=measure,
-              progress=snapshot, trackers=())  # fmt: skip
+        train(policy, bridged(method), self._learned_from(), settings, reference=reference, folder=work,
+              measure=measure, progress=snapshot, trackers=())  # fmt: skip
         files = sorted(places.glob("*.npz"))
         by_step: dict[str, Any] = {name: np.stack([np.load(file)[name] for file in files]) for name in unseen}
         np.savez(part / "snapshots.npz", steps=[int(file.stem) for file in files], **by_step)

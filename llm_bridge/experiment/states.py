@@ -19,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 
 from llm_bridge.data import Example
-from llm_bridge.experiment.configuration import Experiment
+from llm_bridge.experiment.configuration import ClosedSets, Experiment
 from llm_bridge.experiment.start import Start, judge_about, texts_about, texts_of_split
 from llm_bridge.judges import Cached, SummaryFeatures, candidate_sets, judge_named, matrix
-from llm_bridge.policy import Policy, completions_of, pad_right, sample, seeded, texts_of
+from llm_bridge.policy import Policy, Tokens, completions_of, pad_right, sample, seeded, texts_of
 from nashlab.files import replacing
 
-__all__ = ["SPLITS", "make_states", "read_states", "states_about"]
+__all__ = ["CHUNK", "SPLITS", "candidate_states", "make_states", "read_states", "states_about", "written_by"]
 
 Array = NDArray[np.float64]
 SPLITS = {
@@ -119,8 +119,8 @@ def _chunks(
         new = not place.exists()
         if new:
             prompt = prompts.tokens(policy, rows)
-            drawn = _drawn(policy, prompt, closed.samples, closed.max_new_tokens, name, rows)
-            candidates = [ruled[i] + drawn[k] for k, i in enumerate(rows)]
+            written = written_by(policy, prompt, closed, name, rows)
+            candidates = [ruled[i] + written[k] for k, i in enumerate(rows)]
             completion = pad_right([t for row in candidates for t in completions_of(policy, row)], policy.pad_id)
             found = candidate_states(policy, prompt, completion)
             shaped: dict[str, Any] = {k: v.reshape(len(rows), -1, *v.shape[1:]) for k, v in found.items()}
@@ -132,7 +132,7 @@ def _chunks(
         told(len(rows), new)
 
 
-def candidate_states(policy: Policy, prompt: Any, completion: Any) -> dict[str, NDArray[np.float32]]:
+def candidate_states(policy: Policy, prompt: Tokens, completion: Tokens) -> dict[str, NDArray[np.float32]]:
     """log μ [B], number of tokens [B], and mean and last state [B, 2d] of completions, k of each prompt.
 
     One pass through the model: the prompt is read once, and the head sees counted tokens only.
@@ -152,8 +152,9 @@ def candidate_states(policy: Policy, prompt: Any, completion: Any) -> dict[str, 
     }
 
 
-def _drawn(policy: Policy, prompt: Any, k: int, longest: int, name: str, rows: range) -> list[list[str]]:
-    """k completions of each prompt; a text's random numbers depend on its split and number alone."""
+def written_by(policy: Policy, prompt: Tokens, closed: ClosedSets, name: str, rows: range) -> list[list[str]]:
+    """The candidates that a model writes for each prompt; a text's random numbers depend on its split and number."""
+    k, longest = closed.samples, closed.max_new_tokens
     if k == 0:
         return [[] for _ in rows]
     seed = list(SPLITS).index(name)

@@ -183,6 +183,19 @@ def test_the_start_is_the_model_restricted_to_the_candidates(ran: tuple[Path, Pa
         assert np.abs(ground.policy(0).log_policy(numbers).detach().numpy() - own).max() < 1e-5
 
 
+def test_without_a_head_the_model_itself_plays_the_same_games(ran: tuple[Path, Path, dict[str, Any]]) -> None:
+    """One override, and the transformer is trained: on the same candidates, the model's own included."""
+    config, folder, _ = ran
+    own = ["head.width=0", "grid.tau=[]", "grid.beta=[]", "seeds=[0]", 'methods=["online-ipo"]']
+    results = run_experiment(read_experiment(config, own), folder)
+    assert "evidence" not in results
+    assert results["tables"]["held out prompts"]["quality"]["online-ipo"]["kl"][0] > 0
+    one, other = (next((folder / "stages").glob(f"{stage}-*")) for stage in ("sets", "states"))
+    for name in ("training", "held out"):
+        assert json.loads((one / f"{name}.json").read_text())["candidates"] == read_states(other, name)["candidates"]
+        assert np.array_equal(np.load(one / f"{name}.npy"), read_states(other, name)["margins"])
+
+
 def test_a_killed_stage_goes_on_after_its_last_chunk(
     ran: tuple[Path, Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
