@@ -133,6 +133,14 @@ def remarks(ranking: Ranking) -> list[str]:
     found.append(f"{labels[winner]} beats every other." if winner is not None else "No response beats every other.")
     if loser is not None:
         found.append(f"{labels[loser]} loses to every other.")
+    if ranking.interval is not None:
+        low, high = ranking.interval.T
+        outside = int(np.count_nonzero((ranking.lottery < low - 1e-9) | (ranking.lottery > high + 1e-9)))
+        if outside:
+            found.append(
+                f"{outside} lottery probabilities lie outside their own resampled intervals: "
+                "so even a contest does not determine its lottery."
+            )
     member = ranking.membership
     if member is not None:
         over = "every result of the pairs that never met" if reading.met != reading.pairs else "the counts as they are"

@@ -58,6 +58,13 @@ def test_planted_bugs_of_losses_are_named(bug: str) -> None:
         assert_conforms(function, name, tau=TAU)
 
 
+def test_a_loss_that_is_right_for_certain_preferences_alone_does_not_conform() -> None:
+    """p rounded to 0 or 1 is IPO where p = 1, and nowhere else; 2p(-log sigma) is DPO, summed over both orders."""
+    with pytest.raises(AssertionError, match="not ipo"):
+        assert_conforms(lambda h_gap, p, *, tau: (h_gap - np.sign(p - 0.5) / (2 * tau)) ** 2, "ipo", tau=TAU)
+    assert_conforms(lambda h_gap, p, *, tau: 2 * p * dpo(h_gap, tau), "dpo", tau=TAU)
+
+
 def test_averages_over_tokens_are_named() -> None:
     with pytest.raises(AssertionError, match="averaged over tokens"):
         assert_conforms(NAMED["ipo_per_token"], "ipo", tau=TAU)

@@ -235,6 +235,20 @@ def test_a_ranking_agrees_with_its_parts_and_repeats() -> None:
     assert json.dumps(told) == json.dumps(leaderboard.content(rank(votes, bootstrap=60, seed=3)))
 
 
+def test_a_lottery_outside_its_own_intervals_is_said() -> None:
+    """Sixty responses without any difference: noise added to noise spreads the lottery further than one table does."""
+    even = judged(np.full((60, 60), 0.5), np.full((60, 60), 9), np.random.default_rng(3))
+    ranking = rank(counted(even), bootstrap=40, seed=1)
+    assert ranking.interval is not None
+    (low, high), lottery = ranking.interval.T, ranking.lottery
+    outside = sum(not a - 1e-9 <= x <= b + 1e-9 for a, x, b in zip(low, lottery, high, strict=True))
+    assert outside > 0
+    begins = f"{outside} lottery probabilities lie outside"
+    assert sum(said.startswith(begins) for said in leaderboard.remarks(ranking)) == 1
+    clear = rank(load_votes("pudding"), bootstrap=60, seed=3)
+    assert not any("lie outside" in said for said in leaderboard.remarks(clear))
+
+
 def test_a_clone_of_each_response_is_what_the_definition_says() -> None:
     votes = load_votes("pudding")
     ranking = rank(votes, bootstrap=0)

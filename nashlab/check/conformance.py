@@ -10,14 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nashlab.check.deviations import Found, miss, recognised
+from nashlab.check.deviations import Deviation, Found, miss, recognised
 from nashlab.check.evaluation import Loss, loss_of
 from nashlab.check.forms import form_of
-from nashlab.check.likeness import likeness, named, probes
+from nashlab.check.likeness import expected, fingerprint, likeness, named, probes
 from nashlab.game import BadInput, check_temperature, suggestion
 
 __all__ = ["assert_conforms", "conformity", "target_named", "told"]
+
+Array = NDArray[np.float64]
 
 CONFORMS = 1e-6  # relative: a single-precision constant or a temperature off by a millionth exceeds it
 
@@ -60,11 +63,15 @@ def conformity(function: Callable[..., Any], name: str, *, tau: float) -> str:
     if mine.reduction == "coupled":
         return "(the loss of a pair depends on the other pairs of its batch)"
     target, pairs = target_named(name), probes(tau)
-    own = np.concatenate(mine.slopes(pairs, tau))
-    off = miss(own, np.concatenate(target.slopes(pairs, tau)))
+    own = fingerprint(mine, tau, pairs)
+    off = miss(own, fingerprint(target, tau, pairs))
     if off <= CONFORMS:
         return ""
-    found = recognised(own, lambda d, t, x: np.concatenate(d.slopes(target, pairs, t, x)), tau)
+
+    def deviating(deviation: Deviation, there: float, x: float) -> Array:
+        return expected(lambda some: deviation.slopes(target, some, there, x), pairs, soft=target.form.soft)
+
+    found = recognised(own, deviating, tau)
     why = told(found, _other_names(mine, name, tau))
     return f"({100 * off:.2g} % of its gradient is something else): {why}"
 

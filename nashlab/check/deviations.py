@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nashlab.check.evaluation import Loss
-from nashlab.check.forms import Pairs
+from nashlab.check.forms import Pairs, exchanged
 
 __all__ = ["DEVIATIONS", "Deviation", "Found", "miss", "recognised"]
 
@@ -47,12 +47,7 @@ def _named(loss: Loss, pairs: Pairs, tau: float, _: float) -> Slopes:
 
 
 def _swapped(loss: Loss, pairs: Pairs, tau: float, _: float) -> Slopes:
-    turned = {
-        name: pairs[f"{name.rsplit('_', 1)[0]}_{'rejected' if name.endswith('_chosen') else 'chosen'}"]
-        for name in pairs
-        if name != "p"
-    }
-    chosen, rejected = loss.slopes(turned | {"p": pairs["p"]}, tau)
+    chosen, rejected = loss.slopes(exchanged(pairs) | {"p": pairs["p"]}, tau)
     return rejected, chosen
 
 

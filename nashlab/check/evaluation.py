@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -66,9 +67,10 @@ class Loss:
         With ``tails`` NaN and infinity are returned, for extreme inputs where a loss may overflow.
         """
         columns = self.form.columns(pairs)
-        value, slopes = _DIFFERENTIATED[self.framework](self, columns, tau)
-        if value is None:
-            value = self.values(columns, tau)
+        with np.errstate(all="ignore") if tails else nullcontext():  # the caller says where it overflows
+            value, slopes = _DIFFERENTIATED[self.framework](self, columns, tau)
+            if value is None:
+                value = self.values(columns, tau)
         if not tails:
             _require_finite("value", value, columns, tau)
         return Evaluated(value, *self._both(slopes, columns, tau, tails))

@@ -34,7 +34,6 @@ FAR = 600.0  # |h| beyond which a policy has collapsed
 STEEPEST = 300.0  # of log ν − log π: its exponential can still be squared
 FLOW_STEPS, SETTLING, NEWTON = 60, 5, 20
 AGAIN, SETTLED = 40, 1e-10  # limit of inner steps of a proximal step, and the change at which they end
-AGAIN, SETTLED = 40, 1e-10  # limit of inner steps of a proximal step, and the change at which they end
 ATTRACTS = 1e-3  # of unit · τ, IPO's own rate: a slower attraction is a centre or a plateau, not a fixed point
 VANISHED = 1e-9  # of the natural gradient, relative to its size at the start
 
@@ -264,8 +263,10 @@ def rest(
 
 
 def _size(natural: Array, log_policy: Array) -> Array:
-    """√E_π(g²), [...]."""
-    return np.asarray(np.sqrt(np.sum(np.exp(log_policy) * natural**2, axis=-1)))
+    """√E_π(g²), [...]; infinite if g² is too large for a float."""
+    largest = np.maximum(np.max(np.abs(natural), axis=-1, keepdims=True), np.finfo(float).tiny)
+    scaled = np.sqrt(np.sum(np.exp(log_policy) * (natural / largest) ** 2, axis=-1))
+    return np.asarray(largest[..., 0] * scaled)
 
 
 def unit_of(bundle: Bundle, tau: float) -> float:
@@ -298,13 +299,11 @@ def _newton(bundle: Bundle, tau: float, log_policy: Array, update: Update) -> tu
         step = np.einsum("gij,gj->gi", inverse, residual)
         metric = np.where(real, update.metric(weight, count[:, 0]), 1.0)
         # one eigenvalue is 0, that constant's
-        metric = np.where(real, update.metric(weight, count[:, 0]), 1.0)
-        # one eigenvalue is 0, that constant's
         decay = np.sort(np.linalg.eigvals(metric[:, :, None] * jacobian + unit * missing).real, axis=1)
         slow = ATTRACTS * unit * tau * metric.min(axis=1)
         stable = (decay[:, 1] > slow) & (decay[:, 0] > -slow)
         points = log_softmax(points - step / np.maximum(1.0, np.abs(step).max(axis=1, keepdims=True)))
-        if np.max(np.sqrt(np.sum(weight * residual**2, axis=1))) < unit * VANISHED / 100:
+        if np.max(_size(residual, points)) < unit * VANISHED / 100:
             break
     size = _size(bundle.fields(points, tau).natural, points)
     ok = stable & (size <= np.maximum(VANISHED * unit, 1e-6 * first * (first < 1e-3 * unit)))

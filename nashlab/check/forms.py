@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from nashlab.game import BadInput, suggestion
 
-__all__ = ["FORMS", "GAP", "PAIR", "SUMS", "Form", "Pairs", "Spec", "form_of", "objective", "pairs_of"]
+__all__ = ["FORMS", "GAP", "PAIR", "SUMS", "Form", "Pairs", "Spec", "exchanged", "form_of", "objective", "pairs_of"]
 
 Array = NDArray[np.float64]
 Pairs = Mapping[str, Array]  # columns of one length: the arguments of SUMS, OPTIONAL and p
@@ -165,3 +165,10 @@ def pairs_of(
         for side, x in zip(("chosen", "rejected"), two, strict=True)
     }
     return columns | {"p": np.ascontiguousarray(np.broadcast_to(np.asarray(p, dtype=np.float64), shape))}
+
+
+def exchanged(pairs: Pairs) -> dict[str, Array]:
+    """The same pairs with the other response first: its columns, and the probability that it is preferred."""
+    other = {"chosen": "rejected", "rejected": "chosen"}
+    what = (name.rsplit("_", 1) for name in pairs if name != "p")
+    return {f"{kind}_{side}": pairs[f"{kind}_{other[side]}"] for kind, side in what} | {"p": 1 - pairs["p"]}

@@ -1,11 +1,13 @@
 """The named losses that a loss equals, up to a factor that a learning rate absorbs, and at which temperature.
 
-Two losses are compared by their derivatives on the same pairs, with unequal lengths, different anchors and log-ratios
-of both signs: loss values may differ by a constant, derivatives by a factor.
+Two losses are compared by their expected derivatives on the same pairs, with unequal lengths, different anchors,
+log-ratios of both signs, and preferences that are certain or not: loss values may differ by a constant, derivatives by
+a factor, and a loss of hard labels can equal one of p.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -15,9 +17,9 @@ from numpy.typing import NDArray
 from nashlab.check.deviations import miss
 from nashlab.check.evaluation import Loss, loss_of
 from nashlab.check.fields import Judged
-from nashlab.check.forms import Pairs, Spec, form_of, pairs_of
+from nashlab.check.forms import Pairs, Spec, exchanged, form_of, pairs_of
 
-__all__ = ["Likeness", "fingerprint", "likeness", "named", "probes"]
+__all__ = ["Likeness", "expected", "fingerprint", "likeness", "named", "probes"]
 
 Array = NDArray[np.float64]
 
@@ -39,17 +41,27 @@ def named(name: str) -> Loss | None:
 
 @cache
 def probes(tau: float) -> dict[str, Array]:
-    """The pairs on which losses are compared: the first is preferred, lengths 1 to 5, τd mostly within ±3."""
+    """The pairs on which losses are compared: the first of every other is preferred for certain, lengths 1 to 5, τd
+    mostly within ±3."""
     rng = np.random.default_rng(5)
     draws = max(1.0, 0.75 / tau) * rng.normal(-2.5, 0.8, (6, PROBES))
     length = rng.integers(1, 6, (2, PROBES)).astype(float)
     policy, reference, previous = (tuple(np.minimum(draws[k : k + 2], -0.05)) for k in (0, 2, 4))
-    return pairs_of(policy, reference, p=1.0, previous=previous, length=tuple(length))
+    p = np.where(np.arange(PROBES) % 2, rng.uniform(size=PROBES), 1.0)
+    return pairs_of(policy, reference, p=p, previous=previous, length=tuple(length))
+
+
+def expected(slopes: Callable[[Pairs], tuple[Array, Array]], pairs: Pairs, *, soft: bool) -> Array:
+    """Both derivatives on pairs in either order, averaged over the label if the loss sees one, [2 · pairs]."""
+    turned = exchanged(pairs)
+    (first, second), (second_turned, first_turned) = slopes(pairs), slopes(turned)
+    p, q = (0.5, 0.5) if soft else (pairs["p"], turned["p"])
+    return np.concatenate([p * first + q * first_turned, p * second + q * second_turned])
 
 
 def fingerprint(loss: Judged, tau: float, pairs: Pairs) -> Array:
-    """Both derivatives of the loss on pairs, [2 · pairs]."""
-    return np.concatenate(loss.slopes(pairs, tau))
+    """The loss's expected derivatives on pairs, [2 · pairs]."""
+    return expected(lambda some: loss.slopes(some, tau), pairs, soft=loss.form.soft)
 
 
 @cache
@@ -61,10 +73,12 @@ def named_fingerprint(name: str, factor: float, tau: float) -> Array:
 
 
 class Likeness(NamedTuple):
-    """equal: names at the same τ; elsewhere: name -> the multiple of τ; nearest: a name and its distance."""
+    """equal: names at the same τ; elsewhere: name -> the multiple of τ; swapped: names of losses that take the other
+    response for the preferred one; nearest: a name and its distance."""
 
     equal: list[str]
     elsewhere: dict[str, float]
+    swapped: list[str]
     nearest: tuple[str, float] | None
 
 
@@ -85,9 +99,11 @@ def likeness(loss: Judged, tau: float, spec: Spec) -> Likeness:
             factor, there = _other_temperature(own, name, tau)
             if there <= EQUAL:
                 elsewhere[name] = factor
+    turned = fingerprint(loss, tau, probes(tau) | {"p": 1 - probes(tau)["p"]})
+    swapped = [name for name in misses if miss(turned, named_fingerprint(name, 1.0, tau)) <= EQUAL]
     closest = min(misses, key=lambda name: misses[name])
-    near = None if equal or elsewhere or misses[closest] > NEAR else (closest, misses[closest])
-    return Likeness(equal, elsewhere, near)
+    near = None if equal or elsewhere or swapped or misses[closest] > NEAR else (closest, misses[closest])
+    return Likeness(equal, elsewhere, swapped, near)
 
 
 def _of_gaps(fingerprint: Array) -> bool:

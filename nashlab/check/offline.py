@@ -26,7 +26,8 @@ Array = NDArray[np.float64]
 
 GRID = tuple(round(0.05 * k, 2) for k in range(1, 20))  # preferences at which the optimum is computed
 REPORTED = tuple(round(0.1 * k, 1) for k in range(1, 10))
-REACH = 40.0  # of τ|d|: the end of the scan; an optimum there is at infinity (logit of 1 − 4e-18)
+REACH = 40.0  # of τ|d|: the end of the scan (logit of 1 − 4e-18); an optimum there is at infinity,
+FARTHER = 2.0 ** np.arange(1, 25)  # unless the slope, not faded there, turns at one of these times the end
 INSIDE = 10.0  # of τ|d|: up to here the function must be finite
 POINTS = 320  # of the scan, on each side of 0
 FLAT = 1e-7  # of the risk, relative to its spread near 0: an end as low as the minimum
@@ -35,7 +36,8 @@ STEEP = 1e-9  # of the steepest slope near 0: counts as flat
 CANCELS = 1e-8  # relative: differences are accurate to 1e-9
 FADED = 1e3  # times that: between the two a slope that fades is followed,
 FADING = 0.03  # over so much of the gap: a hinge to the fourth power less, e^(−e^d) .04
-NARROW = 1e-4  # of τd: a set of minimisers that counts as a point
+NARROW = 1e-4  # of τd: a set of minimisers that counts as a point,
+EDGE, RISES = 0.05, 0.1  # and so does one whose slope, so near its ends, is so much of "flat" (d⁴, not a dead zone)
 ROUNDING = 1e-9  # of τd: counts as 0
 LAW = 1e-4  # relative: accuracy of the exponent of τ
 ROUNDS, COARSE = 40, 12  # of bisection: 1e-12 and 2e-4 of a bracket
@@ -66,15 +68,14 @@ class Curve:
 
     def __init__(self, loss: Judged, tau: float):
         self.loss, self.tau = loss, tau
-        t = np.linspace(0.0, 1.0, POINTS + 1)[1:]
-        side = np.sinh(t * np.arcsinh(REACH * 40)) / 40 / tau  # dense near 0, wide outside
-        self.scan = np.concatenate([-side[::-1], [0.0], side])
         self.preferences = np.array([0.0, *GRID, 1.0])
         self.remark: str | None = None
+        self.scan = _scanned(REACH / tau, tau)
         self.cancels = self._cancels()
-        risks, slopes = self._risk(*self._all(self.scan), tails=True)
-        shape = (len(self.preferences), len(self.scan))
-        self.risks, self.slopes = self._finite(risks.reshape(shape), slopes.reshape(shape))
+        self.risks, self.slopes = self._on_the_scan()
+        if farther := self._turns():
+            self.scan = _scanned(2 * farther, tau)
+            self.risks, self.slopes = self._on_the_scan()
         if loss.form.held:
             self.risks = self._integrated()
         outside = [self._at_infinity(k) for k in range(len(self.preferences))]
@@ -85,10 +86,29 @@ class Curve:
             for k, out in enumerate(outside)
         ]
 
+    def _on_the_scan(self) -> tuple[Array, Array]:
+        """The risk and its slope for every preference and every gap of the scan."""
+        risks, slopes = self._risk(*self._all(self.scan), tails=True)
+        shape = (len(self.preferences), len(self.scan))
+        return self._finite(risks.reshape(shape), slopes.reshape(shape))
+
+    def _turns(self) -> float:
+        """The largest gap beyond the scan by which a risk that still falls at its end rises again; 0 if none does: for
+        functions that do not depend on τ, or on its square."""
+        level, found = self._flat(), 0.0
+        for side, end in ((-1, 0), (1, -1)):
+            falling = self.preferences[(-side * self.slopes[:, end] > level) & self.known[:, end]]
+            if falling.size:
+                gaps = side * FARTHER * np.abs(self.scan[end])
+                p, d = (x.ravel() for x in np.meshgrid(falling, gaps, indexing="ij"))
+                rises = np.reshape(side * self._risk(d, p, tails=True)[1] > level, (len(falling), len(gaps)))
+                turns = np.argmax(rises[rises.any(axis=1)], axis=1)
+                found = max(found, *np.abs(gaps[turns]), 0.0)
+        return float(found)
+
     def _integrated(self) -> Array:
         """The risk with this slope, for losses whose own risk would also move a fixed policy."""
-        steepest = np.max(np.abs(self.slopes[:, np.abs(self.scan) * self.tau <= 2.0]))
-        slopes = np.where(np.abs(self.slopes) <= STEEP * steepest, 0.0, self.slopes)
+        slopes = np.where(np.abs(self.slopes) <= self._flat(), 0.0, self.slopes)
         parts = 0.5 * (slopes[:, 1:] + slopes[:, :-1]) * np.diff(self.scan)
         return np.concatenate([np.zeros((len(self.slopes), 1)), np.cumsum(parts, axis=1)], axis=1)
 
@@ -165,13 +185,12 @@ class Curve:
     def _at_infinity(self, k: int) -> Minima | None:
         """The result if the risk is lowest at an end of the scan: no optimum, or one beyond the scan."""
         risk, d = self.risks[k], self.scan
-        scale = self._scale(k)
+        scale = self._scale(k, self._near)
         lowest = float(np.min(risk[np.abs(d) * self.tau <= REACH / 2]))
         known = np.flatnonzero(self.known[k])
         ends = {-1: known[0], 1: known[-1]}
         sides = [side for side, end in ends.items() if risk[end] <= lowest + FLAT * scale]
-        steepest = float(np.max(np.abs(self.slopes[:, np.abs(d) * self.tau <= 2.0])))
-        outward = [side for side in sides if self._falls_on(k, side, STEEP * steepest)]
+        outward = [side for side in sides if self._falls_on(k, side, self._flat())]
         if not outward:
             return None
         end = ends[outward[-1]]
@@ -195,15 +214,32 @@ class Curve:
         at = np.abs(self._crossing(p, ends[0], ends[1], -side * level * np.array([FADED, 1.0]), rounds=COARSE))
         return bool(at[1] - at[0] > FADING * at[1])
 
-    def _scale(self, k: int) -> float:
-        """How much the risk varies over moderate gaps."""
-        spread = np.ptp(self.risks[:, np.abs(self.scan) * self.tau <= 2.0], axis=1)
+    @property
+    def _moderate(self) -> NDArray[np.bool_]:
+        """The gaps of the scan that are moderate for a function of τd."""
+        return np.abs(self.scan) * self.tau <= 2.0
+
+    @property
+    def _near(self) -> NDArray[np.bool_]:
+        """The gaps that are moderate for a function of d as well (e^d in f-DPO); more if nothing moves there."""
+        near = self._moderate & (np.abs(self.scan) <= 2.0)
+        return near if np.any(self.slopes[:, near]) else self._moderate
+
+    def _flat(self) -> float:
+        """The slope that counts as flat."""
+        return STEEP * float(np.max(np.abs(self.slopes[:, self._near])))
+
+    def _scale(self, k: int, gaps: NDArray[np.bool_]) -> float:
+        """How much the risk varies over these gaps."""
+        spread = np.ptp(self.risks[:, gaps], axis=1)
         return max(float(spread[k]), 1e-6 * float(np.max(spread))) or 1.0
 
     def _basins(self, k: int) -> list[tuple[int, int]]:
         """Brackets of the scan, by index, around each local minimum that may be the lowest."""
         risk, n = self.risks[k], len(self.scan)
-        level, rounding = float(np.min(risk)) + 1e-3 * self._scale(k), 1e-12 * self._scale(k)
+        scale = self._scale(k, self._moderate)
+        level = float(np.min(risk)) + 1e-3 * scale
+        rounding = max(1e-12 * scale, 4 * np.finfo(float).eps * float(np.abs(risk[self._near]).max()))
         padded = np.concatenate([[np.inf], risk, [np.inf]]) + rounding
         lowest = (risk <= level) & (risk <= padded[:-2]) & (risk <= padded[2:])
         groups: list[list[int]] = []
@@ -219,21 +255,28 @@ class Curve:
         if not brackets:
             return []
         k, i, j = (np.array(x) for x in zip(*brackets, strict=True))
-        middle = np.abs(self.scan) * self.tau <= 2.0
-        level = np.full(len(k), STEEP * float(np.max(np.abs(self.slopes[:, middle]))))
+        level = np.full(len(k), self._flat())
         p = self.preferences[k]
         low, high = (self._crossing(p, self.scan[i], self.scan[j], sign * level) for sign in (-1.0, 1.0))
         low, high = np.minimum(low, high), np.maximum(low, high)
-        point = high - low <= NARROW / self.tau
+        point = (high - low <= NARROW / self.tau) | self._rises(p, low, high, level)
         centre = 0.5 * (low + high)
         centre = np.where(np.abs(centre) * self.tau < ROUNDING, 0.0, centre)
         low, high = np.where(point, centre, low), np.where(point, centre, high)
+        end = self.scan[-1] * (1 - NARROW)
+        beyond = [np.where(low < -end, -np.inf, low), np.where(high > end, np.inf, high)]
         if self.loss.form.held:
             risks = np.array([np.interp(x, self.scan, self.risks[own]) for x, own in zip(centre, k, strict=True)])
         else:
             risks = np.fmin.reduce([self._risk(x, p, tails=True)[0] for x in (low, centre, high)])
             risks = np.where(np.isnan(risks), np.inf, risks)
-        return list(zip(low.tolist(), high.tolist(), risks.tolist(), strict=True))
+        return list(zip(*(x.tolist() for x in beyond), risks.tolist(), strict=True))
+
+    def _rises(self, p: Array, low: Array, high: Array, level: Array) -> NDArray[np.bool_]:
+        """Whether the slope changes sign all the way between two gaps, instead of being 0 there."""
+        near = (low + EDGE * (high - low), high - EDGE * (high - low))
+        left, right = (self._risk(d, p, tails=True)[1] for d in near)
+        return (left < -RISES * level) & (right > RISES * level)
 
     def _crossing(self, p: Array, low: Array, high: Array, level: Array, rounds: int = ROUNDS) -> Array:
         """Where the slope first exceeds the level, by bisection of all brackets at once."""
@@ -246,9 +289,16 @@ class Curve:
     def _chosen(self, k: int, polished: list[tuple[float, float, float]]) -> Minima:
         """The lowest local minimum; among equally low ones, the nearest to 0."""
         best = min(risk for *_, risk in polished)
-        kept = [(low, high) for low, high, risk in polished if risk <= best + AS_LOW * self._scale(k)]
+        kept = [(low, high) for low, high, risk in polished if risk <= best + AS_LOW * self._scale(k, self._near)]
         low, high = min(kept, key=lambda ends: (abs(min(max(0.0, ends[0]), ends[1])), -ends[0]))
         return Minima(low, high, high > low or len(kept) > 1, falls=False)
+
+
+def _scanned(reach: float, tau: float) -> Array:
+    """Gaps of both signs up to ``reach``: dense where τd is small, wide outside."""
+    t = np.linspace(0.0, 1.0, POINTS + 1)[1:]
+    side = np.sinh(t * np.arcsinh(40 * tau * reach)) / 40 / tau
+    return np.concatenate([-side[::-1], [0.0], side])
 
 
 def offline(found: Curve) -> dict[str, Any]:
@@ -268,7 +318,7 @@ def offline(found: Curve) -> dict[str, Any]:
         "tie": half.best if np.isfinite(half.best) else None,
         "minimisers_at_half": [x if np.isfinite(x) else None for x in (half.low, half.high)],
         "monotone": _monotone(moves),
-        "dead_zones": _dead_zones(moves),
+        "dead_zones": _dead_zones(np.where(np.isfinite(values[1:]), moves, np.inf)),
         "remark": found.remark,
     }
 

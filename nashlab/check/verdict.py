@@ -89,6 +89,7 @@ def verdict_on(loss: Judged, tau: float, solving: Solving | None = None) -> dict
         "counterexample": miss,
         "looks_like": like.equal,
         "looks_like_at_another_temperature": like.elsewhere,
+        "looks_like_swapped": like.swapped,
         "nearest": None if like.nearest is None else {"name": like.nearest[0], "distance": like.nearest[1]},
     }
 
@@ -107,7 +108,7 @@ def _nothing() -> dict[str, Any]:
     return {
         "offline": None, "online": None, "length": None, "reference": None, "table1": None,
         "counterexample": {"why": "the loss of a pair depends on the other pairs of its batch"},
-        "looks_like": [], "looks_like_at_another_temperature": {}, "nearest": None,
+        "looks_like": [], "looks_like_at_another_temperature": {}, "looks_like_swapped": [], "nearest": None,
     }  # fmt: skip
 
 

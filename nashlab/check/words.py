@@ -59,8 +59,10 @@ def _offline(offline: Mapping[str, Any]) -> list[tuple[str, str]]:
     low, high = offline["minimisers_at_half"]
     if offline["unique_at_half"]:
         said.append(("at p = 1/2", f"one optimum, at {low:.4g}"))
-    elif low is None or high is None:
+    elif offline["tie"] is None:
         said.append(("at p = 1/2", "no optimum"))
+    elif low is None or high is None:
+        said.append(("at p = 1/2", "every gap is as good"))
     elif low < high:
         said.append(("at p = 1/2", f"every gap from {low:.4g} to {high:.4g} is as good"))
     else:
@@ -152,6 +154,8 @@ def _looks(verdict: Verdict) -> list[tuple[str, str]]:
         said.append(("is", ", ".join(verdict["looks_like"]) + ", up to a constant factor"))
     for name, factor in verdict["looks_like_at_another_temperature"].items():
         said.append(("is", f"{name} at {factor:.6g} tau"))
+    if verdict["looks_like_swapped"]:
+        said.append(("is", ", ".join(verdict["looks_like_swapped"]) + ", with chosen and rejected swapped"))
     if verdict["nearest"] is not None:
         said.append(("nearest", f"{verdict['nearest']['name']}, {verdict['nearest']['distance']:.2g} off"))
     return said
