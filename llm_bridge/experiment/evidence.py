@@ -154,7 +154,7 @@ def _at_budget(
 ) -> dict[str, Any]:
     """All methods at one mean KL; empty if the games have no such KL, or no method gets there from every seed."""
     try:
-        budgets = {name: budget(ground.game, ground.log_mu, kappa) for name, ground in grounds.items()}
+        budgets = {name: budget(np.asarray(g.game.margins), g.log_mu, kappa) for name, g in grounds.items()}
     except BadInput:
         return {}
     reached: dict[str, list[tuple[float, Setting, list[Array]]]] = {}

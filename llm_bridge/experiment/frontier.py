@@ -10,7 +10,7 @@ brought to a budget along its own path: the geometric mixture of two snapshots w
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +19,14 @@ from scipy.optimize import brentq
 from scipy.special import log_softmax
 
 from nashlab.arrays import kl
-from nashlab.equilibrium import regularised_nash
+from nashlab.equilibrium import regularised_nash, temperature_for
 from nashlab.game import BadInput, PreferenceGame
 
 __all__ = ["Budget", "along", "budget", "geometric", "win_rate"]
 
 Array = NDArray[np.float64]
-COLDEST, HOTTEST = 1e-3, 1e2
-"""The temperatures between which a budget's own is sought."""
+COLDEST, HOTTEST = 1e-3, 1e3
+"""The temperatures between which the best response's own is sought."""
 
 
 @dataclass(frozen=True)
@@ -44,43 +44,34 @@ class Budget:
     log_best: Array
 
 
-def budget(game: PreferenceGame, log_mu: Array, kappa: float) -> Budget:
+def budget(margins: Array, log_mu: Array, kappa: float) -> Budget:
     """The equilibrium and the best response to μ of a mean KL; both KLs decrease in τ (N23b).
 
-    game  margins [X, K, K] with the reference μ = exp(log_mu), [X, K].
-    Raises :class:`BadInput` for a KL that no temperature between 1e-3 and 100 has.
+    margins [X, K, K];  log_mu [X, K].
+    Raises :class:`BadInput` for a KL that no temperature has.
 
-    >>> rps = PreferenceGame.from_margins([[[0, 0.4, -0.4], [-0.4, 0, 0.4], [0.4, -0.4, 0]]])
-    >>> budget(rps, np.log([[0.6, 0.3, 0.1]]), 0.1).kl
-    0.1
+    >>> rps = np.array([[[0, 0.4, -0.4], [-0.4, 0, 0.4], [0.4, -0.4, 0]]])
+    >>> round(budget(rps, np.log([[0.6, 0.3, 0.1]]), 0.1).temperature, 4)
+    0.2164
     """
-    against_mu = np.einsum("xij,xj->xi", np.asarray(game.margins), np.exp(log_mu))
+    mu = np.exp(log_mu)
+    everywhere = np.full(len(mu), 1 / len(mu))
+    game = PreferenceGame.from_margins(margins, reference=mu / mu.sum(axis=1, keepdims=True), weights=everywhere)
+    temperature = temperature_for(game, kappa)
+    log_equilibrium = np.asarray(regularised_nash(game, temperature).log_policy)
+    against_mu = np.einsum("xij,xj->xi", margins, mu)
 
-    def equilibrium(temperature: float) -> Array:
-        return np.asarray(regularised_nash(game, temperature).log_policy)
-
-    def best_response(temperature: float) -> Array:
-        return np.asarray(log_softmax(log_mu + against_mu / temperature, axis=1))
-
-    (cold, log_q), (best, log_b) = (_tempered(make, log_mu, kappa) for make in (equilibrium, best_response))
-    return Budget(kappa, cold, log_q, best, log_b)
-
-
-def _tempered(make: Callable[[float], Array], log_mu: Array, kappa: float) -> tuple[float, Array]:
-    """The temperature at which a family of policies has a mean KL, and the policy."""
+    def best_response(log_temperature: float) -> Array:
+        return np.asarray(log_softmax(log_mu + against_mu / np.exp(log_temperature), axis=1))
 
     def excess(log_temperature: float) -> float:
-        return float(kl(make(np.exp(log_temperature)), log_mu).mean()) - kappa
+        return float(kl(best_response(log_temperature), log_mu).mean()) - kappa
 
-    least = excess(np.log(HOTTEST))
-    high, low = np.log(HOTTEST), 0.0
-    while (there := excess(low)) < 0 and low > np.log(COLDEST):  # equilibria take long at low temperatures
-        high, low = low, low - np.log(2)
-    if least > 0 or there < 0:
-        raise BadInput(f"kappa = {kappa}, must be between {least + kappa:.3g} and {there + kappa:.3g}: no temperature "
-                       "has such a KL here")  # fmt: skip
-    found = float(np.exp(brentq(excess, low, high, xtol=1e-13, rtol=1e-14)))
-    return found, make(found)
+    low, high = np.log(COLDEST), np.log(HOTTEST)
+    if excess(low) < 0:
+        raise BadInput(f"kl = {kappa:g}, must be at most {excess(low) + kappa:.6g}, that of the best response to μ")
+    best = float(brentq(excess, low, high, xtol=1e-13, rtol=1e-14))
+    return Budget(kappa, temperature, log_equilibrium, float(np.exp(best)), best_response(best))
 
 
 def geometric(log_one: Array, log_other: Array, share: float) -> Array:
