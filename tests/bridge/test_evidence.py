@@ -11,7 +11,7 @@ import pytest
 import torch
 from bridge.experiments import texts_in, written
 
-from llm_bridge.experiment import read_experiment, run_experiment
+from llm_bridge.experiment import evidence_plots, read_experiment, run_experiment
 from llm_bridge.experiment.evidence import Trial, evidence_of
 from llm_bridge.experiment.frontier import along, budget, geometric, win_rate
 from llm_bridge.experiment.on_states import HeadGround
@@ -240,6 +240,44 @@ def test_an_experiment_has_its_evidence_and_a_report(ran: tuple[Path, Path, dict
     assert json.loads((folder / "results.json").read_text()) == results
     write_report(folder / "report.html", read_results(folder))
     assert "held out prompts" in (folder / "report.html").read_text()
+
+
+def test_figures_show_the_numbers_that_they_are_given(ran: tuple[Path, Path, dict[str, Any]]) -> None:
+    evidence = ran[2]["evidence"]
+    order = evidence["order"]["exploitability"]
+    left = evidence_plots.nearness(evidence).axes[0]
+    assert [label.get_text() for label in left.get_yticklabels()] == order["order"]
+    assert [line.get_xdata()[0] for line in left.lines if line.get_marker() == "o"] == sorted(order["mean"])
+    written = [text.get_text() for text in evidence_plots.ahead(order).axes[0].texts]
+    assert len(written) == 2
+    assert sum(float(text) for text in written) == pytest.approx(1.0, abs=0.011)  # two decimals each
+    paths = evidence_plots.paths(evidence).axes[0].lines
+    assert [list(line.get_xdata()) for line in paths[:4]] == [curve["kl"] for curve in evidence["curves"]]
+    cause = evidence_plots.by_cause({"online-ipo": {0.0: 0.3, 1.0: 0.1}}, "x", "y").axes[0].lines[0]
+    assert [list(cause.get_xdata()), list(cause.get_ydata())] == [[0.0, 1.0], [0.3, 0.1]]
+
+
+def test_methods_at_equal_kl_are_drawn_with_their_intervals() -> None:
+    margins, log_mu = games(6, 4, seed=7)
+    rng = np.random.default_rng(0)
+    trials = []
+    for method, size in (("online-ipo", 1.0), ("ipo-md", 2.0), ("rlhf-pg", 3.0)):
+        for seed in (0, 1):
+            away = log_mu + size * rng.normal(size=log_mu.shape) + 4 * np.einsum("xij,xj->xi", margins, np.exp(log_mu))
+            path = np.stack([log_mu, away - np.log(np.exp(away).sum(axis=1, keepdims=True))])
+            trials.append(Trial(method, 0.1, None, seed, [0, 9], path, path))
+    both = dict.fromkeys(("validation", "held out"), margins)
+    evidence = evidence_of(["online-ipo", "ipo-md", "rlhf-pg"], both, dict.fromkeys(both, log_mu), trials, 0.1)
+    loss = evidence["equal_kl"][0]["loss"]
+    assert evidence["equal_kl"][0]["kl"] == 0.02
+    assert len(loss["methods"]) == 3
+    drawn = evidence_plots.at_equal_kl(evidence).axes[0].containers
+    assert [bar.lines[0].get_ydata()[0] for bar in drawn] == loss["mean"]
+    reach = evidence["area"]["online-ipo"]
+    heights = [row["loss"]["mean"][row["loss"]["methods"].index("online-ipo")] for row in evidence["equal_kl"]
+               if "online-ipo" in row["loss"]["methods"]]  # fmt: skip
+    assert min(heights) < reach["loss"] < max(heights)
+    assert reach["from"] == 0.02
 
 
 def test_a_second_run_makes_nothing_and_says_the_same(ran: tuple[Path, Path, dict[str, Any]]) -> None:
