@@ -239,7 +239,10 @@ def test_an_experiment_has_its_evidence_and_a_report(ran: tuple[Path, Path, dict
     assert evidence["ends"]["equilibrium"]["exploitability"] < 1e-9 < evidence["ends"]["reference"]["exploitability"]
     assert json.loads((folder / "results.json").read_text()) == results
     write_report(folder / "report.html", read_results(folder))
-    assert "held out prompts" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "Who comes nearest to the equilibrium, on 4 unseen texts" in page
+    near = evidence["order"]["exploitability"]
+    assert all(f"{value:.4f}" in page for value in near["mean"])
 
 
 def test_figures_show_the_numbers_that_they_are_given(ran: tuple[Path, Path, dict[str, Any]]) -> None:
