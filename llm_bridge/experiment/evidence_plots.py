@@ -35,26 +35,51 @@ def paths(evidence: Mapping[str, Any]) -> Figure:
 
 
 def at_equal_kl(evidence: Mapping[str, Any]) -> Figure:
-    """What each method loses to the equilibrium of its own KL, with 95 % intervals over texts and seeds."""
+    """What each method loses to the equilibrium of its own KL; right, minus the first method's loss, text by text.
+
+    95 % intervals over texts and seeds.
+    """
+    rows, methods = evidence["equal_kl"], list(evidence["chosen"])
     with styled():
-        figure = new_figure(9.2, 4.0)
-        axes = figure.subplots()
-        rows = evidence["equal_kl"]
-        methods = list(evidence["chosen"])
+        figure = new_figure(9.2, 4.2)
+        left, right = figure.subplots(1, 2)
         for k, method in enumerate(methods):
-            there = [(row["kl"], row["loss"], row["loss"]["methods"].index(method)) for row in rows
-                     if method in row["loss"]["methods"]]  # fmt: skip
-            if not there:
-                continue
-            x = np.array([kappa for kappa, _, _ in there]) * 1.035 ** (k - len(methods) / 2)
-            mean, low, high = (np.array([loss[name][i] for _, loss, i in there]) for name in ("mean", "low", "high"))
-            style = method_style(method)
-            axes.errorbar(x, mean, [mean - low, high - mean], lw=1.0, elinewidth=0.7, marker="o", ms=3, **style)
-        axes.set(xscale="log", yscale="log", xlabel="KL(π‖μ), nats", ylabel="P(equilibrium ≻ method) − ½  =  τ KL(π‖q)")
-        axes.set_xticks([row["kl"] for row in rows], [f"{row['kl']:g}" for row in rows])
-        axes.minorticks_off()
+            there = [row for row in rows if method in row["loss"]["methods"]]
+            if there:
+                _losses(left, there, method, 1.02 ** (k - len(methods) / 2))
+            paired = [row for row in there if methods[0] in row["loss"]["methods"]]
+            if paired and k:
+                _differences(right, paired, method, methods[0], 1.035 ** (k - len(methods) / 2))
+        left.set(title="P(equilibrium ≻ method) − ½  =  τ KL(π‖q)")
+        right.set(title=f"minus {methods[0]}'s")
+        right.axhline(0.0, color=method_style(methods[0])["color"], lw=1.0)
+        for axes in (left, right):
+            axes.set(xscale="log", xlabel="KL(π‖μ), nats")
+            axes.set_xticks([row["kl"] for row in rows], [f"{row['kl']:g}" for row in rows])
+            axes.minorticks_off()
         _legend(figure, methods)
     return figure
+
+
+def _losses(axes: Axes, rows: Sequence[Mapping[str, Any]], method: str, shift: float) -> None:
+    places = [row["loss"]["methods"].index(method) for row in rows]
+    found = {name: np.array([row["loss"][name][i] for row, i in zip(rows, places, strict=True)])
+             for name in ("mean", "low", "high")}  # fmt: skip
+    _bars(axes, rows, found, method, shift)
+
+
+def _differences(axes: Axes, rows: Sequence[Mapping[str, Any]], method: str, other: str, shift: float) -> None:
+    names = {"mean": "difference", "low": "difference_low", "high": "difference_high"}
+    pairs = [[row["loss"]["methods"].index(m) for m in (method, other)] for row in rows]
+    found = {name: np.array([row["loss"][key][i][j] for row, (i, j) in zip(rows, pairs, strict=True)])
+             for name, key in names.items()}  # fmt: skip
+    _bars(axes, rows, found, method, shift)
+
+
+def _bars(axes: Axes, rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any], method: str, shift: float) -> None:
+    x = np.array([row["kl"] for row in rows]) * shift
+    spread = [found["mean"] - found["low"], found["high"] - found["mean"]]
+    axes.errorbar(x, found["mean"], spread, lw=1.0, elinewidth=0.7, marker="o", ms=3, **method_style(method))
 
 
 def nearness(evidence: Mapping[str, Any], keys: Sequence[str] = ("exploitability", "distance")) -> Figure:
@@ -101,10 +126,12 @@ def ahead(order: Mapping[str, Any], title: str = "") -> Figure:
     return figure
 
 
-def by_cause(values: Mapping[str, Mapping[float, float]], label: str, ylabel: str, spans: Any = None) -> Figure:
+def by_cause(
+    values: Mapping[str, Mapping[float, float]], label: str, ylabel: str, ticks: Mapping[float, str] | None = None
+) -> Figure:
     """One number of each method against what was changed: method -> {value of the cause: number}.
 
-    spans  method -> {value: (low, high)}, or None.
+    ticks  places and names on the axis of the cause (default: its values).
     """
     with styled():
         figure = new_figure(6.6, 3.9)
@@ -115,11 +142,9 @@ def by_cause(values: Mapping[str, Mapping[float, float]], label: str, ylabel: st
             y = np.array(list(numbers.values()))
             across = x + step * (k - (len(values) - 1) / 2)
             axes.plot(across, y, marker="o", ms=3.5, lw=1.3, **method_style(method))
-            if spans:
-                low, high = np.array([spans[method][v] for v in numbers]).T
-                axes.vlines(across, low, high, color=method_style(method)["color"], lw=0.8)
         axes.set(xlabel=label, ylabel=ylabel)
-        axes.set_xticks(sorted({v for numbers in values.values() for v in numbers}))
+        named = ticks or {v: f"{v:g}" for numbers in values.values() for v in numbers}
+        axes.set_xticks(list(named), list(named.values()))
         axes.xaxis.label.set_color(MUTED)
         _legend(figure, values)
     return figure

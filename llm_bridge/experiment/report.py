@@ -105,8 +105,8 @@ def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
         "equal_kl": (
             ("KL", "methods", "nearest", "its loss", "largest loss", "p over texts", "p over seeds"),
             [[f"{r['kl']:g}", str(len(r["loss"]["methods"])), r["loss"]["order"][0], f"{min(r['loss']['mean']):.4f}",
-              f"{max(r['loss']['mean']):.4f}", *(f"{r['loss']['differ'][f'p_over_{k}']:.2g}" for k in ("texts", "seeds"))]
-             for r in rows],
+              f"{max(r['loss']['mean']):.4f}",
+              *(f"{r['loss']['differ'][name]:.2g}" for name in ("p_over_texts", "p_over_seeds"))] for r in rows],
         ),
     }  # fmt: skip
 

@@ -274,8 +274,9 @@ def test_methods_at_equal_kl_are_drawn_with_their_intervals() -> None:
     loss = evidence["equal_kl"][0]["loss"]
     assert evidence["equal_kl"][0]["kl"] == 0.02
     assert len(loss["methods"]) == 3
-    drawn = evidence_plots.at_equal_kl(evidence).axes[0].containers
-    assert [bar.lines[0].get_ydata()[0] for bar in drawn] == loss["mean"]
+    left, right = evidence_plots.at_equal_kl(evidence).axes
+    assert [bar.lines[0].get_ydata()[0] for bar in left.containers] == loss["mean"]
+    assert [bar.lines[0].get_ydata()[0] for bar in right.containers] == [row[0] for row in loss["difference"][1:]]
     reach = evidence["area"]["online-ipo"]
     heights = [row["loss"]["mean"][row["loss"]["methods"].index("online-ipo")] for row in evidence["equal_kl"]
                if "online-ipo" in row["loss"]["methods"]]  # fmt: skip
