@@ -25,5 +25,5 @@ the other commands.  From Python:
 
 from pathlib import Path
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __path__.append(str(Path(__file__).parent / "moved"))  # old names of modules that have since moved into rooms

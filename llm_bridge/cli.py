@@ -1,7 +1,8 @@
-"""The command line of the bridge: train, verify, run, demo, sweep, compare, methods; also ``python -m llm_bridge``.
+"""The command line of the bridge: train, verify, run, demo, sweep, compare, methods, about, completion.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed or training
 diverged, 2 bad input or a failed judge, 130 interrupted.  Only hub names use the network.
+``python -m llm_bridge`` is the same.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
+import llm_bridge
 from nashlab.display import Progress, one_line, print_json, show_claims, show_table
 from nashlab.ending import ending
 from nashlab.game import BadInput
@@ -407,9 +409,38 @@ def show_results(results: dict[str, Any]) -> None:
                   f"{a['discordant_pairs']} of {a['pairs']} pairs reversed\n")  # fmt: skip
 
 
+@app.command(name="about")
+def about_command(*, json_output: Json = False) -> int:
+    """Print the version and the environment, to paste into an issue.
+
+    Example: llm-bridge about
+    """
+    from nashlab.about import about, lines
+
+    content = about("llm-bridge", llm_bridge.__version__)
+    if json_output:
+        print_json(content)
+    else:
+        print("\n".join(lines(content)))
+    return 0
+
+
+@app.command(name="completion")
+def completion_command(shell: tyro.conf.Positional[Literal["bash", "zsh", "tcsh"]], /) -> int:
+    """Print a script that completes commands and options in a shell.
+
+    Example: llm-bridge completion bash > ~/.local/share/bash-completion/completions/llm-bridge
+    """
+    app.cli(prog="llm-bridge", args=["--tyro-print-completion", shell], config=(tyro.conf.FlagCreatePairsOff,))
+    return 0
+
+
 @ending("llm-bridge")
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turn bad input into one line and exit code 2, training that diverged into 1."""
+    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+        print(f"llm-bridge {llm_bridge.__version__}")
+        sys.exit(0)
     description = "The algorithms of nashlab on transformers, exact where a language can be enumerated."
     try:
         code = app.cli(

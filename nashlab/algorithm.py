@@ -72,7 +72,9 @@ class Objective(Protocol):
         """(c_left, c_right), elementwise; c_right is None if the right response is not scored."""
         ...
 
-    def unit(self, temperature: float) -> float: ...
+    def unit(self, temperature: float) -> float:
+        """The factor that puts a step size into units of preference: see :meth:`nashlab.losses.PairwiseLoss.unit`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,10 @@ class Environment(Protocol):
 
     def advantage(self, log_opponent: Array) -> Array:
         """(Aν)(y) = p(y ≻ ν) − ½ for every y, [n]: exact feedback only."""
+        ...
+
+    def advantages(self, log_opponents: Array) -> Array:
+        """(Aν_k)(y) for several opponents, [k, n] -> [k, n]: exact feedback only."""
         ...
 
     def pull(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from nashlab.errors import BadInput
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
@@ -66,7 +68,6 @@ class Reading:
 
     def options(self) -> dict[str, Any]:
         """The fields of :class:`nashlab.votes.Options`."""
-        from nashlab.game import BadInput
 
         roles = {}
         for part in (self.columns or "").split(",") if self.columns else ():
@@ -84,6 +85,7 @@ AS_WRITTEN = Reading()
 
 
 def loaded(game: str, reference: str | None, reading: Reading) -> PreferenceGame:
+    """A game from the gallery, a file or standard input; how a file was understood is printed on stderr."""
     return loaded_votes(game, reference, reading).game
 
 
@@ -106,7 +108,6 @@ def floats(policy: Sequence[Fraction] | None) -> NDArray[np.float64] | None:
 
 def check_doubt(bootstrap: int, confidence: float | None, seed: int) -> None:
     """Refuse what no uncertainty can be asked for with, before anything is read."""
-    from nashlab.game import BadInput
 
     for name, value in (("bootstrap", bootstrap), ("seed", seed)):
         if value < 0:

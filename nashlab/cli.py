@@ -1,4 +1,5 @@
-"""The command line: ``nashlab verify | solve | certify | rank | check | run | rates | sweep | gallery | algorithms``.
+"""The command line: ``nashlab verify | solve | certify | rank | check | run | rates | sweep | gallery | algorithms |
+about | completion``.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed, 2 bad input, 130
 interrupted.  Each command imports only what it uses, so that `nashlab solve` starts in a fraction of a second.
@@ -10,13 +11,15 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from nashlab import __version__
 from nashlab.arguments import AS_WRITTEN, HowToRead, Json, Reading, Reference, Tau, check_doubt, loaded, loaded_votes
-from nashlab.display import Progress, one_line, print_json, show_claims, show_solution, show_table
+from nashlab.display import Progress, one_line, print_json, show_claims, show_gallery, show_solution, show_table
 from nashlab.ending import ending
+from nashlab.errors import BadInput
 from nashlab.running import algorithms_command, rates_command, run_command, sweep_command
 
 __all__ = ["main"]
@@ -64,7 +67,7 @@ def solve_command(
     from nashlab.answer import answer_of
     from nashlab.equilibrium import nash
     from nashlab.files import plain
-    from nashlab.game import BadInput, check_temperature
+    from nashlab.game import check_temperature
     from nashlab.votes import read_reference
     from nashlab.votes.sure import how_sure
 
@@ -107,7 +110,6 @@ def certify_command(
     """
     from nashlab.certify import CertifyError, certify_answer, parsed
     from nashlab.files import read_source
-    from nashlab.game import BadInput
 
     own = None if game is None else _own_reading(game, reading)
     try:
@@ -159,7 +161,7 @@ def rank_command(
     """
     from nashlab import leaderboard
     from nashlab.gallery import load_votes
-    from nashlab.game import BadInput, check_temperature
+    from nashlab.game import check_temperature
     from nashlab.ranking import check_counted, rank
     from nashlab.ranking import plan as plan_judgments
 
@@ -210,7 +212,6 @@ def _own_reading(game: str, reading: Reading) -> Any:
     from nashlab.certify import CertifyError, Game, read_margins
     from nashlab.certify.reading import Unread
     from nashlab.files import read_bytes
-    from nashlab.game import BadInput
 
     path = Path(game)
     try:
@@ -269,7 +270,6 @@ def check_command(
     from nashlab.check.process import Limits
     from nashlab.check.verdict import judge
     from nashlab.check.words import headline, sentences
-    from nashlab.game import BadInput
 
     if not seconds > 0 or not memory > 0:
         raise BadInput(f"seconds = {seconds:g} and memory = {memory} must be positive")
@@ -298,17 +298,30 @@ app.command(name="rates")(rates_command)
 
 
 @app.command(name="gallery")
-def gallery_command(*, json_output: Json = False) -> int:
-    """List the named games: reference examples of the papers, hard cases, and three tables of human judgments.
+def gallery_command(
+    *,
+    html: Annotated[Path | None, tyro.conf.arg(help="write one self-contained page with all pictures")] = None,
+    json_output: Json = False,
+) -> int:
+    """List the named games with a small picture of each: examples of the papers, hard cases, and human judgments.
+
+    In a picture the row wins where it is blue, or +, and loses where it is orange, or -.
 
     Example: nashlab gallery
+             nashlab gallery --html gallery.html
     """
     from nashlab.gallery import GALLERY
+    from nashlab.gallery import get as gallery_game
 
     if json_output:
         print_json([{"name": e.name, "description": e.description, "source": e.source} for e in GALLERY.values()])
         return 0
-    show_table(("name", "game", "source"), [(e.name, e.description, e.source) for e in GALLERY.values()])
+    games = [(entry, gallery_game(entry.name)) for entry in GALLERY.values()]
+    if html is not None:
+        from nashlab.report import write_gallery
+
+        write_gallery(html, games)
+    show_gallery(games)
     return 0
 
 
@@ -330,6 +343,9 @@ def verify_command(
     proofs: Annotated[
         bool, tyro.conf.arg(help="run the SymPy derivations and the Coq proofs too (skipped where Coq is absent)")
     ] = False,
+    book: Annotated[
+        str | None, tyro.conf.arg(help="address of the book that the report links to (default: build/book, if built)")
+    ] = None,
     json_output: Json = False,
 ) -> int:
     """Check every statement of the theory by computation; write verify.json, figures and one report.html.
@@ -338,7 +354,6 @@ def verify_command(
              nashlab verify --claims L1,L5 --canary --json
              nashlab verify --proofs
     """
-    from nashlab.game import BadInput
     from nashlab.report import write_verify_report
     from nashlab.verify import environment_of, recorded, select
     from nashlab.verify.figures import laboratory_figures
@@ -362,7 +377,7 @@ def verify_command(
     except KeyboardInterrupt:
         print(f"interrupted: the claims that ended are in {folder / 'verify.json'}", file=sys.stderr)
         raise
-    write_verify_report(folder, rows, environment, laboratory_figures(rows))
+    write_verify_report(folder, rows, environment, laboratory_figures(rows), book=book)
     if json_output:
         print_json({"claims": [r.row() for r in rows], "environment": environment})
     else:
@@ -371,13 +386,41 @@ def verify_command(
     return 0 if all(r.status != "fail" for r in rows) else 1
 
 
+@app.command(name="about")
+def about_command(*, json_output: Json = False) -> int:
+    """Print the version and the environment, to paste into an issue.
+
+    Example: nashlab about
+    """
+    from nashlab.about import about, lines
+
+    content = about("nashlab", __version__)
+    if json_output:
+        print_json(content)
+    else:
+        print("\n".join(lines(content)))
+    return 0
+
+
+@app.command(name="completion")
+def completion_command(shell: tyro.conf.Positional[Literal["bash", "zsh", "tcsh"]], /) -> int:
+    """Print a script that completes commands and options in a shell.
+
+    Example: nashlab completion bash > ~/.local/share/bash-completion/completions/nashlab
+    """
+    app.cli(prog="nashlab", args=["--tyro-print-completion", shell], config=(tyro.conf.FlagCreatePairsOff,))
+    return 0
+
+
 @ending("nashlab")
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turn bad input into one line and exit code 2, an interrupt into 130."""
     from threadpoolctl import threadpool_limits
 
-    from nashlab.game import BadInput
 
+    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+        print(f"nashlab {__version__}")
+        sys.exit(0)
     threadpool_limits(1)  # on a few busy cores a second BLAS thread is slower than none, by up to 100 times
 
     description = (

@@ -10,17 +10,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from nashlab.arrays import l1
 from nashlab.files import plain
 
 if TYPE_CHECKING:
+    from nashlab.gallery import Entry
+    from nashlab.game import PreferenceGame
     from nashlab.rates import Run
     from nashlab.solution import Solution
     from nashlab.verify import Result
 
-__all__ = ["Progress", "one_line", "print_json", "show_claims", "show_runs", "show_solution", "show_table"]
+__all__ = [
+    "Progress",
+    "one_line",
+    "print_json",
+    "show_claims",
+    "show_gallery",
+    "show_runs",
+    "show_solution",
+    "show_table",
+]
 
 PROOFS = {"rational": "exact rational arithmetic", "ball": "ball arithmetic, rigorous", "float": "float64"}
 VERTICES_SHOWN = 10
@@ -99,6 +107,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: M
 
 def show_solution(solution: Solution, sure: Mapping[str, Any] | None = None) -> None:
     """An equilibrium: probabilities, support, certificate, uniqueness, face; for counted votes also its uncertainty."""
+    import numpy as np
+
     game, certificate = solution.game, solution.certificate
     what = "maximal lottery" if solution.temperature == 0 else f"regularised equilibrium, τ = {solution.temperature:g}"
     print(f"{game.name}: {what} of {game.n} responses" + (f"  ({game.source})" if game.source else ""))
@@ -126,6 +136,8 @@ def show_solution(solution: Solution, sure: Mapping[str, Any] | None = None) -> 
 
 def _show_doubt(solution: Solution, sure: Mapping[str, Any]) -> None:
     """The statistical uncertainty: a row for each response whose mass is in doubt."""
+    import numpy as np
+
     n = sure["judgments"]
     unmet = f"; {n['unmet_pairs']} pairs never met" if n["unmet_pairs"] else ""
     print(f"judgments per pair: {n['least']:g} to {n['most']:g}, median {n['median']:g}{unmet}")
@@ -166,6 +178,8 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _show_policy(solution: Solution) -> None:
+    import numpy as np
+
     game, exact, slacks = solution.game, solution.policy_exact, solution.slacks
     rows = []
     for i in np.argsort(-solution.policy, kind="stable"):
@@ -214,6 +228,9 @@ def _short(x: Fraction) -> str:
 
 def show_runs(runs: Sequence[Run]) -> None:
     """Where each algorithm ended, its rates, and its limit if that is not π*_τ."""
+    import numpy as np
+
+    from nashlab.arrays import l1
 
     def last(run: Run, series: str) -> str:
         values = run.solution.history.get(series)
@@ -247,6 +264,24 @@ def show_runs(runs: Sequence[Run]) -> None:
             point = f" to ({', '.join(f'{p:.4f}' for p in np.exp(goal))})" if few else " to its own limit"
             offer = f"; {run.spec.unbiased} converges to π*_τ itself" if run.spec.unbiased else ""
             print(f"{run.spec.name} converges{point}, {off:.3g} from π*_τ in ℓ₁{offer}")
+
+
+def show_gallery(games: Sequence[tuple[Entry, PreferenceGame]]) -> None:
+    """Each game with its picture: colours on a terminal, signs in a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from nashlab.pictures import cells_of, coloured, signs
+
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+    table = Table("", "name", "game", "source", box=None, header_style="bold", pad_edge=False)
+    for entry, game in games:
+        cells = cells_of(game)
+        picture = coloured(cells) if console.color_system else Text(signs(cells))
+        table.add_row(picture, *map(Text, (entry.name, entry.description, entry.source)))
+        table.add_row()
+    console.print(table)
 
 
 def show_claims(rows: Sequence[Result], canary: bool) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from nashlab.game import first_line
+from nashlab.errors import first_line
 
 __all__ = ["ending"]
 

@@ -19,9 +19,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 __all__ = ["alone", "appearing", "plain", "read_bytes", "read_source", "replacing", "replacing_folder", "sha256_of"]
+
+
+# a pipe without a writer must not hold us up; Windows knows neither flag, and would translate line ends
+READING = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def read_bytes(path: Path, limit: int, patience: float = 10.0) -> bytes:
 
     Errors: OSError, also for folders, devices, overlong files, and pipes without a writer.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = os.open(path, READING)
     with os.fdopen(handle, "rb", buffering=0) as file:
         mode = os.fstat(handle).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
@@ -119,7 +121,7 @@ def _piece(file: Any, pipe: bool, patience: float) -> bytes:
     """The next bytes; a pipe is waited for."""
     end = time.monotonic() + patience
     while True:
-        if pipe and not select.select([file], [], [], max(0.0, end - time.monotonic()))[0]:
+        if pipe and os.name != "nt" and not select.select([file], [], [], max(0.0, end - time.monotonic()))[0]:
             raise OSError(errno.ETIMEDOUT, f"has sent nothing for {patience:g} s")
         piece = file.read(2**20)
         if piece is not None:
@@ -171,6 +173,8 @@ def plain(value: Any) -> Any:
     >>> plain({"p": Fraction(1, 3), "gap": float("nan"), "x": np.array([1.0])})
     {'p': '1/3', 'gap': None, 'x': [1.0]}
     """
+    import numpy as np
+
     if is_dataclass(value) and not isinstance(value, type):
         held = {f.name: getattr(value, f.name) for f in fields(value)}
         optional = {f.name for f in fields(value) if f.default is None}

@@ -7,51 +7,25 @@ belongs to the game; the temperature τ does not (theory §1).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nashlab.errors import BadInput, first_line, suggestion
+
 MatrixLike = ArrayLike | Sequence[Sequence[int | Fraction]]
 VectorLike = ArrayLike | Sequence[Fraction]
 
-__all__ = ["BadInput", "PreferenceGame", "check_temperature", "suggestion"]
+__all__ = ["BadInput", "PreferenceGame", "check_temperature", "first_line", "suggestion"]
 
 SKEW_TOLERANCE = 1e-9  # of probabilities, or of max|A|: rounding of text formats, far below any measured preference
 ROUNDING = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # for two numbers that add up to 1
 SUM_TOLERANCE = 1e-6  # of Σμ = 1: accepts files written with six decimals, which are renormalised
 MEMORY_LIMIT = 8 * 2**30  # bytes of the largest float64 matrix that is allocated
-
-
-class BadInput(ValueError):
-    """Input that breaks a rule; the message names the argument, the entry and the rule."""
-
-
-def suggestion(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """The end of an error about an unknown name: the most similar known name, if there is one.
-
-    >>> suggestion("onlin-ipo", ["online-ipo", "omd"])
-    "; did you mean 'online-ipo'?"
-    >>> suggestion("dpo", ["spo", "offline-dpo", "online-dpo"])
-    "; did you mean 'online-dpo'?"
-    """
-    known = list(known)
-    endings = sorted((whole for whole in known if name and whole.endswith(f"-{name}")), key=len)
-    near = endings or get_close_matches(name, known, n=1, cutoff=0.4)
-    return f"; did you mean {near[0]!r}?" if near else otherwise
-
-
-def first_line(error: Exception) -> str:
-    """The cause of another library's error, short enough for one of our messages.
-
-    >>> first_line(OSError("no such model\\nTraceback ..."))
-    'no such model'
-    """
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def check_temperature(temperature: float, *, positive: bool = False, name: str = "temperature") -> float:

@@ -6,13 +6,28 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["process_pool"]
+__all__ = ["limit_memory", "process_pool"]
+
+# Windows has none; there a worker begins with Ctrl-C enabled
+MASK: Callable[..., Any] | None = getattr(signal, "pthread_sigmask", None)
+
+
+def limit_memory(size: int) -> None:
+    """Let this process allocate at most ``size`` bytes and leave no core file; where the system cannot, warn."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        warnings.warn("this system cannot limit the memory of a process", RuntimeWarning, stacklevel=2)
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @contextmanager
@@ -44,16 +59,19 @@ class _Pool(ProcessPoolExecutor):
     """Workers that start with Ctrl-C ignored, since each would print a traceback until it is ready."""
 
     def submit(self, *work: Any, **options: Any) -> Future[Any]:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        if MASK is None:
+            return super().submit(*work, **options)
+        before = MASK(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return super().submit(*work, **options)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            MASK(signal.SIG_SETMASK, before)
 
 
 def _begin(ready: Callable[[], object] | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if MASK is not None:
+        MASK(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if ready is not None:
         ready()

@@ -10,6 +10,7 @@ import tyro
 
 from nashlab.arguments import AS_WRITTEN, HowToRead, Json, Reference, Tau, floats, loaded
 from nashlab.display import Progress, print_json, show_runs, show_table
+from nashlab.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +73,6 @@ def run_command(
     """
     from nashlab.algorithms import get
     from nashlab.environment import Feedback
-    from nashlab.game import BadInput
     from nashlab.rates import rated_run, run_answer
     from nashlab.votes import read_reference
 
@@ -120,7 +120,6 @@ def run_command(
 def _temperature(problem: PreferenceGame, tau: float | Literal["auto"], kl: float | None) -> float:
     """τ as given, or the temperature for the KL budget, which is then printed."""
     from nashlab.equilibrium import temperature_for
-    from nashlab.game import BadInput
 
     if (tau == "auto") != (kl is not None):
         raise BadInput("--tau auto and --kl must be given together")

@@ -86,7 +86,7 @@ def test_canary_reports_say_how_near_the_twins_are(capsys: pytest.CaptureFixture
     assert row.excess == pytest.approx(20)
     show_claims([row], True)
     shown = capsys.readouterr().out
-    page = report.verify_page([row], {"samples": 1, "seed": 0, "canary": True}, [], "here")
+    page = report.verify_page([row], {"samples": 1, "seed": 0, "canary": True}, [], "here", {})
     for text in (shown, page):
         assert "error/tolerance" in text
         assert "2.0e+01" in text

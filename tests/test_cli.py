@@ -187,7 +187,7 @@ def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str], arguments: tu
 def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "--help")
     commands = re.findall(r"\{([a-z,]+)\}", out)[0].split(",")
-    assert (code, len(commands)) == (0, 10)
+    assert (code, len(commands)) == (0, 12)
     for command in commands:
         code, out, _ = run(capsys, command, "--help")
         assert code == 0

@@ -12,6 +12,7 @@ from llm_bridge.experiment.evaluate import (
     rouge,
     win_rates,
 )
+from llm_bridge.moved import moved
 
 __all__ = [
     "PAPER",
@@ -25,3 +26,5 @@ __all__ = [
     "rouge",
     "win_rates",
 ]
+
+moved("llm_bridge.evaluate", "llm_bridge.experiment.evaluate")

@@ -1,5 +1,6 @@
 """Old names of what is in :mod:`llm_bridge.policy`, :mod:`llm_bridge.training`."""
 
+from llm_bridge.moved import moved
 from llm_bridge.policy import Prompts, encoded, texts_of
 from llm_bridge.training import IMITATION, LABELS, Closed, Examples, Generated, Players, Recorded, Source, Turn, Weights
 
@@ -18,3 +19,5 @@ __all__ = [
     "encoded",
     "texts_of",
 ]
+
+moved("llm_bridge.rollout", "llm_bridge.policy and llm_bridge.training")

@@ -84,6 +84,7 @@ class Generated:
         return len(self.prompts.rows)
 
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        """New completions of the turn's prompts, judged in pairs, and statistics about them."""
         policy, k = turn.players.policy, self.completions
         prompt = self.prompts.tokens(policy, turn.rows)
         counts = [k] if turn.left == turn.right else [k // 2, k - k // 2]
@@ -115,6 +116,7 @@ class Generated:
         return on_device(policy, Samples(prompt, scored, log_anchor, left, right, p, weight)), tally
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        """log π of the completions at the sampling temperature, with its gradient, [N]."""
         return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
 
     def _completions(self, turn: Turn, prompt: Tokens, counts: Sequence[int]) -> Tokens:

@@ -52,7 +52,7 @@ class Settings:
                          training steps between two of them.
     learning_rate    multiplies the gradient in units of preference: for online IPO that is τ/4 of the loss's own (L1).
     optimiser, beta1, beta2, weight_decay   see OPTIMISERS.
-    schedule, warmup see SCHEDULES; the warm-up is linear, in steps.
+    schedule, warmup  see SCHEDULES; the warm-up is linear, in steps.
     max_grad_norm    gradients are clipped to this norm; inf: never.
     precision        "no" or "bf16", for forward passes; trained weights are float32 or float64.  bfloat16 rounds log π
                      of a completion by about 0.2 nats (rms, of 64 tokens): the first step records its own figure as

@@ -155,6 +155,7 @@ class Closed:
         return len(self.prompts.rows)
 
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        """Every pair of each prompt's candidates, weighted by its exact probability."""
         players = turn.players
         prompt, completion = self._tokens(players.policy, turn.rows)
         log_mu = self.log_reference(players, turn.rows)
@@ -194,6 +195,7 @@ class Closed:
         return found
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        """log π_x of the candidates, within the closed set, [N]."""
         return self._restricted(policy, samples.prompt, samples.completion).reshape(-1)
 
     def _restricted(self, model: Policy | Reference, prompt: Tokens, completion: Tokens) -> Tensor:
@@ -281,6 +283,7 @@ class Recorded:
         return len(self.prompts.rows)
 
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        """Comparisons as they were recorded; refused for methods that draw their own responses."""
         if not turn.method.offline:
             name = turn.method.spec.name
             raise BadInput(f"{name} draws its own responses; recorded comparisons are for offline methods")
@@ -298,6 +301,7 @@ class Recorded:
         return on_device(policy, samples), lengths(completion, policy)
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        """log π of the recorded completions with its gradient, [N]."""
         return policy.log_prob(samples.prompt, samples.completion, temperature=self.temperature)
 
 
@@ -320,6 +324,7 @@ class Examples:
         return len(self.prompts.rows)
 
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
+        """Texts to imitate; refused for methods that compare responses."""
         if turn.method is not IMITATION:
             raise BadInput(f"{turn.method.spec.name} compares responses; examples are for supervised fine-tuning")
         policy = turn.players.policy
@@ -331,6 +336,7 @@ class Examples:
         return on_device(policy, Samples(prompt, completion, none, rows, rows, none + 0.5, weight)), {}
 
     def log_prob(self, policy: Policy, samples: Samples) -> Tensor:
+        """log π of the texts with its gradient, [N]."""
         return policy.log_prob(samples.prompt, samples.completion)
 
     def measure(self, players: Players, batch: int = 16) -> dict[str, float]:

@@ -12,7 +12,6 @@ import inspect
 import itertools
 import json
 import os
-import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -25,6 +24,7 @@ from sympy import Expr, Symbol
 
 from nashlab.check.forms import GAP, LENGTHS, PAIR, SUMS, Form
 from nashlab.check.loading import load
+from nashlab.processes import limit_memory
 
 __all__ = ["Untraceable", "solved", "traced", "values_of", "written"]
 
@@ -442,8 +442,7 @@ def main(path: str, name: str, memory: str, preferences: str) -> None:
     """Print the formulas of a file's loss, with their values at these preferences and at τ from standard input."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    resource.setrlimit(resource.RLIMIT_DATA, (int(memory), int(memory)))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(int(memory))
     _, function, form = load((Path(path), name or None))
     formulas, grid = solved(function, form), [float(p) for p in preferences.split(",")]
     tau = float(sys.stdin.readline())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nashlab.processes import limit_memory
 
 __all__ = ["read_frame", "write_frame"]
 
@@ -54,8 +55,7 @@ def main(path: str, name: str, tau: str, memory: str) -> None:
     from nashlab.check.loading import load
     from nashlab.game import BadInput
 
-    resource.setrlimit(resource.RLIMIT_DATA, (int(memory), int(memory)))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(int(memory))
     loss = None
     try:
         title, function, form = load((Path(path), name or None))

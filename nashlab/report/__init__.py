@@ -8,11 +8,14 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nashlab.files import replacing
+from nashlab.pictures import LARGEST, cells_of, svg
 from nashlab.plots.checks import Outcome, claims
 from nashlab.plots.style import save
 from nashlab.report.formulas import typeset
@@ -20,7 +23,21 @@ from nashlab.report.formulas import typeset
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["CSS", "Figures", "Row", "claims_figure", "page", "png", "verify_page", "write_verify_report"]
+    from nashlab.gallery import Entry
+    from nashlab.game import PreferenceGame
+
+__all__ = [
+    "CSS",
+    "Figures",
+    "Row",
+    "book_links",
+    "claims_figure",
+    "page",
+    "png",
+    "verify_page",
+    "write_gallery",
+    "write_verify_report",
+]
 
 HERE = Path(__file__).parent
 CSS = (HERE / "style.css").read_text(encoding="utf-8")
@@ -30,25 +47,54 @@ class Row(Protocol):
     """The fields of a result that the report needs; see :class:`nashlab.claims.Result`."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Identifier of the theory."""
+        ...
+
     @property
-    def statement(self) -> str: ...
+    def statement(self) -> str:
+        """What is claimed, in plain text."""
+        ...
+
     @property
-    def status(self) -> str: ...
+    def status(self) -> str:
+        """pass, fail or skipped."""
+        ...
+
     @property
-    def worst_error(self) -> float: ...
+    def worst_error(self) -> float:
+        """The largest error of all cases."""
+        ...
+
     @property
-    def tolerance(self) -> float: ...
+    def tolerance(self) -> float:
+        """The error that is allowed."""
+        ...
+
     @property
-    def cases(self) -> int: ...
+    def cases(self) -> int:
+        """How many cases were checked."""
+        ...
+
     @property
-    def seconds(self) -> float: ...
+    def seconds(self) -> float:
+        """How long that took."""
+        ...
+
     @property
-    def excess(self) -> float: ...
+    def excess(self) -> float:
+        """The worst error over the tolerance."""
+        ...
+
     @property
-    def counterexample(self) -> Mapping[str, Any] | None: ...
+    def counterexample(self) -> Mapping[str, Any] | None:
+        """The worst case, if the claim failed or keeps a witness."""
+        ...
+
     @property
-    def measured(self) -> Mapping[str, Any] | None: ...
+    def measured(self) -> Mapping[str, Any] | None:
+        """Data for a figure."""
+        ...
 
 
 Figures = Mapping[str, tuple[str, Any]]
@@ -85,26 +131,70 @@ def write_verify_report(
     environment: Mapping[str, Any],
     figures: Figures,
     where: str = "on named games, on human judgments and on random games",
+    book: str | None = None,
 ) -> None:
     """Draw figures (name -> caption, figure) into a folder and write ``report.html`` next to
-    them; every file is written atomically."""
+    them; every file is written atomically.
+
+    book  address of the built book, whose pages the statements link to; None: a folder ``build/book`` if there is one.
+    """
     images = []
     for name, (caption, figure) in figures.items():
         path = folder / f"{name}.png"
         save(figure, path)
         images.append((png(path.read_bytes()), caption))
     with replacing(folder / "report.html") as part:
-        part.write_text(verify_page(rows, environment, images, where), encoding="utf-8")
+        links = book_links(rows, _built(folder) if book is None else book)
+        part.write_text(verify_page(rows, environment, images, where, links), encoding="utf-8")
+
+
+BOOK = Path("build/book")
+CHAPTERS = {"E": "equilibria", "L": "losses", "R": "rates", "N": "beyond_the_papers", "S": "social_choice"}
+
+
+def _built(folder: Path) -> str | None:
+    """The built book as a report in this folder would link to it."""
+    if not (BOOK / "theory").is_dir():
+        return None
+    return os.path.relpath(BOOK, folder).replace(os.sep, "/")
+
+
+def book_links(rows: Sequence[Row], book: str | None) -> dict[str, str]:
+    """Claim -> the place of its statement in the book; a claim without an identifier of the theory has none.
+
+    >>> from types import SimpleNamespace as Claim
+    >>> book_links([Claim(id="L2.iv"), Claim(id="closed")], "book")
+    {'L2.iv': 'book/theory/losses.html#L2'}
+    """
+    if book is None:
+        return {}
+    known = {row.id: found for row in rows if (found := re.match(r"([ELRNS])\d+[a-z]?(?=[._ ]|$)", row.id))}
+    return {id: f"{book}/theory/{CHAPTERS[found[1]]}.html#{found[0]}" for id, found in known.items()}
 
 
 def verify_page(
-    rows: Sequence[Row], environment: Mapping[str, Any], images: Sequence[tuple[str, str]], where: str
+    rows: Sequence[Row],
+    environment: Mapping[str, Any],
+    images: Sequence[tuple[str, str]],
+    where: str,
+    links: Mapping[str, str],
 ) -> str:
-    """The table of claims, or of wrong twins, with figures (source, caption), counterexamples and the environment."""
+    """The table of claims, or of wrong twins, with figures (source, caption), counterexamples and the environment.
+
+    links  claim -> address of its statement in the book.
+    """
     good, skipped = (sum(r.status == status for r in rows) for status in ("pass", "skipped"))
     about: dict[str, Any] = {"environment": environment, "where": where, "canary": bool(environment.get("canary"))}
+    about["links"] = links
     title = f"Verified: {good} of {len(rows) - skipped}"
     return page("verify.html", title=title, rows=rows, images=images, good=good, skipped=skipped, **about)
+
+
+def write_gallery(path: Path, games: Sequence[tuple[Entry, PreferenceGame]]) -> None:
+    """Write a page with the picture, the size and the source of each game."""
+    cards = [(entry, game.n, svg(cells_of(game))) for entry, game in games]
+    with replacing(path) as part:
+        part.write_text(page("gallery.html", title="The gallery", games=cards, largest=LARGEST), encoding="utf-8")
 
 
 def claims_figure(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:

@@ -72,7 +72,7 @@ def e3(cases: Cases, twin: bool) -> Iterator[Observation]:
     "N14",
     "τKL(π‖q) ≤ G(π) ≤ (τ + 1/(4τ)) KL(π‖q), so ‖π − q‖₁ ≤ √(2G/τ) ≤ osc(r)/2: never looser than E3's",
     tolerance=1e-9,
-    because=" 30 is 1e-14~ 30 is 1e-14",
+    because="relative to KL, or to 1e-6 where it is smaller: rounding of log π ~ 30 is 1e-14",
     twin="an exploitability that is a millionth smaller",
 )
 def n14(cases: Cases, twin: bool) -> Iterator[Observation]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,9 +26,12 @@ OLD = {
 
 
 @pytest.mark.parametrize("name", OLD)
-def test_old_import_paths_give_the_same_objects(name: str) -> None:
+def test_old_import_paths_give_the_same_objects_and_name_the_new_ones(name: str) -> None:
     room, names = OLD[name]
-    old, new = importlib.import_module(f"llm_bridge.{name}"), importlib.import_module(f"llm_bridge.{room}")
+    sys.modules.pop(f"llm_bridge.{name}", None)
+    with pytest.warns(DeprecationWarning, match=rf"llm_bridge\.{name} has moved: .*llm_bridge\.{re.escape(room)}"):
+        old = importlib.import_module(f"llm_bridge.{name}")
+    new = importlib.import_module(f"llm_bridge.{room}")
     assert all(getattr(old, each) is getattr(new, each) for each in names.split())
 
 
