@@ -140,6 +140,10 @@ class Environment(Protocol):
         """(Aν)(y) = p(y ≻ ν) − ½ for every y, [n]: exact feedback only."""
         ...
 
+    def advantages(self, log_opponents: Array) -> Array:
+        """(Aν_k)(y) for several opponents, [k, n] -> [k, n]: exact feedback only."""
+        ...
+
     def pull(
         self, objective: Objective, log_policy: Array, log_left: Array, log_right: Array, setting: Setting
     ) -> Array:

@@ -40,6 +40,11 @@ class ExactEnvironment:
         """(Aν)(y), [..., n]."""
         return matvec(self.margins, array_namespace(log_opponent).exp(log_opponent))
 
+    def advantages(self, log_opponents: Array) -> Array:
+        """(Aν_k)(y), [..., k, n]."""
+        xp = array_namespace(log_opponents)
+        return xp.matmul(xp.exp(log_opponents), xp.matrix_transpose(self.margins))
+
     def pull(
         self, objective: Objective, log_policy: Array, log_left: Array, log_right: Array, setting: Setting
     ) -> Array:
@@ -191,6 +196,10 @@ class BanditEnvironment:
     def advantage(self, log_opponent: Array) -> Array:
         """Refused: samples cannot give p(y ≻ π) for every y, so such an algorithm has no sampled form."""
         raise BadInput("p(y ≻ π) for every y cannot be sampled: this algorithm needs exact feedback")
+
+    def advantages(self, log_opponents: Array) -> Array:
+        """Refused, like :meth:`advantage`."""
+        return self.advantage(log_opponents)
 
     def pull(
         self, objective: Objective, log_policy: Array, log_left: Array, log_right: Array, setting: Setting

@@ -6,6 +6,7 @@ the rest of the algorithm's state.  Measured: the linear recurrence that the las
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from nashlab.algorithm import AlgorithmSpec, Problem, Setting
 from nashlab.algorithms import get
 from nashlab.arrays import l1
+from nashlab.compiling import quickly
 from nashlab.environment import ExactEnvironment, Feedback
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.solution import Solution
@@ -168,65 +170,68 @@ def _centred_margins(margins: NDArray[np.float64], pi: NDArray[np.float64]) -> N
 
 
 class _StepMap:
-    """One step as a map of a flat vector; log-policies are normalised first, so constants are not a direction."""
+    """One step as a map of a flat vector, with its derivative; log-policies are normalised first, so constants are not
+    a direction."""
 
     def __init__(self, spec: AlgorithmSpec, game: PreferenceGame, setting: Setting, log_behaviour: NDArray[np.float64]):
-        import jax
-        from jax.flatten_util import ravel_pytree
+        self._spec, self._start = spec, spec.start(game.log_reference)
+        self._numbers = spec.judged(game, log_behaviour), Setting(*(np.asarray(x, dtype=np.float64) for x in setting))
 
-        from nashlab.arrays import log_softmax
-
-        judged = spec.judged(game, log_behaviour)
-        with jax.enable_x64(True):
-            environment = ExactEnvironment(jax.numpy.asarray(judged))
-            setting = Setting(*(jax.numpy.asarray(np.asarray(x, dtype=np.float64)) for x in setting))
-            _, unravel = ravel_pytree(spec.start(jax.numpy.asarray(game.log_reference)))
-
-            def step(x: Any) -> Any:
-                state = {k: log_softmax(v) if k.startswith("log_") else v for k, v in unravel(x).items()}
-                return ravel_pytree(spec.step(state, setting, environment))[0]
-
-            self._step, self._jacobian = jax.jit(step), jax.jit(jax.jacfwd(step))
-            self._ravel = lambda log_policy: ravel_pytree(spec.start(jax.numpy.asarray(log_policy)))[0]
-            self._unravel = unravel
-
-    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(step(x), its Jacobian)."""
         import jax
 
         with jax.enable_x64(True):
-            return np.asarray(self._step(jax.numpy.asarray(x)))
-
-    def jacobian(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        import jax
-
-        with jax.enable_x64(True):
-            return np.asarray(self._jacobian(jax.numpy.asarray(x)))
+            jacobian, value = _linearised(self._spec)(x, self._start, *self._numbers)
+            return np.asarray(value), np.asarray(jacobian)
 
     def start(self, log_policy: NDArray[np.float64]) -> NDArray[np.float64]:
-        import jax
-
-        with jax.enable_x64(True):
-            return np.asarray(self._ravel(log_policy))
+        """The flat vector of the algorithm's first state."""
+        state = self._spec.start(log_policy)
+        return np.concatenate([np.ravel(state[name]) for name in sorted(state)])
 
     def log_policy(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        import jax
+        """The policy in a flat vector."""
+        before = sum(np.size(self._start[name]) for name in self._start if name < "log_policy")
+        return x[before : before + np.size(self._start["log_policy"])]
 
-        with jax.enable_x64(True):
-            return np.asarray(self._unravel(jax.numpy.asarray(x))["log_policy"])
+
+@functools.cache
+def _linearised(spec: AlgorithmSpec) -> Any:
+    """One compiled program for all games of one size: (x, a state, margins, setting) -> (Jacobian, step(x))."""
+    import jax
+    from jax.flatten_util import ravel_pytree
+
+    from nashlab.arrays import log_softmax
+
+    def linearised(x: Any, shape: Any, margins: Any, setting: Setting) -> tuple[Any, Any]:
+        unravel = ravel_pytree(shape)[1]
+
+        def step(x: Any) -> tuple[Any, Any]:
+            state = {k: log_softmax(v) if k.startswith("log_") else v for k, v in unravel(x).items()}
+            after = ravel_pytree(spec.step(state, setting, ExactEnvironment(margins)))[0]
+            return after, after
+
+        jacobian, value = jax.jacfwd(step, has_aux=True)(x)
+        return jacobian, value
+
+    return quickly(linearised)
 
 
 def _fixed_point(step: _StepMap, guess: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Newton on step(x) = x from the guess until rounding, halving steps that do not help; None if it fails."""
-    x = step(step.start(guess))
-    defect = step(x) - x
+    x = step(step.start(guess))[0]
+    after, jacobian = step(x)
+    defect = after - x
     for _ in range(NEWTON_STEPS):
         if np.max(np.abs(defect)) <= ROUNDING:
             return x
-        direction = np.linalg.solve(np.eye(x.size) - step.jacobian(x), defect)
+        direction = np.linalg.solve(np.eye(x.size) - jacobian, defect)
         size = 1.0
         while size > 1e-6:
             trial = x + size * direction
-            new = step(trial) - trial
+            after, jacobian = step(trial)
+            new = after - trial
             # NaN compares false, so an overflowing trial is halved too
             if np.max(np.abs(new)) < (1 - 0.1 * size) * np.max(np.abs(defect)):
                 break
@@ -278,7 +283,7 @@ def local_rate(
     x = _fixed_point(step, guess)
     if x is None:
         return None
-    eigenvalues = np.asarray(np.linalg.eigvals(step.jacobian(x)), dtype=np.complex128)
+    eigenvalues = np.asarray(np.linalg.eigvals(step(x)[1]), dtype=np.complex128)
     eigenvalues = eigenvalues[np.argsort(-np.abs(eigenvalues))]
     rho = float(np.abs(eigenvalues[0]))
     fixed = step.log_policy(x)

@@ -19,6 +19,7 @@ from nashlab.algorithm import AlgorithmSpec, Environment, Problem, Setting
 from nashlab.algorithms import get
 from nashlab.algorithms._targets import nash
 from nashlab.certificate import certify, gap
+from nashlab.compiling import quickly
 from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.lanes import UNROLLED, lanes
@@ -30,6 +31,7 @@ __all__ = ["DEFAULT_BETA", "RECORDS", "Histories", "simulate", "solve"]
 DEFAULT_BETA = 0.125  # the paper's choice for IPO-MD and Nash-MD-PG
 RECORDS = 1000  # longer histories are thinned, so that memory does not grow with the number of steps
 BLOCK = 128  # runs per block: bounds the memory of a sweep and fits a core's cache
+BRIEF = 10**7  # runs · n² · steps: less runs for a quarter of a second at most, however it is compiled
 CONVERGED = 1e-8  # for ‖π − target‖₁, or the movement of one step: half of float64's digits
 
 
@@ -83,13 +85,14 @@ class _Plan(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What a compiled simulator depends on: a record, then ``records`` times ``every`` steps and a record; layout.
+    """What a compiled simulator depends on beside the sizes of its arrays.
 
+    brief  True: it runs for less time than it compiles;  single  True: one step between records;
     last  True: runs along the last axis of arrays, else the first;  feedback  None: exact;  schedule  of the steps.
     """
 
-    records: int
-    every: int
+    brief: bool
+    single: bool
     unregularised: bool
     keep_path: bool
     last: bool
@@ -103,12 +106,16 @@ def _compiled(spec: AlgorithmSpec, shape: _Shape) -> Any:
     import jax
     import jax.numpy as jnp
 
-    records, every, feedback = shape.records, shape.every, shape.feedback
+    feedback = shape.feedback
     spread = lanes if shape.last else jax.vmap
     scale = SCHEDULES[shape.schedule]
 
     def at(setting: Setting, time: Any) -> Setting:
         return setting._replace(time=time, step_size=setting.step_size * scale(time))
+
+    @spread
+    def begin(start: Any) -> Any:
+        return spec.start(start)
 
     @spread
     def advance(margins: Any, setting: Setting, state: Any, time: Any, stream: Any) -> Any:
@@ -119,8 +126,11 @@ def _compiled(spec: AlgorithmSpec, shape: _Shape) -> Any:
         return spec.step(state, at(setting, time), environment)
 
     @spread
-    def judge(truth: Any, setting: Setting, state: Any, time: Any, nash_policy: Any, target: Any) -> tuple[Any, ...]:
-        log_policy = spec.answer(state, at(setting, time))
+    def answer(setting: Setting, state: Any, time: Any) -> Any:
+        return spec.answer(state, at(setting, time))
+
+    @spread
+    def judge(truth: Any, setting: Setting, log_policy: Any, nash_policy: Any, target: Any) -> tuple[Any, ...]:
         policy = jnp.exp(log_policy)
         advantage = ExactEnvironment(truth).advantage(log_policy)
         if shape.unregularised:
@@ -133,24 +143,29 @@ def _compiled(spec: AlgorithmSpec, shape: _Shape) -> Any:
         return (*seen, log_policy) if shape.keep_path else seen
 
     def many(
-        margins: Any, setting: Setting, state: Any, truth: Any, nash_policy: Any, target: Any, stream: Any
-    ) -> tuple[Any, Any]:
-        def look(state: Any, time: Any) -> tuple[Any, ...]:
-            return tuple(judge(truth, setting, state, time, nash_policy, target))
+        data: tuple[Any, Setting, Any, Any, Any, Any, Any], moments: Any, lengths: Any
+    ) -> tuple[tuple[Any, ...], Any, Any]:
+        margins, setting, start, truth, nash_policy, target, stream = data
 
-        def step(t: Any, state: Any) -> Any:
-            return advance(margins, setting, state, setting.time + t, stream)
+        def record(states: tuple[Any, Any], until: tuple[Any, Any]) -> tuple[tuple[Any, Any], tuple[Any, ...]]:
+            state, (moment, length) = states[0], until
+            now = setting.time + moment
+            seen = judge(truth, setting, answer(setting, state, now), nash_policy, target)
 
-        def block(state: Any, k: Any) -> tuple[Any, Any]:
-            first = k * every
-            state = step(first, state) if every == 1 else jax.lax.fori_loop(first, first + every, step, state)
-            return state, look(state, setting.time + first + every)
+            def step(t: Any, state: Any) -> Any:
+                return advance(margins, setting, state, now + t, stream)
 
-        before = look(state, setting.time)
-        state, seen = jax.lax.scan(block, state, jnp.arange(records))
-        return state, tuple(jnp.concatenate([a[None], b]) for a, b in zip(before, seen, strict=True))
+            after = step(0, state) if shape.single else jax.lax.fori_loop(0, length, step, state)
+            return (after, state), tuple(seen)
 
-    return jax.jit(many)
+        first = begin(start)
+        (after, state), seen = jax.lax.scan(record, (first, first), (moments, lengths))
+        now = setting.time + moments[-1]
+        # the criterion for runs without a known target; of two answers at one time, since a schedule may weigh by time
+        moved = jnp.exp(answer(setting, after, now)) - jnp.exp(final := answer(setting, state, now))
+        return seen, final, jnp.sum(jnp.abs(moved), axis=0 if shape.last else -1)
+
+    return quickly(many) if shape.brief else jax.jit(many)
 
 
 def simulate(
@@ -251,37 +266,17 @@ def _run_block(spec: AlgorithmSpec, data: Any, plan: _Plan) -> tuple[list[NDArra
     # small games fill vector units better with the runs last; a single run needs no layout
     last = n <= UNROLLED and runs > 1 and plan.feedback is None
     axis = -1 if last else 0
-    spread = functools.partial(jax.vmap, in_axes=axis, out_axes=axis)
+    moments = np.append(np.arange(0, plan.steps, plan.every), plan.steps)
+    lengths = np.append(np.diff(moments), 1)  # after the last record one step more, for the movement
     with jax.enable_x64(True):
         arrays = jax.tree.map(lambda x: _placed(np.moveaxis(x, 0, axis), axis), data)
-        margins, setting, start, *fixed = arrays
         unregularised = bool(np.all(np.asarray(data[1].temperature) == 0))
-        state = spread(spec.start)(start)
-        done, series = 0, list[list[NDArray[Any]]]()
-
-        def onward(records: int, length: int) -> Any:
-            shape = _Shape(records, length, unregularised, plan.keep_path, last, plan.feedback, plan.schedule)
-            run = _compiled(spec, shape)
-            return run(margins, setting._replace(time=setting.time + done), state, *fixed)
-
-        whole, rest = divmod(plan.steps, plan.every)
-        for records, length in ((whole, plan.every), (1, rest)) if rest else ((whole, plan.every),):
-            state, seen = onward(records, length)
-            # a second part starts with the first part's last record
-            fresh = [np.asarray(x)[1 if series else 0 :] for x in seen]
-            # time first, then the block's own layout: [R, ..., B] or [R, B, ...] -> [B, R, ...]
-            series.append([np.moveaxis(x, -1 if last else 1, 0) for x in fresh])
-            done += records * length
-        # one further step: its movement is the criterion for runs without a known target
-        after, _ = onward(1, 1)
-        now = setting.time + done
-        at_end = setting._replace(time=now, step_size=setting.step_size * SCHEDULES[plan.schedule](now))
-        answer_of = spread(spec.answer)
-        answer = np.moveaxis(np.asarray(answer_of(state, at_end)), axis, 0)
-        moved = np.moveaxis(np.asarray(answer_of(after, at_end)), axis, 0)
-        movement = np.sum(np.abs(np.exp(moved) - np.exp(answer)), axis=-1)
-        joined = [np.concatenate([part[k] for part in series], axis=1) for k in range(len(series[0]))]
-        return joined, np.array(answer), np.nan_to_num(movement, nan=np.inf)
+        brief, single = runs * n * n * plan.steps <= BRIEF, plan.every == 1 or plan.steps == 1
+        shape = _Shape(brief, single, unregularised, plan.keep_path, last, plan.feedback, plan.schedule)
+        seen, answer, movement = _compiled(spec, shape)(arrays, moments, lengths)
+    # time first, then the block's own layout: [R, ..., B] or [R, B, ...] -> [B, R, ...]
+    records = [np.array(np.moveaxis(np.asarray(x), -1 if last else 1, 0)) for x in seen]
+    return records, np.array(np.moveaxis(np.asarray(answer), axis, 0)), np.nan_to_num(movement, nan=np.inf)
 
 
 def solve(

@@ -33,7 +33,7 @@ ALLOWED = frozenset(
 )
 
 #: A headline theorem opens with the identifier of the theory: E2_exploitability_identity, R2_one_step, ...
-HEADLINE = re.compile(r"(E|L|R|N)\d+[a-z]*_")
+HEADLINE = re.compile(r"(E|L|R|N|S)\d+[a-z]*_")
 STATEMENT = re.compile(
     r"^\s*(?:Local\s+|Global\s+)?(?:Theorem|Lemma|Corollary|Proposition|Fact|Remark)\s+([\w']+)", re.MULTILINE
 )

@@ -2,7 +2,8 @@
 
 An identifier of the theory is a prefix of theorem names in coq/*.v and the first argument of @derivation in sympy/*.py,
 @claim in nashlab/verify/*.py and @bridge_claim in llm_bridge/verify/*.py; `L2.iv` belongs to L2.  Without options
-both tables are printed.  --write puts the map between `<!-- map -->` and `<!-- /map -->` of proofs/README.md.
+both tables are printed.  --write puts the map between `<!-- map -->` and `<!-- /map -->` of proofs/README.md, and the
+list of new statements between `<!-- paper -->` and `<!-- /paper -->` of proofs/PAPER.md.
 
 A tick in the matrix, between `<!-- matrix -->` and `<!-- /matrix -->` of notebooks/theory/evidence.md, says that
 everything in its cell was run and passed.  So ticks come from --results alone: the verify.json of `nashlab verify
@@ -28,9 +29,11 @@ ROOT = HERE.parent
 if str(HERE) not in sys.path:
     sys.path.append(str(HERE))
 
+import paper  # noqa: E402
 from check_axioms import statements  # noqa: E402
 
-MAP, MATRIX = HERE / "README.md", ROOT / "notebooks" / "theory" / "evidence.md"
+MAP, PAPER = HERE / "README.md", HERE / "PAPER.md"
+MATRIX = ROOT / "notebooks" / "theory" / "evidence.md"
 
 COLUMNS = ("SymPy", "Coq", "property tests", "bandit enumeration", "transformer enumeration")
 MODULES = {"estimators": "bandit enumeration"}  # modules of nashlab.verify; all others hold property tests
@@ -211,8 +214,10 @@ def cells_of(path: Path) -> dict[tuple[str, str], str]:
 
 
 def wanted(path: Path, statuses: Statuses | None = None) -> str:
-    """The content that one of the two files should have, from the sources and, for the matrix, the results."""
+    """The content that one of the three files should have, from the sources and, for the matrix, the results."""
     items = evidence()
+    if path == PAPER:
+        return inserted(path, "paper", paper.text(by_row(items)))
     if path == MAP:
         return inserted(path, "map", map_table(items))
     return inserted(path, "matrix", matrix_table(items, statuses or {}, cells_of(path)))
@@ -226,20 +231,20 @@ def stale(path: Path, statuses: Statuses | None = None) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Print, write or check the tables."""
     parser = argparse.ArgumentParser(description="The map of the proofs and the verification matrix.")
-    parser.add_argument("--write", action="store_true", help="write both tables between their markers")
+    parser.add_argument("--write", action="store_true", help="write the tables and the list between their markers")
     parser.add_argument("--check", action="store_true", help="exit 1 if a file is not as it would be written")
     parser.add_argument("--results", type=Path, nargs="+", help="verify.json files that the matrix's ticks come from")
     options = parser.parse_args(arguments)
     statuses = None if options.results is None else read_results(options.results)
     if options.check:
-        old = [path for path in (MAP, MATRIX) if stale(path, statuses)]
+        old = [path for path in (MAP, MATRIX, PAPER) if stale(path, statuses)]
         for path in old:
             print(f"{path.relative_to(ROOT)} is out of date: run python proofs/map.py --write --results FILE ...")
         return int(bool(old))
     if options.write:
         from nashlab.files import replacing
 
-        for path in (MAP, MATRIX):
+        for path in (MAP, MATRIX, PAPER):
             text = wanted(path, statuses)
             with replacing(path) as part:
                 part.write_text(text, encoding="utf-8")

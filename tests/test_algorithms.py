@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,15 @@ from nashlab.rates import local_rate
 from nashlab.solution import NotSolved, Status
 from nashlab.solve import solve
 
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+# a compiled engine of these differs from another method's in one elementwise function; compiling each costs seconds
+ALIKE = (
+    "nash-mirror-prox", "rspo-forward-kl", "rspo-chi2", "rspo-renyi", "smooth-predictive-regret-matching-plus"
+)  # fmt: skip
+COMPILED = [s for s in REGISTRY.values() if DEEP or s.name not in ALIKE]
+
 SPECS = pytest.mark.parametrize("spec", REGISTRY.values(), ids=list(REGISTRY))
+ENGINES = pytest.mark.parametrize("spec", COMPILED, ids=lambda s: s.name)
 WITH_TARGET = [s for s in REGISTRY.values() if s.target is not None]
 
 GAME = gallery("figure-6").with_reference([0.5, 0.3, 0.2])
@@ -43,13 +53,14 @@ def test_the_target_is_a_fixed_point_and_its_neighbour_is_not(spec: AlgorithmSpe
     if spec.name == "nash-md-debiased":  # its answer is a mixture of its state, which rests where Nash-MD does
         cold = TAU / (1 + STEP * TAU)
         at = log_softmax((target - STEP * cold * GAME.log_reference) / (1 - STEP * cold))
-    assert np.abs(np.exp(steps(spec, GAME, at, 1)) - np.exp(target)).sum() <= 1e-12
+    count = 500 if spec.name == "slhf" else 1  # its follower has to learn its answers first, at rate 1/(1 + ητ)
+    assert np.abs(np.exp(steps(spec, GAME, at, count)) - np.exp(target)).sum() <= 1e-12
     # canary: one step from a point 1e-3 away moves
     moved = log_softmax(target + 1e-3 * np.array([1.0, -1.0, 0.0]))
     assert np.abs(np.exp(steps(spec, GAME, moved, 1)) - np.exp(moved)).sum() > 1e-7
 
 
-@pytest.mark.parametrize("spec", WITH_TARGET, ids=lambda s: s.name)
+@pytest.mark.parametrize("spec", [s for s in COMPILED if s.target is not None], ids=lambda s: s.name)
 def test_runs_end_at_the_declared_target(spec: AlgorithmSpec) -> None:
     run = solve(spec, GAME, TAU, step_size=STEP, steps=60_000 if spec.name == "rlhf-pg" else 12_000, beta=BETA)
     assert run.status is Status.CONVERGED
@@ -66,7 +77,7 @@ def test_relabelling_the_responses_relabels_the_run(spec: AlgorithmSpec) -> None
         assert np.abs(np.exp(steps(spec, moved, moved.log_reference, 7)) - np.exp(plain[order])).max() <= 1e-13
 
 
-@SPECS
+@ENGINES
 def test_the_engine_equals_plain_numpy_and_a_batch_equals_a_loop(spec: AlgorithmSpec) -> None:
     rng = np.random.default_rng(0)
     games = [GAME.margins, random_game("cyclic", 3, rng).margins]
@@ -80,14 +91,14 @@ def test_the_engine_equals_plain_numpy_and_a_batch_equals_a_loop(spec: Algorithm
         assert np.allclose(whole.history["distance"][x], single.history["distance"], rtol=0, atol=1e-12)
 
 
-@SPECS
+@ENGINES
 def test_runs_are_repeatable_bit_by_bit(spec: AlgorithmSpec) -> None:
     runs = [solve(spec, GAME, TAU, step_size=STEP, steps=COUNT, beta=BETA) for _ in range(2)]
     assert np.array_equal(runs[0].log_policy, runs[1].log_policy)
     assert np.array_equal(runs[0].history["exploitability"], runs[1].history["exploitability"])
 
 
-@SPECS
+@ENGINES
 def test_a_starved_run_says_so(spec: AlgorithmSpec) -> None:
     run = solve(spec, GAME, TAU, step_size=1e-3, steps=COUNT, beta=BETA)
     assert run.status is Status.STEPS_EXHAUSTED
@@ -96,14 +107,14 @@ def test_a_starved_run_says_so(spec: AlgorithmSpec) -> None:
         solve(spec, GAME, TAU, step_size=1e-3, steps=COUNT, beta=BETA, throw=True)
 
 
-@SPECS
+@ENGINES
 def test_absurd_steps_never_give_nan(spec: AlgorithmSpec) -> None:
     run = solve(spec, GAME, TAU, step_size=1e6, steps=COUNT, beta=BETA)
     assert not np.any(np.isnan(run.log_policy))
     assert abs(run.policy.sum() - 1) <= 1e-9
 
 
-@SPECS
+@ENGINES
 def test_padded_prompts_get_no_mass(spec: AlgorithmSpec) -> None:
     two = PreferenceGame.from_margins([[0, 0.3], [-0.3, 0]], reference=[0.6, 0.4])
     margins = np.stack([GAME.margins, np.pad(two.margins, ((0, 1), (0, 1)))])

@@ -39,6 +39,29 @@ def test_no_policy_is_farther_than_its_certificate_says(g: PreferenceGame, tau: 
     assert certify_ball(g, log_pi, tau).l1_bound <= certify(g, log_pi, tau).l1_bound + 1e-9
 
 
+def test_the_bound_from_moments_covers_an_exact_distance_and_a_tenth_less_does_not() -> None:
+    """N18 (c) in balls, where π*_τ is rational: uniform, for margins whose rows sum to 0 and a uniform reference."""
+    rng, sharp, caught = np.random.default_rng(0), 0, 0
+    for k in range(120):
+        n, tau = int(rng.choice([3, 5, 7])), float(rng.choice([0.02, 0.1, 0.5]))
+        row = np.concatenate([[0], ahead := rng.integers(-8, 9, (n - 1) // 2), -ahead[::-1]])
+        g = PreferenceGame.from_margins([[Fraction(int(row[(j - i) % n]), 16) for j in range(n)] for i in range(n)])
+        log_pi = log_softmax(10.0 ** rng.uniform(-4, 0.5) * rng.normal(size=n))
+        policy = [Fraction(x) for x in np.exp(log_pi).tolist()]
+        off = sum((abs(x - Fraction(1, n)) for x in policy), Fraction(0))
+        bound = certify_ball(g, log_pi, tau).l1_bound
+        assert off <= Fraction(bound), k
+        # the third bound is the one that decides, and it is right by little: a tenth less is no bound
+        pi, r = np.exp(log_pi), log_pi - g.margins @ np.exp(log_pi) / tau
+        r = r - pi @ r
+        mean, square, size = pi @ np.abs(r), pi @ r**2, np.abs(r).max()
+        moments = 0.5 * (mean + bound * size / 4 + np.sqrt(square + bound * size**2 / 4))
+        sharp += abs(moments / bound - 1) < 0.02 and bound < 0.98 * certify(g, log_pi, tau).l1_bound
+        caught += off > 0.9 * bound
+    assert sharp > 20
+    assert caught > 5
+
+
 @given(own.games(max_n=6), own.temperatures, st.data())
 def test_exploitability_is_what_the_best_reply_gains(g: PreferenceGame, tau: float, data: st.DataObject) -> None:
     log_pi = data.draw(own.policies(g.n))

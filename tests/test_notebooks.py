@@ -190,6 +190,54 @@ def ipo_md_and_the_mixture() -> list[Row]:
     ]
 
 
+def what_a_budget_buys() -> list[Row]:
+    lost = "N23: positive, below W(½) − ½"
+    return [
+        ("identity_error", 0.0, 1e-9, "N23 (a)"),
+        *((f"lost by {name}", 0.137, 0.137, lost) for name in ("best reply to μ", "RLHF", "SLHF's leader")),
+        ("lost by χ² in place of KL", 0.137, 0.137, lost),
+        ("W_at_0.5", 0.774, 5e-4, "N23 (d), printed"),
+        ("largest_win_over_W", 0.5, 0.5, "not above 1; N23 (d)"),
+        ("proved_over_gap", 0.5, 0.5, "not above 1; N22"),
+        ("slope_at_equilibrium_over_tau", 1.0, 1e-9, "N28"),
+    ]
+
+
+def optimistic_and_proximal() -> list[Row]:
+    p, turn = TAU, frequency(FIGURE_6, equilibrium(FIGURE_6, WEIGHTED, TAU))  # η = 1
+
+    def largest(*coefficients: complex) -> float:
+        return float(np.abs(np.roots(coefficients)).max())
+
+    return [
+        ("rate mmd", abs(1 + 1j * turn) / (1 + p), 1e-6, "R3"),
+        ("rate egpo", abs((1 - p) - turn**2 + 1j * (1 - p) * turn), 1e-6, "R3"),
+        ("rate omwu", largest(1, -(1 - p + 2j * turn), 1j * turn), 1e-6, "R3.optimistic"),
+        ("rate optimistic-mmd", largest(1 + p, -(1 + 2j * turn), 1j * turn), 1e-6, "R3.optimistic"),
+        ("rate mnpo", abs(1 - 0.125 * (p - 1j * turn)), 1e-6, "R3.optimistic"),
+        ("rate_error", 0.0, 1e-5, "R3.optimistic; a fit"),
+        ("slowest_step_over_theorem", 0.5, 0.5 + 1e-6, "not above 1; N26"),
+        ("proximal_error", 0.0, 1e-12, "N26.prox"),
+        ("last plain regret matching", 1.0, 0.99, "the last iterate does not converge"),
+        ("regret_error", 0.0, 1e-4, "R3.regret; a fit"),
+    ]
+
+
+def how_sure() -> list[Row]:
+    rows = {name: (value, tolerance, why) for name, value, tolerance, why in sound_quality()}
+    return [
+        ("squared_error_over_V", 0.5, 0.5, "not above 1 but for sampling; N20 (b)"),
+        ("largest_V_over_ceiling", 0.5, 0.5, "not above 1; N20 (b)"),
+        ("stereo", *rows["stereo_at_0.1"]),
+        ("stereo_error", rows["stereo_error_delta_at_0.1"][0], 1e-6, "N20 (f), on log π"),
+        ("rejected_at_0.05", 0.025, 0.025, "not above .05; N20 (d)"),
+        ("own_p", 1.0, 1e-12, "N20 (d): nothing is off"),
+        ("stereo_range", 1.0, 1e-9, "N27, printed: each of [0, 1]"),
+        ("planned_over_even", 0.107, 0.06, "N21: V_planned_over_even, and sampling"),
+        ("pilot_over_even", 0.2, 0.2, "N21: better than an even spread"),
+    ]
+
+
 PREDICTED: dict[str, list[Row]] = {
     "1_equivalence": [
         ("factor_times_tau", 4.0, 1e-10, "L1"),
@@ -223,6 +271,9 @@ PREDICTED: dict[str, list[Row]] = {
         ("equilibrium_moved_over_bound", 0.5, 0.5, "not above 1; N19"),
         ("planned_over_evenly", 0.5, 0.5, "not above 1; N21"),
     ],
+    "11_what_a_kl_budget_buys": what_a_budget_buys(),
+    "12_how_sure_and_what_to_ask": how_sure(),
+    "13_optimistic_and_proximal_methods": optimistic_and_proximal(),
 }
 """Notebook -> what the theory says of its ``measured``; a notebook without a row fails."""
 

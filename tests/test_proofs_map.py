@@ -19,6 +19,18 @@ def test_proofs_readme_has_the_map_of_the_sources() -> None:
     assert not table.stale(table.MAP)
 
 
+def test_the_list_of_new_statements_is_that_of_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = script("map")
+    assert not table.stale(table.PAPER)
+    text = table.PAPER.read_text(encoding="utf-8")
+    for id in CHECKS:
+        new = id[0] == "N" or id.split(".")[0] in table.paper.BESIDES or id in table.paper.PARTS
+        assert (f"**{id}.**" in text) == new
+    monkeypatch.setattr(table, "PAPER", tmp_path / "PAPER.md")
+    table.PAPER.write_text(text.replace("`N19_by_size`, ", ""), encoding="utf-8")
+    assert table.stale(table.PAPER)
+
+
 def test_the_matrix_has_a_cell_for_all_that_is_proved_or_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,7 +44,7 @@ def test_the_matrix_has_a_cell_for_all_that_is_proved_or_checked(
 
 def test_writing_without_results_ticks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = script("map")
-    for name in ("MAP", "MATRIX"):
+    for name in ("MAP", "MATRIX", "PAPER"):
         copy = tmp_path / f"{name}.md"
         text = getattr(table, name).read_text(encoding="utf-8").replace("✓", "✗")
         copy.write_text(text.replace("| L1 | ✗ |", "| L1 |  |"), encoding="utf-8")
@@ -41,7 +53,7 @@ def test_writing_without_results_ticks_nothing(tmp_path: Path, monkeypatch: pyte
     written = table.MATRIX.read_text(encoding="utf-8")
     assert "✓" not in written
     assert "| L1 | not run | ✗ |" in written
-    assert table.main(["--write", "--results", str(results(tmp_path, ["numpy"], L1="pass"))]) == 0
+    assert table.main(["--write", "--results", str(results(tmp_path, ["numpy"], L3="pass"))]) == 0
     assert table.MATRIX.read_text(encoding="utf-8").count("✓") == 1
 
 
@@ -71,7 +83,8 @@ def results(tmp_path: Path, packages: Sequence[str], canary: bool = False, **sta
 
 def test_the_matrix_takes_its_ticks_from_results(tmp_path: Path) -> None:
     table = script("map")
-    ours = results(tmp_path, ["numpy"], L1="pass", L2_sympy="pass", coq="skipped", L1_sympy="fail")
+    checked = {"L1": "pass", "L1.grpo": "pass"}
+    ours = results(tmp_path, ["numpy"], **checked, L2_sympy="pass", coq="skipped", L1_sympy="fail")
     bridge = results(tmp_path, ["torch"], L1="fail")
     items = table.evidence()
     found = table.by_row(items)["L1"]

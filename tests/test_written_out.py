@@ -6,6 +6,7 @@ rounding that is allowed here, whether or not the limit of a long run would show
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -258,6 +259,14 @@ def nash_prox() -> Iterator[Array]:
         yield pi
 
 
+def nash_mirror_prox() -> Iterator[Array]:
+    pi = FIRST
+    while True:
+        ahead = scaled((pi * MU ** (ETA * TAU) * np.exp(ETA * (A @ pi))) ** (1 / (1 + ETA * TAU)))
+        pi = scaled((pi * MU ** (ETA * TAU) * np.exp(ETA * (A @ ahead))) ** (1 / (1 + ETA * TAU)))
+        yield pi
+
+
 def mnpo() -> Iterator[Array]:
     past = [FIRST]
     while True:
@@ -267,6 +276,62 @@ def mnpo() -> Iterator[Array]:
         opponent = share @ np.array(past)
         past.append(scaled(mean ** (1 - ETA * TAU) * MU ** (ETA * TAU) * np.exp(ETA * (A @ opponent))))
         yield past[-1]
+
+
+SLOPES: dict[str, Callable[[Array], Array]] = {
+    "rspo-forward-kl": lambda pi: -MU / pi,
+    "rspo-chi2": lambda pi: 2 * pi / MU,
+    "rspo-renyi": lambda pi: -np.sqrt(MU / pi) / np.sum(np.sqrt(MU * pi)),
+}
+
+
+def rspo(name: str) -> Iterator[Array]:
+    """θ_y += η ∂/∂θ_y of Σ π_y SG(Aπ)_y − τ D(π‖μ), ∂π_z/∂θ_y = π_z (δ_yz − π_y), one response at a time."""
+    pi = FIRST
+    while True:
+        per_mass = A @ pi - TAU * SLOPES[name](pi)
+        theta = np.log(pi)
+        for y in range(4):
+            for z in range(4):
+                theta[y] += ETA * per_mass[z] * pi[z] * ((y == z) - pi[y])
+        pi = scaled(np.exp(theta))
+        yield pi
+
+
+def slhf() -> Iterator[Array]:
+    leader, follower = FIRST, [FIRST] * 4
+    share = 1 / (1 + ETA * TAU)
+    while True:
+        value = np.array([f @ (A[y] + TAU * np.log(f / MU)) for y, f in enumerate(follower)])
+        leader = scaled((leader * MU ** (ETA * TAU) * np.exp(ETA * value)) ** share)
+        follower = [scaled((f * MU ** (ETA * TAU) * np.exp(ETA * A[:, y])) ** share) for y, f in enumerate(follower)]
+        yield leader
+
+
+def nearest(r: Array) -> Array:
+    """The projection of r onto {R ≥ 0, ΣR ≥ 1}, by trying every set of positive entries."""
+    if np.maximum(r, 0).sum() >= 1:
+        return np.maximum(r, 0)
+    tried = []
+    for k in range(1, 2 ** len(r)):
+        on = np.array([bool(k >> i & 1) for i in range(len(r))])
+        x = np.where(on, r - (r[on].sum() - 1) / on.sum(), 0.0)
+        if x.min() >= 0:
+            tried.append(x)
+    return min(tried, key=lambda x: float(np.sum((x - r) ** 2)))
+
+
+def smooth_regret_matching(predictive: bool) -> Iterator[Array]:
+    regret, pi = FIRST, FIRST
+    while True:
+        first = nearest(regret + ETA * (A @ pi))
+        if predictive:
+            regret = first
+            pi = scaled(nearest(regret + ETA * (A @ pi)))
+        else:
+            regret = nearest(regret + ETA * (A @ scaled(first)))
+            pi = scaled(regret)
+        yield pi
 
 
 OTHERS: dict[str, Callable[[], Iterator[Array]]] = {
@@ -285,8 +350,13 @@ OTHERS: dict[str, Callable[[], Iterator[Array]]] = {
     "comal": comal,
     "optimistic-mmd": optimistic_mmd,
     "nash-prox": nash_prox,
+    "nash-mirror-prox": nash_mirror_prox,
     "mnpo": mnpo,
     "xpo": xpo,
+    **{name: functools.partial(rspo, name) for name in SLOPES},
+    "slhf": slhf,
+    "extragradient-regret-matching-plus": lambda: smooth_regret_matching(False),
+    "smooth-predictive-regret-matching-plus": lambda: smooth_regret_matching(True),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from nashlab.algorithm import AlgorithmSpec
 from nashlab.algorithms.best_response import best_response
 from nashlab.algorithms.comal import comal
@@ -15,6 +17,7 @@ from nashlab.algorithms.mnpo import mnpo
 from nashlab.algorithms.nash_ema_pg import nash_ema_pg
 from nashlab.algorithms.nash_md import nash_md, nash_md_debiased
 from nashlab.algorithms.nash_md_pg import nash_md_pg
+from nashlab.algorithms.nash_mirror_prox import nash_mirror_prox
 from nashlab.algorithms.nash_prox import nash_prox
 from nashlab.algorithms.offline_ipo import offline_ipo
 from nashlab.algorithms.omd import omd
@@ -23,8 +26,14 @@ from nashlab.algorithms.online_ipo import online_ipo, online_ipo_entropic
 from nashlab.algorithms.optimistic_mmd import optimistic_mmd
 from nashlab.algorithms.regret_matching import predictive_regret_matching, regret_matching
 from nashlab.algorithms.rlhf_pg import rlhf_pg
+from nashlab.algorithms.rspo import rspo_chi2, rspo_forward_kl, rspo_renyi
 from nashlab.algorithms.self_play_pg import self_play_pg
+from nashlab.algorithms.slhf import slhf
 from nashlab.algorithms.slic import offline_slic, online_slic
+from nashlab.algorithms.smooth_regret_matching import (
+    extragradient_regret_matching,
+    smooth_predictive_regret_matching,
+)
 from nashlab.algorithms.sppo import spo, sppo
 from nashlab.algorithms.xpo import xpo
 from nashlab.game import BadInput, suggestion
@@ -53,12 +62,19 @@ REGISTRY: dict[str, AlgorithmSpec] = {
         nash_ema_pg,
         best_response,
         nash_prox,
+        nash_mirror_prox,
         comal,
         sppo,
         spo,
         fictitious_play,
         regret_matching,
         predictive_regret_matching,
+        extragradient_regret_matching,
+        smooth_predictive_regret_matching,
+        rspo_forward_kl,
+        rspo_chi2,
+        rspo_renyi,
+        slhf,
         online_dpo,
         offline_dpo,
         online_slic,
@@ -83,9 +99,15 @@ def get(name: str | AlgorithmSpec) -> AlgorithmSpec:
         return name
     name, plus, optimiser = name.partition("+")
     if plus:
-        return get(name).by(get_optimiser(optimiser))
+        return _by(get(name), optimiser)
     names = {alias: spec for spec in REGISTRY.values() for alias in (spec.name, *spec.aliases)}
     if name in names:
         return names[name]
     hint = suggestion(name, names, "; `nashlab algorithms` lists them")
     raise BadInput(f"algorithm {name!r} is unknown{hint}")
+
+
+@functools.cache
+def _by(spec: AlgorithmSpec, optimiser: str) -> AlgorithmSpec:
+    """One specification for one suffix, so that what was compiled for it is found again."""
+    return spec.by(get_optimiser(optimiser))

@@ -36,5 +36,4 @@ nash_prox = AlgorithmSpec(
     init=lambda log_policy: {"log_centre": log_policy},
     target=regularised,
     limit="other",
-    aliases=("nash-mp",),
 )

@@ -1,6 +1,8 @@
 """Regret matching⁺ and its predictive form: play in proportion to the positive part of accumulated regret.
 
 R ← max(0, R + Aπ),   π ∝ R   (predictive: π ∝ max(0, R + the last Aπ));   the regret of y against π is (Aπ)(y)
+
+Forms with smooth steps, whose last iterates converge, are in :mod:`nashlab.algorithms.smooth_regret_matching`.
 """
 
 from nashlab.algorithm import AlgorithmSpec, Environment, Setting, State

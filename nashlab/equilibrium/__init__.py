@@ -3,6 +3,7 @@
 nash               either, with a rigorous certificate          E1-E6
 regularised_nash   π ∝ μ exp(Aπ/τ)                            E1, E4
 maximal_lottery    max_π min_y (πᵀA)_y, exactly if wanted      E6, E6b
+divergence_nash, renyi_nash    the regularised one with another divergence than KL(π‖μ)    E1
 temperature_for    the τ at which KL(π*_τ‖μ) has a given value   N23
 win_rate_bound     the largest win rate at a given divergence     N23
 lottery_batch      thousands of small games in one call          E6
@@ -15,6 +16,7 @@ who_is_in    over all tables in a box: who has mass necessarily, possibly, never
 
 from nashlab.equilibrium.batch import lottery_batch
 from nashlab.equilibrium.budget import temperature_for, win_rate_bound
+from nashlab.equilibrium.divergence import Divergence, divergence_nash, renyi_nash
 from nashlab.equilibrium.lottery import maximal_lottery
 from nashlab.equilibrium.nash import nash, proved
 from nashlab.equilibrium.possible import Membership, who_is_in
@@ -33,10 +35,12 @@ from nashlab.equilibrium.uncertainty import (
 
 __all__ = [
     "METHODS",
+    "Divergence",
     "Membership",
     "Sensitivity",
     "claim_test",
     "confidence_box",
+    "divergence_nash",
     "equilibrium_covariance",
     "independent_judgments",
     "log_errors",
@@ -47,6 +51,7 @@ __all__ = [
     "nash",
     "proved",
     "regularised_nash",
+    "renyi_nash",
     "resampled",
     "sensitivity",
     "temperature_for",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from nashlab.claims import CHECKS, Cases, Check, Result, environment_of, evaluate, recorded, run, select
 from nashlab.verify import (
     certificates,
+    contemporaries,
     counting,
     equilibria,
     equivalence,
@@ -35,6 +36,7 @@ __all__ = [
     "Check",
     "Result",
     "certificates",
+    "contemporaries",
     "counting",
     "environment_of",
     "equilibria",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nashlab.algorithm import SAMPLERS, AlgorithmSpec, Objective, Pairwise, Pointwise, Setting
 from nashlab.algorithms import REGISTRY
 from nashlab.claims import Case, Cases, Observation, claim, random_policy
+from nashlab.compiling import quickly
 from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback, estimate, rater_labels
 from nashlab.gallery import FAMILIES, random_game
 from nashlab.gallery import get as gallery_game
@@ -296,4 +297,4 @@ def _sampled_variance(case: Case, completions: int, mean: Array, draws: int = 40
             pulled = environment.pull(Pairwise(ipo), log_policy, log_policy, log_policy, setting)
             return jnp.sum((pulled * case.temperature / 4 - mean) ** 2)
 
-        return float(jnp.mean(jax.jit(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(completions), draws))))
+        return float(jnp.mean(quickly(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(completions), draws))))

@@ -17,7 +17,7 @@ from nashlab.environment import ExactEnvironment
 from nashlab.equilibrium import regularised_nash
 from nashlab.game import PreferenceGame
 
-__all__ = ["direction", "last", "problem", "pull", "setting", "settled", "solved", "steps", "target"]
+__all__ = ["direction", "environment", "last", "problem", "pull", "setting", "settled", "solved", "steps", "target"]
 
 Array = NDArray[np.float64]
 
@@ -38,6 +38,11 @@ def pull(case: Case, objective: Any, log_left: Array, log_right: Array) -> Array
     """The expected ascent direction of an objective at the case's policy, for two samplers."""
     environment = ExactEnvironment(case.game.margins)
     return np.asarray(environment.pull(objective, case.log_policy, log_left, log_right, setting(case)))
+
+
+def environment(game: PreferenceGame) -> ExactEnvironment:
+    """Exact feedback about a game."""
+    return ExactEnvironment(game.margins)
 
 
 def direction(name: str, case: Case, beta: float = 0.125, log_behaviour: Array | None = None) -> Array:

@@ -64,20 +64,33 @@ Proof.
   rewrite beats_minus_l, !beats_minus_r. nra.
 Qed.
 
+(** The proximal step from nu, pi = argmax of the game with a penalty KL(. || nu)/eta, which no one takes exactly. *)
+Theorem N26_proximal_step q nu pi : is_nash n tau P mu q -> policy n nu ->
+  (forall y, (y < n)%nat -> pi y = pulled n eta tau P mu nu pi y) ->
+  KL n q nu = (1 + eta * tau) * KL n q pi + eta * tau * KL n pi q + KL n pi nu.
+Proof.
+  intros N Hnu Fix.
+  pose proof (policy_dist n q (nash_policy n tau P mu q mu_policy N)) as Hq.
+  assert (Hpi : policy n pi).
+  { pose proof (pulled_policy nu pi) as [Pos S]. split; [intros y Hy; rewrite Fix by exact Hy; apply Pos, Hy |].
+    rewrite <- S. apply sum_ext, Fix. }
+  pose proof (policy_dist n pi Hpi) as Dpi. destruct (pulled_divergence nu pi Hnu) as [c C].
+  assert (E : forall p, KL n p (pulled n eta tau P mu nu pi) = KL n p pi).
+  { intro p. apply kl_same; [intros y _; reflexivity | intros y Hy; symmetry; apply Fix, Hy]. }
+  pose proof (C q Hq) as Cq. pose proof (C pi Dpi) as Cp. rewrite E in Cq, Cp. rewrite kl_self in Cp.
+  pose proof (N23_win_rate_against_the_equilibrium n tau P mu tau_pos P_pref mu_policy q pi N Dpi) as W.
+  pose proof (beats_constant_sum n P pi q P_pref (proj2 Dpi) (proj2 Hq)) as T.
+  pose proof (beats_self n P pi P_pref (proj2 Dpi)) as S. nra.
+Qed.
+
 End Extragradient.
 
-(** N26, the rate: with eta = 2 (tau + sqrt(1 + tau^2)) every step divides KL(q || pi) by (tau + sqrt(1 + tau^2))^2,
-    which is e^(2 arcsinh tau), from any start. *)
-Theorem N26_rate n tau P mu q pi : 0 < tau -> pref n P -> policy n mu -> is_nash n tau P mu q -> policy n pi ->
-  let eta := 2 * (tau + sqrt (1 + tau ^ 2)) in
-  (tau + sqrt (1 + tau ^ 2)) ^ 2 * KL n q (extragradient n eta tau P mu pi) <= KL n q pi.
+(** Any step with eta^2 <= 4 (1 + eta tau) divides KL(q || pi) by 1 + eta tau, from any start. *)
+Theorem N26_any_step n tau eta P mu q pi : 0 < tau -> 0 < eta -> eta ^ 2 <= 4 * (1 + eta * tau) ->
+  pref n P -> policy n mu -> is_nash n tau P mu q -> policy n pi ->
+  (1 + eta * tau) * KL n q (extragradient n eta tau P mu pi) <= KL n q pi.
 Proof.
-  intros Ht HP Hmu N Hpi eta. set (s := sqrt (1 + tau ^ 2)).
-  assert (Hs : 0 < s) by (apply sqrt_lt_R0; nra).
-  assert (Es : s * s = 1 + tau ^ 2) by (apply sqrt_sqrt; nra).
-  assert (Heta : 0 < eta) by (unfold eta; fold s; lra).
-  assert (F : 1 + eta * tau = (tau + s) ^ 2) by (unfold eta; fold s; nra).
-  assert (Q : (eta / 2) ^ 2 = 1 + eta * tau) by (rewrite F; unfold eta; fold s; field).
+  intros Ht Heta Small HP Hmu N Hpi.
   pose proof (N26_identity n tau eta P mu Ht Heta (proj1 HP) Hmu q pi N Hpi) as I. cbv zeta in I.
   pose proof (nash_policy n tau P mu q Hmu N) as Hq.
   set (half := pulled n eta tau P mu pi pi) in *. set (next := extragradient n eta tau P mu pi) in *.
@@ -90,13 +103,34 @@ Proof.
   pose proof (E3_pinsker n half pi (policy_dist n half Hh) Hpi) as P2.
   pose proof (kl_nonneg n half q (policy_dist n half Hh) Hq) as K.
   pose proof (l1_nonneg n next half) as L1. pose proof (l1_nonneg n half pi) as L2.
-  rewrite <- F, I.
+  rewrite I.
   assert (Y : eta * (l1 n next half * l1 n half pi / 2) <= (1 + eta * tau) * KL n next half + KL n half pi).
   { pose proof (pow2_ge_0 (eta / 2 * l1 n next half - l1 n half pi)) as Sq.
     assert ((eta / 2 * l1 n next half - l1 n half pi) ^ 2
             = (eta / 2) ^ 2 * l1 n next half ^ 2 - eta * (l1 n next half * l1 n half pi) + l1 n half pi ^ 2) as X by field.
-    rewrite X, Q in Sq. assert (0 < 1 + eta * tau) by nra.
-    pose proof (Rmult_le_compat_l (1 + eta * tau) _ _ ltac:(lra) P1). lra. }
+    rewrite X in Sq. assert (0 < 1 + eta * tau) by nra.
+    pose proof (Rmult_le_compat_l (1 + eta * tau) _ _ ltac:(lra) P1).
+    pose proof (Rmult_le_compat_r (l1 n next half ^ 2) _ _ (pow2_ge_0 _)
+      (ltac:(lra) : (eta / 2) ^ 2 <= 1 + eta * tau)). lra. }
   pose proof (Rmult_le_compat_l eta _ _ ltac:(lra) B) as GB.
   assert (0 <= eta * tau * KL n half q) by (apply Rmult_le_pos; [nra | exact K]). lra.
+Qed.
+
+(** With eta = 2: the rate (1 + 2 tau)^(-N/2) in N questions. *)
+Corollary N26_mirror_prox n tau P mu q pi : 0 < tau -> pref n P -> policy n mu -> is_nash n tau P mu q -> policy n pi ->
+  (1 + 2 * tau) * KL n q (extragradient n 2 tau P mu pi) <= KL n q pi.
+Proof. intros Ht HP Hmu N Hpi. apply N26_any_step; try assumption; lra. Qed.
+
+(** N26, the rate: with eta = 2 (tau + sqrt(1 + tau^2)), the largest of these, every step divides KL(q || pi) by
+    (tau + sqrt(1 + tau^2))^2, which is e^(2 arcsinh tau), from any start. *)
+Theorem N26_rate n tau P mu q pi : 0 < tau -> pref n P -> policy n mu -> is_nash n tau P mu q -> policy n pi ->
+  let eta := 2 * (tau + sqrt (1 + tau ^ 2)) in
+  (tau + sqrt (1 + tau ^ 2)) ^ 2 * KL n q (extragradient n eta tau P mu pi) <= KL n q pi.
+Proof.
+  intros Ht HP Hmu N Hpi eta. set (s := sqrt (1 + tau ^ 2)).
+  assert (Hs : 0 < s) by (apply sqrt_lt_R0; nra).
+  assert (Es : s * s = 1 + tau ^ 2) by (apply sqrt_sqrt; nra).
+  assert (Heta : 0 < eta) by (unfold eta; fold s; lra).
+  assert (F : 1 + eta * tau = (tau + s) ^ 2) by (unfold eta; fold s; nra).
+  rewrite <- F. apply N26_any_step; try assumption. rewrite F. unfold eta. fold s. apply Req_le. ring.
 Qed.

@@ -189,3 +189,15 @@ Proof.
   intro Z. assert (F : (p - 1 / 2) * (1 - 2 * (ln (1 - e) - ln e)) = 0) by lra.
   apply Rmult_integral in F. lra.
 Qed.
+
+(** L18.  A pair's IPO loss of log-ratios averaged over T tokens is IPO's at tau/T, over T^2; ... *)
+Theorem L18_average p d tau T : tau <> 0 -> T <> 0 ->
+  p * (d / T - 1 / (2 * tau)) ^ 2 + (1 - p) * (- (d / T) - 1 / (2 * tau)) ^ 2
+  = (p * (d - 1 / (2 * (tau / T))) ^ 2 + (1 - p) * (- d - 1 / (2 * (tau / T))) ^ 2) / T ^ 2.
+Proof. intros Ht HT. field. split; assumption. Qed.
+
+(** ... of unequal lengths it is no function of d: 1 token against 2, two pairs with d = 0, two losses. *)
+Theorem L18_unequal_lengths : exists h h' k k' : R, h - h' = k - k' /\
+  forall loss : R -> R, (forall x, loss x = 1 / 2 * (x - 1 / 2) ^ 2 + 1 / 2 * (- x - 1 / 2) ^ 2) ->
+  loss (h / 1 - h' / 2) <> loss (k / 1 - k' / 2).
+Proof. exists 0, 0, 2, 2. split; [lra |]. intros loss L. rewrite !L. lra. Qed.

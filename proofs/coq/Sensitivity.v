@@ -1,0 +1,146 @@
+(** * How far an equilibrium moves when preferences are wrong (N19): the constant of N16, improved and final.
+
+    ||q_P - q_Q||_1 <= C ||P - Q||_max / tau, C = (3 + 2 sqrt 3)/12 = .5387, and a smaller C_n for n responses.
+
+    No path from P to Q is needed.  With m = (p + q)/2 and the mean game M = (P + Q)/2, log p - log q is
+    M (p - q)/tau + (P - Q) m/tau up to a constant: q is the equilibrium of M for a reference of its own, p has the
+    residual (P - Q) m/tau there, and N18 applies.  The logarithmic mean of p and q is at most m, under which win rates
+    are less spread than a uniform variable (N9). *)
+
+From Coq Require Import Reals Lra Psatz Lia PeanoNat.
+From Coquelicot Require Import Coquelicot.
+From Nashlab Require Import Basics Game Equilibrium Certificate WinRate LogMean NashMD.
+Open Scope R_scope.
+
+(** Every policy is the equilibrium for a reference of its own. *)
+Lemma own_reference n tau P q : policy n q -> is_nash n tau P (gibbs n q (fun y => - (win n P q y / tau))) q.
+Proof.
+  intros Hq. pose proof (policy_n_pos n q Hq) as Hn.
+  pose proof (gibbs_policy n q Hn (proj1 Hq) (fun y => - (win n P q y / tau))) as Hg.
+  destruct (gibbs_log_const n q (fun y => - (win n P q y / tau)) Hq) as [c Hc].
+  apply (gibbs_unique n _ Hn (proj1 Hg) _ q (- c) Hq). intros y Hy. rewrite Hc by exact Hy. ring.
+Qed.
+
+(** E_m |p(. > m) - 1/2| <= 1/4, from the set of those that win more than half (N9). *)
+Lemma N19_mean_deviation n P m : pref n P -> dist n m -> expect n m (fun y => Rabs (win n P m y - 1 / 2)) <= 1 / 4.
+Proof.
+  intros HP Hm. set (s := fun y => if Rle_dec (1 / 2) (win n P m y) then 1 else 0).
+  assert (Hs : forall y, 0 <= s y <= 1) by (intro y; unfold s; destruct (Rle_dec (1 / 2) (win n P m y)); lra).
+  pose proof (N9_win_mass n P m HP Hm s (fun y _ => Hs y)) as W. cbv zeta in W.
+  pose proof (mean_win_rate n P m HP Hm) as Half.
+  rewrite (expect_ext n m _ (fun y => 2 * (s y * win n P m y) - s y - (win n P m y - 1 / 2))).
+  - rewrite !expect_minus, expect_scal, expect_const by apply Hm.
+    change (expect n m (fun y => win n P m y)) with (expect n m (win n P m)). rewrite Half.
+    set (w := expect n m s) in *. change (expect n m (fun y => s y)) with w. pose proof (pow2_ge_0 (w - 1 / 2)). nra.
+  - intros y _. unfold s. destruct (Rle_dec (1 / 2) (win n P m y)); [rewrite Rabs_pos_eq | rewrite Rabs_left]; lra.
+Qed.
+
+(** sum m^3 >= 1/n^2. *)
+Lemma cubes_lower n m : dist n m -> 1 / INR n ^ 2 <= sum n (fun i => m i ^ 3).
+Proof.
+  intros [Hm S]. assert (Hn : 0 < INR n).
+  { apply lt_0_INR. destruct n; [simpl in S; lra | lia]. }
+  pose proof (sum_cauchy_schwarz n (fun _ => 1) m) as A. cbv beta in A.
+  rewrite (sum_ext n (fun i => 1 * m i) m), (sum_ext n (fun _ => 1 ^ 2) (fun _ => 1)), sum_const, S in A by (intros; ring).
+  pose proof (weighted_cauchy_schwarz n m (fun _ => 1) m Hm) as B. cbv beta in B.
+  rewrite (sum_ext n (fun y => m y * 1 * m y) (fun y => m y ^ 2)), (sum_ext n (fun y => m y * 1 * 1) m), S,
+    (sum_ext n (fun y => m y * m y * m y) (fun i => m i ^ 3)) in B by (intros; ring).
+  set (s := sum n (fun y => m y ^ 2)) in *. set (t := sum n (fun i => m i ^ 3)) in *.
+  apply Rmult_le_reg_r with (INR n ^ 2); [nra |]. replace (1 / INR n ^ 2 * INR n ^ 2) with 1 by (field; lra).
+  assert (1 <= INR n * s) by lra. assert (1 <= (INR n * s) ^ 2) by nra.
+  assert (INR n ^ 2 * s ^ 2 <= INR n ^ 2 * t) by (apply Rmult_le_compat_l; [nra | lra]). nra.
+Qed.
+
+(** N19.  ||q_P - q_Q||_1 <= C_n ||P - Q||_max / tau, C_n = 1/4 + sqrt((1 - 1/n^2)/12). *)
+Theorem N19_by_size n tau P Q mu p q eps : 0 < tau -> 0 < eps -> is_pref n P -> is_pref n Q -> policy n mu ->
+  (forall i j, (i < n)%nat -> (j < n)%nat -> Rabs (P i j - Q i j) <= eps) ->
+  is_nash n tau P mu p -> is_nash n tau Q mu q ->
+  l1 n p q <= (1 / 4 + sqrt ((1 - 1 / INR n ^ 2) / 12)) * (eps / tau).
+Proof.
+  intros Ht He HP HQ Hmu Close Np Nq.
+  pose proof (nash_policy n tau P mu p Hmu Np) as Hp. pose proof (nash_policy n tau Q mu q Hmu Nq) as Hq.
+  pose proof Hp as [Pp Sp]. pose proof Hq as [Pq Sq]. pose proof (policy_n_pos n q Hq) as Hn.
+  destruct (nash_log n tau P mu p Hmu Np) as [c Lp]. destruct (nash_log n tau Q mu q Hmu Nq) as [c' Lq].
+  set (R := fun i j => 1 / 2 + (P i j - Q i j) / (2 * eps)).
+  assert (HR : pref n R).
+  { split; intros i j Hi Hj; unfold R.
+    - pose proof (HP i j Hi Hj). pose proof (HQ i j Hi Hj).
+      replace (P j i) with (1 - P i j) by lra. replace (Q j i) with (1 - Q i j) by lra. field. lra.
+    - pose proof (Close i j Hi Hj) as B. apply Rabs_le_between in B.
+      assert (I : 0 < / (2 * eps)) by (apply Rinv_0_lt_compat; lra).
+      replace (1 / 2 + (P i j - Q i j) / (2 * eps)) with ((eps + (P i j - Q i j)) * / (2 * eps)) by (field; lra).
+      split; [apply Rmult_le_pos; lra |].
+      apply Rmult_le_reg_r with (2 * eps); [lra |]. rewrite Rmult_assoc, Rinv_l by lra. lra. }
+  set (M := fun i j => (P i j + Q i j) / 2).
+  assert (HM : is_pref n M).
+  { intros i j Hi Hj. unfold M. pose proof (HP i j Hi Hj). pose proof (HQ i j Hi Hj). lra. }
+  set (nu := gibbs n q (fun y => - (win n M q y / tau))).
+  pose proof (own_reference n tau M q Hq) as N. fold nu in N.
+  pose proof (gibbs_policy n q Hn (proj1 Hq) (fun y => - (win n M q y / tau))) as Hnu. fold nu in Hnu.
+  destruct (gibbs_log_const n q (fun y => - (win n M q y / tau)) Hq) as [d Ld]. fold nu in Ld.
+  set (m := fun y => (p y + q y) / 2).
+  assert (Hm : dist n m).
+  { split; [intros y Hy; unfold m; pose proof (Pp y Hy); pose proof (Pq y Hy); lra |].
+    transitivity ((sum n p + sum n q) / 2); [| rewrite Sp, Sq; lra].
+    unfold m, Rdiv. rewrite sum_scal_r, sum_plus. reflexivity. }
+  set (k := 2 * eps / tau). assert (Hk : 0 < k) by (apply Rdiv_lt_0_compat; lra).
+  (* the residual of p in the mean game, for the reference of q *)
+  assert (Res : forall y, (y < n)%nat -> residual n tau M nu p y - (c - c' - d) = k * (win n R m y - 1 / 2)).
+  { intros y Hy.
+    assert (W : win n R m y = 1 / 2 + ((win n P p y - win n Q p y) + (win n P q y - win n Q q y)) / (4 * eps)).
+    { transitivity (1 / 2 * sum n m + ((win n P p y - win n Q p y) + (win n P q y - win n Q q y)) * / (4 * eps));
+        [| rewrite (proj2 Hm); field; lra].
+      unfold win. rewrite <- !sum_minus, <- sum_plus, <- sum_scal_r, <- sum_scal, <- sum_plus.
+      apply sum_ext. intros j _. unfold R, m. field. lra. }
+    assert (V : forall v, win n M v y = (win n P v y + win n Q v y) / 2).
+    { intro v. unfold win, Rdiv. rewrite <- sum_plus, <- sum_scal_r. apply sum_ext. intros j _. unfold M. field. }
+    unfold residual. rewrite Ld, Lp, Lq, !V, W by exact Hy. unfold k. field. lra. }
+  pose proof (N18_l1 n tau M nu q p Ht HM Hnu N Hp (c - c' - d)) as B.
+  assert (Below : forall y, (y < n)%nat -> 0 < log_mean (p y) (q y) <= m y).
+  { intros y Hy. apply log_mean_bounds; [apply Pp | apply Pq]; exact Hy. }
+  assert (First : sum n (fun y => log_mean (p y) (q y) * Rabs (residual n tau M nu p y - (c - c' - d))) <= k / 4).
+  { apply Rle_trans with (k * expect n m (fun y => Rabs (win n R m y - 1 / 2))).
+    - unfold expect. rewrite <- sum_scal. apply sum_le. intros y Hy. rewrite Res, Rabs_mult, (Rabs_pos_eq k) by (exact Hy || lra).
+      pose proof (Below y Hy). pose proof (Rabs_pos (win n R m y - 1 / 2)).
+      replace (k * (m y * Rabs (win n R m y - 1 / 2))) with (m y * (k * Rabs (win n R m y - 1 / 2))) by ring.
+      apply Rmult_le_compat_r; [apply Rmult_le_pos; lra | lra].
+    - replace (k / 4) with (k * (1 / 4)) by field.
+      apply Rmult_le_compat_l; [lra | apply (N19_mean_deviation n R m HR Hm)]. }
+  set (v := (1 - 1 / INR n ^ 2) / 12).
+  assert (Second : log_mean_inner n p q (fun y => residual n tau M nu p y - (c - c' - d))
+                     (fun y => residual n tau M nu p y - (c - c' - d)) <= k ^ 2 * v).
+  { apply Rle_trans with (k ^ 2 * win_variance n R m).
+    - unfold log_mean_inner, win_variance, expect. rewrite <- sum_scal. apply sum_le. intros y Hy. rewrite Res by exact Hy.
+      pose proof (Below y Hy). pose proof (pow2_ge_0 (k * (win n R m y - 1 / 2))).
+      replace (log_mean (p y) (q y) * (k * (win n R m y - 1 / 2)) * (k * (win n R m y - 1 / 2)))
+        with (log_mean (p y) (q y) * (k * (win n R m y - 1 / 2)) ^ 2) by ring.
+      replace (k ^ 2 * (m y * (win n R m y - 1 / 2) ^ 2)) with (m y * (k * (win n R m y - 1 / 2)) ^ 2) by ring.
+      apply Rmult_le_compat_r; lra.
+    - apply Rmult_le_compat_l; [apply pow2_ge_0 |]. pose proof (N9_variance n R m HR Hm). pose proof (cubes_lower n m Hm).
+      unfold v. lra. }
+  assert (Root : sqrt (sum n (fun y => log_mean (p y) (q y))) <= 1).
+  { rewrite <- sqrt_1. apply sqrt_le_1_alt. rewrite <- (proj2 Hm). apply sum_le. intros y Hy. apply (Below y Hy). }
+  apply sqrt_le_1_alt in Second.
+  rewrite sqrt_mult_alt, sqrt_pow2 in Second by (apply pow2_ge_0 || lra).
+  pose proof (sqrt_pos (sum n (fun y => log_mean (p y) (q y)))) as R0.
+  pose proof (Rmult_le_compat _ _ _ _ R0 (sqrt_pos _) Root Second) as Prod. rewrite Rmult_1_l in Prod.
+  eapply Rle_trans; [exact B |].
+  replace ((1 / 4 + sqrt v) * (eps / tau)) with ((k / 4 + k * sqrt v) / 2) by (unfold k; field; lra).
+  lra.
+Qed.
+
+(** N19 for every n. *)
+Corollary N19_preferences n tau P Q mu p q eps : 0 < tau -> 0 < eps -> is_pref n P -> is_pref n Q -> policy n mu ->
+  (forall i j, (i < n)%nat -> (j < n)%nat -> Rabs (P i j - Q i j) <= eps) ->
+  is_nash n tau P mu p -> is_nash n tau Q mu q -> l1 n p q <= (3 + 2 * sqrt 3) / 12 * (eps / tau).
+Proof.
+  intros Ht He HP HQ Hmu Close Np Nq.
+  eapply Rle_trans; [apply (N19_by_size n tau P Q mu p q eps Ht He HP HQ Hmu Close Np Nq) |].
+  apply Rmult_le_compat_r; [apply Rlt_le, Rdiv_lt_0_compat; assumption |].
+  assert (Hn : 0 < INR n) by (apply lt_0_INR, Nat.neq_0_lt_0; pose proof (policy_n_pos n mu Hmu); lia).
+  assert (0 < 1 / INR n ^ 2) by (apply Rdiv_lt_0_compat; [lra | apply pow_lt, Hn]).
+  assert (Root : sqrt ((1 - 1 / INR n ^ 2) / 12) <= sqrt 3 / 6); [| lra].
+  assert (S3 : 0 < sqrt 3) by (apply sqrt_lt_R0; lra). assert (Q3 : sqrt 3 * sqrt 3 = 3) by (apply sqrt_sqrt; lra).
+  rewrite <- (sqrt_pow2 (sqrt 3 / 6)) by lra. apply sqrt_le_1_alt.
+  replace ((sqrt 3 / 6) ^ 2) with (sqrt 3 * sqrt 3 / 36) by field. rewrite Q3. lra.
+Qed.
