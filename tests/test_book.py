@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib
 import importlib.util
 import inspect
@@ -104,6 +105,14 @@ def test_every_public_name_is_documented_and_documents_what_it_has() -> None:
     named = [pair for module in modules_of_the_reference() for pair in public(module)]
     assert len(named) > 700
     assert [fault for name, found in named for fault in faults(name, found)] == []
+
+
+def test_the_examples_of_the_books_own_code_run() -> None:
+    for name in ("docstrings", "mathml"):
+        if name == "docstrings" or importlib.util.find_spec("sphinx"):
+            result = doctest.testmod(importlib.import_module(f"_book.{name}"))
+            assert result.attempted > 0
+            assert result.failed == 0
 
 
 def test_a_name_without_words_and_words_without_a_name_are_caught() -> None:
