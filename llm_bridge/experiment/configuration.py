@@ -383,12 +383,32 @@ def _check_kinds(experiment: Experiment) -> None:
     if experiment.reward.kind != "bradley-terry":
         raise BadInput(f"reward.kind = {experiment.reward.kind!r}, must be 'bradley-terry': a reward is one number")
     closed = experiment.closed
-    if experiment.head is not None and closed is None:
-        raise BadInput("head: scores candidates by number, must have closed sets ([closed])")
+    if experiment.head is not None:
+        _check_head(experiment, experiment.head)
     compared = experiment.comparisons
     asked = compared.judge if closed is None and compared.source == "reference" else closed and closed.judge
     if experiment.corpus.raters == "none" and asked == "raters":
         raise BadInput("corpus.raters = 'none', must be 'synthetic' to label candidates or completions")
+
+
+def _check_head(experiment: Experiment, head: HeadOfStates) -> None:
+    """Refuse, before hours of work, what a head cannot do or would not look at."""
+    corpus = experiment.corpus
+    if experiment.closed is None:
+        raise BadInput("head: scores candidates by number, must have closed sets ([closed])")
+    if not head.width:
+        return
+    if experiment.policy.lora_rank:
+        raise BadInput(f"policy.lora_rank = {experiment.policy.lora_rank}, must be 0 with a head on frozen states "
+                       "(head.width = 0 trains adapters instead)")  # fmt: skip
+    for name in ("prompts", "validation", "held_out"):
+        if getattr(corpus, name) < 2:
+            raise BadInput(f"corpus.{name} = {getattr(corpus, name)}, must be at least 2: each needs another's summary")
+    if head.texts > corpus.prompts:
+        raise BadInput(f"head.texts = {head.texts}, must be at most corpus.prompts = {corpus.prompts}")
+    if experiment.trials() and experiment.grid is not None and set(experiment.grid.seeds) != set(experiment.seeds):
+        raise BadInput(f"grid.seeds = {experiment.grid.seeds}, must be seeds = {experiment.seeds} with a head: "
+                       "trials and runs make one comparison")  # fmt: skip
 
 
 def _named(experiment: Experiment) -> Experiment:

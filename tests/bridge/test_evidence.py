@@ -302,6 +302,10 @@ def test_a_second_run_makes_nothing_and_says_the_same(ran: tuple[Path, Path, dic
     ("head.snapshot_every=0", "snapshot_every = 0, must be at least 1"),
     ("head.depth=2", "depth"),
     ("head.texts=-1", "texts = -1, must be at least 0"),
+    ("head.texts=7", "head.texts = 7, must be at most corpus.prompts = 6"),
+    ("policy.lora_rank=2", "policy.lora_rank = 2, must be 0 with a head"),
+    ("corpus.held_out=1", "corpus.held_out = 1, must be at least 2"),
+    ("seeds=[3]", "must be seeds = .3. with a head"),
 ])  # fmt: skip
 def test_bad_numbers_are_refused_by_name(change: str, said: str, tmp_path: Path, corpus: Path) -> None:
     config = written(tmp_path / "c.toml", corpus, **HEAD)
