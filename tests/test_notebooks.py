@@ -264,6 +264,12 @@ PREDICTED: dict[str, list[Row]] = {
         ("human against the reference", 0.75, 0.25, "people write better synopses than a T5 of 77 M weights"),
         ("ceiling", 0.75, 0.25, "a mean of max(p, 1 − p)"),
     ],
+    "10_who_comes_nearest": [
+        ("identity_error", 0.0, 1e-7, "N23a: at equal KL the loss to the equilibrium is τ KL(π‖q)"),
+        ("equilibrium exploitability", 0.0, 1e-9, "E2: the equilibrium has none"),
+        ("texts", 300.0, 0.5, "counted: the held-out texts"),
+        ("cyclic_triads", 0.125, 0.125, "a share of at most 1/4; more than 0: no ranking"),
+    ],
     "9_votes_on_chat_models": [
         ("votes", 8931.0, 0.5, "counted: the rows of the file"),
         ("pairs_met", 927.0, 0.5, "counted, of 1,711"),

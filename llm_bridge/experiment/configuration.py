@@ -1,7 +1,7 @@
 """The configuration of an experiment: one TOML file, checked key by key.
 
     [corpus] [policy] [sft]                       texts, model, supervised fine-tuning: the reference μ
-    [closed]                                      either: fixed candidates for each text, every number an expectation
+    [closed] [head]                               either: fixed candidates for each text, every number an expectation
     [sampling] [comparisons] [preference] [reward] [judge]    or: sampled, labelled and judged completions
     [train] [tuned.METHOD] [grid]                 how the methods are trained, and which τ and β are tried first
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from llm_bridge.judges import check_judge
+from llm_bridge.judges import CANDIDATE_KINDS, check_judge, check_kinds
 from llm_bridge.preferences import MODELS, Training
 from llm_bridge.training import LABELS, Settings, bridged
 from nashlab.game import BadInput, check_temperature, suggestion
@@ -30,6 +30,7 @@ __all__ = [
     "Corpus",
     "Experiment",
     "Grid",
+    "HeadOfStates",
     "Learned",
     "Likelihood",
     "Model",
@@ -103,17 +104,50 @@ class Model:
 
 @dataclass(frozen=True)
 class ClosedSets:
-    """Nine candidates for each text (:func:`llm_bridge.judges.candidate_sets`), and their judge.
+    """Candidates for each text (:func:`llm_bridge.judges.candidate_sets`), and their judge.
 
     temperature  T of π^(1/T);  judge  a name, or a table with options: see :mod:`llm_bridge.judges.registry`.
+    kinds        of candidates;  samples  how many more the initial policy writes, of at most ``max_new_tokens``.
+    cycles       a factor on the part of the judge's log-odds that no ranking explains: 0 leaves a Bradley-Terry model.
     """
 
     temperature: float = 20.0
     judge: Any = "raters"
+    kinds: list[str] = field(default_factory=lambda: list(CANDIDATE_KINDS))
+    samples: int = 0
+    max_new_tokens: int = 16
+    cycles: float = 1.0
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature, positive=True)
         check_judge(self.judge)
+        check_kinds(self.kinds)
+        if self.samples < 0 or len(self.kinds) + self.samples < 3:
+            raise BadInput(f"kinds and samples = {self.samples} make {len(self.kinds) + self.samples} candidates, "
+                           "must be at least 3 (and samples at least 0)")  # fmt: skip
+        _at_least_one(self, "max_new_tokens")
+        if not 0 <= self.cycles <= 1:
+            raise BadInput(f"cycles = {self.cycles}, must be between 0 (a ranking) and 1 (the judge as it is)")
+
+
+@dataclass(frozen=True)
+class HeadOfStates:
+    """Instead of a model's own weights, a small network on its frozen states is trained (:class:`HeadPolicy`).
+
+    width      of its hidden layer; 0: no head, the model's own weights (or its adapters) are trained after all.
+    snapshot_every  steps between two kept policies on the held-out texts.
+    texts      how many of the training texts are used; 0: all.
+    """
+
+    width: int = 64
+    snapshot_every: int = 25
+    texts: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least_one(self, "snapshot_every")
+        for name, rule in (("width", "no head"), ("texts", "all")):
+            if getattr(self, name) < 0:
+                raise BadInput(f"{name} = {getattr(self, name)}, must be at least 0 ({rule})")
 
 
 @dataclass(frozen=True)
@@ -248,6 +282,7 @@ class Experiment:
     train: dict[str, Any]
     sft: Settings | None = None
     closed: ClosedSets | None = None
+    head: HeadOfStates | None = None
     sampling: Sampling = field(default_factory=Sampling)
     comparisons: Comparisons = field(default_factory=Comparisons)
     preference: Learned = field(default_factory=Learned)
@@ -296,6 +331,7 @@ SECTIONS: dict[str, type[Any]] = {
     "policy": Model,
     "sft": Settings,
     "closed": ClosedSets,
+    "head": HeadOfStates,
     "sampling": Sampling,
     "comparisons": Comparisons,
     "preference": Learned,
@@ -303,7 +339,7 @@ SECTIONS: dict[str, type[Any]] = {
     "judge": Likelihood,
     "grid": Grid,
 }
-OPTIONAL = ("sft", "closed", "grid")
+OPTIONAL = ("sft", "closed", "head", "grid")
 
 
 def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -347,10 +383,32 @@ def _check_kinds(experiment: Experiment) -> None:
     if experiment.reward.kind != "bradley-terry":
         raise BadInput(f"reward.kind = {experiment.reward.kind!r}, must be 'bradley-terry': a reward is one number")
     closed = experiment.closed
+    if experiment.head is not None:
+        _check_head(experiment, experiment.head)
     compared = experiment.comparisons
     asked = compared.judge if closed is None and compared.source == "reference" else closed and closed.judge
     if experiment.corpus.raters == "none" and asked == "raters":
         raise BadInput("corpus.raters = 'none', must be 'synthetic' to label candidates or completions")
+
+
+def _check_head(experiment: Experiment, head: HeadOfStates) -> None:
+    """Refuse, before hours of work, what a head cannot do or would not look at."""
+    corpus = experiment.corpus
+    if experiment.closed is None:
+        raise BadInput("head: scores candidates by number, must have closed sets ([closed])")
+    if not head.width:
+        return
+    if experiment.policy.lora_rank:
+        raise BadInput(f"policy.lora_rank = {experiment.policy.lora_rank}, must be 0 with a head on frozen states "
+                       "(head.width = 0 trains adapters instead)")  # fmt: skip
+    for name in ("prompts", "validation", "held_out"):
+        if getattr(corpus, name) < 2:
+            raise BadInput(f"corpus.{name} = {getattr(corpus, name)}, must be at least 2: each needs another's summary")
+    if head.texts > corpus.prompts:
+        raise BadInput(f"head.texts = {head.texts}, must be at most corpus.prompts = {corpus.prompts}")
+    if experiment.trials() and experiment.grid is not None and set(experiment.grid.seeds) != set(experiment.seeds):
+        raise BadInput(f"grid.seeds = {experiment.grid.seeds}, must be seeds = {experiment.seeds} with a head: "
+                       "trials and runs make one comparison")  # fmt: skip
 
 
 def _named(experiment: Experiment) -> Experiment:

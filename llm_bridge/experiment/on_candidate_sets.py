@@ -1,4 +1,4 @@
-"""Closed experiments: methods play the raters' exact game on nine candidates for each text."""
+"""Closed experiments: methods play the raters' exact game on the candidates of each text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from llm_bridge.experiment.configuration import Experiment
+from llm_bridge.experiment.configuration import ClosedSets, Experiment
 from llm_bridge.experiment.evaluate import closed_tables
 from llm_bridge.experiment.stages import read_json
 from llm_bridge.experiment.start import Start, judge_about, judge_title, learned, texts_about, texts_of_split
-from llm_bridge.judges import Cached, SummaryFeatures, candidate_sets, intransitivity, judge_named, matrix
+from llm_bridge.experiment.states import CHUNK, written_by
+from llm_bridge.judges import (
+    Cached,
+    SummaryFeatures,
+    candidate_sets,
+    intransitivity,
+    judge_named,
+    matrix,
+    with_cycles,
+)
 from llm_bridge.policy import Policy, completions_of, save_policy
 from llm_bridge.training import Closed, Players, Settings, bridged, train
 from nashlab.files import plain
@@ -26,7 +35,7 @@ SETS = {"training": ("train", "prompts"), "held out": ("test", "held_out")}
 
 @dataclass(frozen=True)
 class ClosedGround:
-    """Methods play the raters' exact game on nine candidates for each text."""
+    """Methods play the judge's exact game on the candidates of each text, and train the model itself."""
 
     experiment: Experiment
     start: Start
@@ -97,21 +106,36 @@ class ClosedGround:
 def _sets_about(experiment: Experiment) -> dict[str, Any]:
     counts = {count: getattr(experiment.corpus, count) for _, count in SETS.values()}
     assert experiment.closed is not None
-    return {"corpus": texts_about(experiment.corpus), **counts, **judge_about(experiment.closed.judge)}
+    usual = ClosedSets()  # what was so before there was a choice is omitted, so that folders keep their names
+    chosen = {k: getattr(experiment.closed, k) for k in ("kinds", "samples", "max_new_tokens", "cycles")
+              if getattr(experiment.closed, k) != getattr(usual, k)}  # fmt: skip
+    return {"corpus": texts_about(experiment.corpus), **counts, **judge_about(experiment.closed.judge), **chosen}
 
 
 def _make_sets(start: Start, part: Path, work: Path) -> None:
-    """Nine candidates for each text and the judge's exact margins between them."""
+    """Candidates for each text and the judge's exact margins between them."""
     corpus, closed = start.experiment.corpus, start.experiment.closed
     assert closed is not None
     whole = texts_of_split(corpus, "train")
     for name, (split, count) in SETS.items():
         examples = texts_of_split(corpus, split, getattr(corpus, count))
         features = SummaryFeatures(whole, {e.prompt: e.summary for e in examples})
-        candidates = candidate_sets(examples, features)
+        written = _written(start, [e.prompt for e in examples], name) if closed.samples else ()
+        candidates = candidate_sets(examples, features, kinds=closed.kinds, samples=written)
         texts = [e.prompt for e in examples]
         judge = judge_named(closed.judge, training=whole, evaluation=examples)
-        p = np.stack(matrix(Cached(judge), texts, candidates))
+        p = with_cycles(np.stack(matrix(Cached(judge), texts, candidates)), closed.cycles)
         about = {"texts": texts, "candidates": candidates, "intransitivity": asdict(intransitivity(p))}
         (part / f"{name}.json").write_text(json.dumps(plain(about)), encoding="utf-8")
         np.save(part / f"{name}.npy", p - 0.5)
+
+
+def _written(start: Start, texts: list[str], name: str) -> list[list[str]]:
+    """The initial policy's own candidates for these texts."""
+    policy, closed = start.players(0)[0], start.experiment.closed
+    assert closed is not None
+    prompts, found = start.prompts(policy, texts), []
+    for first in range(0, len(texts), CHUNK):
+        rows = range(first, min(first + CHUNK, len(texts)))
+        found += written_by(policy, prompts.tokens(policy, rows), closed, name, rows)
+    return found

@@ -2,6 +2,7 @@
 
 sft                     the reference π_ref                                    stages
 sets                    candidates and exact margins                           closed
+states                  the same, and a frozen model's states of them          closed, with a head
 comparisons, preference, reward                                                sampled
 METHOD                  the trials of the grid, then every method from every seed
 answers, scores         evaluation                                             sampled
@@ -23,6 +24,7 @@ from llm_bridge.experiment.configuration import Experiment
 from llm_bridge.experiment.evaluate import PAPER
 from llm_bridge.experiment.on_candidate_sets import ClosedGround
 from llm_bridge.experiment.on_completions import SampledGround
+from llm_bridge.experiment.on_states import HeadGround
 from llm_bridge.experiment.parallel import Cluster, in_parallel
 from llm_bridge.experiment.stages import Stages
 from llm_bridge.experiment.start import Start, device_name, device_of, quietly
@@ -152,6 +154,8 @@ class Ground(Protocol):
 def prepared(experiment: Experiment, stages: Stages, cluster: Cluster | None = None) -> Ground:
     """The ground with everything made that precedes the runs."""
     start = Start(experiment, stages)
+    if experiment.head is not None and experiment.head.width:
+        return HeadGround.prepared(experiment, start)
     if experiment.closed is not None:
         return ClosedGround.prepared(experiment, start)
     return SampledGround.prepared(experiment, start, cluster)

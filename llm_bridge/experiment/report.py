@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llm_bridge.experiment.evidence_plots import ahead, at_equal_kl, nearness, paths
 from llm_bridge.experiment.plots import curves, tables
 from nashlab.files import replacing
 from nashlab.game import BadInput, first_line
@@ -73,6 +74,7 @@ def _experiment(results: Mapping[str, Any]) -> dict[str, Any]:
         "about": f"{len(results['methods'])} methods {_about(results)}",
         "curves": _image(curves(results)),
         "tables": [_judged(results, which, table) for which, table in results["tables"].items()],
+        "evidence": _evidence(results["evidence"]) if "evidence" in results else None,
         "cycles": _cycles(results["intransitivity"]) if results.get("intransitivity") else None,
         "models": _models(results) if "models" in results else None,
         "samples": [(s["prompt"], [x for x in s.items() if x[0] != "prompt"]) for s in results.get("samples", ())],
@@ -83,6 +85,30 @@ def _experiment(results: Mapping[str, Any]) -> dict[str, Any]:
         "stages": (("stage", "seconds"), [[name, f"{s:.1f}"] for name, s in results["seconds"].items()]),
         "settings": results["settings"],
     }
+
+
+def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`llm_bridge.experiment.evidence.evidence_of` found: figures, and methods at equal KL."""
+    near, rows = evidence["order"]["exploitability"], evidence["equal_kl"]
+    chosen = [(m, near["methods"].index(m), evidence["chosen"][m]) for m in near["order"]]
+    return {
+        "texts": evidence["texts"],
+        "nearness": _image(nearness(evidence)),
+        "ahead": _image(ahead(near)),
+        "paths": _image(paths(evidence)),
+        "at_equal_kl": _image(at_equal_kl(evidence)) if rows else None,
+        "chosen": (
+            ("", "τ", "β", "step", "exploitability at τ", "95 %"),
+            [[m, f"{c['tau']:g}", "" if c["beta"] is None else f"{c['beta']:g}", str(c["step"]),
+              f"{near['mean'][i]:.4f}", f"{near['low'][i]:.4f} to {near['high'][i]:.4f}"] for m, i, c in chosen],
+        ),
+        "equal_kl": (
+            ("KL", "methods", "nearest", "its loss", "largest loss", "p over texts", "p over seeds"),
+            [[f"{r['kl']:g}", str(len(r["loss"]["methods"])), r["loss"]["order"][0], f"{min(r['loss']['mean']):.4f}",
+              f"{max(r['loss']['mean']):.4f}",
+              *(f"{r['loss']['differ'][name]:.2g}" for name in ("p_over_texts", "p_over_seeds"))] for r in rows],
+        ),
+    }  # fmt: skip
 
 
 def _about(results: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """Judges of texts, p(y ≻ y' | x): from functions, tables, scores, models and known raters."""
 
 from llm_bridge.judges.answers import JudgeFailed
-from llm_bridge.judges.candidates import CANDIDATE_KINDS, candidate_sets
-from llm_bridge.judges.cycles import Intransitivity, intransitivity
+from llm_bridge.judges.candidates import CANDIDATE_KINDS, candidate_sets, check_kinds
+from llm_bridge.judges.cycles import Intransitivity, intransitivity, with_cycles
 from llm_bridge.judges.features import FEATURES, NGram, SummaryFeatures, content_words
 from llm_bridge.judges.http import ServedModel
 from llm_bridge.judges.judge import (
@@ -57,6 +57,7 @@ __all__ = [
     "candidate_sets",
     "canonical",
     "check_judge",
+    "check_kinds",
     "check_lengths",
     "content_words",
     "each",
@@ -69,4 +70,5 @@ __all__ = [
     "pair_score",
     "summary_raters",
     "wanted_columns",
+    "with_cycles",
 ]

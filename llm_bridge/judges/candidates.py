@@ -1,4 +1,4 @@
-"""Closed candidate sets for real texts: nine summaries of each, good and bad."""
+"""Closed candidate sets for real texts: summaries of each, good and bad, by people, rules and a model."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ import numpy as np
 
 from llm_bridge.data import Example
 from llm_bridge.judges.features import SummaryFeatures
-from nashlab.game import BadInput
+from nashlab.game import BadInput, suggestion
 
-__all__ = ["CANDIDATE_KINDS", "candidate_sets"]
+__all__ = ["CANDIDATE_KINDS", "candidate_sets", "check_kinds"]
 
 
-def candidate_sets(examples: Sequence[Example], features: SummaryFeatures, *, seed: int = 0) -> list[list[str]]:
-    """Nine summaries of each text, good and bad, in the order of :data:`CANDIDATE_KINDS`.
+def candidate_sets(
+    examples: Sequence[Example],
+    features: SummaryFeatures,
+    *,
+    kinds: Sequence[str] | None = None,
+    samples: Sequence[Sequence[str]] = (),
+    seed: int = 0,
+) -> list[list[str]]:
+    """Summaries of each text, good and bad: the given kinds, then the text's ``samples`` (say, a model's), if any.
+
+    kinds  of :data:`CANDIDATE_KINDS` (default: all nine, in their order).
 
     human (the human summary), truncated (its first half), shuffled (its words in another order), foreign (the human
     summary of another text), sentence (the text's first), lead (its first 10 words), extract (its first 35 words),
@@ -23,12 +32,27 @@ def candidate_sets(examples: Sequence[Example], features: SummaryFeatures, *, se
     """
     if len(examples) < 2:
         raise BadInput(f"examples holds {len(examples)}, must hold at least 2: each needs the summary of another text")
+    if samples and len(samples) != len(examples):
+        raise BadInput(f"samples holds {len(samples)}, must be one list for each of the {len(examples)} examples")
+    makers = [_MAKERS[kind] for kind in check_kinds(CANDIDATE_KINDS if kinds is None else kinds)]
     rng = np.random.default_rng(seed)
     shift = int(rng.integers(1, len(examples)))
     return [
-        [make(example, examples[(i + shift) % len(examples)], features, rng) for make in _MAKERS.values()]
+        [make(example, examples[(i + shift) % len(examples)], features, rng) for make in makers]
+        + list(samples[i] if samples else ())
         for i, example in enumerate(examples)
     ]
+
+
+def check_kinds(kinds: Sequence[str]) -> Sequence[str]:
+    """The kinds, if each is one of :data:`CANDIDATE_KINDS` and none is there twice; else a BadInput."""
+    for kind in kinds:
+        if kind not in _MAKERS:
+            known = f"{', '.join(_MAKERS)}{suggestion(str(kind), _MAKERS)}"
+            raise BadInput(f"kinds: {kind!r} is unknown, must be one of {known}")
+    if len(set(kinds)) < len(kinds):
+        raise BadInput(f"kinds = {list(kinds)}, must name none twice")
+    return kinds
 
 
 def _shuffled(text: str, rng: np.random.Generator) -> str:

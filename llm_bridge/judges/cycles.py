@@ -13,7 +13,7 @@ from llm_bridge.judges.judge import Array
 from nashlab.arrays import sigmoid
 from nashlab.game import BadInput
 
-__all__ = ["Intransitivity", "intransitivity"]
+__all__ = ["Intransitivity", "intransitivity", "with_cycles"]
 
 
 @dataclass(frozen=True)
@@ -132,3 +132,24 @@ def _bradley_terry_excess(p: Array, steps: int = 100) -> float:
     given = p[pairs]
     entropy = -sum(float(np.sum(x[x > 0] * np.log(x[x > 0]))) for x in (given, 1.0 - given))
     return max(loss(r) - entropy, 0.0)
+
+
+def with_cycles(p: ArrayLike, factor: float, *, clip: float = 1e-3) -> Array:
+    """Preferences [X, K, K] whose cyclic part is scaled: 1 leaves them as they are, 0 makes them Bradley-Terry.
+
+    log-odds M = grad r + C with r_i = mean_j M_ij;  P' = σ(grad r + factor · C).  Other factors than 1 clip P to
+    [clip, 1 − clip] first.  Raises :class:`BadInput` for a negative or infinite factor.
+
+    >>> with_cycles([[[0.5, 0.8, 0.2], [0.2, 0.5, 0.8], [0.8, 0.2, 0.5]]], 0.0).round(12).tolist()[0][0]
+    [0.5, 0.5, 0.5]
+    """
+    given = np.asarray(p, dtype=np.float64)
+    if not 0 <= factor < np.inf:
+        raise BadInput(f"factor = {factor}, must be finite and at least 0")
+    if factor == 1:
+        return given
+    bounded = given.clip(clip, 1 - clip)
+    odds = np.log(bounded) - np.log1p(-bounded)
+    rating = odds.mean(axis=-1)
+    ranking = rating[..., :, None] - rating[..., None, :]
+    return np.asarray(sigmoid(ranking + factor * (odds - ranking)))

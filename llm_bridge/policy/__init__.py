@@ -2,6 +2,7 @@
 
 from llm_bridge.policy.chats import Chat, ends_of
 from llm_bridge.policy.forward import NotFinite
+from llm_bridge.policy.heads import HeadPolicy
 from llm_bridge.policy.loading import (
     LoraOptions,
     load_policy,
@@ -23,6 +24,7 @@ __all__ = [
     "REFERENCE_KINDS",
     "Chat",
     "Decoder",
+    "HeadPolicy",
     "LoraOptions",
     "NotFinite",
     "Policy",

@@ -111,8 +111,11 @@ class Policy:
 
     def token_log_probs(self, prompt: Tokens, completion: Tokens, *, temperature: float = 1.0) -> Tensor:
         """log π(y_t | x, y_<t), shape [B, T], 0 where the completion is padding; see :meth:`log_prob`."""
+        return self.scored(self.states(prompt, completion), completion, temperature=temperature)
+
+    def scored(self, states: Tensor, completion: Tokens, *, temperature: float = 1.0) -> Tensor:
+        """log π(y_t | x, y_<t), shape [B, T], from the :meth:`states` that predict the completion's tokens."""
         check_temperature(temperature, positive=True)
-        states = self.states(prompt, completion)
         mask = completion.mask.to(states.device)
         counted, targets = states[mask], completion.ids.to(states.device)[mask]
         values = self._chosen(counted, targets, temperature)

@@ -59,7 +59,9 @@ class Reference:
 
     def stream(self, prompt: Tokens) -> Stream:
         """Start decoding after ``prompt`` with a separate cache; see :class:`Stream`."""
-        return Stream(self.policy.forward, self.policy.checked(prompt)[0], adapters_off=self.kind == "adapters-off")
+        if self.kind == "copy":
+            return self.policy.stream(prompt)
+        return Stream(self.policy.forward, self.policy.checked(prompt)[0], adapters_off=True)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:

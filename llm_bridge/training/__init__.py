@@ -3,7 +3,7 @@
 from llm_bridge.training.checkpoint import checksum
 from llm_bridge.training.engines import ServedPolicy
 from llm_bridge.training.enumerable import Language, expected_samples, restricted
-from llm_bridge.training.forms import Direct, Extrapolation, Optimistic, Regression
+from llm_bridge.training.forms import Direct, Extrapolation, Optimistic, Proximal, Regression
 from llm_bridge.training.generated import LABELS, Generated
 from llm_bridge.training.methods import BRIDGED, IMITATION, Bridged, bridged
 from llm_bridge.training.metrics import HeldOut, share_interval
@@ -34,6 +34,7 @@ __all__ = [
     "Optimistic",
     "Players",
     "Project",
+    "Proximal",
     "Recipe",
     "Record",
     "Recorded",

@@ -3,6 +3,7 @@
     Direct         the method as described: samples of its players, log-ratios to μ, one step.
     Regression     INPO: IPO at temperature 1/η on samples of an old policy π_t, log-ratios to π_t^(1−ητ) μ^(ητ); its
                    optimum is the mirror-descent step from π_t (L4).
+    Proximal       Nash Prox: online IPO on the game with a penalty KL(π‖ν)/η, whose centre ν then moves there.
     Extrapolation  EGPO: a trial step, y' sampled at its end, then a step from the initial point.
     Optimistic     optimistic MMD: y' from 2π_t − π_{t−1}, as a difference of two expectations.
 
@@ -24,7 +25,7 @@ from llm_bridge.policy import Policy, Reference
 from llm_bridge.training.players import Players, Weights
 from nashlab.game import BadInput
 
-__all__ = ["Direct", "Extrapolation", "Numbers", "Optimistic", "Regression", "Steps", "Term"]
+__all__ = ["Direct", "Extrapolation", "Numbers", "Optimistic", "Proximal", "Regression", "Steps", "Term"]
 
 AHEAD, NOW = 0, 1
 """Random streams of a step; forms may add their own."""
@@ -140,6 +141,37 @@ class Regression(Direct):
         """Renew the old policy when it is due, then one step of the regression."""
         if steps.step % steps.refresh == 0:
             steps.players.remember("previous")
+        return steps.update()
+
+
+@dataclass(frozen=True)
+class Proximal(Direct):
+    """Nash Prox: self-play on the game with the penalty KL(π‖ν)/η, whose centre ν moves there every ``refresh`` steps.
+
+    Its temperature is τ + 1/η and its log-ratios are to (ν μ^(ητ))^(1/(1+ητ)), so the moving players of the inner game
+    have π*_τ as the fixed point of the outer one, for every η.
+
+    Source: Tiapkin et al. 2025 (arXiv 2505.19731); Rockafellar 1976.
+    """
+
+    name = "proximal"
+    remembered = ("centre",)
+    measures_from_reference = False
+
+    def temperature(self, numbers: Numbers) -> float:
+        """τ + 1/η."""
+        return numbers.tau + 1 / numbers.step_size
+
+    def anchor(self, players: Players, numbers: Numbers, log_prob: Callable[[Policy | Reference], Tensor]) -> Tensor:
+        """(log ν + ητ log μ) / (1 + ητ)."""
+        share = numbers.tau / self.temperature(numbers)
+        with players.playing("centre") as centre:
+            return (1 - share) * log_prob(centre).detach() + share * log_prob(players.reference)
+
+    def step(self, steps: Steps) -> dict[str, Any]:
+        """Move the centre when it is due, then one step of the inner game."""
+        if steps.step % steps.refresh == 0:
+            steps.players.remember("centre")
         return steps.update()
 
 

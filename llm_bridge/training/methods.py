@@ -7,7 +7,7 @@ from functools import cached_property
 
 import torch
 
-from llm_bridge.training.forms import Direct, Extrapolation, Optimistic, Regression, Term
+from llm_bridge.training.forms import Direct, Extrapolation, Optimistic, Proximal, Regression, Term
 from nashlab.algorithm import FIXED, SAMPLERS, AlgorithmSpec, Objective, Pairwise, Pointwise, Sampler
 from nashlab.algorithms import REGISTRY, get
 from nashlab.game import BadInput, suggestion
@@ -93,6 +93,7 @@ IMITATION = Bridged(
 
 SAMPLED_FORMS: dict[str, Bridged] = {
     "omd": Bridged(REGISTRY["omd"], Pairwise(ipo), "previous", "previous", Regression()),
+    "nash-prox": Bridged(REGISTRY["nash-prox"], Pairwise(ipo), "policy", "policy", Proximal()),
     "egpo": Bridged(REGISTRY["egpo"], Pointwise(self_play_advantage), "policy", "ahead", Extrapolation()),
     "optimistic-mmd": Bridged(
         REGISTRY["optimistic-mmd"], Pointwise(self_play_advantage), "policy", "policy", Optimistic()

@@ -56,7 +56,8 @@ class Turn(NamedTuple):
     rows      the items of this process's share of the step;  total  the number of items in all shares.
     uniforms  columns -> numbers in [0, 1) for this share, [len(rows), columns] float64.
     tau, beta, step_size  the method's numbers.
-    meanwhile  called while the judge works, with samples whose p is still unknown.
+    meanwhile  called with samples whose p is still unknown: it may score them at once, while a judge works, and then
+               returns log π of the completions, which need not be computed again.
     """
 
     method: Bridged
@@ -69,7 +70,7 @@ class Turn(NamedTuple):
     tau: float
     beta: float
     step_size: float
-    meanwhile: Callable[[Samples], None] = lambda samples: None
+    meanwhile: Callable[[Samples], Tensor | None] = lambda samples: None
 
     @property
     def temperature(self) -> float:
@@ -158,6 +159,9 @@ class Closed:
         players = turn.players
         prompt, completion = self._tokens(players.policy, turn.rows)
         log_mu = self.log_reference(players, turn.rows)
+        moves = "policy" in {sampler_of(side).player for side in (turn.left, turn.right)}
+        scored = turn.meanwhile(_unjudged(prompt, completion)) if moves else None
+        now = None if scored is None else scored.detach().view(log_mu.shape)
 
         def log_policy(model: Policy | Reference) -> Tensor:
             if isinstance(model, Reference) and model is players.reference:
@@ -167,7 +171,7 @@ class Closed:
 
         def log_side(side: Sampler) -> Tensor:
             with players.playing(side.player) as model:
-                own = log_policy(model)
+                own = now if side.player == "policy" and now is not None else log_policy(model)
             other = log_policy(getattr(players, side.pull)) if side.pull else own
             return restricted((1 - turn.beta) * own + turn.beta * other)
 
@@ -223,16 +227,26 @@ class Closed:
 
     def measure(self, players: Players, tau: float) -> dict[str, float]:
         """Means over prompts: exploitability (E2) at τ, ‖π − π*_τ‖₁, KL(π‖μ), win rate."""
-        log_mu, log_pi = self.log_policies(players.reference), self.log_policies(players.policy)
-        game = self.game(log_mu)
+        log_mu, game, log_target = self._fixed(players, tau)
+        log_pi = self.log_policies(players.policy)
         pi, mu = np.exp(log_pi), np.exp(log_mu)
         wins = 0.5 + np.einsum("xi,xij,xj->x", pi, self.margins, mu)
         return {
             "exploitability": float(exploitability(game, log_pi, tau).mean()),
-            "distance": float(l1(log_pi, regularised_nash(game, tau).log_policy).mean()),
+            "distance": float(l1(log_pi, log_target).mean()),
             "exact_kl": float(kl(log_pi, log_mu).mean()),
             "win_rate": float(wins.mean()),
         }
+
+    def _fixed(self, players: Players, tau: float) -> tuple[NDArray[np.float64], PreferenceGame, NDArray[np.float64]]:
+        """log μ, the games and their equilibria, which no step changes: computed once for all measurements."""
+        known = players.known.setdefault((self, "fixed"), {})
+        if tau not in known:
+            log_mu = self.log_policies(players.reference)
+            game = self.game(log_mu)
+            known[tau] = log_mu, game, np.asarray(regularised_nash(game, tau).log_policy)
+        found: tuple[NDArray[np.float64], PreferenceGame, NDArray[np.float64]] = known[tau]
+        return found
 
     def _tokens(self, policy: Policy, rows: Sequence[int]) -> tuple[Tokens, Tokens]:
         completions = [candidate for i in rows for candidate in self.candidates[i]]
@@ -336,6 +350,12 @@ class Examples:
                 total -= float(players.policy.log_prob(prompt, completion).sum())
             count += float(completion.mask.sum())
         return {"nats_per_token": total / count}
+
+
+def _unjudged(prompt: Tokens, completion: Tokens) -> Samples:
+    """Completions to be scored, without pairs."""
+    none = torch.zeros(0)
+    return Samples(prompt, completion, none, none.long(), none.long(), none, none)
 
 
 def pairs_within(prompts: int, counts: Sequence[int], *, symmetric: bool) -> tuple[Tensor, Tensor]:

@@ -276,12 +276,13 @@ class Trainer:
             return None, log_prob
         return scalar, log_prob
 
-    def _score_early(self, samples: Samples) -> None:
-        """Run the forward pass while the judge works, if the step is one batch, since it does not need p."""
+    def _score_early(self, samples: Samples) -> Tensor | None:
+        """log π of the step's completions, which does not need p, if the step is one batch; else None."""
         if len(self.method.terms) == 1 and not 0 < self.settings.micro_batch < len(samples.prompt.ids):
             torch.clear_autocast_cache()  # weights that were cast without gradients
             with torch.enable_grad():
                 self._early = self.scorer(samples)
+        return self._early
 
     def _diverged(self, what: str, weights_are_sound: bool, later: int = 1) -> Diverged:
         advice = f"lower learning_rate = {self.settings.learning_rate:g}"
@@ -328,9 +329,8 @@ class Trainer:
         if term.right == "policy":
             weighted = weighted.index_add(0, samples.right, samples.weight.to(log_prob))
         h, total = log_prob - samples.log_anchor.to(log_prob), float(weighted.sum())
-        tokens = samples.completion.mask.sum(dim=1).to(weighted)
-        kl = float((weighted * h).sum())
-        return {"kl": (kl, total), "kl_per_token": (kl, float((weighted * tokens).sum()))}
+        kl, tokens = float((weighted * h).sum()), float((weighted * samples.completion.mask.sum(dim=1)).sum())
+        return {"kl": (kl, total), "kl_per_token": (kl, tokens)}
 
     def _rounding(self, log_prob: Tensor, samples: Samples) -> Tally:
         """Mean square rounding of log π per completion in lower precision, from a second, full-precision pass."""
