@@ -16,8 +16,9 @@ __all__ = ["BadInput", "PreferenceGame", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("BadInput", "PreferenceGame"):
-        from nashlab import game
+    if name in ("BadInput", "PreferenceGame", "game"):
+        from importlib import import_module
 
-        return getattr(game, name)
+        game = import_module("nashlab.game")
+        return game if name == "game" else getattr(game, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -313,15 +313,17 @@ def gallery_command(
     from nashlab.gallery import GALLERY
     from nashlab.gallery import get as gallery_game
 
-    if json_output:
-        print_json([{"name": e.name, "description": e.description, "source": e.source} for e in GALLERY.values()])
-        return 0
-    games = [(entry, gallery_game(entry.name)) for entry in GALLERY.values()]
+    if html is not None and (html.is_dir() or not html.absolute().parent.is_dir()):
+        raise BadInput(f"html = {html}, must be a file in a folder that exists")
+    games = [(entry, gallery_game(entry.name)) for entry in GALLERY.values()] if html or not json_output else []
     if html is not None:
         from nashlab.report import write_gallery
 
         write_gallery(html, games)
-    show_gallery(games)
+    if json_output:
+        print_json([{"name": e.name, "description": e.description, "source": e.source} for e in GALLERY.values()])
+    else:
+        show_gallery(games)
     return 0
 
 
@@ -344,7 +346,7 @@ def verify_command(
         bool, tyro.conf.arg(help="run the SymPy derivations and the Coq proofs too (skipped where Coq is absent)")
     ] = False,
     book: Annotated[
-        str | None, tyro.conf.arg(help="address of the book that the report links to (default: build/book, if built)")
+        str | None, tyro.conf.arg(help="address or folder of the book to link to (default: build/book, if built)")
     ] = None,
     json_output: Json = False,
 ) -> int:
@@ -354,7 +356,7 @@ def verify_command(
              nashlab verify --claims L1,L5 --canary --json
              nashlab verify --proofs
     """
-    from nashlab.report import write_verify_report
+    from nashlab.report import book_address, write_verify_report
     from nashlab.verify import environment_of, recorded, select
     from nashlab.verify.figures import laboratory_figures
     from nashlab.verify.proofs import proof_results
@@ -363,6 +365,7 @@ def verify_command(
         raise BadInput(f"samples = {samples}, must be at least 1")
     checks = select(claims)
     folder = out or Path("verify-canary" if canary else "verify-report")
+    book_address(book, folder)  # refused now, not after the claims
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

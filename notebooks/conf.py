@@ -21,7 +21,7 @@ copyright = "the nashlab maintainers, Apache-2.0"
 release = version = nashlab.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.linkcode", "_book.mathml", "_book.theory", "_book.reference"]
-exclude_patterns = ["_book", "**/.ipynb_checkpoints"]
+exclude_patterns = ["_book", "_build", "**/.ipynb_checkpoints"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3

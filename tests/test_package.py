@@ -22,7 +22,8 @@ import nashlab
 from nashlab import cli, pictures
 from nashlab.files import read_bytes
 from nashlab.gallery import GALLERY, get
-from nashlab.report import book_links, verify_page
+from nashlab.game import BadInput
+from nashlab.report import book_links, verify_page, write_verify_report
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -66,14 +67,14 @@ MODULES = sorted(
     for path in (ROOT / "nashlab").rglob("*.py")
     if path.stem not in ("worker", "__main__")
 )
+LIBRARIES = "import jax, matplotlib.pyplot, pytest"  # they know the system they run on; what they load of it is theirs
 ELSEWHERE = """
 import os, signal, sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name in {posix!r}:
             raise ModuleNotFoundError(name)
-# libraries know the system they run on; what they load of it is theirs
-import jax, matplotlib.pyplot, numba, pyarrow, scipy.optimize, sympy, flint, rich.console, tyro, filelock, pytest
+{libraries}
 for name in {posix!r}:
     sys.modules.pop(name, None)
 sys.meta_path.insert(0, Absent())
@@ -90,12 +91,11 @@ for name in {modules!r}:
 
 def test_no_module_needs_a_posix_system() -> None:
     """All of nashlab is imported where those modules, flags and signals are absent, and a game is read and solved."""
-    then = "from nashlab.cli import main; main(['solve', sys.argv[1], '--json'])"
-    code = ELSEWHERE.format(posix=POSIX, modules=MODULES, then=then).replace("sys.argv[1]", repr("rps"))
-    result = python(code)
+    then = "from nashlab.cli import main; main(['solve', 'rps', '--json'])"
+    result = python(ELSEWHERE.format(posix=POSIX, modules=MODULES, libraries=LIBRARIES, then=then))
     assert result.returncode == 0, result.stderr[-3000:]
     assert json.loads(result.stdout)["policy_exact"] == ["1/3", "1/3", "1/3"]
-    canary = python(ELSEWHERE.format(posix=POSIX, modules=["json"], then="import fcntl"))
+    canary = python(ELSEWHERE.format(posix=POSIX, modules=["json"], libraries="", then="import fcntl"))
     assert "ModuleNotFoundError: fcntl" in canary.stderr
 
 
@@ -188,9 +188,27 @@ def test_the_gallery_shows_its_pictures(capsys: pytest.CaptureFixture[str], tmp_
     page = (tmp_path / "gallery.html").read_text(encoding="utf-8")
     assert page.count("<svg") == len(GALLERY)
     assert all(f"<b>{name}</b>" in page for name in GALLERY)
+    (tmp_path / "gallery.html").unlink()
+    assert len(json.loads(run(capsys, "gallery", "--json", "--html", str(tmp_path / "gallery.html")))) == len(GALLERY)
+    assert (tmp_path / "gallery.html").exists()
+    for wrong in (tmp_path, tmp_path / "no" / "gallery.html"):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(["gallery", "--html", str(wrong)])
+        assert "must be a file in a folder that exists" in capsys.readouterr().err
 
 
 # -- reports link to the book ------------------------------------------------------------------------------------------
+
+
+def test_a_book_that_is_not_there_is_refused_and_one_that_is_there_is_found(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="holds no book; build one"):
+        write_verify_report(tmp_path, [row("E2")], {"samples": 1, "seed": 0}, {}, book=str(tmp_path / "nowhere"))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "book" / "theory").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    write_verify_report(tmp_path / "out", [row("E2")], {"samples": 1, "seed": 0}, {}, book=str(tmp_path / "book"))
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert 'href="../book/theory/equilibria.html#E2"' in page
 
 
 def row(id: str) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nashlab.errors import BadInput
 from nashlab.files import replacing
 from nashlab.pictures import LARGEST, cells_of, svg
 from nashlab.plots.checks import Outcome, claims
@@ -30,6 +31,7 @@ __all__ = [
     "CSS",
     "Figures",
     "Row",
+    "book_address",
     "book_links",
     "claims_figure",
     "page",
@@ -136,15 +138,17 @@ def write_verify_report(
     """Draw figures (name -> caption, figure) into a folder and write ``report.html`` next to
     them; every file is written atomically.
 
-    book  address of the built book, whose pages the statements link to; None: a folder ``build/book`` if there is one.
+    book  address or folder of the built book, whose pages the statements link to; None: ``build/book`` if it is there.
+
+    Errors: BadInput for a folder that holds no book.
     """
+    links = book_links(rows, book_address(book, folder))
     images = []
     for name, (caption, figure) in figures.items():
         path = folder / f"{name}.png"
         save(figure, path)
         images.append((png(path.read_bytes()), caption))
     with replacing(folder / "report.html") as part:
-        links = book_links(rows, _built(folder) if book is None else book)
         part.write_text(verify_page(rows, environment, images, where, links), encoding="utf-8")
 
 
@@ -152,11 +156,22 @@ BOOK = Path("build/book")
 CHAPTERS = {"E": "equilibria", "L": "losses", "R": "rates", "N": "beyond_the_papers", "S": "social_choice"}
 
 
-def _built(folder: Path) -> str | None:
-    """The built book as a report in this folder would link to it."""
-    if not (BOOK / "theory").is_dir():
-        return None
-    return os.path.relpath(BOOK, folder).replace(os.sep, "/")
+def book_address(book: str | None, folder: Path) -> str | None:
+    """The built book as a report in this folder links to it, None if there is none.
+
+    book  an address, kept as it is; a folder, which must hold a book; or None for ``build/book`` if it is there.
+
+    >>> book_address("https://example.org/", Path("report"))
+    'https://example.org'
+    """
+    if book is not None and "://" in book:
+        return book.rstrip("/")
+    built = (BOOK if book is None else Path(book)).absolute()
+    if (built / "theory").is_dir():
+        return os.path.relpath(built, folder.absolute()).replace(os.sep, "/")
+    if book is not None:
+        raise BadInput(f"book = {book!r} holds no book; build one: python -m sphinx notebooks {book}")
+    return None
 
 
 def book_links(rows: Sequence[Row], book: str | None) -> dict[str, str]:

@@ -22,8 +22,8 @@ NAMES = {
 }  # fmt: skip
 SYMBOLS = {symbol: f"\\{name} " for symbol, name in NAMES.items()}
 SYMBOLS |= {"−": "-", "½": "\\tfrac{1}{2}", "ᵀ": "^{\\top}"} | {char: f"\\{char}" for char in "%&#$"}
-FUNCTIONS = ("SG", "KL", "SymKL", "BR", "Var", "log", "exp", "osc", "max", "min", "E")
-WORD = re.compile(r"(?:[A-Za-z]{3,}|[A-Z]{2,})(?:-[A-Za-z]{2,})*")  # Ax and ij are products
+FUNCTIONS = ("SG", "KL", "SymKL", "BR", "Var", "log", "exp", "osc", "max", "min", "E", "Re", "Im")
+WORD = re.compile(r"(?:[A-Za-z]{3,}|[A-Z]{2,}|\b(?:Re|Im)\b)(?:-[A-Za-z]{2,})*( ?)")  # Ax and ij are products
 # an index with its primes, so that r_y' is r of y'; in q_iq_j the second q is not an index
 INDEX = re.compile(r"([_^])([A-Za-z0-9]+(?=[A-Za-z][_^])|[A-Za-z0-9]+(?![A-Za-z0-9_^])'*|[^\s{]'*)")
 # a token of a formula: a symbol of mathematics, an operator, an index, one letter by itself, a function's parenthesis
@@ -52,6 +52,8 @@ def typeset(sentence: str) -> Markup:
 
     for token in sentence.split(" "):
         opened = "".join(run).count("{") > "".join(run).count("}")
+        if run and not opened and re.fullmatch(r"\.?\d[\d.]*", run[-1]) and token[:1].isalpha():
+            close()  # "at τ = 0 V is": another formula, not a product
         goes_on = bool(run) and (opened or token in FUNCTIONS or NUMBER.fullmatch(token))
         if goes_on or (FORMULA.search(token) and not NAME.fullmatch(token)):
             run.append(token)
@@ -77,7 +79,7 @@ def latex(text: str) -> str:
     '\\Vert \\pi  - \\pi ^{*}\\Vert _{1}'
     """
     text = INDEX.sub(r"\1{\2}", _braced(text))
-    text = WORD.sub(r"\\text{\g<0>}", text)
+    text = WORD.sub(lambda word: f"\\text{{{word[0].rstrip()}}}" + ("\\, " if word[1] else ""), text)
     for accent, command in ACCENTS.items():
         text = re.sub(f"(.){accent}", rf"\{command}{{\1}}", text)
     pieces = []
