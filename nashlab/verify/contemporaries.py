@@ -44,7 +44,7 @@ def _step(name: str, case: Case) -> Array:
     twin="a temperature a ten-thousandth larger",
 )
 def e1_divergence(cases: Cases, twin: bool) -> Iterator[Observation]:
-    for case in cases.random("E1.divergence", max_n=6, share=0.15):
+    for case in cases.random("E1.divergence", max_n=6, share=0.1):
         game, tau, log_pi = case
         p, log_mu = game.preferences, game.log_reference
         hot = tau * (1.0001 if twin else 1.0)

@@ -74,8 +74,8 @@ def mixture(log_p: Array, log_q: Array, beta: float) -> Array:
 
 def log_sum(x: Array) -> float:
     """log Σ eˣ."""
-    top = float(np.max(x))
-    return top + float(np.log(np.sum(np.exp(x - top))))
+    top = float(x.max())
+    return top + float(np.log(np.exp(x - top).sum()))
 
 
 def kl(log_p: Array, log_q: Array) -> float:

@@ -20,7 +20,7 @@ from nashlab.claims import Result, place
 
 __all__ = ["find_proofs", "proof_results"]
 
-IDENTIFIER = re.compile(r"^([ELRN]\d+[a-z]?)_")
+IDENTIFIER = re.compile(r"^([ELRNS]\d+[a-z]?)_")
 
 
 def find_proofs() -> Path | None:
