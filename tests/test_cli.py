@@ -205,7 +205,7 @@ def test_verify_writes_its_report_and_catches_every_wrong_twin(
         )  # fmt: skip
         assert code == 0, err
         claims = {c["id"]: c for c in json.loads(out)["claims"]}
-        assert set(claims) == {"E2", "L1", "L2.i", "L2.ii", "L2.iii", "L2.iv", "L2.v", "N8"}
+        assert set(claims) == {"E2", "L1", "L1.grpo", "L2.i", "L2.ii", "L2.iii", "L2.iv", "L2.v", "N8"}
         assert all(c["status"] == "pass" for c in claims.values())
         assert json.loads((folder / "verify.json").read_text())["claims"]
         assert "<html" in (folder / "report.html").read_text()
