@@ -343,6 +343,19 @@ def test_the_gap_of_an_unproved_policy_is_rounded_up() -> None:
     assert below > 0
 
 
+def test_a_barrier_steeper_than_floats_ends_no_projection() -> None:
+    """Margins from 4e-20 to 3e12: no warning (the suite's are errors), and the answer is exact."""
+    upper = {(0, 1): 2553556035923.7524, (0, 2): -3.945e-20, (0, 3): 1.081, (0, 4): -1.145e-08, (1, 2): 3.127e-15,
+             (1, 4): -24322.53, (2, 3): -5165.2, (3, 4): 0.016}  # fmt: skip
+    margins = np.zeros((5, 5))
+    for (i, j), x in upper.items():
+        margins[i, j], margins[j, i] = x, -x
+    reference = np.array([3.69e-07, 2.743e-05, 3.682e-08, 0.0154, 0.98457])
+    answer = maximal_lottery(PreferenceGame.from_margins(margins, reference=reference / reference.sum()))
+    assert answer.status is Status.EXACT
+    assert np.max(answer.policy @ -margins) <= 1e-12 * np.abs(margins).max()
+
+
 def test_only_rational_projections_are_called_exact() -> None:
     assert maximal_lottery(get("four-cycle").with_reference([0.4, 0.3, 0.2, 0.1])).policy_exact is None
     third, fifth = Fraction(1, 3), Fraction(1, 5)

@@ -68,9 +68,13 @@ def _newton(x: Array, tangent: Array, slack: Array, log_mu: Array, barrier: floa
         h = slack @ x
         gradient = tangent.T @ (np.log(x) - log_mu - barrier * slack.T @ (1.0 / h))
         scaled, walls = tangent / np.sqrt(x)[:, None], np.sqrt(barrier) * (slack @ tangent) / h[:, None]
+        with np.errstate(over="ignore"):
+            curvature = scaled.T @ scaled + walls.T @ walls
+        if not np.all(np.isfinite(curvature)):  # a barrier so close that its curvature is too large for a float,
+            break
         try:
-            step = tangent @ np.linalg.solve(scaled.T @ scaled + walls.T @ walls, -gradient)
-        except np.linalg.LinAlgError:  # a barrier so close that its curvature swamps all others
+            step = tangent @ np.linalg.solve(curvature, -gradient)
+        except np.linalg.LinAlgError:  # or swamps all others
             break
         length = 1.0
         while (new := value(x + length * step)) > now + 1e-15 * (1.0 + abs(now)) and length > 1e-14:
