@@ -273,6 +273,16 @@ def test_both_readers_read_alike(
     assert ours.reference_exact == stated or stated is None
 
 
+def test_a_witness_keeps_a_mass_of_1e_145() -> None:
+    """Cut to a fixed number of bits it would be 0, where the multipliers of a witness must not be negative."""
+    margins = [[0, 0, 1, -2, -2, 1], [0, 0, -1, -1, 1, 2], [-1, 1, 0, 1, 1, -2], [2, 1, -1, 0, 0, 0],
+               [2, -1, -1, 0, 0, -1], [-1, -2, 2, 0, 1, 0]]  # fmt: skip
+    reference = [3.65e-86, 6.07e-190, 1.73e-167, 0.9961964332638642, 0.0038035667361357834, 5.53e-201]
+    answer = answered(PreferenceGame.from_margins(margins, reference=reference))
+    assert any(Fraction(x) < 0 for x in answer["certificate"]["witness"]["multipliers"])
+    assert refuted(answer) == []
+
+
 def test_arrays_are_read_alike(tmp_path: Path) -> None:
     path = tmp_path / "game.npy"
     for table in (np.array([[0, 2], [-2, 0]]), np.asfortranarray([[0.0, 0.1], [-0.1, 0.0]])):

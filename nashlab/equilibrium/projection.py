@@ -157,6 +157,8 @@ def _judged(
         return Projection(exact, exact, multipliers)
     short = combine(kernel, [_cut(point[face.support[i]]) for i in coordinates(kernel)], face.support, len(a))
     assert short is not None
+    if any(short[i] <= 0 for i in face.support):  # a mass below the cut, whose multiplier may have either sign
+        short = point
     share = Fraction(KEPT)
     while not is_lottery(a, short):  # rounding may have violated an inequality that holds with equality
         short = tuple((1 - share) * x + share * m for x, m in zip(short, face.middle, strict=True))
