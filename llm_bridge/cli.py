@@ -415,13 +415,9 @@ def about_command(*, json_output: Json = False) -> int:
 
     Example: llm-bridge about
     """
-    from nashlab.about import about, lines
+    from nashlab.about import show
 
-    content = about("llm-bridge", llm_bridge.__version__)
-    if json_output:
-        print_json(content)
-    else:
-        print("\n".join(lines(content)))
+    show("llm-bridge", llm_bridge.__version__, json_output=json_output)
     return 0
 
 

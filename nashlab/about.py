@@ -7,7 +7,7 @@ import platform
 import re
 from importlib import metadata
 
-__all__ = ["about", "lines"]
+__all__ = ["about", "lines", "show"]
 
 
 def about(program: str, version: str) -> dict[str, object]:
@@ -30,6 +30,17 @@ def lines(content: dict[str, object]) -> list[str]:
     missing = [name for name in packages if name not in installed]
     found = [f"{name} {value}" for name, value in (facts | installed).items()]
     return [*found, *([f"not installed: {', '.join(missing)}"] if missing else [])]
+
+
+def show(program: str, version: str, *, json_output: bool) -> None:
+    """Print both on stdout, for people or as JSON."""
+    from nashlab.display import print_json
+
+    content = about(program, version)
+    if json_output:
+        print_json(content)
+    else:
+        print("\n".join(lines(content)))
 
 
 def _named() -> list[str]:

@@ -68,7 +68,6 @@ class Reading:
 
     def options(self) -> dict[str, Any]:
         """The fields of :class:`nashlab.votes.Options`."""
-
         roles = {}
         for part in (self.columns or "").split(",") if self.columns else ():
             role, equals, name = part.partition("=")
@@ -108,7 +107,6 @@ def floats(policy: Sequence[Fraction] | None) -> NDArray[np.float64] | None:
 
 def check_doubt(bootstrap: int, confidence: float | None, seed: int) -> None:
     """Refuse what no uncertainty can be asked for with, before anything is read."""
-
     for name, value in (("bootstrap", bootstrap), ("seed", seed)):
         if value < 0:
             raise BadInput(f"{name} = {value}, must be at least 0")

@@ -395,13 +395,9 @@ def about_command(*, json_output: Json = False) -> int:
 
     Example: nashlab about
     """
-    from nashlab.about import about, lines
+    from nashlab.about import show
 
-    content = about("nashlab", __version__)
-    if json_output:
-        print_json(content)
-    else:
-        print("\n".join(lines(content)))
+    show("nashlab", __version__, json_output=json_output)
     return 0
 
 
@@ -419,7 +415,6 @@ def completion_command(shell: tyro.conf.Positional[Literal["bash", "zsh", "tcsh"
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turn bad input into one line and exit code 2, an interrupt into 130."""
     from threadpoolctl import threadpool_limits
-
 
     if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
         print(f"nashlab {__version__}")
