@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import tyro
 
 import llm_bridge
-from nashlab.arguments import Json
+from nashlab.arguments import Book, Canary, Claims, Json
 from nashlab.commands import Commands
 from nashlab.display import Progress, one_line, print_json, show_claims, show_table
 from nashlab.ending import ending
@@ -38,12 +38,11 @@ PACKAGES = ("nashlab", "torch", "transformers", "peft", "numpy")
 @commands.command("verify")
 def verify_command(
     *,
-    claims: Annotated[str | None, tyro.conf.arg(help="comma-separated identifiers, e.g. L1,L5 (default: all)")] = None,
+    claims: Claims = None,
     seed: int = 0,
-    canary: Annotated[
-        bool, tyro.conf.arg(help="replace each claim's object by a wrong twin, which must be caught")
-    ] = False,
+    canary: Canary = False,
     out: Annotated[Path | None, tyro.conf.arg(help="folder of the report (default: llm-bridge-report)")] = None,
+    book: Book = None,
     json_output: Json = False,
 ) -> int:
     """Check the transformer code against the theory on languages that can be enumerated; writes report.html.
@@ -55,18 +54,19 @@ def verify_command(
 
     from llm_bridge.verify import CHECKS
     from nashlab.claims import environment_of, recorded, select
-    from nashlab.report import claims_figure, write_verify_report
+    from nashlab.report import book_address, claims_figure, write_verify_report
 
     torch.set_num_threads(1)  # for two-layer models a second thread costs more than it gains
     checks = select(claims, CHECKS)
     folder = out or Path("llm-bridge-canary" if canary else "llm-bridge-report")
+    book_address(book, folder)  # refused now, not after the claims
     _writable(folder)
     numbers: dict[str, Any] = {"samples": 20, "seed": seed, "canary": canary}
     environment = environment_of(PACKAGES, **numbers)
     with Progress(len(checks)) as advance:
         rows = recorded(checks, folder, environment, advance=advance, workers=1, **numbers)
     where = "on transformers whose languages, or sets of candidates, can be enumerated"
-    write_verify_report(folder, rows, environment, claims_figure(rows), where)
+    write_verify_report(folder, rows, environment, claims_figure(rows), where, book=book)
     if json_output:
         print_json({"claims": [r.row() for r in rows], "environment": environment})
     else:

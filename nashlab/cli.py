@@ -16,7 +16,20 @@ from typing import Annotated, Any
 import tyro
 
 from nashlab import __version__
-from nashlab.arguments import AS_WRITTEN, HowToRead, Json, Reading, Reference, Tau, check_doubt, loaded, loaded_votes
+from nashlab.arguments import (
+    AS_WRITTEN,
+    Book,
+    Canary,
+    Claims,
+    HowToRead,
+    Json,
+    Reading,
+    Reference,
+    Tau,
+    check_doubt,
+    loaded,
+    loaded_votes,
+)
 from nashlab.commands import Commands
 from nashlab.display import Progress, one_line, print_json, show_claims, show_gallery, show_solution, show_table
 from nashlab.ending import ending
@@ -339,20 +352,16 @@ commands.command("sweep")(sweep_command)
 @commands.command("verify")
 def verify_command(
     *,
-    claims: Annotated[str | None, tyro.conf.arg(help="comma-separated identifiers, e.g. L1,L5 (default: all)")] = None,
+    claims: Claims = None,
     samples: Annotated[int, tyro.conf.arg(help="random games for each claim")] = 200,
     seed: int = 0,
-    canary: Annotated[
-        bool, tyro.conf.arg(help="replace each claim's object by a wrong twin, which must be caught")
-    ] = False,
+    canary: Canary = False,
     out: Annotated[Path | None, tyro.conf.arg(help="folder of the report (default: verify-report)")] = None,
     workers: Annotated[int, tyro.conf.arg(help="processes (default: one for each core, at most 4)")] = 0,
     proofs: Annotated[
         bool, tyro.conf.arg(help="run the SymPy derivations and the Coq proofs too (skipped where Coq is absent)")
     ] = False,
-    book: Annotated[
-        str | None, tyro.conf.arg(help="address or folder of the book to link to (default: build/book, if built)")
-    ] = None,
+    book: Book = None,
     json_output: Json = False,
 ) -> int:
     """Check every statement of the theory by computation; write verify.json, figures and one report.html.
