@@ -4,13 +4,15 @@
 
 Each mutant is a fork of one process that has already loaded the third-party libraries: it imports nashlab with the
 faulty source in the place of the module's (no file is touched) and runs the module's tests, quick and telling ones
-first, until one fails.  Survivors are printed with their line and what was changed.  A mutant that spends far more
-processor time than the tests do without it counts as killed ("timeout").
+first, until one fails: of all tests those that ran the line without the fault.  Survivors are printed with their line
+and what was changed.  A mutant that spends far more processor time than its tests do without it counts as killed
+("timeout").
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import importlib.abc
 import importlib.machinery
@@ -26,7 +28,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from mutants import Mutant, mutants_of
@@ -108,11 +110,13 @@ class Faulty(importlib.abc.MetaPathFinder):
 
 
 class Referee:
-    """A pytest plugin: runs the tests that are worth most first, and remembers times and the first failure."""
+    """A pytest plugin: runs the tests that are worth most first, and remembers times, the first failure and, where
+    files are named, which of their lines each test ran."""
 
-    def __init__(self, worth: dict[str, float], faulty: Faulty | None):
-        self.worth, self.faulty = worth, faulty
+    def __init__(self, worth: dict[str, float], faulty: Faulty | None, files: tuple[str, ...] = ()):
+        self.worth, self.faulty, self.files = worth, faulty, frozenset(files)
         self.times: dict[str, float] = {}
+        self.lines: dict[str, list[tuple[str, int]]] = {}
         self.failed: str | None = None
 
     def pytest_configure(self) -> None:
@@ -125,6 +129,25 @@ class Referee:
         if self.worth:
             items[:] = [item for item in items if item.nodeid in self.worth]
             items.sort(key=lambda item: self.worth[item.nodeid])
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Watch a test."""
+        if self.files:
+            seen: set[tuple[str, int]] = set()
+            self.lines[nodeid] = []  # filled when it has finished
+
+            def inside(frame: FrameType, event: str, _: Any) -> Any:
+                seen.add((frame.f_code.co_filename, frame.f_lineno))
+                return inside
+
+            sys.settrace(lambda frame, *_: inside if frame.f_code.co_filename in self.files else None)
+            self._seen = seen
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Keep what was seen."""
+        if self.files:
+            sys.settrace(None)
+            self.lines[nodeid] = sorted(self._seen)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep the outcome."""
@@ -139,9 +162,10 @@ class Referee:
 
 
 def trial(
-    faulty: Faulty | None, tests: tuple[str, ...], worth: dict[str, float], seconds: float, log: str
+    faulty: Faulty | None, tests: tuple[str, ...], worth: dict[str, float], seconds: float, log: str,
+    files: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Run the tests in a fork; {"failed": its id or None, "times": per test, "cpu": seconds, "timeout": bool}."""
+    """Run the tests in a fork; {"failed": its id or None, "times" and "lines" per test, "cpu": seconds, "timeout"}."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -152,18 +176,19 @@ def trial(
         os.dup2(output, 2)
         import pytest
 
-        referee = Referee(worth, faulty)
+        referee = Referee(worth, faulty, files)
         stop = ["-x"] if faulty is not None else []
         arguments = ["-q", "-o", "addopts=--doctest-modules", "-p", "no:cacheprovider", "--tb=line", *stop, *tests]
         code = pytest.main(arguments, plugins=[referee])
         failed = referee.failed if referee.failed or code in (0, 1) else f"pytest ended with {code!r}"
-        os.write(writing, json.dumps({"failed": failed, "times": referee.times}).encode())
+        with os.fdopen(writing, "w") as pipe:
+            json.dump({"failed": failed, "times": referee.times, "lines": referee.lines}, pipe)
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read()
+    with os.fdopen(reading, "rb") as answer:
+        said = answer.read()
     _, status, used = os.wait4(child, 0)
-    found = json.loads(said) if said else {"failed": "the process died", "times": {}}
+    found = json.loads(said) if said else {"failed": "the process died", "times": {}, "lines": {}}
     spent = used.ru_utime + used.ru_stime
     endless = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL, signal.SIGALRM)
     return {**found, "cpu": spent, "timeout": not said and endless}
@@ -204,9 +229,10 @@ def prepare(module: str) -> None:
     assert not any(name.startswith("nashlab") for name in sys.modules)
 
 
-def campaign(module: str, tests: tuple[str, ...], sample: int, seed: int, only: str) -> Counter[str]:
+def campaign(module: str, tests: tuple[str, ...], sample: int, seed: int, only: str, longest: float) -> Counter[str]:
     """Try a random sample of the module's mutants; counts of killed, timeouts and survived."""
-    everything = [(name, path, m) for name, path in files_of(module) for m in mutants_of(path.read_bytes())]
+    files = list(files_of(module))
+    everything = [(name, path, m) for name, path in files for m in mutants_of(path.read_bytes())]
     chosen = [row for row in everything if only in row[2].diff()]
     if sample < len(chosen):
         picked = sorted(random.Random(seed).sample(range(len(chosen)), sample))
@@ -214,30 +240,51 @@ def campaign(module: str, tests: tuple[str, ...], sample: int, seed: int, only: 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NUMBA_CACHE_DIR"] = f"{folder}/numba"
         log = f"{folder}/log"
-        sound = trial(None, tests, {}, 600, log)
+        sound = trial(None, tests, {}, 600, log, tuple(str(path) for _, path in files))
         if sound["failed"] is not None:
             sys.exit(f"without any fault {sound['failed']} fails:\n{Path(log).read_text()[-3000:]}")
         times, kills = sound["times"], Counter[str]()
-        beside = f"{len(times)} tests take {sound['cpu']:.0f} s of processor time"
+        kept = {test: seconds for test, seconds in times.items() if seconds <= longest}
+        beside = f"{len(times)} tests take {sound['cpu']:.0f} s of processor time, {len(times) - len(kept)} left out"
         print(f"{module}: {len(everything)} mutants, {len(chosen)} tried; {beside}", flush=True)
         count: Counter[str] = Counter()
         for name, path, mutant in chosen:
-            count[_tried(name, path, mutant, tests, sound, kills, log)] += 1
+            worth = {test: kept[test] / (1 + kills[test]) for test in telling(path, mutant, sound["lines"]) & kept.keys()}
+            count[_tried(name, path, mutant, tests, worth, kills, log)] += 1
     return count
 
 
+def telling(path: Path, mutant: Mutant, lines: dict[str, list[tuple[str, int]]]) -> set[str]:
+    """The tests that ran the mutant's line; where that is unknown, its function; where that was not traced (what runs
+    at import, compiled code), any line of the file, or all."""
+    own = {test: {line for name, line in seen if name == str(path)} for test, seen in lines.items()}
+    around = [range(mutant.line, mutant.line + 1), *_functions(mutant)]
+    for place in around:
+        if found := {test for test, seen in own.items() if seen.intersection(place)}:
+            return found
+    return {test for test, seen in own.items() if seen} or set(lines)
+
+
+def _functions(mutant: Mutant) -> list[range]:
+    """The lines of the bodies of the functions around the mutant, the innermost first."""
+    functions = [n for n in ast.walk(ast.parse(mutant.source)) if isinstance(n, ast.FunctionDef)]
+    bodies = [range(n.body[0].lineno, (n.end_lineno or n.lineno) + 1) for n in functions]
+    return sorted((lines for lines in bodies if mutant.line in lines), key=len)
+
+
 def _tried(
-    name: str, path: Path, mutant: Mutant, tests: tuple[str, ...], sound: dict[str, Any], kills: Counter[str], log: str
+    name: str, path: Path, mutant: Mutant, tests: tuple[str, ...], worth: dict[str, float], kills: Counter[str], log: str
 ) -> str:
     """One mutant's fate, printed."""
     began = time.monotonic()
-    worth = {test: seconds / (1 + kills[test]) for test, seconds in sound["times"].items()}
     if name.endswith(".batch"):  # compiled code is kept by its bytecode, which does not know of constants
         os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=Path(log).parent)
-    result = trial(Faulty(name, path, mutant.code), tests, worth, PATIENCE * sound["cpu"] + GRACE, log)
+    needed = tuple(sorted({test.split("::")[0] for test in worth})) or tests
+    patience = PATIENCE * sum(worth.values()) + GRACE
+    result = trial(Faulty(name, path, mutant.code), needed, worth, patience, log)
     fate = "timeout" if result["timeout"] else "survived" if result["failed"] is None else "killed"
     kills[result["failed"]] += 1
-    by = result["failed"] if fate == "killed" else ""
+    by = result["failed"] if fate == "killed" else f"{len(worth)} tests" if fate == "survived" else ""
     place = f"{path.relative_to(ROOT)}:{mutant.line}"
     print(f"{fate:8} {place}  {mutant.diff()}   {by} [{time.monotonic() - began:.0f} s]", flush=True)
     return fate
@@ -251,6 +298,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="only mutants whose line of change contains this text")
     parser.add_argument("--tests", nargs="*", help="instead of those in the table")
+    parser.add_argument("--longest", type=float, default=1000, help="leave out tests that take more seconds")
     given = parser.parse_args()
     tests = tuple(given.tests or of(TESTS, given.module) or ())
     if not tests:
@@ -258,7 +306,7 @@ def main() -> None:
     prepare(given.module)
     own = tuple(str(path.relative_to(ROOT)) for _, path in files_of(given.module))
     with contextlib.suppress(KeyboardInterrupt):
-        count = campaign(given.module, (*tests, *own), given.sample, given.seed, given.only)
+        count = campaign(given.module, (*tests, *own), given.sample, given.seed, given.only, given.longest)
         total = sum(count.values())
         share = (total - count["survived"]) / total if total else 0.0
         print(f"{given.module}: {dict(count)}, {share:.0%} killed")
