@@ -55,6 +55,7 @@ PLAIN = tuple(
         "bad_input_is_named",
     )
 )
+BRIDGE = ("tests/bridge/test_trainer.py", "tests/bridge/test_forms.py")
 ALGORITHMS = ("tests/test_written_out.py", *PLAIN)
 
 # the tests of a module or of everything below a package: the longest name that fits
@@ -71,11 +72,15 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nashlab.algorithm": ALGORITHMS,
     "nashlab.algorithms": ALGORITHMS,
     "nashlab.environment": ("tests/test_written_out.py", "tests/test_bandit.py", *FAULTS),
-    "nashlab.rates": ("tests/test_algorithms.py", "tests/test_optimiser.py", *FAULTS),
+    "llm_bridge.policy.sampler": ("tests/bridge/test_sampler.py",),
+    "llm_bridge.training.objective": BRIDGE,
+    "llm_bridge.training.forms": BRIDGE,
+    "nashlab.rates": ("tests/test_rates.py", "tests/test_algorithms.py", "tests/test_optimiser.py", *FAULTS),
     "nashlab.solve": ("tests/test_algorithms.py", "tests/test_bandit.py", "tests/test_optimiser.py", *FAULTS),
 }
 LIBRARIES = ("numpy", "scipy.optimize", "scipy.special", "flint", "hypothesis", "array_api_compat", "threadpoolctl")
 HEAVY = {
+    "llm_bridge": ("torch", "transformers.models.llama.modeling_llama", "peft", "scipy.stats"),
     "nashlab.losses": ("jax", "torch", "array_api_strict"),
     "nashlab.certificate": ("numba", "jax", "torch"),
     "nashlab.equilibrium": ("numba",),
@@ -226,7 +231,7 @@ def prepare(module: str) -> None:
     sys.dont_write_bytecode = True
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT)]
-    assert not any(name.startswith("nashlab") for name in sys.modules)
+    assert not any(name.startswith(("nashlab", "llm_bridge")) for name in sys.modules)
 
 
 def campaign(module: str, tests: tuple[str, ...], sample: int, seed: int, only: str, longest: float) -> Counter[str]:
@@ -255,14 +260,14 @@ def campaign(module: str, tests: tuple[str, ...], sample: int, seed: int, only: 
 
 
 def telling(path: Path, mutant: Mutant, lines: dict[str, list[tuple[str, int]]]) -> set[str]:
-    """The tests that ran the mutant's line; where that is unknown, its function; where that was not traced (what runs
-    at import, compiled code), any line of the file, or all."""
+    """The tests that ran the mutant's line; where that is unknown, its function; all of them for what runs at import,
+    and for compiled code, which leaves no trace."""
     own = {test: {line for name, line in seen if name == str(path)} for test, seen in lines.items()}
-    around = [range(mutant.line, mutant.line + 1), *_functions(mutant)]
-    for place in around:
-        if found := {test for test, seen in own.items() if seen.intersection(place)}:
-            return found
-    return {test for test, seen in own.items() if seen} or set(lines)
+    if functions := _functions(mutant):
+        for place in (range(mutant.line, mutant.line + 1), *functions):
+            if found := {test for test, seen in own.items() if seen.intersection(place)}:
+                return found
+    return set(lines)
 
 
 def _functions(mutant: Mutant) -> list[range]:
