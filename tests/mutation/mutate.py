@@ -67,6 +67,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nashlab.certificate.rationals": (*CERTIFICATE, *SOLVERS),
     "nashlab.certify": CERTIFY,
     "nashlab.equilibrium": EQUILIBRIUM,
+    "nashlab.equilibrium.alone": ("tests/test_alone.py", *SOLVERS),
+    "nashlab.equilibrium.possible": ("tests/test_possible.py",),
     "nashlab.equilibrium.uncertainty": ("tests/test_uncertainty.py", *FAULTS),
     "nashlab.equilibrium.sensitivity": (*SOLVERS, "tests/test_uncertainty.py"),
     "nashlab.algorithm": ALGORITHMS,
