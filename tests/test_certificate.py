@@ -176,7 +176,7 @@ def test_products_and_systems_enclose_the_exact_ones(n: int) -> None:
 
 
 def test_the_bound_of_a_product_is_not_below_its_theorem() -> None:
-    """γ_k |M||v| and the underflow of k products, in exact arithmetic; no run attains it, but nothing less is proved."""
+    """γ_k |M||v| and the underflow of k products, exactly: no run attains it, but nothing less is proved."""
     rng = np.random.default_rng(3)
     for k in (1, 2, 7, 300):
         m, v = rng.normal(size=(3, k)), rng.dirichlet(np.ones(k)).astype(np.longdouble)
