@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from nashlab.arrays import log_ratio, log_softmax, matvec, oscillation
 from nashlab.certificate import certify
 from nashlab.equilibrium.alone import Near, anderson, floor, newton
-from nashlab.equilibrium.lottery import interior_point
+from nashlab.equilibrium.interior import interior_point
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.solution import Solution, Status, effective_temperature
 
