@@ -7,6 +7,7 @@ belongs to the game; the temperature τ does not (theory §1).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -216,6 +217,11 @@ class PreferenceGame:
     def batch(self) -> tuple[int, ...]:
         """The leading shape: () for one game, (X,) for X prompts or games."""
         return self.margins.shape[:-2]
+
+    @functools.cached_property
+    def largest(self) -> NDArray[np.float64]:
+        """max |A|, shape [...]."""
+        return np.max(self.margins, axis=(-1, -2))  # A is skew
 
     @property
     def reference(self) -> NDArray[np.float64]:

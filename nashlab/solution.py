@@ -64,13 +64,13 @@ def promised(effective: NDArray[np.float64] | float) -> NDArray[np.float64]:
     return np.where(tau == 0, LOTTERY_TOLERANCE, allowed)
 
 
-def effective_temperature(margins: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """τ' = τ/(2 max|A|), [..., n, n] -> [...]: equal to τ if preferences reach 0 and 1; ∞ if all are even.
+def effective_temperature(largest: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """τ' = τ/(2 max|A|), max|A| in [...] -> [...]: equal to τ if preferences reach 0 and 1; ∞ if all are even.
 
     A and 1e-9·A are the same problem at the same τ'.
     """
     with np.errstate(divide="ignore", over="ignore"):
-        return np.asarray(temperature / 2 / np.max(margins, axis=(-1, -2)))  # of a skew matrix, also max |A|
+        return np.asarray(temperature / 2 / largest)
 
 
 class NotSolved(RuntimeError):

@@ -63,11 +63,12 @@ def interior_point(margins: Array) -> Guess:
     above = np.zeros(n, dtype=bool)
     for k in range(ITERATIONS):
         before, above = above, x > s
-        if np.count_nonzero(above != before) <= NEARLY:
+        at_end = v <= 1e-15 or x.min() < 1e-200
+        if at_end or np.count_nonzero(above != before) <= NEARLY:
             found = _proved_near(margins, above)
             if found is not None:
                 return Guess(*found, True, k)
-        if v <= 1e-15 or x.min() < 1e-200:
+        if at_end:
             break
         step = _step(margins, z, v)
         if step is None:  # s/x has left float64's range: keep the current point
