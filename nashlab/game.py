@@ -195,7 +195,7 @@ class PreferenceGame:
         batch = margins.shape[:-2]
         return cls(
             margins=_frozen(skew),
-            log_reference=_frozen(_log_reference(reference, n, batch)),
+            log_reference=_frozen(log_reference_of(reference, n, batch)),
             labels=_labels(labels, n),
             weights=None if weights is None else _frozen(_weights(weights, batch)),
             exact=None if exact is None else tuple(tuple(Fraction(x) for x in row) for row in exact),
@@ -260,7 +260,7 @@ class PreferenceGame:
 
     def with_reference(self, reference: VectorLike | None) -> PreferenceGame:
         """The same game with another μ (None: uniform)."""
-        log_mu = _frozen(_log_reference(reference, self.n, self.batch))
+        log_mu = _frozen(log_reference_of(reference, self.n, self.batch))
         return replace(self, log_reference=log_mu, given=_as_given(reference))
 
     def repeated(self, count: int) -> PreferenceGame:
@@ -361,7 +361,8 @@ def _exact_entries(matrix: Any) -> list[list[Fraction]] | None:
     return [[Fraction(int(x)) if isinstance(x, np.integer) else Fraction(x) for x in row] for row in rows]
 
 
-def _log_reference(reference: VectorLike | None, n: int, batch: tuple[int, ...]) -> NDArray[np.float64]:
+def log_reference_of(reference: VectorLike | None, n: int, batch: tuple[int, ...]) -> NDArray[np.float64]:
+    """log μ, [*batch, n], of a reference as users give it (None: uniform), or the rule that it breaks."""
     if reference is None:
         return np.full((*batch, n), -np.log(n))
     try:

@@ -34,11 +34,12 @@ FEWEST = 8  # extragradient steps before the fast methods are tried again, doubl
 
 
 class Near(NamedTuple):
-    """What a method found: h, [n], or None if it did not come near; and its work."""
+    """What a method found: h, [n], or None if it did not come near; its work; and the nearest h, if it says so."""
 
     h: Array | None
     factorisations: int = 0
     products: int = 0
+    nearest: Array | None = None
 
 
 class At(NamedTuple):
@@ -68,7 +69,8 @@ def floor(h: Array, t: Any) -> Any:
 def solve(
     multiply: Product, log_mu: Array, t: float, effective: float, patience: int, rough: Product | None = None
 ) -> Near:
-    """h, [n], with osc F at the level of rounding, in at most about ``patience`` products; no h if they do not suffice.
+    """h, [n], with osc F at the level of rounding, in at most about ``patience`` products; ``nearest`` if they are not
+    enough.
 
     effective  τ/(2 max|A|), which gives extragradient its step;  rough  the product in less precision, for directions.
     """
@@ -83,7 +85,7 @@ def solve(
             now, steps = _extragradient(work, now, effective, steps), 2 * steps
         else:
             now = ahead
-    return Near(now.h if work.solved(now) else None, 0, work.products)
+    return Near(now.h if work.solved(now) else None, 0, work.products, now.h)
 
 
 class _Work:
