@@ -221,7 +221,7 @@ class PreferenceGame:
     @functools.cached_property
     def largest(self) -> NDArray[np.float64]:
         """max |A|, shape [...]."""
-        return np.max(self.margins, axis=(-1, -2))  # A is skew
+        return np.asarray(np.max(self.margins, axis=(-1, -2)))  # A is skew
 
     @property
     def reference(self) -> NDArray[np.float64]:

@@ -21,12 +21,13 @@ Array = NDArray[np.float64]
 
 FACTORISATIONS = 60  # quadratic once close: usually 1-10, more with damping
 LEAST_SHARE = 2.0**-12  # of a Newton step
-KEPT = 0.1  # fall of osc F in a step above which the factorisation is made again
+KEPT = 0.01  # fall of osc F in a step above which the factorisation is made again: it costs about two steps
+USEFUL = 0.5  # fall above which a step by an old factorisation is not taken at all
 SINGLE_FROM = 48  # responses from which a factorisation costs more than the steps that keep it and make up its digits
 
 
 def newton(margins: Array, log_mu: Array, t: float) -> Near:
-    """Damped Newton from μ by factorisations of I − tAD, each used while osc F falls tenfold a step.
+    """Damped Newton from μ by factorisations of I − tAD, each used while osc F falls a hundredfold a step.
 
     Small games are factorised at every step, larger ones in single precision: an error of the direction only slows the
     fall of F, which is evaluated in double.  It did not come near if no share of a step lowers osc F before that is
@@ -50,7 +51,7 @@ def newton(margins: Array, log_mu: Array, t: float) -> Near:
                 return Near(None, factorisations)
         step = direction(now.f)
         ahead = at(now.h - step)
-        if not fresh and not ahead.size <= KEPT * now.size:  # also if it is NaN
+        if not fresh and not ahead.size <= USEFUL * now.size:  # also if it is NaN
             direction = None
             continue
         share = 1.0

@@ -72,12 +72,13 @@ def regularised_nash(
     n = game.n
     margins, log_mu = game.margins.reshape(-1, n, n), game.log_reference.reshape(-1, n)
     # scaling A and τ by a power of two brings max|A| into [¼, 1) without rounding; preferences need none
-    exponent = np.atleast_1d(np.frexp(game.largest)[1])
-    exponent[exponent == -1] = 0
-    if exponent.any():
+    exponent = np.frexp(game.largest.reshape(-1))[1]
+    least = np.full(len(exponent), tau)
+    if np.any((exponent != 0) & (exponent != -1)):
+        exponent[exponent == -1] = 0
         margins = np.ldexp(margins, -exponent[:, None, None])
-    with np.errstate(over="ignore"):  # an infinite τ' is harmless: π* is μ
-        least = np.ldexp(tau, -exponent)
+        with np.errstate(over="ignore"):  # an infinite τ' is harmless: π* is μ
+            least = np.ldexp(least, -exponent)
     if least.min() < LEAST_TEMPERATURE:
         raise BadInput(
             f"temperature = {tau:g} is below {LEAST_TEMPERATURE:g} of the largest margin, where 1/τ leaves float64; "
@@ -85,7 +86,7 @@ def regularised_nash(
         )
     effective = effective_temperature(game.largest, tau)
     work = _Work()
-    h = _solve(margins, log_mu, 1.0 / least, np.atleast_1d(effective), method, work)
+    h = _solve(margins, log_mu, 1.0 / least, effective.reshape(-1), method, work)
     # twice, because the first sum of large log-ratios is rounded to the unit of the largest
     if game.batch:
         log_policy = log_softmax(log_softmax(np.where(np.isfinite(log_mu), log_mu + h, -np.inf)))
@@ -125,9 +126,10 @@ def _solve(margins: Array, log_mu: Array, t: Array, effective: Array, method: Me
             if not _near(h[x], margins[x], log_mu[x], float(t[x]), work, find):
                 h[x] = _cold(margins[x], log_mu[x], t[x], _dense(work), work, method)
         return h
+    alone = method == "auto" and len(h) == 1 and t[0] <= NEWTON_UP_TO
+    if alone and _near(h[0], margins[0], log_mu[0], float(t[0]), work, newton):
+        return h
     todo = np.ones(len(h), dtype=bool)
-    if method == "auto" and len(h) == 1 and t[0] <= NEWTON_UP_TO:
-        todo[0] = not _near(h[0], margins[0], log_mu[0], float(t[0]), work, newton)
     if method != "path":
         rows = np.flatnonzero(todo & (t <= NEWTON_UP_TO)) if method == "auto" else np.arange(len(h))
         if rows.size:
