@@ -13,32 +13,36 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 import llm_bridge
+from nashlab.arguments import Book, Canary, Claims, Json
+from nashlab.commands import Commands
 from nashlab.display import Progress, one_line, print_json, show_claims, show_table
 from nashlab.ending import ending
 from nashlab.game import BadInput
 
 __all__ = ["main"]
 
-app = tyro.extras.SubcommandApp()
+commands = Commands(
+    "llm-bridge",
+    llm_bridge.__version__,
+    "The algorithms of nashlab on transformers, exact where a language can be enumerated.",
+)
 
 PACKAGES = ("nashlab", "torch", "transformers", "peft", "numpy")
-Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
 
 
-@app.command(name="verify")
+@commands.command("verify")
 def verify_command(
     *,
-    claims: Annotated[str | None, tyro.conf.arg(help="comma-separated identifiers, e.g. L1,L5 (default: all)")] = None,
+    claims: Claims = None,
     seed: int = 0,
-    canary: Annotated[
-        bool, tyro.conf.arg(help="replace each claim's object by a wrong twin, which must be caught")
-    ] = False,
+    canary: Canary = False,
     out: Annotated[Path | None, tyro.conf.arg(help="folder of the report (default: llm-bridge-report)")] = None,
+    book: Book = None,
     json_output: Json = False,
 ) -> int:
     """Check the transformer code against the theory on languages that can be enumerated; writes report.html.
@@ -50,18 +54,19 @@ def verify_command(
 
     from llm_bridge.verify import CHECKS
     from nashlab.claims import environment_of, recorded, select
-    from nashlab.report import claims_figure, write_verify_report
+    from nashlab.report import book_address, claims_figure, write_verify_report
 
     torch.set_num_threads(1)  # for two-layer models a second thread costs more than it gains
     checks = select(claims, CHECKS)
     folder = out or Path("llm-bridge-canary" if canary else "llm-bridge-report")
+    book_address(book, folder)  # refused now, not after the claims
     _writable(folder)
     numbers: dict[str, Any] = {"samples": 20, "seed": seed, "canary": canary}
     environment = environment_of(PACKAGES, **numbers)
     with Progress(len(checks)) as advance:
         rows = recorded(checks, folder, environment, advance=advance, workers=1, **numbers)
     where = "on transformers whose languages, or sets of candidates, can be enumerated"
-    write_verify_report(folder, rows, environment, claims_figure(rows), where)
+    write_verify_report(folder, rows, environment, claims_figure(rows), where, book=book)
     if json_output:
         print_json({"claims": [r.row() for r in rows], "environment": environment})
     else:
@@ -70,7 +75,7 @@ def verify_command(
     return 0 if all(r.status != "fail" for r in rows) else 1
 
 
-@app.command(name="train")
+@commands.command("train")
 def train_command(
     *,
     policy: Annotated[str, tyro.conf.arg(help="a folder, or a hub name: owner/name")],
@@ -164,7 +169,7 @@ def train_command(
     return 0
 
 
-@app.command(name="methods")
+@commands.command("methods")
 def methods_command(*, json_output: Json = False) -> int:
     """List the methods that run on transformers: who samples, which objective, and what each one claims.
 
@@ -195,7 +200,7 @@ Resume = Annotated[bool, tyro.conf.arg(help="continue in a folder that already h
 Workers = Annotated[int, tyro.conf.arg(help="processes that train methods and seeds in parallel")]
 
 
-@app.command(name="run")
+@commands.command("run")
 def run_command(
     config: Config,
     *,
@@ -225,7 +230,7 @@ def run_command(
     return 0
 
 
-@app.command(name="sweep")
+@commands.command("sweep")
 def sweep_command(
     config: Config,
     *,
@@ -285,7 +290,7 @@ def _writable(folder: Path) -> None:
         raise BadInput(f"out = {folder}: cannot be written ({error})") from None
 
 
-@app.command(name="demo")
+@commands.command("demo")
 def demo_command(*, resume: Resume = False, out: Folder = None, workers: Workers = 2, json_output: Json = False) -> int:
     """Eight methods on closed candidate sets, three seeds, compared with exact equilibria: minutes on a CPU.
 
@@ -294,7 +299,7 @@ def demo_command(*, resume: Resume = False, out: Folder = None, workers: Workers
     return run_command("demo", resume=resume, out=out, workers=workers, json_output=json_output)
 
 
-@app.command(name="compare")
+@commands.command("compare")
 def compare_command(
     runs: Annotated[
         tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(help="folders of experiments, or results.json")
@@ -409,39 +414,11 @@ def show_results(results: dict[str, Any]) -> None:
                   f"{a['discordant_pairs']} of {a['pairs']} pairs reversed\n")  # fmt: skip
 
 
-@app.command(name="about")
-def about_command(*, json_output: Json = False) -> int:
-    """Print the version and the environment, to paste into an issue.
-
-    Example: llm-bridge about
-    """
-    from nashlab.about import show
-
-    show("llm-bridge", llm_bridge.__version__, json_output=json_output)
-    return 0
-
-
-@app.command(name="completion")
-def completion_command(shell: tyro.conf.Positional[Literal["bash", "zsh", "tcsh"]], /) -> int:
-    """Print a script that completes commands and options in a shell.
-
-    Example: llm-bridge completion bash > ~/.local/share/bash-completion/completions/llm-bridge
-    """
-    app.cli(prog="llm-bridge", args=["--tyro-print-completion", shell], config=(tyro.conf.FlagCreatePairsOff,))
-    return 0
-
-
 @ending("llm-bridge")
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turn bad input into one line and exit code 2, training that diverged into 1."""
-    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
-        print(f"llm-bridge {llm_bridge.__version__}")
-        sys.exit(0)
-    description = "The algorithms of nashlab on transformers, exact where a language can be enumerated."
     try:
-        code = app.cli(
-            prog="llm-bridge", args=arguments, description=description, config=(tyro.conf.FlagCreatePairsOff,)
-        )
+        code = commands.run(sys.argv[1:] if arguments is None else arguments)
     except BadInput as error:
         print(f"llm-bridge: {one_line(error)}", file=sys.stderr)
         sys.exit(2)

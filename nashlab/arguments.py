@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AS_WRITTEN",
+    "Book",
+    "Canary",
+    "Claims",
     "HowToRead",
     "Json",
     "Reading",
@@ -34,6 +37,11 @@ __all__ = [
 ]
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="machine-readable output on stdout")]
+Claims = Annotated[str | None, tyro.conf.arg(help="comma-separated identifiers, e.g. L1,L5 (default: all)")]
+Canary = Annotated[bool, tyro.conf.arg(help="replace each claim's object by a wrong twin, which must be caught")]
+Book = Annotated[
+    str | None, tyro.conf.arg(help="address or folder of the book to link to (default: build/book, if built)")
+]
 Reference = Annotated[str, tyro.conf.arg(help="'uniform', or a file: one number per line, or label,number")]
 Tau = Annotated[float, tyro.conf.arg(help="temperature τ of the KL regularisation, in units of preference")]
 

@@ -11,12 +11,26 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from nashlab import __version__
-from nashlab.arguments import AS_WRITTEN, HowToRead, Json, Reading, Reference, Tau, check_doubt, loaded, loaded_votes
+from nashlab.arguments import (
+    AS_WRITTEN,
+    Book,
+    Canary,
+    Claims,
+    HowToRead,
+    Json,
+    Reading,
+    Reference,
+    Tau,
+    check_doubt,
+    loaded,
+    loaded_votes,
+)
+from nashlab.commands import Commands
 from nashlab.display import Progress, one_line, print_json, show_claims, show_gallery, show_solution, show_table
 from nashlab.ending import ending
 from nashlab.errors import BadInput
@@ -24,13 +38,17 @@ from nashlab.running import algorithms_command, rates_command, run_command, swee
 
 __all__ = ["main"]
 
-app = tyro.extras.SubcommandApp()
+commands = Commands(
+    "nashlab",
+    __version__,
+    "Preference games: exact equilibria with proofs, the algorithms that look for them, the theory checked.",
+)
 
 PACKAGES = ("nashlab", "numpy", "scipy", "jax", "python-flint")
 ANSWER_LIMIT = 2**28  # bytes: the largest answer or game that the verifier reads
 
 
-@app.command(name="solve")
+@commands.command("solve")
 def solve_command(
     game: tyro.conf.Positional[str],
     /,
@@ -88,7 +106,7 @@ def solve_command(
     return 0 if solution.status.ok else 1
 
 
-@app.command(name="certify")
+@commands.command("certify")
 def certify_command(
     answer: tyro.conf.Positional[str],
     game: tyro.conf.Positional[str | None] = None,
@@ -127,7 +145,7 @@ def certify_command(
     return 0 if all(ok is not False for _, ok, _ in rows) else 1
 
 
-@app.command(name="rank")
+@commands.command("rank")
 def rank_command(
     votes: tyro.conf.Positional[str],
     /,
@@ -242,7 +260,7 @@ def _first(values: object, count: int = 6) -> str:
     return f"[{', '.join(map(str, values[:count]))}, ... {len(values)} in all]"
 
 
-@app.command(name="check")
+@commands.command("check")
 def check_command(
     target: tyro.conf.Positional[str],
     /,
@@ -293,11 +311,11 @@ def check_command(
     return 0
 
 
-app.command(name="run")(run_command)
-app.command(name="rates")(rates_command)
+commands.command("run")(run_command)
+commands.command("rates")(rates_command)
 
 
-@app.command(name="gallery")
+@commands.command("gallery")
 def gallery_command(
     *,
     html: Annotated[Path | None, tyro.conf.arg(help="write one self-contained page with all pictures")] = None,
@@ -327,27 +345,23 @@ def gallery_command(
     return 0
 
 
-app.command(name="algorithms")(algorithms_command)
-app.command(name="sweep")(sweep_command)
+commands.command("algorithms")(algorithms_command)
+commands.command("sweep")(sweep_command)
 
 
-@app.command(name="verify")
+@commands.command("verify")
 def verify_command(
     *,
-    claims: Annotated[str | None, tyro.conf.arg(help="comma-separated identifiers, e.g. L1,L5 (default: all)")] = None,
+    claims: Claims = None,
     samples: Annotated[int, tyro.conf.arg(help="random games for each claim")] = 200,
     seed: int = 0,
-    canary: Annotated[
-        bool, tyro.conf.arg(help="replace each claim's object by a wrong twin, which must be caught")
-    ] = False,
+    canary: Canary = False,
     out: Annotated[Path | None, tyro.conf.arg(help="folder of the report (default: verify-report)")] = None,
     workers: Annotated[int, tyro.conf.arg(help="processes (default: one for each core, at most 4)")] = 0,
     proofs: Annotated[
         bool, tyro.conf.arg(help="run the SymPy derivations and the Coq proofs too (skipped where Coq is absent)")
     ] = False,
-    book: Annotated[
-        str | None, tyro.conf.arg(help="address or folder of the book to link to (default: build/book, if built)")
-    ] = None,
+    book: Book = None,
     json_output: Json = False,
 ) -> int:
     """Check every statement of the theory by computation; write verify.json, figures and one report.html.
@@ -389,43 +403,15 @@ def verify_command(
     return 0 if all(r.status != "fail" for r in rows) else 1
 
 
-@app.command(name="about")
-def about_command(*, json_output: Json = False) -> int:
-    """Print the version and the environment, to paste into an issue.
-
-    Example: nashlab about
-    """
-    from nashlab.about import show
-
-    show("nashlab", __version__, json_output=json_output)
-    return 0
-
-
-@app.command(name="completion")
-def completion_command(shell: tyro.conf.Positional[Literal["bash", "zsh", "tcsh"]], /) -> int:
-    """Print a script that completes commands and options in a shell.
-
-    Example: nashlab completion bash > ~/.local/share/bash-completion/completions/nashlab
-    """
-    app.cli(prog="nashlab", args=["--tyro-print-completion", shell], config=(tyro.conf.FlagCreatePairsOff,))
-    return 0
-
-
 @ending("nashlab")
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: turn bad input into one line and exit code 2, an interrupt into 130."""
     from threadpoolctl import threadpool_limits
 
-    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
-        print(f"nashlab {__version__}")
-        sys.exit(0)
     threadpool_limits(1)  # on a few busy cores a second BLAS thread is slower than none, by up to 100 times
 
-    description = (
-        "Preference games: exact equilibria with proofs, the algorithms that look for them, the theory checked."
-    )
     try:
-        code = app.cli(prog="nashlab", args=arguments, description=description, config=(tyro.conf.FlagCreatePairsOff,))
+        code = commands.run(sys.argv[1:] if arguments is None else arguments)
         if sys.stdout is not None:
             sys.stdout.flush()  # what cannot be written shows here
     except BadInput as error:

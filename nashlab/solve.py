@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,7 +108,7 @@ def _compiled(spec: AlgorithmSpec, shape: _Shape) -> Any:
     import jax.numpy as jnp
 
     feedback = shape.feedback
-    spread = lanes if shape.last else jax.vmap
+    spread: Callable[[Callable[..., Any]], Callable[..., Any]] = lanes if shape.last else jax.vmap
     scale = SCHEDULES[shape.schedule]
 
     def at(setting: Setting, time: Any) -> Setting:

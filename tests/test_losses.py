@@ -20,7 +20,7 @@ PREFERENCES = np.linspace(0, 1, GAPS.size)
 @pytest.mark.parametrize("tau", TAUS)
 def test_numpy_jax_and_torch_agree_in_values_and_gradients(loss: PairwiseLoss, tau: float) -> None:
     import jax
-    import torch
+    torch = pytest.importorskip("torch")
 
     value, slope = loss.value(GAPS, PREFERENCES, tau), loss.slope(GAPS, PREFERENCES, tau)
     assert np.all(np.isfinite(value))
@@ -53,7 +53,7 @@ def test_nothing_beyond_the_array_api_standard_is_used(loss: PairwiseLoss) -> No
 
 @EACH
 def test_single_precision_stays_single(loss: PairwiseLoss) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
 
     d, p = (torch.tensor(x, dtype=torch.float32) for x in (GAPS, PREFERENCES))
     for function in (loss.value, loss.slope):

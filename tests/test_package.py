@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -137,6 +138,34 @@ def test_a_shell_completes_commands_and_options(capsys: pytest.CaptureFixture[st
 
     assert completed("nashlab", "so") == {"solve"}
     assert {"--tau", "--exact"} <= completed("nashlab", "solve", "--")
+
+
+@pytest.mark.parametrize("program", ["nashlab", "llm_bridge"])
+def test_help_has_one_line_about_each_command(
+    program: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its whole first sentence, where the terminal is wide enough; a typing error is answered in one line."""
+    monkeypatch.setenv("COLUMNS", "300")
+    module = importlib.import_module(f"{program}.cli")
+    with pytest.raises(SystemExit) as end:
+        module.main(["--help"])
+    assert end.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    functions = module.commands.functions()
+    for name, function in functions.items():
+        (line,) = [line for line in lines if line.startswith(f"  {name} ")]
+        first = (function.__doc__ or "").split("\n\n")[0]
+        assert " ".join(line.split()[1:]) == " ".join(first.split())
+        assert first.rstrip().endswith(".")
+    assert len([line for line in lines if line.startswith("  ")]) == len(functions)
+    with pytest.raises(SystemExit) as end:
+        module.main(["verfy"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.endswith("; did you mean 'verify'?\n")
+    with pytest.raises(SystemExit) as end:
+        module.main([])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_one_wheel_holds_both_packages_and_their_data(tmp_path: Path) -> None:

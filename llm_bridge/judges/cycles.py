@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from llm_bridge.judges.judge import Array
+from llm_bridge.judges.answers import Array
 from nashlab.arrays import sigmoid
 from nashlab.game import BadInput
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from llm_bridge.data import Example, words
-from llm_bridge.judges.judge import Array, Texts
+from llm_bridge.judges.answers import Array
+from llm_bridge.judges.judge import Texts
 from nashlab.game import BadInput
 
 __all__ = ["FEATURES", "NGram", "SummaryFeatures", "content_words"]

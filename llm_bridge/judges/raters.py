@@ -31,8 +31,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from llm_bridge.data import Example
+from llm_bridge.judges.answers import Array
 from llm_bridge.judges.features import FEATURES, SummaryFeatures
-from llm_bridge.judges.judge import Array, Texts, canonical
+from llm_bridge.judges.judge import Texts, canonical
 from nashlab.arrays import sigmoid
 from nashlab.game import BadInput, suggestion
 

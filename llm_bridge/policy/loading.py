@@ -195,7 +195,7 @@ def _holds_adapters(name: str, local: bool) -> bool:
     """Whether it holds adapters but no model."""
     if local:
         return (Path(name) / ADAPTERS).exists() and not (Path(name) / "config.json").exists()
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     quietly: Any = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
     with _reading(name, local):

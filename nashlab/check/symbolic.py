@@ -63,7 +63,7 @@ def _exact(x: Any) -> Expr:
     return sympy.Rational(near) if abs(float(near) - value) <= 1e-15 * abs(value) else sympy.Rational(repr(value))
 
 
-class Step(sympy.Function):
+class Step(sympy.Function):  # type: ignore[misc]
     """1 for a positive argument, 0 for a negative one; SymPy's own function would try to determine signs."""
 
     @classmethod
@@ -74,7 +74,7 @@ class Step(sympy.Function):
         return sympy.S.Zero
 
 
-class Larger(sympy.Function):
+class Larger(sympy.Function):  # type: ignore[misc]
     """The larger of two."""
 
     @classmethod

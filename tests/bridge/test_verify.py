@@ -78,3 +78,7 @@ def test_the_command_writes_a_report_and_its_exit_code_says_how_it_went(
         main(["verify", "--claims", "paddin"])
     assert stop.value.code == 2
     assert "did you mean 'padding'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", "--claims", "padding", "--book", str(tmp_path / "absent")])
+    assert stop.value.code == 2
+    assert "holds no book" in capsys.readouterr().err
