@@ -127,7 +127,8 @@ def test_an_opponent_without_a_share_is_not_sampled() -> None:
 
 def test_mnpo_s_opponents_are_resumed_bit_for_bit(tmp_path: Path) -> None:
     """Stopped when the three differ: their order is part of a checkpoint."""
-    settings, ends = Settings(steps=4, batch=2, tau=0.3, beta=0.4, learning_rate=0.02, checkpoint_every=1, refresh=1), []
+    numbers = {"steps": 4, "batch": 2, "tau": 0.3, "beta": 0.4, "learning_rate": 0.02, "refresh": 1}
+    settings, ends = Settings(checkpoint_every=1, **numbers), []
     for stop_at in (None, 3):
         policy, folder = tiny("gpt2", seed=1), tmp_path / str(stop_at)
 
