@@ -6,8 +6,33 @@
 
 From Coq Require Import Reals Lra Psatz Lia PeanoNat.
 From Coquelicot Require Import Coquelicot.
-From Nashlab Require Import Basics Game Equilibrium Certificate LogMean Slic Zonogon.
+From Nashlab Require Import Basics Game Equilibrium Certificate LogMean Slic Identities Zonogon.
 Open Scope R_scope.
+
+(** |a . A b| <= (sum |(a, b)|)^2 / 2 pi, with equality only for 0. *)
+Lemma form_area n P a b : pref n P ->
+  let form := Rabs (sum n (fun y => a y * skew_apply n P b y)) in let length := sum n (fun y => sqrt (a y ^ 2 + b y ^ 2)) in
+  form <= 1 / (2 * PI) * length ^ 2 /\ (0 < length -> form < 1 / (2 * PI) * length ^ 2).
+Proof.
+  intros [HP Unit]. cbv zeta. pose proof PI_RGT_0 as P0. set (S := sum n (fun y => a y * skew_apply n P b y)).
+  set (K := fun y z => (P y z - 1 / 2) * (a y * b z)).
+  assert (E : S = sum n (fun y => sum n (K y))).
+  { apply sum_ext. intros y _. unfold skew_apply. rewrite <- sum_scal. apply sum_ext. intros z _. unfold K. ring. }
+  assert (Two : 2 * S = sum n (fun y => sum n (fun z => (P y z - 1 / 2) * (a y * b z - a z * b y)))).
+  { assert (E' : S = sum n (fun y => sum n (fun z => K z y))) by (rewrite E; apply sum_swap).
+    transitivity (sum n (fun y => sum n (K y)) + sum n (fun y => sum n (fun z => K z y))); [lra |].
+    rewrite <- sum_plus. apply sum_ext.
+    intros y Hy. rewrite <- sum_plus. apply sum_ext. intros z Hz. unfold K. pose proof (HP y z Hy Hz).
+    replace (P z y) with (1 - P y z) by lra. field. }
+  assert (Area : 2 * Rabs S <= 1 / 2 * sum n (fun y => sum n (fun z => Rabs (a y * b z - a z * b y)))).
+  { rewrite <- (Rabs_pos_eq 2) at 1 by lra. rewrite <- Rabs_mult, Two, <- sum_scal.
+    eapply Rle_trans; [apply sum_abs |]. apply sum_le. intros y Hy. rewrite <- sum_scal.
+    eapply Rle_trans; [apply sum_abs |]. apply sum_le. intros z Hz. rewrite Rabs_mult.
+    apply Rmult_le_compat_r; [apply Rabs_pos |]. pose proof (Unit y z Hy Hz). apply Rabs_le. lra. }
+  destruct (zonogon_area n a b) as [Z Zs]. cbv beta zeta in Z, Zs. set (N := sum n (fun y => sqrt (a y ^ 2 + b y ^ 2))) in *.
+  replace (1 / (2 * PI) * N ^ 2) with (1 / 4 * (2 / PI * N ^ 2)) by (field; lra).
+  split; [lra |]. intro Pos. specialize (Zs Pos). lra.
+Qed.
 
 (** |<f, A g>_w| <= (sum w / 2 pi) (|f|_w^2 + |g|_w^2) for all weights w >= 0, with equality only for 0. *)
 Lemma turn_form n P w f g : pref n P -> (forall y, (y < n)%nat -> 0 <= w y) ->
@@ -15,42 +40,25 @@ Lemma turn_form n P w f g : pref n P -> (forall y, (y < n)%nat -> 0 <= w y) ->
   let size := sum n (fun y => w y * (f y ^ 2 + g y ^ 2)) in
   form <= sum n w / (2 * PI) * size /\ (0 < size -> form < sum n w / (2 * PI) * size).
 Proof.
-  intros [HP Unit] Hw. cbv zeta. pose proof PI_RGT_0 as P0. set (S := sum n (fun y => _ * skew_apply n P _ y)).
-  set (K := fun y z => (P y z - 1 / 2) * (w y * f y * (w z * g z))).
-  assert (E : S = sum n (fun y => sum n (K y))).
-  { apply sum_ext. intros y _. unfold skew_apply. rewrite <- sum_scal. apply sum_ext. intros z _. unfold K. cbv beta. ring. }
-  assert (Two : 2 * S = sum n (fun y => sum n (fun z =>
-    (P y z - 1 / 2) * (w y * f y * (w z * g z) - w z * f z * (w y * g y))))).
-  { assert (E' : S = sum n (fun y => sum n (fun z => K z y))) by (rewrite E; apply sum_swap).
-    transitivity (sum n (fun y => sum n (K y)) + sum n (fun y => sum n (fun z => K z y))); [lra |].
-    rewrite <- sum_plus. apply sum_ext.
-    intros y Hy. rewrite <- sum_plus. apply sum_ext. intros z Hz. unfold K. pose proof (HP y z Hy Hz).
-    replace (P z y) with (1 - P y z) by lra. field. }
-  set (x1 := fun y => w y * f y). set (x2 := fun y => w y * g y).
-  assert (Area : 2 * Rabs S <= 1 / 2 * sum n (fun y => sum n (fun z => Rabs (x1 y * x2 z - x1 z * x2 y)))).
-  { rewrite <- (Rabs_pos_eq 2) at 1 by lra. rewrite <- Rabs_mult, Two, <- sum_scal.
-    eapply Rle_trans; [apply sum_abs |]. apply sum_le. intros y Hy. rewrite <- sum_scal.
-    eapply Rle_trans; [apply sum_abs |]. apply sum_le. intros z Hz. rewrite Rabs_mult.
-    fold (x1 y) (x1 z) (x2 y) (x2 z). apply Rmult_le_compat_r; [apply Rabs_pos |].
-    pose proof (Unit y z Hy Hz). apply Rabs_le. lra. }
-  destruct (zonogon_area n x1 x2) as [Z Zs]. cbv beta zeta in Z, Zs.
+  intros HP Hw. cbv zeta. pose proof PI_RGT_0 as P0.
+  destruct (form_area n P (fun y => w y * f y) (fun y => w y * g y) HP) as [F Fs]. cbv beta zeta in F, Fs.
   set (r := fun y => sqrt (f y ^ 2 + g y ^ 2)).
   assert (Sq : forall y, r y ^ 2 = f y ^ 2 + g y ^ 2).
   { intro y. unfold r. rewrite <- Rsqr_pow2. apply Rsqr_sqrt. nra. }
-  assert (Len : sum n (fun i => sqrt (x1 i ^ 2 + x2 i ^ 2)) = sum n (fun y => w y * r y * 1)).
-  { apply sum_ext. intros y Hy. unfold x1, x2, r. replace ((w y * f y) ^ 2 + (w y * g y) ^ 2) with (w y ^ 2 * (f y ^ 2 + g y ^ 2)) by ring.
+  assert (Len : sum n (fun i => sqrt ((w i * f i) ^ 2 + (w i * g i) ^ 2)) = sum n (fun y => w y * r y * 1)).
+  { apply sum_ext. intros y Hy. unfold r. replace ((w y * f y) ^ 2 + (w y * g y) ^ 2) with (w y ^ 2 * (f y ^ 2 + g y ^ 2)) by ring.
     rewrite sqrt_mult_alt, sqrt_pow2 by (apply pow2_ge_0 || apply Hw, Hy). ring. }
   pose proof (weighted_cauchy_schwarz n w r (fun _ => 1) Hw) as C. cbv beta in C.
   rewrite <- Len in C.
   rewrite (sum_ext n (fun y => w y * r y * r y) (fun y => w y * (f y ^ 2 + g y ^ 2))) in C
     by (intros y _; rewrite <- Sq; ring).
   rewrite (sum_ext n (fun y => w y * 1 * 1) w) in C by (intros; ring).
-  set (N := sum n (fun i => sqrt (x1 i ^ 2 + x2 i ^ 2))) in *.
+  set (N := sum n (fun i => sqrt ((w i * f i) ^ 2 + (w i * g i) ^ 2))) in *.
   set (size := sum n (fun y => w y * (f y ^ 2 + g y ^ 2))) in *.
-  assert (2 / PI * N ^ 2 <= 2 / PI * (size * sum n w)).
+  assert (1 / (2 * PI) * N ^ 2 <= 1 / (2 * PI) * (size * sum n w)).
   { apply Rmult_le_compat_l; [apply Rlt_le, Rdiv_lt_0_compat; lra | exact C]. }
-  replace (sum n w / (2 * PI) * size) with (1 / 4 * (2 / PI * (size * sum n w))) by (field; lra).
-  split; [lra |]. intro Pos. enough (0 < N) by (pose proof (Zs ltac:(assumption)); lra).
+  replace (sum n w / (2 * PI) * size) with (1 / (2 * PI) * (size * sum n w)) by (field; lra).
+  split; [lra |]. intro Pos. enough (0 < N) by (pose proof (Fs ltac:(assumption)); lra).
   destruct (Rle_lt_or_eq_dec 0 N) as [L | E0]; [apply sum_nonneg; intros; apply sqrt_pos | exact L | exfalso].
   assert (Zero : size = 0); [| lra]. unfold size. rewrite (sum_ext n _ (fun _ => 0)); [apply sum_zero |]. intros y Hy.
   assert (Each : forall i, (i < n)%nat -> 0 <= w i * r i * 1).
@@ -72,11 +80,11 @@ Proof.
     rewrite (sum_ext n (fun y => w y * (sqrt t * h y) * _ y) (fun y => w y * h y ^ 2)) in B.
     - fold H in B. rewrite Rabs_pos_eq in B.
       + eapply Rle_trans; [exact B |]. fold W. apply Req_le. f_equal. unfold H, G. rewrite <- !sum_scal, <- sum_plus.
-        apply sum_ext. intros y _. rewrite <- R2 at 3 4 || idtac. replace ((/ sqrt t * g y) ^ 2) with (/ t * g y ^ 2).
+        apply sum_ext. intros y _. replace ((/ sqrt t * g y) ^ 2) with (/ t * g y ^ 2).
         * replace ((sqrt t * h y) ^ 2) with (sqrt t ^ 2 * h y ^ 2) by ring. rewrite R2. ring.
         * rewrite <- R2 at 1. field. lra.
       + apply sum_nonneg. intros y Hy. apply Rmult_le_pos; [apply Hw, Hy | apply pow2_ge_0].
-    - intros y _. rewrite (sum_ext n (fun z => _) (fun z => / sqrt t * ((P y z - 1 / 2) * (w z * g z)))) || idtac.
+    - intros y _.
       assert (Sc : skew_apply n P (fun z => w z * (/ sqrt t * g z)) y = / sqrt t * h y).
       { unfold h, skew_apply. rewrite <- sum_scal. apply sum_ext. intros; ring. }
       rewrite Sc. field. lra. }
@@ -250,7 +258,58 @@ Proof.
   replace (alpha / (PI * tau)) with (1 / PI / tau * alpha) by (field; lra). exact B.
 Qed.
 
+(** *** One-step maps in n dimensions (R3): on log-policies modulo constants, measured by their variance under pi, AD is
+    skew, and at most lambda long; the maps shrink by their multipliers' moduli at i lambda. *)
+
+Variable lam : R.
+Hypothesis AD_short : forall v, var (AD v) <= lam ^ 2 * var v.
+
+Lemma variance_split p q v : var (fun y => p * v y + q * AD v y) = p ^ 2 * var v + q ^ 2 * var (AD v).
+Proof.
+  pose proof (form_skew v v) as K. rewrite inner_variance in K.
+  assert (M : mean (fun y => p * v y + q * AD v y) = p * mean v + q * mean (AD v)).
+  { rewrite <- !sum_scal, <- sum_plus. apply sum_ext. intros; ring. }
+  cbv beta in *. rewrite M. transitivity (p ^ 2 * var v + q ^ 2 * var (AD v)
+    + 2 * p * q * sum n (fun y => pi y * (v y - mean v) * (AD v y - mean (AD v))));
+    [| replace (sum n (fun y => pi y * (v y - mean v) * (AD v y - mean (AD v)))) with 0 by lra; ring].
+  rewrite <- (sum_scal n (p ^ 2)), <- (sum_scal n (q ^ 2)), <- (sum_scal n (2 * p * q)), <- !sum_plus.
+  apply sum_ext. intros; ring.
+Qed.
+
+(** R3 (OMD), v -> (1 - eta tau) v + eta A D v. *)
+Theorem R3_omd_every_n tau eta v :
+  var (fun y => (1 - eta * tau) * v y + eta * AD v y) <= ((1 - eta * tau) ^ 2 + (eta * lam) ^ 2) * var v.
+Proof.
+  pose proof (variance_split (1 - eta * tau) eta v) as E. cbv beta in *. rewrite E. replace ((1 - eta * tau) ^ 2 + (eta * lam) ^ 2) with ((1 - eta * tau) ^ 2 + eta ^ 2 * lam ^ 2) by ring.
+  rewrite Rmult_plus_distr_r, Rmult_assoc. apply Rplus_le_compat_l, Rmult_le_compat_l; [apply pow2_ge_0 | apply AD_short].
+Qed.
+
+(** R3 (MMD), v -> (v + eta A D v)/(1 + eta tau). *)
+Theorem R3_mmd_every_n tau eta v : 0 < 1 + eta * tau ->
+  var (fun y => / (1 + eta * tau) * v y + eta / (1 + eta * tau) * AD v y) <= (1 + (eta * lam) ^ 2) / (1 + eta * tau) ^ 2 * var v.
+Proof.
+  intro H. pose proof (variance_split (/ (1 + eta * tau)) (eta / (1 + eta * tau)) v) as E. cbv beta in *. rewrite E.
+  replace ((1 + (eta * lam) ^ 2) / (1 + eta * tau) ^ 2 * var v)
+    with ((/ (1 + eta * tau)) ^ 2 * var v + (eta / (1 + eta * tau)) ^ 2 * (lam ^ 2 * var v)) by (field; lra).
+  apply Rplus_le_compat_l, Rmult_le_compat_l; [apply pow2_ge_0 | apply AD_short].
+Qed.
+
 End Spectrum.
+
+(** ... where lambda = 1/pi will do for every game. *)
+Lemma AD_always_short n P pi v : pref n P -> dist n pi ->
+  let variance u := sum n (fun y => pi y * (u y - sum n (fun z => pi z * u z)) ^ 2) in
+  variance (skew_apply n P (D_apply n pi v)) <= (1 / PI) ^ 2 * variance v.
+Proof.
+  intros HP Hpi. cbv zeta. destruct Hpi as [Pos S]. set (h := skew_apply n P (D_apply n pi v)).
+  set (mean := sum n (fun z => pi z * v z)). set (e := sum n (fun z => pi z * h z)).
+  pose proof (N4_operator n P pi (fun y => v y - mean) HP Pos) as B. cbv beta in B. rewrite S in B.
+  change (skew_apply n P (fun z => pi z * (v z - mean))) with h in B. eapply Rle_trans; [| exact B].
+  apply Rle_trans with (sum n (fun y => pi y * h y ^ 2) - e ^ 2); [| pose proof (pow2_ge_0 e); lra].
+  apply Req_le. transitivity (sum n (fun y => pi y * h y ^ 2) - 2 * e * sum n (fun z => pi z * h z) + e ^ 2 * sum n pi);
+    [| rewrite S; fold e; ring].
+  rewrite <- !sum_scal, <- sum_minus, <- sum_plus. apply sum_ext. intros; ring.
+Qed.
 
 (** N18 (a), right half: |r - c|_L <= sqrt(1 + 1/(pi tau)^2) sqrt(SymKL) for the best c. *)
 Theorem N18_tight n tau P mu q pi : 0 < tau -> pref n P -> policy n mu -> is_nash n tau P mu q -> policy n pi ->
@@ -288,5 +347,90 @@ Proof.
   assert (/ tau ^ 2 * sum n (fun y => w y * turn y ^ 2) <= / tau ^ 2 * (/ PI ^ 2 * sym_kl n pi q)).
   { apply Rmult_le_compat_l; [apply Rlt_le, Rinv_0_lt_compat; nra | assumption]. }
   replace ((1 + 1 / (PI * tau) ^ 2) * sym_kl n pi q) with (sym_kl n pi q + / tau ^ 2 * (/ PI ^ 2 * sym_kl n pi q)) by (field; lra).
+  lra.
+Qed.
+
+(** N29.  The gap is at most (tau + 16/(9 pi^2 tau)) KL(pi || q): the exact term log E_q e^x of the gap is a supremum over nu of
+    (nu - q) . A (pi - q) / tau - KL(nu || q), an area again. *)
+Theorem N29_gap_bound n tau P mu q pi : 0 < tau -> pref n P -> policy n mu -> is_nash n tau P mu q -> dist n pi ->
+  gap n tau P mu pi <= (tau + 16 / (9 * PI ^ 2 * tau)) * KL n pi q.
+Proof.
+  intros Ht HP Hmu Nq Hpi. pose proof PI_RGT_0 as P0. pose proof (nash_policy n tau P mu q Hmu Nq) as Hq.
+  pose proof (policy_n_pos n q Hq) as Hn. pose proof Hq as [Pq Sq]. pose proof Hpi as [Pp Sp].
+  set (x := fun y => (win n P pi y - win n P q y) / tau).
+  assert (G : gap n tau P mu pi = tau * (KL n pi q + ln (expect n q (fun y => exp (x y - expect n q x))))).
+  { apply (N29_gap_from_the_equilibrium n tau P mu Ht (proj1 HP) Hmu q pi Nq Hpi). }
+  rewrite G.
+  set (nu := gibbs n q x). pose proof (gibbs_policy n q Hn Pq x) as Hnu. fold nu in Hnu.
+  pose proof (kl_gibbs n q Hn Pq x nu (proj2 Hnu)) as K. change (gibbs n q x) with nu in K. rewrite kl_self in K.
+  assert (Log : ln (expect n q (fun y => exp (x y - expect n q x)))
+    = sum n (fun y => (nu y - q y) * x y) - KL n nu q).
+  { assert (E : expect n q (fun y => exp (x y - expect n q x)) = exp (- expect n q x) * gibbs_norm n q x).
+    { unfold expect at 1, gibbs_norm. rewrite <- sum_scal. apply sum_ext. intros y _. unfold Rminus. rewrite exp_plus. ring. }
+    rewrite E, ln_mult, ln_exp by (apply exp_pos || apply gibbs_norm_pos; assumption).
+    transitivity (expect n nu x - expect n q x - KL n nu q); [lra |]. f_equal. unfold expect. rewrite <- sum_minus.
+    apply sum_ext. intros; ring. }
+  rewrite Log.
+  set (t := 3 * PI * tau / 4). assert (T0 : 0 < t) by (unfold t; nra).
+  set (st := sqrt t). assert (St : 0 < st) by (apply sqrt_lt_R0, T0).
+  assert (St2 : st ^ 2 = t) by (unfold st; rewrite <- Rsqr_pow2; apply Rsqr_sqrt; lra).
+  set (a := fun y => st * (nu y - q y)). set (b := fun y => / st * (pi y - q y)).
+  destruct (form_area n P a b HP) as [F _]. cbv beta zeta in F.
+  assert (Form : sum n (fun y => a y * skew_apply n P b y) = tau * sum n (fun y => (nu y - q y) * x y)).
+  { rewrite <- sum_scal. apply sum_ext. intros y _. unfold a, b, x.
+    assert (Sk : skew_apply n P (fun y0 => / st * (pi y0 - q y0)) y = / st * (win n P pi y - win n P q y)).
+    { unfold skew_apply, win.
+      transitivity (/ st * (sum n (fun z => P y z * pi z) - sum n (fun z => P y z * q z) - 1 / 2 * (sum n pi - sum n q)));
+        [| rewrite Sp, Sq; ring].
+      rewrite <- !sum_minus, <- sum_scal, <- sum_minus, <- sum_scal. apply sum_ext. intros; ring. }
+    rewrite Sk. field. lra. }
+  rewrite Form in F.
+  (* the weights of Cauchy and Schwarz *)
+  set (W := fun y => (2 * nu y + 2 * pi y + 4 * q y) / 3).
+  set (V := fun y => t * (nu y * (ln (nu y) - ln (q y)) - nu y + q y) + / t * (pi y * (ln (pi y) - ln (q y)) - pi y + q y)).
+  assert (W0 : forall y, (y < n)%nat -> 0 < W y).
+  { intros y Hy. pose proof (proj1 Hnu y Hy). pose proof (Pp y Hy). pose proof (Pq y Hy). unfold W. lra. }
+  assert (It : 0 < / t) by (apply Rinv_0_lt_compat, T0).
+  assert (V0 : forall y, (y < n)%nat -> 0 <= V y).
+  { intros y Hy. pose proof (kl_term_nonneg (nu y) (q y) ltac:(apply Rlt_le, Hnu, Hy) (Pq y Hy)).
+    pose proof (kl_term_nonneg (pi y) (q y) (Pp y Hy) (Pq y Hy)). unfold V. apply Rplus_le_le_0_compat; apply Rmult_le_pos; lra. }
+  assert (Each : forall y, (y < n)%nat -> a y ^ 2 + b y ^ 2 <= W y * V y).
+  { intros y Hy. pose proof (proj1 Hnu y Hy) as Ny. pose proof (Pp y Hy) as Py. pose proof (Pq y Hy) as Qy.
+    pose proof (kl_term (nu y) (q y) ltac:(lra) Qy) as K1. pose proof (kl_term (pi y) (q y) Py Qy) as K2.
+    unfold W, V. set (k1 := nu y * (ln (nu y) - ln (q y)) - nu y + q y) in *.
+    set (k2 := pi y * (ln (pi y) - ln (q y)) - pi y + q y) in *.
+    assert (B : forall u k, 0 <= u -> 3 * (u - q y) ^ 2 / (2 * u + 4 * q y) <= k -> (u - q y) ^ 2 <= (2 * u + 4 * q y) / 3 * k).
+    { intros u k Hu Hk. replace ((u - q y) ^ 2) with ((2 * u + 4 * q y) / 3 * (3 * (u - q y) ^ 2 / (2 * u + 4 * q y))) by (field; lra).
+      apply Rmult_le_compat_l; lra. }
+    pose proof (B (nu y) k1 ltac:(lra) K1) as B1. pose proof (B (pi y) k2 Py K2) as B2.
+    assert (P1 : 0 <= k1) by (apply kl_term_nonneg; lra).
+    assert (P2 : 0 <= k2) by (apply kl_term_nonneg; lra).
+    replace (a y ^ 2) with (t * (nu y - q y) ^ 2) by (unfold a; rewrite <- St2; ring).
+    replace (b y ^ 2) with (/ t * (pi y - q y) ^ 2) by (unfold b; rewrite <- St2; field; lra).
+    apply Rle_trans with (t * ((2 * nu y + 4 * q y) / 3 * k1) + / t * ((2 * pi y + 4 * q y) / 3 * k2)).
+    - apply Rplus_le_compat; apply Rmult_le_compat_l; lra.
+    - assert (0 <= t * k1 * (2 * pi y / 3)) by (apply Rmult_le_pos; [apply Rmult_le_pos; lra | lra]).
+      assert (0 <= / t * k2 * (2 * nu y / 3)) by (apply Rmult_le_pos; [apply Rmult_le_pos; lra | lra]).
+      replace ((2 * nu y + 2 * pi y + 4 * q y) / 3 * (t * k1 + / t * k2)) with
+        (t * ((2 * nu y + 4 * q y) / 3 * k1) + / t * ((2 * pi y + 4 * q y) / 3 * k2)
+          + (t * k1 * (2 * pi y / 3) + / t * k2 * (2 * nu y / 3))) by (field; lra). lra. }
+  set (N := sum n (fun y => sqrt (a y ^ 2 + b y ^ 2))) in *.
+  assert (Len : N ^ 2 <= 8 / 3 * (t * KL n nu q + / t * KL n pi q)).
+  { pose proof (sum_cauchy_schwarz n (fun y => sqrt (W y)) (fun y => sqrt (V y))) as C. cbv beta in C.
+    rewrite (sum_ext n (fun y => sqrt (W y) ^ 2) W), (sum_ext n (fun y => sqrt (V y) ^ 2) V) in C
+      by (intros y Hy; rewrite <- Rsqr_pow2; apply Rsqr_sqrt; apply V0 || apply Rlt_le, W0; exact Hy).
+    assert (SW : sum n W = 8 / 3).
+    { unfold W, Rdiv. rewrite sum_scal_r, !sum_plus, !sum_scal, Sp, Sq, (proj2 Hnu). field. }
+    assert (SV : sum n V = t * KL n nu q + / t * KL n pi q).
+    { rewrite (kl_as_terms n nu q), (kl_as_terms n pi q) by (rewrite Sq; apply Hnu || apply Hpi).
+      unfold V. rewrite sum_plus, !sum_scal. reflexivity. }
+    rewrite SW, SV in C. eapply Rle_trans; [| exact C]. apply pow_incr. split; [apply sum_nonneg; intros; apply sqrt_pos |].
+    apply sum_le. intros y Hy. rewrite <- sqrt_mult_alt by (apply Rlt_le, W0, Hy). apply sqrt_le_1_alt, Each, Hy. }
+  pose proof (Rle_abs (tau * sum n (fun y => (nu y - q y) * x y))) as Abs.
+  assert (Main : tau * sum n (fun y => (nu y - q y) * x y) <= 1 / (2 * PI) * (8 / 3 * (t * KL n nu q + / t * KL n pi q))).
+  { eapply Rle_trans; [exact Abs |]. eapply Rle_trans; [exact F |].
+    apply Rmult_le_compat_l; [apply Rlt_le, Rdiv_lt_0_compat; lra | exact Len]. }
+  replace (1 / (2 * PI) * (8 / 3 * (t * KL n nu q + / t * KL n pi q)))
+    with (tau * KL n nu q + 16 / (9 * PI ^ 2 * tau) * KL n pi q) in Main by (unfold t; field; lra).
   lra.
 Qed.
