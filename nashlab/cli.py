@@ -1,5 +1,4 @@
-"""The command line: ``nashlab verify | solve | certify | rank | check | run | rates | sweep | gallery | algorithms |
-about | completion``.
+"""The command line of nashlab; `nashlab --help` lists its commands.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed, 2 bad input, 130
 interrupted.  Each command imports only what it uses, so that `nashlab solve` starts in a fraction of a second.
