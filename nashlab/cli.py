@@ -382,7 +382,7 @@ def verify_command(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"out = {folder}: cannot be written ({error})") from None
+        raise BadInput(f"out = {folder}: cannot be written ({error.strerror or error})") from None
     workers = workers or min(os.cpu_count() or 1, 4)
     environment = environment_of(PACKAGES, samples=samples, seed=seed, canary=canary)
     try:
