@@ -178,6 +178,43 @@ def test_products_and_systems_enclose_the_exact_ones(n: int) -> None:
     assert rounding.solve(np.array([[1.0, 1.0], [1.0, 1.0 + 1e-9]]), np.ones(2), blur=1e-8) is None
 
 
+def test_the_bound_of_a_product_is_not_below_its_theorem() -> None:
+    """γ_k |M||v| and the underflow of k products, exactly: no run attains it, but nothing less is proved."""
+    rng = np.random.default_rng(3)
+    for k in (1, 2, 7, 300):
+        m, v = rng.normal(size=(3, k)), rng.dirichlet(np.ones(k)).astype(np.longdouble)
+        m[2] *= 1e-310
+        _, errors = rounding.product(m, v)
+        unit = Fraction(rounding.LONG_UNIT)
+        for row, error in zip(np.abs(m).tolist(), errors.tolist(), strict=True):
+            size = sum((Fraction(a) * Fraction(float(x)) for a, x in zip(row, v, strict=True)), Fraction(0))
+            assert Fraction(error) >= k * unit / (1 - k * unit) * size + k * Fraction(5, 10**324)
+
+
+def test_a_solution_that_underflows_is_enclosed() -> None:
+    found = rounding.solve(np.array([[1e200]]), np.array([1e-200]))
+    assert found is not None
+    true = Fraction(1e-200) / Fraction(1e200)
+    assert abs(Fraction(float(found.x[0])) - true) <= Fraction(float(found.error[0]))
+
+
+def test_the_gap_near_a_lottery_is_not_below_its_formula() -> None:
+    """max_y Σ_j |A_yj| |p_j − x_j| in fractions: what bounds the exploitability of a p that is printed for x."""
+    rng = np.random.default_rng(5)
+    for n in (2, 5, 9):
+        g = random_game("uniform", n, rng)
+        p, x = rng.dirichlet(np.ones(n), 2).tolist()
+        with balls._precision(128):
+            found = balls._near_a_lottery(g, [balls._exactly(Fraction(v)) for v in p],
+                                          [balls._exactly(Fraction(v)) for v in x])  # fmt: skip
+        apart = [abs(Fraction(a) - Fraction(b)) for a, b in zip(p, x, strict=True)]
+        rows = [[abs(Fraction(a)) for a in row] for row in g.margins.tolist()]
+        worst = max(sum((a * d for a, d in zip(row, apart, strict=True)), Fraction(0)) for row in rows)
+        assert worst <= Fraction(float(found.exploitability)) <= worst * (1 + Fraction(1, 10**8))
+        assert found.l1_bound is not None
+        assert sum(apart, Fraction(0)) <= Fraction(float(found.l1_bound))
+
+
 def test_large_games_are_enclosed_as_small_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
     g = random_game("uniform", 40, np.random.default_rng(0))
     answer = regularised_nash(g, 0.1)

@@ -3,7 +3,16 @@
 from llm_bridge.training.checkpoint import checksum
 from llm_bridge.training.engines import ServedPolicy
 from llm_bridge.training.enumerable import Language, expected_samples, restricted
-from llm_bridge.training.forms import Direct, Extrapolation, Optimistic, Proximal, Regression
+from llm_bridge.training.forms import (
+    Direct,
+    Extrapolation,
+    Leader,
+    Magnet,
+    Optimistic,
+    Population,
+    Proximal,
+    Regression,
+)
 from llm_bridge.training.generated import LABELS, Generated
 from llm_bridge.training.methods import BRIDGED, IMITATION, Bridged, bridged
 from llm_bridge.training.metrics import HeldOut, share_interval
@@ -31,8 +40,11 @@ __all__ = [
     "Groups",
     "HeldOut",
     "Language",
+    "Leader",
+    "Magnet",
     "Optimistic",
     "Players",
+    "Population",
     "Project",
     "Proximal",
     "Recipe",

@@ -4,8 +4,11 @@
     Regression     INPO: IPO at temperature 1/η on samples of an old policy π_t, log-ratios to π_t^(1−ητ) μ^(ητ); its
                    optimum is the mirror-descent step from π_t (L4).
     Proximal       Nash Prox: online IPO on the game with a penalty KL(π‖ν)/η, whose centre ν then moves there.
+    Magnet         COMAL: online IPO towards a reference that itself moves to the policy.
+    Population     MNPO: y' from a mixture of past policies, log-ratios to a geometric average of them and μ.
     Extrapolation  EGPO: a trial step, y' sampled at its end, then a step from the initial point.
     Optimistic     optimistic MMD: y' from 2π_t − π_{t−1}, as a difference of two expectations.
+    Leader         SLHF's leader: y' from the reference, as a follower's answers need no policy of its own.
 
 A form defines the objective's temperature, the anchor of the log-ratios, the remembered moments of the policy, and the
 order of a step.  A new form is a subclass, which may live outside the package: the loop and the sources use a method's
@@ -17,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from torch import Tensor
@@ -25,7 +29,19 @@ from llm_bridge.policy import Policy, Reference
 from llm_bridge.training.players import Players, Weights
 from nashlab.game import BadInput
 
-__all__ = ["Direct", "Extrapolation", "Numbers", "Optimistic", "Proximal", "Regression", "Steps", "Term"]
+__all__ = [
+    "Direct",
+    "Extrapolation",
+    "Leader",
+    "Magnet",
+    "Numbers",
+    "Optimistic",
+    "Population",
+    "Proximal",
+    "Regression",
+    "Steps",
+    "Term",
+]
 
 AHEAD, NOW = 0, 1
 """Random streams of a step; forms may add their own."""
@@ -84,11 +100,13 @@ class Direct:
     name        in tables and records.
     remembered  stored moments of the policy: players in addition to those of the description.
     measures_from_reference  whether log-ratios are relative to μ, so that their mean is KL(π‖μ).
+    linear      whether the objective is linear in p, so that the outcome of one comparison may stand for p.
     """
 
     name: ClassVar[str] = "direct"
     remembered: ClassVar[tuple[str, ...]] = ()
     measures_from_reference: ClassVar[bool] = True
+    linear: ClassVar[bool] = True
 
     def check(self, numbers: Numbers, method: str) -> None:
         """Refuse numbers that are invalid for this form."""
@@ -96,6 +114,10 @@ class Direct:
     def terms(self, left: str, right: str) -> tuple[Term, ...]:
         """The expectations whose weighted sum is the gradient."""
         return (Term(1.0, left, right),)
+
+    def weight(self, term: Term, numbers: Numbers) -> float:
+        """The weight of a term in this sum at these numbers; at weight 0 it is not sampled."""
+        return term.weight
 
     def temperature(self, numbers: Numbers) -> float:
         """The objective's temperature."""
@@ -118,7 +140,7 @@ class Regression(Direct):
     """
 
     name = "regression"
-    remembered = ("previous",)
+    remembered: ClassVar[tuple[str, ...]] = ("previous",)
     measures_from_reference = False
 
     def check(self, numbers: Numbers, method: str) -> None:
@@ -173,6 +195,106 @@ class Proximal(Direct):
         if steps.step % steps.refresh == 0:
             steps.players.remember("centre")
         return steps.update()
+
+
+@dataclass(frozen=True)
+class Magnet(Proximal):
+    """COMAL, or MPO: online IPO towards a reference ν that moves to the policy every ``refresh`` steps.
+
+    It is Nash Prox without the pull to μ, at η = 1/τ: ν ends at a maximal lottery, for every τ.
+
+    Source: Liu et al. 2024 (arXiv 2410.23223); Wang et al. 2024 (arXiv 2410.16714).
+    """
+
+    name = "magnet"
+
+    def temperature(self, numbers: Numbers) -> float:
+        """τ, the weight of the penalty KL(π‖ν)."""
+        return numbers.tau
+
+    def anchor(self, players: Players, numbers: Numbers, log_prob: Callable[[Policy | Reference], Tensor]) -> Tensor:
+        """log ν."""
+        with players.playing("centre") as centre:
+            return log_prob(centre).detach()
+
+
+@dataclass(frozen=True)
+class Population(Regression):
+    """MNPO: a policy gradient against a mixture of past policies, with log-ratios to their geometric average and μ.
+
+        ν = Σ s_k π_{t−k},   L ∝ Π π_{t−k}^{s_k},   anchor ∝ L^(1−ητ) μ^(ητ),   temperature 1/η
+
+    Its optimum is the laboratory's step, log π = (1−ητ) log L + ητ log μ + ηPν.  There s_k = β(1−β)^k over the whole
+    past; here the oldest policy that is remembered stands for all before it, so up to ``len(remembered) − 1`` renewals
+    the two are the same, and later the opponents are the last few, as in the paper.  A subclass may remember more.
+
+    Source: Wu et al. 2025 (arXiv 2509.23102); theory R3.optimistic.
+    """
+
+    name = "population"
+    remembered = ("past-0", "past-1", "past-2")
+
+    def check(self, numbers: Numbers, method: str) -> None:
+        """ητ ≤ 1, since the anchor is a mixture; β > 0, or no policy would ever join the opponents."""
+        super().check(numbers, method)
+        if numbers.beta == 0:
+            raise BadInput(f"beta = 0, must be positive for {method}: it is the share of the newest opponent")
+
+    def shares(self, numbers: Numbers) -> dict[str, float]:
+        """s_k, by the name of the moment; their sum is 1."""
+        *recent, oldest = self.remembered
+        kept = 1 - numbers.beta
+        found = {moment: numbers.beta * kept**k for k, moment in enumerate(recent)}
+        return found | {oldest: kept ** len(recent)}
+
+    def terms(self, left: str, right: str) -> tuple[Term, ...]:
+        """The gradient against each of the remembered policies."""
+        return tuple(Term(1.0, left, moment) for moment in self.remembered)
+
+    def weight(self, term: Term, numbers: Numbers) -> float:
+        """s_k."""
+        return self.shares(numbers)[term.right]
+
+    def anchor(self, players: Players, numbers: Numbers, log_prob: Callable[[Policy | Reference], Tensor]) -> Tensor:
+        """(1 − ητ) Σ s_k log π_{t−k} + ητ log μ."""
+        pulled = numbers.step_size * numbers.tau
+        found = pulled * log_prob(players.reference)
+        for moment, share in self.shares(numbers).items():
+            if share > 0:
+                with players.playing(moment) as past:
+                    found = found + (1 - pulled) * share * log_prob(past).detach()
+        return found
+
+    def step(self, steps: Steps) -> dict[str, Any]:
+        """When it is due, the policy joins the opponents and the oldest leaves; then one step against them."""
+        if steps.step % steps.refresh == 0:
+            remembered = steps.players.remembered
+            for younger, older in reversed(list(pairwise(self.remembered))):
+                remembered[older] = remembered[younger]
+            steps.players.remember(self.remembered[0])
+        return steps.update()
+
+
+@dataclass(frozen=True)
+class Leader(Direct):
+    """SLHF's leader: its reward v(y) = −τ log E_{y'~μ} e^{−p(y ≻ y')/τ} is what the best follower leaves it.
+
+    The follower's best answers are known in closed form, so no second model is trained: responses of the reference
+    estimate them without bias, see :func:`nashlab.algorithms.slhf.leader_weight`.  To play the follower afterwards,
+    train ``rlhf-pg`` on prompts that contain the leader's response.
+
+    Source: Pásztor et al. 2025 (arXiv 2512.16626); theory E7.leader.
+    """
+
+    name = "leader"
+    linear = False
+
+    def check(self, numbers: Numbers, method: str) -> None:
+        """τ ≥ 1/16: weights differ by up to e^{1/τ}, and single precision adds numbers that differ by up to 2²⁴."""
+        if numbers.tau < 1 / 16:
+            raise BadInput(
+                f"tau = {numbers.tau:g}, must be at least 0.0625 for {method}: its weights vary by e^(1/tau)"
+            )
 
 
 @dataclass(frozen=True)

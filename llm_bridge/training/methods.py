@@ -7,13 +7,25 @@ from functools import cached_property
 
 import torch
 
-from llm_bridge.training.forms import Direct, Extrapolation, Optimistic, Proximal, Regression, Term
+from llm_bridge.training.forms import (
+    Direct,
+    Extrapolation,
+    Leader,
+    Magnet,
+    Numbers,
+    Optimistic,
+    Population,
+    Proximal,
+    Regression,
+    Term,
+)
 from nashlab.algorithm import FIXED, SAMPLERS, AlgorithmSpec, Objective, Pairwise, Pointwise, Sampler
 from nashlab.algorithms import REGISTRY, get
+from nashlab.algorithms.slhf import leader_weight
 from nashlab.game import BadInput, suggestion
 from nashlab.losses import ipo, self_play_advantage
 
-__all__ = ["BRIDGED", "IMITATION", "Bridged", "bridged"]
+__all__ = ["BRIDGED", "IMITATION", "NEAREST", "Bridged", "bridged"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,11 @@ class Bridged:
     def terms(self) -> tuple[Term, ...]:
         """The expectations of the gradient."""
         return self.form.terms(self.left, self.right)
+
+    def weighted(self, numbers: Numbers) -> list[Term]:
+        """The terms with their weights at these numbers, without those of weight 0."""
+        found = [term._replace(weight=self.form.weight(term, numbers)) for term in self.terms]
+        return [term for term in found if term.weight]
 
     @cached_property
     def moments(self) -> tuple[str, ...]:
@@ -94,12 +111,39 @@ IMITATION = Bridged(
 SAMPLED_FORMS: dict[str, Bridged] = {
     "omd": Bridged(REGISTRY["omd"], Pairwise(ipo), "previous", "previous", Regression()),
     "nash-prox": Bridged(REGISTRY["nash-prox"], Pairwise(ipo), "policy", "policy", Proximal()),
+    "comal": Bridged(REGISTRY["comal"], Pairwise(ipo), "policy", "policy", Magnet()),
+    "mnpo": Bridged(REGISTRY["mnpo"], Pointwise(self_play_advantage), "policy", "past-0", Population()),
+    "slhf": Bridged(REGISTRY["slhf"], Pointwise(leader_weight), "policy", "reference", Leader()),
     "egpo": Bridged(REGISTRY["egpo"], Pointwise(self_play_advantage), "policy", "ahead", Extrapolation()),
     "optimistic-mmd": Bridged(
         REGISTRY["optimistic-mmd"], Pointwise(self_play_advantage), "policy", "policy", Optimistic()
     ),
 }
 """For methods whose exact update needs p(y ≻ π) for every y, an objective that samples can estimate."""
+
+_REGRETS = "it needs a regret for every response, and draws in proportion to it"
+_EVERY = "its update needs p(y ≻ π) for every response y"
+_DIVIDES = "its geometry divides by probabilities of responses"
+_AVERAGE = "its claim is about the average of all its policies, which no one transformer plays"
+
+NEAREST: dict[str, tuple[str, str]] = {
+    "nash-md": (_EVERY, "ipo-md"),
+    "nash-md-debiased": (_EVERY, "ipo-md"),
+    "mmd": (_EVERY, "omd, whose steps at η/(1 + ητ) are this method's at η"),
+    "omwu": (_EVERY, "optimistic-mmd"),
+    "nash-mirror-prox": (_EVERY, "egpo"),
+    "online-ipo-entropic": (_DIVIDES, "online-ipo"),
+    "ipo-md-entropic": (_DIVIDES, "ipo-md"),
+    "rspo-renyi": ("its divergence is no mean over samples", "rspo-forward-kl"),
+    "sppo": (_AVERAGE, "omd, whose steps at tau = 0 are this method's"),
+    "spo": (_AVERAGE, "omd, whose steps at tau = 0 are this method's at a constant step size"),
+    "fictitious-play": ("it plays best responses, which no gradient step is", "mnpo, also against past policies"),
+    "regret-matching-plus": (_REGRETS, "omd, also without regret at tau = 0"),
+    "predictive-regret-matching-plus": (_REGRETS, "optimistic-mmd, also predictive"),
+    "extragradient-regret-matching-plus": (_REGRETS, "egpo, also extragradient"),
+    "smooth-predictive-regret-matching-plus": (_REGRETS, "optimistic-mmd, also predictive"),
+}
+"""For methods without a transformer form: why, and the nearest method with one."""
 
 
 def _all_bridged() -> dict[str, Bridged]:
@@ -127,9 +171,7 @@ def bridged(name: str) -> Bridged:
     if "+" in name:
         plain = name.partition("+")[0]
         raise BadInput(f"{name} names an optimiser, which is a setting of training here; must be {plain}")
-    why = (
-        "its geometry divides by probabilities of responses"
-        if spec.objective is not None
-        else "its update needs p(y ≻ π) for every response y"
-    )
-    raise BadInput(f"{spec.name} has no transformer form: {why}; available are {', '.join(BRIDGED)}")
+    if spec.name not in NEAREST:
+        raise BadInput(f"{spec.name} has no transformer form; methods with one are {', '.join(BRIDGED)}")
+    why, nearest = NEAREST[spec.name]
+    raise BadInput(f"{spec.name} has no transformer form: {why}; the nearest with one is {nearest}")

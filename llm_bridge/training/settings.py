@@ -48,8 +48,8 @@ class Settings:
     steps, batch     batch: prompts (or comparisons, examples) per step, over all processes.
     micro_batch      prompts in one forward and backward pass; 0: the whole share.  The result does not depend on it.
     tau, beta        temperature τ of the game; β of the mixture, or the rate of an EMA.
-    step_size, refresh   η of the mirror-descent step (INPO: its regression's target; Nash Prox: its proximal step), and
-                         training steps between two of them.
+    step_size, refresh   η of the mirror-descent step (INPO, MNPO: the target of its regression; Nash Prox: its proximal
+                         step), and training steps between two of them.
     learning_rate    multiplies the gradient in units of preference: for online IPO that is τ/4 of the loss's own (L1).
     optimiser, beta1, beta2, weight_decay   see OPTIMISERS.
     schedule, warmup  see SCHEDULES; the warm-up is linear, in steps.
@@ -110,7 +110,7 @@ class Settings:
 
     def check_method(self, method: Bridged) -> None:
         """Refuse numbers that are invalid for this method."""
-        if self.tau == 0 and method.objective.unit(1.0) != 1.0:
+        if method.form.temperature(self) == 0 and method.objective.unit(1.0) != 1.0:
             raise BadInput(f"tau = 0, must be positive for {method.spec.name}")
         method.form.check(self, method.spec.name)
 

@@ -250,7 +250,7 @@ class Trainer:
         failure: JudgeFailed | None = None
         with torch.no_grad(), self._computing():
             try:
-                for term in self.method.terms:
+                for term in self.method.weighted(self.settings):
                     samples, seen = self.source.collect(turn._replace(left=term.left, right=term.right))
                     weighted = samples._replace(weight=term.weight * samples.weight)
                     parts += [(term, part) for part in _parts(weighted, self.settings.micro_batch)]

@@ -36,6 +36,26 @@ def update(state: State, s: Setting, env: Environment) -> State:
     }
 
 
+def leader_weight(h_left: Array, h_right: Array, p: Array, temperature: float) -> Array:
+    """τ(1 − e^{h(y) − (p − ½)/τ}): the weight of s(y), y ~ π and y' ~ μ, on the way to the leader's optimum q.
+
+        E_{y~π, y'~μ}[weight · s(y)] = −(τ/2c) ∇χ²(π‖q),   c = E_{y~μ} e^{(v(y) − ½)/τ}
+
+    It is unbiased though v is the logarithm of a mean over y', and to first order self-play's p − ½ − τh.  It is not
+    linear in p, so it needs p itself.
+
+    Source: theory E7.leader.
+
+    >>> import numpy as np
+    >>> mu, p = np.array([0.7, 0.3]), np.array([[0.5, 0.9], [0.1, 0.5]])
+    >>> h = -np.log(np.exp(-(p - 0.5) / 0.2) @ mu)  # of the optimum, up to a constant
+    >>> np.ptp(leader_weight(h[:, None], 0.0, p, 0.2) @ mu).round(12) + 0.0
+    0.0
+    """
+    xp = array_namespace(h_left)
+    return temperature * (1.0 - xp.exp(h_left - (p - 0.5) / temperature))
+
+
 def target(problem: Problem) -> LogPolicy:
     """The leader's optimum, ∝ μ exp(v/τ)."""
     log_mu, tau = problem.game.log_reference, problem.temperature

@@ -45,8 +45,9 @@ def _solve_all(tables: list[Array], reference: Array, tau: float) -> Array:
 
 @claim(
     "N20",
-    "KL(q‖π̂) ≤ log E_q e^X, X = (P̂ − P)q/τ, and its mean is at most log Σ_y q_y exp(Σ_{j≠y} q_j²/(8τ²m_yj)), "
-    "over every outcome of the comparisons",
+    "KL(q‖π̂) ≤ log E_q e^X, X = (P̂ − P)q/τ, and its mean is at most log Σ_y q_y exp(Σ_{j≠y} q_j²/(8τ²m_yj)); "
+    "‖π̂ − q‖₁ ≤ M²/8 + √(f² + M⁴/64), f² = E_q X², M = max|X|, of which f ≤ (√V + √(2Λ log 1/α))/(2τ) with probability "
+    "1 − α, and M ≤ max_y √(½ log(2n/α) Σ_j q_j²/m_yj)/τ; over every outcome of the comparisons",
     tolerance=1e-9,
     because="relative to the bound, which is 1e-3 or more; up to 64 equilibria known to 1e-12 in ℓ₁",
     twin="X a hundredth smaller",
@@ -70,8 +71,30 @@ def n20(cases: Cases, twin: bool) -> Iterator[Observation]:
             rows[j] += q[i] ** 2 / m
         mean = oracle.log_sum(log_q + less**2 * rows / (8 * tau**2))
         off = max(float(np.max((spent - each) / np.maximum(each, 1e-3))), float(np.array(chances) @ spent) / mean - 1.0)
+        pulls = (np.array(tables) - wins) @ q / tau
+        apart = np.array([oracle.l1(log_q, row) for row in found])
+        off = max(off, _radius(pulls, q, apart), _tails(pulls, np.array(chances), q, counts, rows, tau))
         about = case.describe()
         yield Observation(max(0.0, off), lambda about=about, counts=counts: {**about, "comparisons": counts})
+
+
+def _radius(pulls: Array, q: Array, apart: Array) -> float:
+    """How far ‖π̂ − q‖₁ is above M²/8 + √(f² + M⁴/64), over all tables."""
+    top = np.max(np.abs(pulls), axis=1)
+    return float(np.max(apart - top**2 / 8 - np.sqrt(pulls**2 @ q + top**4 / 64)))
+
+
+def _tails(pulls: Array, chances: Array, q: Array, counts: tuple[int, ...], rows: Array, tau: float) -> float:
+    """How much more often than α, relatively, f and M are above their bounds."""
+    shares = np.array([q[i] * q[j] / m for (i, j), m in zip(PAIRS, counts, strict=False)])
+    sums = np.array([q[i] + q[j] for (i, j), _ in zip(PAIRS, counts, strict=False)])
+    excess = [0.0]
+    for level in (0.5, 0.1, 0.01):
+        spread = (np.sqrt(shares @ sums) + np.sqrt(2 * shares.max() * np.log(1 / level))) / (2 * tau)
+        top = np.sqrt(0.5 * np.log(2 * q.size / level) * np.max(rows)) / tau
+        for seen, most in ((np.sqrt(pulls**2 @ q), spread), (np.max(np.abs(pulls), axis=1), top)):
+            excess.append(float(chances[seen > most * (1 + 1e-12)].sum()) / level - 1)
+    return max(excess)
 
 
 @claim(

@@ -78,7 +78,8 @@ def _attained(n: int = 51, tau: float = 0.3) -> float:
 
 @claim(
     "N19",
-    "‖q_P − q_Q‖₁ ≤ C_n ‖P − Q‖_max/τ, C_n = ½(½ + √((1 − 1/n²)/3)), attained for even n; of one pair: ≤ e/(2τ)",
+    "‖q_P − q_Q‖₁ ≤ C_n ‖P − Q‖_max/τ, C_n = ½(½ + √((1 − 1/n²)/3)), attained for even n; of one pair: ≤ e/(2τ), "
+    "at rate at most (2q_iq_j + √(q_iq_j(q_i + q_j)))/(2τ); ‖q_τ − q_τ'‖₁ ≤ ½C_n |1/τ − 1/τ'|",
     tolerance=1e-5,
     because="relative; two solves to 1e-12 are divided by a change of 1e-4, and the attaining family is a derivative",
     twin="a constant a thousandth smaller",
@@ -104,7 +105,22 @@ def n19(cases: Cases, twin: bool) -> Iterator[Observation]:
             if size > 0:
                 moved_game = PreferenceGame.from_margins(margins, reference=game.reference)
                 errors.append(oracle.l1(regularised_nash(moved_game, tau).log_policy, log_q) * tau / size / most - 1.0)
+        other_tau = tau * float(np.exp(rng.normal()))
+        errors.append(
+            oracle.l1(regularised_nash(game, other_tau).log_policy, log_q)
+            / abs(1.0 / tau - 1.0 / other_tau) / (0.5 * factor * constant(game.n)) - 1.0
+        )  # fmt: skip
+        errors.append(_pair_rate(game, tau, np.exp(log_q), int(i), int(j)) / factor - 1.0)
         yield Observation(max(0.0, *errors), case.describe)
+
+
+def _pair_rate(game: PreferenceGame, tau: float, q: oracle.Array, i: int, j: int) -> float:
+    """‖dq/de‖₁ where e is added to p(i ≻ j), over its bound; log q moves by (I − K)⁻¹ of e's own pull, K = AD/τ."""
+    pull = np.zeros(game.n)
+    pull[i], pull[j] = q[j], -q[i]
+    spread = np.diag(q) - np.outer(q, q)
+    velocity = spread @ np.linalg.solve(np.eye(game.n) - game.margins @ spread / tau, pull / tau)
+    return float(np.sum(np.abs(velocity))) * 2 * tau / (2 * q[i] * q[j] + float(np.sqrt(q[i] * q[j] * (q[i] + q[j]))))
 
 
 def _extreme(n: int, tau: float = 0.1, change: float = 1e-4) -> float:

@@ -57,7 +57,8 @@ def _fixed(margins: Array, log_mu: Array, tau: float, beta: float, depth: int) -
 @claim(
     "N25",
     "where π = BR_τ(ν) for the mixture ν made token by token, ν is π*_{τ/(1−β)} for the reference μe^S, "
-    "so ‖ν − q'‖₁ ≤ 2 tanh(osc S/4) and 0 ≤ S ≤ β(1−β)/(8τ²) Σ_t range_t²",
+    "so ‖ν − q'‖₁ ≤ 2 tanh(osc S/4), KL(ν‖q') ≤ log E_ν e^{−(S − E_ν S)}, ‖π − BR_τ(q')‖₁ ≤ 2 tanh(‖ν − q'‖₁/4τ) and "
+    "0 ≤ S ≤ β(1−β)/(8τ²) Σ_t range_t²",
     tolerance=1e-9,
     because="a damped iteration that moves by less than 1e-15/τ, and an equilibrium known to 1e-12",
     twin="S a thousandth smaller",
@@ -84,7 +85,10 @@ def n25(cases: Cases, twin: bool) -> Iterator[Observation]:
             spread[zero | one] += float(np.ptp(win[zero | one])) ** 2
         off = oracle.l1(log_nu, exact)
         near = oracle.l1(log_nu, plain) - 2 * np.tanh(np.ptp(total) / 4)
+        spent = oracle.kl(log_nu, plain) - oracle.log_sum(log_nu - (total - float(np.exp(log_nu) @ total)))
+        reply = oracle.log_softmax(game.log_reference + game.margins @ np.exp(plain) / tau)
+        reached = oracle.l1(log_pi, reply) - 2 * np.tanh(oracle.l1(log_nu, plain) / (4 * tau))
         small = max(float(np.max(total - beta * (1 - beta) / (8 * tau**2) * spread)), -float(total.min()))
-        bad = max(0.0, off, near, small)
+        bad = max(0.0, off, near, spent, reached, small)
         about = {"margins": game.margins.tolist(), "temperature": tau, "beta": beta, "policy": np.exp(log_pi).tolist()}
         yield Observation(bad, lambda about=about: about)

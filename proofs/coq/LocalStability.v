@@ -310,3 +310,99 @@ Proof.
     assert (0 < 1 - 3 * b ^ 2) by (apply (Rmult_lt_reg_l (b ^ 2)); lra). lra.
   - intro H. split; [lra |]. assert (0 < b ^ 2 * (1 - 3 * b ^ 2)) by (apply Rmult_lt_0_compat; lra). lra.
 Qed.
+
+(** ** The best momentum (N6) *)
+
+(** r = lambda / (tau + sqrt(tau^2 + lambda^2)) solves 1 - r^2 = 2 (tau/lambda) r. *)
+Lemma best_rate_equation tau lam : 0 < tau -> 0 < lam ->
+  let r := lam / (tau + sqrt (tau ^ 2 + lam ^ 2)) in 0 < r < 1 /\ lam * (1 - r ^ 2) = 2 * tau * r.
+Proof.
+  intros Ht Hl. cbv zeta. set (s := sqrt (tau ^ 2 + lam ^ 2)).
+  assert (S2 : s ^ 2 = tau ^ 2 + lam ^ 2) by (unfold s; rewrite <- Rsqr_pow2; apply Rsqr_sqrt; nra).
+  assert (S0 : lam < s) by (apply Rnot_le_lt; intro H; assert (0 <= s) by apply sqrt_pos; nra).
+  split; [split; [apply Rdiv_lt_0_compat; lra | apply Rmult_lt_reg_r with (tau + s); [lra |]]; unfold Rdiv; rewrite Rmult_assoc, Rinv_l; lra |].
+  apply Rmult_eq_reg_r with ((tau + s) ^ 2); [| nra].
+  replace (lam * (1 - (lam / (tau + s)) ^ 2) * (tau + s) ^ 2) with (lam * ((tau + s) ^ 2 - lam ^ 2)) by (field; lra).
+  replace (2 * tau * (lam / (tau + s)) * (tau + s) ^ 2) with (2 * tau * lam * (tau + s)) by (field; lra).
+  replace ((tau + s) ^ 2) with (tau ^ 2 + 2 * tau * s + s ^ 2) by ring. rewrite S2. ring.
+Qed.
+
+(** N6.  Heavy ball with the momentum -r^2 and the step (1 - r^2)/tau has the rate r exactly at every eigenvalue tau + i w,
+    |w| <= lambda. *)
+Theorem N6_best_rate tau lam w z : 0 < tau -> 0 < lam -> Rabs w <= lam ->
+  let r := lam / (tau + sqrt (tau ^ 2 + lam ^ 2)) in let m := - r ^ 2 in let a := (1 - r ^ 2) / tau in
+  (z * z = ((1 + m - a * tau)%R, (- (a * w))%R) * z - RtoC m)%C -> Cmod z = r.
+Proof.
+  intros Ht Hl Hw. cbv zeta. pose proof (best_rate_equation tau lam Ht Hl) as [R0 Re]. cbv zeta in R0, Re.
+  set (r := lam / (tau + sqrt (tau ^ 2 + lam ^ 2))) in *. set (c := - ((1 - r ^ 2) / tau * w)).
+  replace (1 + - r ^ 2 - (1 - r ^ 2) / tau * tau) with 0 by (field; lra). destruct z as [x y]. intro Hz.
+  assert (Hx : x * x - y * y = - (c * y) + r ^ 2) by (apply (f_equal fst) in Hz; simpl in Hz; lra).
+  assert (Hy : 2 * x * y = c * x) by (apply (f_equal snd) in Hz; simpl in Hz; lra).
+  assert (C2 : c ^ 2 <= (2 * r) ^ 2).
+  { assert (E : c * lam = - (2 * r * w)).
+    { unfold c. replace (- ((1 - r ^ 2) / tau * w) * lam) with (- (lam * (1 - r ^ 2) / tau * w)) by (field; lra).
+      rewrite Re. field. lra. }
+    assert (W2 : w ^ 2 <= lam ^ 2) by (rewrite <- (pow2_abs w); apply pow_incr; split; [apply Rabs_pos | exact Hw]).
+    apply Rmult_le_reg_r with (lam ^ 2); [nra |]. replace (c ^ 2 * lam ^ 2) with ((c * lam) ^ 2) by ring. rewrite E.
+    replace ((- (2 * r * w)) ^ 2) with ((2 * r) ^ 2 * w ^ 2) by ring. apply Rmult_le_compat_l; [nra | exact W2]. }
+  assert (N : x * x + y * y = r ^ 2).
+  { assert (D : x * (2 * y - c) = 0) by lra. destruct (Rmult_integral _ _ D) as [X | Y]; [| nra].
+    subst x. assert (Q : (2 * y - c) ^ 2 = c ^ 2 - 4 * r ^ 2) by lra. pose proof (pow2_ge_0 (2 * y - c)). nra. }
+  unfold Cmod. simpl. replace (x * (x * 1) + y * (y * 1)) with (r ^ 2) by lra. apply sqrt_pow2. lra.
+Qed.
+
+(** N6.  No step and no momentum has a better rate at the eigenvalue tau + i lambda. *)
+Theorem N6_no_better tau lam a m rho : 0 < tau -> 0 < lam -> 0 < rho ->
+  (forall z : C, (z * z = ((1 + m - a * tau)%R, (- (a * lam))%R) * z - RtoC m)%C -> Cmod z < rho) ->
+  lam / (tau + sqrt (tau ^ 2 + lam ^ 2)) < rho.
+Proof.
+  intros Ht Hl Hr Roots. pose proof (best_rate_equation tau lam Ht Hl) as [R0 Re]. cbv zeta in R0, Re.
+  set (r := lam / (tau + sqrt (tau ^ 2 + lam ^ 2))) in *. apply Rnot_le_lt. intro Le.
+  set (mu := m / rho ^ 2). set (u := (1 + m - a * tau) / rho). set (v := a * lam / rho).
+  assert (Rho2 : 0 < rho ^ 2) by nra.
+  assert (Stable : stable_recurrence (u, (- v)%R) (RtoC mu)).
+  { intros z Hz. apply Rmult_lt_reg_l with rho; [exact Hr |]. rewrite Rmult_1_r.
+    replace (rho * Cmod z) with (Cmod (RtoC rho * z)%C) by (rewrite Cmod_mult, Cmod_R, Rabs_pos_eq by lra; reflexivity).
+    apply Roots. transitivity (RtoC (rho * rho) * (z * z))%C; [rewrite RtoC_mult; ring |]. rewrite Hz.
+    destruct z as [x y]. unfold u, v, mu, RtoC, Cmult, Cminus, Cplus, Copp; simpl. f_equal; field; lra. }
+  pose proof (stable_recurrence_product _ _ Stable) as Mu.
+  pose proof (proj1 (stable_recurrence_iff _ _ Mu) Stable) as Disc.
+  replace (Cnorm2 (RtoC mu)) with (mu ^ 2) in * by (unfold Cnorm2, RtoC; simpl; ring).
+  replace (Cnorm2 ((u, (- v)%R) - Cconj (u, (- v)%R) * RtoC mu)%C) with ((u * (1 - mu)) ^ 2 + (v * (1 + mu)) ^ 2) in Disc
+    by (unfold Cminus, Cnorm2, Cconj, Cmult, Cplus, Copp, RtoC; simpl; ring).
+  assert (M1 : -1 < mu < 1) by (split; nra).
+  set (k := tau / lam). assert (K0 : 0 < k) by (apply Rdiv_lt_0_compat; assumption).
+  assert (Kr : 1 - r ^ 2 = 2 * k * r) by (apply Rmult_eq_reg_l with lam; [unfold k; rewrite Re; field | ]; lra).
+  assert (Krho : 2 * k * rho <= 1 - rho ^ 2) by nra.
+  set (X := u / (1 + mu)). set (Y := v / (1 - mu)).
+  assert (XY : X ^ 2 + Y ^ 2 < 1).
+  { replace (X ^ 2 + Y ^ 2) with (((u * (1 - mu)) ^ 2 + (v * (1 + mu)) ^ 2) / (1 - mu ^ 2) ^ 2) by (unfold X, Y; field; split; nra).
+    assert (0 < (1 - mu ^ 2) ^ 2) by (apply pow_lt; nra). rewrite -> Rlt_div_l by assumption. lra. }
+  assert (Id : 1 + mu * rho ^ 2 = rho * ((1 + mu) * X + k * (1 - mu) * Y)).
+  { unfold X, Y, k, u, v, mu. field. unfold mu in M1. repeat split; try lra.
+    - intro E. apply (Rmult_eq_compat_r (/ rho ^ 2)) in E. replace ((rho ^ 2 - m) * / rho ^ 2) with (1 - m / rho ^ 2) in E by (field; lra). lra.
+    - intro E. apply (Rmult_eq_compat_r (/ rho ^ 2)) in E. replace ((rho ^ 2 + m) * / rho ^ 2) with (1 + m / rho ^ 2) in E by (field; lra). lra. }
+  assert (CS : ((1 + mu) * X + k * (1 - mu) * Y) ^ 2 <= ((1 + mu) ^ 2 + (k * (1 - mu)) ^ 2) * (X ^ 2 + Y ^ 2)).
+  { pose proof (pow2_ge_0 ((1 + mu) * Y - k * (1 - mu) * X)). nra. }
+  assert (Pos : 0 < (1 + mu) ^ 2 + (k * (1 - mu)) ^ 2).
+  { pose proof (pow_lt (1 + mu) 2 ltac:(lra)). pose proof (pow2_ge_0 (k * (1 - mu))). lra. }
+  assert (Less : (1 + mu * rho ^ 2) ^ 2 < rho ^ 2 * ((1 + mu) ^ 2 + (k * (1 - mu)) ^ 2)).
+  { rewrite Id. replace ((rho * ((1 + mu) * X + k * (1 - mu) * Y)) ^ 2)
+      with (rho ^ 2 * ((1 + mu) * X + k * (1 - mu) * Y) ^ 2) by ring. apply Rmult_lt_compat_l; [exact Rho2 |].
+    eapply Rle_lt_trans; [exact CS |]. rewrite <- (Rmult_1_r ((1 + mu) ^ 2 + (k * (1 - mu)) ^ 2)) at 2.
+    apply Rmult_lt_compat_l; [exact Pos | exact XY]. }
+  (* (1 + mu rho^2)^2 - rho^2 (1 + mu)^2 = (1 - rho^2)(1 - mu^2 rho^2), and 4 k^2 rho^2 <= (1 - rho^2)^2 *)
+  assert (S1 : rho ^ 2 < 1) by nra.
+  assert (Kk : 4 * (k * rho) ^ 2 <= (1 - rho ^ 2) ^ 2).
+  { replace (4 * (k * rho) ^ 2) with ((2 * k * rho) ^ 2) by ring. apply pow_incr.
+    split; [apply Rmult_le_pos; lra | exact Krho]. }
+  assert (Gap : (1 - rho ^ 2) * (1 - mu) ^ 2 <= 4 * (1 - mu ^ 2 * rho ^ 2)).
+  { assert (0 <= (1 - rho ^ 2) * ((1 + mu) * (3 - mu))) by (apply Rmult_le_pos; [lra | apply Rmult_le_pos; lra]).
+    assert (0 <= rho ^ 2 * ((1 - mu) * (1 + mu))) by (apply Rmult_le_pos; [lra | apply Rmult_le_pos; lra]). nra. }
+  assert (Last : (k * rho) ^ 2 * (1 - mu) ^ 2 <= (1 - rho ^ 2) * (1 - mu ^ 2 * rho ^ 2)).
+  { assert (4 * (k * rho) ^ 2 * (1 - mu) ^ 2 <= (1 - rho ^ 2) ^ 2 * (1 - mu) ^ 2)
+      by (apply Rmult_le_compat_r; [apply pow2_ge_0 | exact Kk]).
+    assert ((1 - rho ^ 2) * ((1 - rho ^ 2) * (1 - mu) ^ 2) <= (1 - rho ^ 2) * (4 * (1 - mu ^ 2 * rho ^ 2)))
+      by (apply Rmult_le_compat_l; lra). lra. }
+  lra.
+Qed.

@@ -214,39 +214,6 @@ Proof.
   ring.
 Qed.
 
-(** N18 (a), right half, with 1/2 for 1/pi: ||r - c||_L <= sqrt(1 + 1/(4 tau^2)) sqrt(SymKL) for the best c. *)
-Theorem N18_tight : pref n P -> exists c,
-  inner (fun y => r y - c) (fun y => r y - c) <= (1 + 1 / (4 * tau ^ 2)) * sym_kl n pi q.
-Proof.
-  intros [_ Unit]. destruct N18_pythagoras as [b Py]. exists b. rewrite Py.
-  assert (Win : forall y, (y < n)%nat -> Rabs (turn y) <= l1 n pi q / (2 * tau)).
-  { intros y Hy. assert (O : osc n (P y) <= 1).
-    { apply osc_le; [apply (policy_n_pos n pi pi_policy) |]. intros i j Hi Hj. pose proof (Unit y i Hy Hi).
-      pose proof (Unit y j Hy Hj). lra. }
-    assert (Side : forall u v : nat -> R, sum n u = sum n v -> win n P (fun z => u z - v z) y <= l1 n u v / 2).
-    { intros u v S. pose proof (zero_sum_osc n (fun z => u z - v z) (P y) ltac:(rewrite sum_minus; lra)) as Z.
-      cbv beta in Z. fold (l1 n u v) in Z.
-      pose proof (l1_nonneg n u v). replace (win n P (fun z => u z - v z) y) with (sum n (fun z => (u z - v z) * P y z))
-        by (apply sum_ext; intros; ring).
-      assert (osc n (P y) / 2 * l1 n u v <= 1 / 2 * l1 n u v) by (apply Rmult_le_compat_r; lra). lra. }
-    assert (Sum : sum n pi = sum n q) by (rewrite (proj2 pi_policy), (proj2 sphere_q); reflexivity).
-    pose proof (Side pi q Sum) as S1. pose proof (Side q pi (eq_sym Sum)) as S2.
-    rewrite (l1_sym n q pi), win_minus in S2. rewrite win_minus in S1.
-    unfold Rdiv at 1. rewrite Rabs_mult, (Rabs_pos_eq (/ tau)) by (apply Rlt_le, Rinv_0_lt_compat, tau_pos).
-    replace (l1 n pi q / (2 * tau)) with (l1 n pi q / 2 * / tau) by (field; lra).
-    apply Rmult_le_compat_r; [apply Rlt_le, Rinv_0_lt_compat, tau_pos |]. rewrite win_minus. apply Rabs_le. lra. }
-  pose proof (pinsker_symmetric n pi q pi_policy sphere_q) as Pi. pose proof weights_sum as Om.
-  set (x := l1 n pi q) in *. set (D := (x / (2 * tau)) ^ 2).
-  assert (Sq : inner (fun y => turn y - (b - b)) (fun y => turn y - (b - b)) <= D * sum n L).
-  { unfold log_mean_inner. rewrite <- sum_scal. apply sum_le. intros y Hy. pose proof (weight_bounds y Hy).
-    replace (L y * (turn y - (b - b)) * (turn y - (b - b))) with (turn y ^ 2 * L y) by ring.
-    apply Rmult_le_compat_r; [lra |]. rewrite <- pow2_abs. apply pow_incr. split; [apply Rabs_pos | apply Win, Hy]. }
-  assert (Dn : 0 <= D) by apply pow2_ge_0. assert (D * sum n L <= D) by nra.
-  assert (D <= 1 / (4 * tau ^ 2) * sym_kl n pi q); [| lra].
-  replace D with (1 / (4 * tau ^ 2) * x ^ 2) by (unfold D; field; lra). apply Rmult_le_compat_l; [| exact Pi].
-  apply Rdiv_le_0_compat; [lra |]. pose proof (pow_lt tau 2 tau_pos). lra.
-Qed.
-
 (** ** From pi alone *)
 
 (** E_L f <= E_pi f + ||pi - q||_1 B / 4 for 0 <= f <= B: the mean of pi and q is no further from pi. *)

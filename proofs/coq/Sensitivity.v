@@ -51,6 +51,51 @@ Proof.
   assert (INR n ^ 2 * s ^ 2 <= INR n ^ 2 * t) by (apply Rmult_le_compat_l; [nra | lra]). nra.
 Qed.
 
+(** Where the residual of p is k (R m - 1/2) but for a constant, R any preferences and m the mean of p and q. *)
+Lemma spread_bound n tau M nu p q R k c : 0 < tau -> is_pref n M -> policy n nu -> is_nash n tau M nu q -> policy n p ->
+  pref n R -> 0 <= k -> let m := fun y => (p y + q y) / 2 in
+  (forall y, (y < n)%nat -> residual n tau M nu p y - c = k * (win n R m y - 1 / 2)) ->
+  l1 n p q <= k / 2 * (1 / 4 + sqrt ((1 - 1 / INR n ^ 2) / 12)).
+Proof.
+  intros Ht HM Hnu N Hp HR Hk m Res. pose proof (nash_policy n tau M nu q Hnu N) as Hq.
+  pose proof Hp as [Pp Sp]. pose proof Hq as [Pq Sq].
+  assert (Hm : dist n m).
+  { split; [intros y Hy; unfold m; pose proof (Pp y Hy); pose proof (Pq y Hy); lra |].
+    transitivity ((sum n p + sum n q) / 2); [| rewrite Sp, Sq; lra].
+    unfold m, Rdiv. rewrite sum_scal_r, sum_plus. reflexivity. }
+  pose proof (N18_l1 n tau M nu q p Ht HM Hnu N Hp c) as B.
+  assert (Below : forall y, (y < n)%nat -> 0 < log_mean (p y) (q y) <= m y).
+  { intros y Hy. apply log_mean_bounds; [apply Pp | apply Pq]; exact Hy. }
+  assert (First : sum n (fun y => log_mean (p y) (q y) * Rabs (residual n tau M nu p y - c)) <= k / 4).
+  { apply Rle_trans with (k * expect n m (fun y => Rabs (win n R m y - 1 / 2))).
+    - unfold expect. rewrite <- sum_scal. apply sum_le. intros y Hy. rewrite Res, Rabs_mult, (Rabs_pos_eq k) by (exact Hy || lra).
+      pose proof (Below y Hy). pose proof (Rabs_pos (win n R m y - 1 / 2)).
+      replace (k * (m y * Rabs (win n R m y - 1 / 2))) with (m y * (k * Rabs (win n R m y - 1 / 2))) by ring.
+      apply Rmult_le_compat_r; [apply Rmult_le_pos; lra | lra].
+    - replace (k / 4) with (k * (1 / 4)) by field.
+      apply Rmult_le_compat_l; [lra | apply (N19_mean_deviation n R m HR Hm)]. }
+  set (v := (1 - 1 / INR n ^ 2) / 12).
+  assert (Second : log_mean_inner n p q (fun y => residual n tau M nu p y - c)
+                     (fun y => residual n tau M nu p y - c) <= k ^ 2 * v).
+  { apply Rle_trans with (k ^ 2 * win_variance n R m).
+    - unfold log_mean_inner, win_variance, expect. rewrite <- sum_scal. apply sum_le. intros y Hy. rewrite Res by exact Hy.
+      pose proof (Below y Hy). pose proof (pow2_ge_0 (k * (win n R m y - 1 / 2))).
+      replace (log_mean (p y) (q y) * (k * (win n R m y - 1 / 2)) * (k * (win n R m y - 1 / 2)))
+        with (log_mean (p y) (q y) * (k * (win n R m y - 1 / 2)) ^ 2) by ring.
+      replace (k ^ 2 * (m y * (win n R m y - 1 / 2) ^ 2)) with (m y * (k * (win n R m y - 1 / 2)) ^ 2) by ring.
+      apply Rmult_le_compat_r; lra.
+    - apply Rmult_le_compat_l; [apply pow2_ge_0 |]. pose proof (N9_variance n R m HR Hm). pose proof (cubes_lower n m Hm).
+      unfold v. lra. }
+  assert (Root : sqrt (sum n (fun y => log_mean (p y) (q y))) <= 1).
+  { rewrite <- sqrt_1. apply sqrt_le_1_alt. rewrite <- (proj2 Hm). apply sum_le. intros y Hy. apply (Below y Hy). }
+  apply sqrt_le_1_alt in Second.
+  rewrite sqrt_mult_alt, sqrt_pow2 in Second by (apply pow2_ge_0 || lra).
+  pose proof (sqrt_pos (sum n (fun y => log_mean (p y) (q y)))) as R0.
+  pose proof (Rmult_le_compat _ _ _ _ R0 (sqrt_pos _) Root Second) as Prod. rewrite Rmult_1_l in Prod.
+  eapply Rle_trans; [exact B |].
+  replace (k / 2 * (1 / 4 + sqrt v)) with ((k / 4 + k * sqrt v) / 2) by field. lra.
+Qed.
+
 (** N19.  ||q_P - q_Q||_1 <= C_n ||P - Q||_max / tau, C_n = 1/4 + sqrt((1 - 1/n^2)/12). *)
 Theorem N19_by_size n tau P Q mu p q eps : 0 < tau -> 0 < eps -> is_pref n P -> is_pref n Q -> policy n mu ->
   (forall i j, (i < n)%nat -> (j < n)%nat -> Rabs (P i j - Q i j) <= eps) ->
@@ -79,54 +124,50 @@ Proof.
   pose proof (gibbs_policy n q Hn (proj1 Hq) (fun y => - (win n M q y / tau))) as Hnu. fold nu in Hnu.
   destruct (gibbs_log_const n q (fun y => - (win n M q y / tau)) Hq) as [d Ld]. fold nu in Ld.
   set (m := fun y => (p y + q y) / 2).
-  assert (Hm : dist n m).
-  { split; [intros y Hy; unfold m; pose proof (Pp y Hy); pose proof (Pq y Hy); lra |].
-    transitivity ((sum n p + sum n q) / 2); [| rewrite Sp, Sq; lra].
-    unfold m, Rdiv. rewrite sum_scal_r, sum_plus. reflexivity. }
   set (k := 2 * eps / tau). assert (Hk : 0 < k) by (apply Rdiv_lt_0_compat; lra).
   (* the residual of p in the mean game, for the reference of q *)
   assert (Res : forall y, (y < n)%nat -> residual n tau M nu p y - (c - c' - d) = k * (win n R m y - 1 / 2)).
   { intros y Hy.
     assert (W : win n R m y = 1 / 2 + ((win n P p y - win n Q p y) + (win n P q y - win n Q q y)) / (4 * eps)).
     { transitivity (1 / 2 * sum n m + ((win n P p y - win n Q p y) + (win n P q y - win n Q q y)) * / (4 * eps));
-        [| rewrite (proj2 Hm); field; lra].
+        [| unfold m at 1, Rdiv; rewrite sum_scal_r, sum_plus, Sp, Sq; field; lra].
       unfold win. rewrite <- !sum_minus, <- sum_plus, <- sum_scal_r, <- sum_scal, <- sum_plus.
       apply sum_ext. intros j _. unfold R, m. field. lra. }
     assert (V : forall v, win n M v y = (win n P v y + win n Q v y) / 2).
     { intro v. unfold win, Rdiv. rewrite <- sum_plus, <- sum_scal_r. apply sum_ext. intros j _. unfold M. field. }
     unfold residual. rewrite Ld, Lp, Lq, !V, W by exact Hy. unfold k. field. lra. }
-  pose proof (N18_l1 n tau M nu q p Ht HM Hnu N Hp (c - c' - d)) as B.
-  assert (Below : forall y, (y < n)%nat -> 0 < log_mean (p y) (q y) <= m y).
-  { intros y Hy. apply log_mean_bounds; [apply Pp | apply Pq]; exact Hy. }
-  assert (First : sum n (fun y => log_mean (p y) (q y) * Rabs (residual n tau M nu p y - (c - c' - d))) <= k / 4).
-  { apply Rle_trans with (k * expect n m (fun y => Rabs (win n R m y - 1 / 2))).
-    - unfold expect. rewrite <- sum_scal. apply sum_le. intros y Hy. rewrite Res, Rabs_mult, (Rabs_pos_eq k) by (exact Hy || lra).
-      pose proof (Below y Hy). pose proof (Rabs_pos (win n R m y - 1 / 2)).
-      replace (k * (m y * Rabs (win n R m y - 1 / 2))) with (m y * (k * Rabs (win n R m y - 1 / 2))) by ring.
-      apply Rmult_le_compat_r; [apply Rmult_le_pos; lra | lra].
-    - replace (k / 4) with (k * (1 / 4)) by field.
-      apply Rmult_le_compat_l; [lra | apply (N19_mean_deviation n R m HR Hm)]. }
-  set (v := (1 - 1 / INR n ^ 2) / 12).
-  assert (Second : log_mean_inner n p q (fun y => residual n tau M nu p y - (c - c' - d))
-                     (fun y => residual n tau M nu p y - (c - c' - d)) <= k ^ 2 * v).
-  { apply Rle_trans with (k ^ 2 * win_variance n R m).
-    - unfold log_mean_inner, win_variance, expect. rewrite <- sum_scal. apply sum_le. intros y Hy. rewrite Res by exact Hy.
-      pose proof (Below y Hy). pose proof (pow2_ge_0 (k * (win n R m y - 1 / 2))).
-      replace (log_mean (p y) (q y) * (k * (win n R m y - 1 / 2)) * (k * (win n R m y - 1 / 2)))
-        with (log_mean (p y) (q y) * (k * (win n R m y - 1 / 2)) ^ 2) by ring.
-      replace (k ^ 2 * (m y * (win n R m y - 1 / 2) ^ 2)) with (m y * (k * (win n R m y - 1 / 2)) ^ 2) by ring.
-      apply Rmult_le_compat_r; lra.
-    - apply Rmult_le_compat_l; [apply pow2_ge_0 |]. pose proof (N9_variance n R m HR Hm). pose proof (cubes_lower n m Hm).
-      unfold v. lra. }
-  assert (Root : sqrt (sum n (fun y => log_mean (p y) (q y))) <= 1).
-  { rewrite <- sqrt_1. apply sqrt_le_1_alt. rewrite <- (proj2 Hm). apply sum_le. intros y Hy. apply (Below y Hy). }
-  apply sqrt_le_1_alt in Second.
-  rewrite sqrt_mult_alt, sqrt_pow2 in Second by (apply pow2_ge_0 || lra).
-  pose proof (sqrt_pos (sum n (fun y => log_mean (p y) (q y)))) as R0.
-  pose proof (Rmult_le_compat _ _ _ _ R0 (sqrt_pos _) Root Second) as Prod. rewrite Rmult_1_l in Prod.
-  eapply Rle_trans; [exact B |].
-  replace ((1 / 4 + sqrt v) * (eps / tau)) with ((k / 4 + k * sqrt v) / 2) by (unfold k; field; lra).
-  lra.
+  pose proof (spread_bound n tau M nu p q R k (c - c' - d) Ht HM Hnu N Hp HR (Rlt_le _ _ Hk) Res) as B.
+  replace ((1 / 4 + sqrt ((1 - 1 / INR n ^ 2) / 12)) * (eps / tau)) with (k / 2 * (1 / 4 + sqrt ((1 - 1 / INR n ^ 2) / 12)))
+    by (unfold k; field; lra). exact B.
+Qed.
+
+(** N19 for the temperature: ||q_tau - q_tau'||_1 <= (C_n / 2) |1/tau - 1/tau'|, by the game at the mean of 1/tau and 1/tau'. *)
+Theorem N19_temperature n tau tau' P mu p q : 0 < tau -> 0 < tau' -> pref n P -> policy n mu ->
+  is_nash n tau P mu p -> is_nash n tau' P mu q ->
+  l1 n p q <= Rabs (/ tau - / tau') / 2 * (1 / 4 + sqrt ((1 - 1 / INR n ^ 2) / 12)).
+Proof.
+  assert (Colder : forall t t' u v, 0 < t -> 0 < t' -> / t' <= / t -> pref n P -> policy n mu ->
+    is_nash n t P mu u -> is_nash n t' P mu v ->
+    l1 n u v <= (/ t - / t') / 2 * (1 / 4 + sqrt ((1 - 1 / INR n ^ 2) / 12))).
+  { intros t t' u v Ht Ht' Le HP Hmu Nu Nv.
+    pose proof (nash_policy n t P mu u Hmu Nu) as Hu. pose proof (nash_policy n t' P mu v Hmu Nv) as Hv.
+    pose proof (policy_n_pos n v Hv) as Hn.
+    destruct (nash_log n t P mu u Hmu Nu) as [c Lu]. destruct (nash_log n t' P mu v Hmu Nv) as [c' Lv].
+    assert (I : 0 < / t) by (apply Rinv_0_lt_compat, Ht). assert (I' : 0 < / t') by (apply Rinv_0_lt_compat, Ht').
+    set (T := 2 / (/ t + / t')). assert (HT : 0 < T) by (apply Rdiv_lt_0_compat; lra).
+    set (nu := gibbs n v (fun y => - (win n P v y / T))).
+    pose proof (own_reference n T P v Hv) as N. fold nu in N.
+    pose proof (gibbs_policy n v Hn (proj1 Hv) (fun y => - (win n P v y / T))) as Hnu. fold nu in Hnu.
+    destruct (gibbs_log_const n v (fun y => - (win n P v y / T)) Hv) as [d Ld]. fold nu in Ld.
+    apply (spread_bound n T P nu u v P (/ t - / t') (c - c' - d + (/ t - / t') / 2)); try assumption; [apply HP | lra |].
+    intros y Hy.
+    assert (W : win n P (fun z => (u z + v z) / 2) y = (win n P u y + win n P v y) / 2).
+    { unfold win, Rdiv. rewrite <- sum_plus, <- sum_scal_r. apply sum_ext. intros; ring. }
+    cbv zeta. rewrite W. unfold residual. rewrite Ld, Lu, Lv by exact Hy. unfold T. field. repeat split; lra. }
+  intros Ht Ht' HP Hmu Np Nq. destruct (Rle_dec (/ tau') (/ tau)) as [L | L].
+  - rewrite Rabs_pos_eq by lra. apply Colder; assumption.
+  - rewrite l1_sym, Rabs_left by lra. replace (- (/ tau - / tau')) with (/ tau' - / tau) by ring.
+    apply Colder; try assumption. lra.
 Qed.
 
 (** N19 for every n. *)

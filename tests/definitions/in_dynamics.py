@@ -1,4 +1,4 @@
-"""Cycle.v, NashMD.v, Rates.v, Existence.v, Lyapunov.v, LocalStability.v and Extragradient.v, transcribed."""
+"""Cycle.v, Zonogon.v, NashMD.v, Rates.v, Existence.v, Lyapunov.v, LocalStability.v and Extragradient.v, transcribed."""
 
 from __future__ import annotations
 
@@ -63,6 +63,15 @@ def AD_char_poly(p1, p2, p3, a12, a23, a31, z):
         *(-(p1 * (-a12 - c2)), z - p2 * (0 - c2), -(p3 * (a23 - c2))),
         *(-(p1 * (a31 - c3)), -(p2 * (-a23 - c3)), z - p3 * (0 - c3)),
     )
+
+
+# -- Zonogon.v ---------------------------------------------------------------------------------------------------------
+
+
+@coq("Zonogon.width")
+def width(m, k, a, j, l):
+    """Definition width (l : nat) : R := sum k (fun i => a i * Rabs (sin ((INR l - INR (j i)) * (PI / INR m))))."""
+    return total(k, lambda i: a[i] * abs(math.sin((l - j[i]) * (math.pi / m))))
 
 
 # -- NashMD.v, Rates.v -------------------------------------------------------------------------------------------------

@@ -126,6 +126,10 @@ COMPARISONS: dict[str, Comparison] = {
     "Cycle.AD_eigenvalue": cycles(eigenvalues),
     "Cycle.det3": determinants,
     "Cycle.AD_char_poly": cycles(characteristic),
+    "Zonogon.width": lambda f, s: [
+        (f(7, s.n, s.pi, range(s.n), l), np.exp(s.log_pi) @ abs(np.exp(1j * np.pi * (l - np.arange(s.n)) / 7).imag))
+        for l in range(7)
+    ],
     "Gradients.pair_expect": lambda f, s: [
         (f(s.n, s.nu, lambda y, z: s.P[y][z] ** 2), np.exp(s.log_nu) @ s.game.preferences**2 @ np.exp(s.log_nu))
     ],
@@ -331,6 +335,7 @@ AUXILIARY: dict[str, str] = {
     "Certificate.log_odds_gap": "2 artanh, whose inverse is the tanh of E3's bound",
     "Cycle.AD_eigen": "an eigenvector of AD written out for n = 3, against numpy's",
     "Cycle.det3": "a determinant written out, against numpy's",
+    "Zonogon.width": "a zonogon's width at a multiple of π/m: cross products of unit vectors, by complex numbers",
     "Gradients.smooth_policy": "the hypothesis of L1: differentiable, and normalised throughout",
     "Gradients.theta2": "the point of L5's counterexample",
     "Gradients.ref2": "the reference of L5's counterexample",
