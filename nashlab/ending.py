@@ -48,19 +48,43 @@ def _end(code: int, line: str) -> None:
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
-    """Treat SIGTERM, which a scheduler sends before it kills, like Ctrl-C, so that files are left in order."""
+    """Treat SIGTERM, which a scheduler sends before it kills, like Ctrl-C, so that files are left in order.
+
+    In a callback of the garbage collector or a finaliser, Python reports what is raised and goes on: an interruption
+    that comes there is sent again until it is heard elsewhere.
+    """
+    main, heard, report = threading.get_ident(), threading.Event(), sys.unraisablehook
+    senders: list[threading.Thread] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        heard.set()
         raise KeyboardInterrupt
+
+    def send() -> None:
+        while not heard.wait(0.02):
+            signal.pthread_kill(main, signal.SIGTERM)
+
+    def swallowed(about: Any) -> None:
+        if not issubclass(about.exc_type, KeyboardInterrupt):
+            return report(about)
+        heard.clear()
+        senders.append(threading.Thread(target=send, daemon=True))
+        senders[-1].start()
 
     try:
         before = signal.signal(signal.SIGTERM, interrupt)
     except ValueError:  # not the main thread
         yield
         return
+    sys.unraisablehook = swallowed
     try:
         yield
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.unraisablehook = report
+        heard.set()
+        for thread in senders:
+            thread.join()
         signal.signal(signal.SIGTERM, before)
 
 

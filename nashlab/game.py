@@ -7,6 +7,7 @@ belongs to the game; the temperature τ does not (theory §1).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -194,7 +195,7 @@ class PreferenceGame:
         batch = margins.shape[:-2]
         return cls(
             margins=_frozen(skew),
-            log_reference=_frozen(_log_reference(reference, n, batch)),
+            log_reference=_frozen(log_reference_of(reference, n, batch)),
             labels=_labels(labels, n),
             weights=None if weights is None else _frozen(_weights(weights, batch)),
             exact=None if exact is None else tuple(tuple(Fraction(x) for x in row) for row in exact),
@@ -216,6 +217,11 @@ class PreferenceGame:
     def batch(self) -> tuple[int, ...]:
         """The leading shape: () for one game, (X,) for X prompts or games."""
         return self.margins.shape[:-2]
+
+    @functools.cached_property
+    def largest(self) -> NDArray[np.float64]:
+        """max |A|, shape [...]."""
+        return np.asarray(np.max(self.margins, axis=(-1, -2)))  # A is skew
 
     @property
     def reference(self) -> NDArray[np.float64]:
@@ -254,7 +260,7 @@ class PreferenceGame:
 
     def with_reference(self, reference: VectorLike | None) -> PreferenceGame:
         """The same game with another μ (None: uniform)."""
-        log_mu = _frozen(_log_reference(reference, self.n, self.batch))
+        log_mu = _frozen(log_reference_of(reference, self.n, self.batch))
         return replace(self, log_reference=log_mu, given=_as_given(reference))
 
     def repeated(self, count: int) -> PreferenceGame:
@@ -355,7 +361,8 @@ def _exact_entries(matrix: Any) -> list[list[Fraction]] | None:
     return [[Fraction(int(x)) if isinstance(x, np.integer) else Fraction(x) for x in row] for row in rows]
 
 
-def _log_reference(reference: VectorLike | None, n: int, batch: tuple[int, ...]) -> NDArray[np.float64]:
+def log_reference_of(reference: VectorLike | None, n: int, batch: tuple[int, ...]) -> NDArray[np.float64]:
+    """log μ, [*batch, n], of a reference as users give it (None: uniform), or the rule that it breaks."""
     if reference is None:
         return np.full((*batch, n), -np.log(n))
     try:

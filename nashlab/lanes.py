@@ -123,8 +123,6 @@ def _product(dimensions: Any, operands: list[Value]) -> Any | None:
     right = right if right_lane else right[..., None]
     if any(batch) or len(left_axes) != 1 or left.ndim != 3 or left.shape[left_axes[0]] > UNROLLED:
         return None
-    # computed once: fused into the sum below it would be recomputed for every entry
-    right = jax.lax.optimization_barrier(right)
     columns = range(left.shape[left_axes[0]])
     terms = (
         (

@@ -31,7 +31,8 @@ class Status(enum.Enum):
         """CONVERGED if every bound on ‖π − equilibrium‖₁ is within the tolerance promised at τ', else STALLED."""
         if certificate.l1_bound is None:
             return cls.STALLED
-        return cls.CONVERGED if np.all(certificate.l1_bound <= promised(effective)) else cls.STALLED
+        within = certificate.l1_bound <= promised(effective)
+        return cls.CONVERGED if np.all(within) else cls.STALLED
 
     @property
     def token(self) -> str:
@@ -59,18 +60,21 @@ def promised(effective: NDArray[np.float64] | float) -> NDArray[np.float64]:
     ['1e-12', '1e-10', '1e-06', '1e-10']
     """
     tau = np.asarray(effective, dtype=np.float64)
+    if tau.ndim == 0:  # of one game, which is solved in less time than functions of arrays take
+        least = TOLERANCE_PER_T / max(float(tau), 1e-300)
+        return np.asarray(min(max(least, TOLERANCE), WORST_TOLERANCE) if tau else LOTTERY_TOLERANCE)
     with np.errstate(divide="ignore", over="ignore"):
         allowed = np.clip(TOLERANCE_PER_T / tau, TOLERANCE, WORST_TOLERANCE)
     return np.where(tau == 0, LOTTERY_TOLERANCE, allowed)
 
 
-def effective_temperature(margins: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """τ' = τ/(2 max|A|), [..., n, n] -> [...]: equal to τ if preferences reach 0 and 1; ∞ if all are even.
+def effective_temperature(largest: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """τ' = τ/(2 max|A|), max|A| in [...] -> [...]: equal to τ if preferences reach 0 and 1; ∞ if all are even.
 
     A and 1e-9·A are the same problem at the same τ'.
     """
     with np.errstate(divide="ignore", over="ignore"):
-        return np.asarray(temperature / 2 / np.max(margins, axis=(-1, -2)))  # of a skew matrix, also max |A|
+        return np.asarray(temperature / 2 / largest)
 
 
 class NotSolved(RuntimeError):

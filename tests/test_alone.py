@@ -1,14 +1,19 @@
-"""Newton and Anderson on one game near its reference, against damped iteration of the fixed point by a plain loop."""
+"""One game by Newton and by products alone, against damped iteration by a plain loop; extragradient against N26."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nashlab.equilibrium.alone import Near, anderson, newton
+from nashlab.equilibrium import products, regularised_nash
+from nashlab.equilibrium.alone import newton
+from nashlab.equilibrium.products import Near
+from nashlab.game import PreferenceGame
 
 Array = NDArray[np.float64]
 
@@ -32,8 +37,13 @@ def drawn(n: int, seed: int) -> tuple[Array, Array]:
     return upper - upper.T, mu / mu.sum()
 
 
-@pytest.mark.parametrize(("find", "t"), [(newton, 0.3), (newton, 10.0), (anderson, 0.3), (anderson, 3.0)])
-@pytest.mark.parametrize("n", [2, 7, 40])
+def by_products(margins: Array, log_mu: Array, t: float) -> Near:
+    return products.solve(margins.__matmul__, log_mu, t, 1 / (2 * t * margins.max()), 100_000)
+
+
+@pytest.mark.parametrize("t", [0.3, 3.0, 10.0])
+@pytest.mark.parametrize("find", [newton, by_products])
+@pytest.mark.parametrize("n", [2, 7, 60])
 def test_one_game_is_solved_as_by_damped_iteration(
     find: Callable[[Array, Array, float], Near], t: float, n: int
 ) -> None:
@@ -42,14 +52,85 @@ def test_one_game_is_solved_as_by_damped_iteration(
     found = find(margins, np.log(mu), t).h
     assert found is not None
     policy = mu * np.exp(found)
-    assert policy.sum() == pytest.approx(1.0, abs=1e-13)
+    policy /= policy.sum()
     assert np.abs(policy - damped(margins, mu, t)).sum() <= 1e-12
     assert np.abs(policy - damped(margins, mu, t * (1 + 1e-9))).sum() > 1e-12
 
 
-def test_a_factorisation_is_kept_and_what_is_out_of_reach_is_said() -> None:
-    """Fewer factorisations than steps at n = 40; no answer of Anderson's where tλ is far above 1."""
+def test_a_factorisation_is_kept_in_large_games_and_made_again_in_small_ones() -> None:
+    for n, most in ((60, 2), (40, 5)):
+        margins, mu = drawn(n, 1)
+        assert newton(margins, np.log(mu), 1.0).factorisations <= most
+    margins, mu = drawn(60, 1)
+    part = newton(margins[:40, :40], np.log(mu[:40]), 10.0)
+    assert newton(margins, np.log(mu), 10.0).factorisations < part.factorisations
+
+
+def kl(q: Array, p: Array) -> float:
+    return float(np.sum(q * np.log(q / p)))
+
+
+@pytest.mark.parametrize("tau", [0.02, 0.2])
+def test_extragradient_contracts_as_n26_says_and_the_plain_step_of_that_length_does_not(tau: float) -> None:
+    """KL(π*‖π₊) ≤ e^{−2 arcsinh τ} KL(π*‖π) on every step of games with |A| = ½."""
+    rng, ratios, plain = np.random.default_rng(0), [], []
+    for _ in range(40):
+        n = int(rng.integers(2, 6))
+        signs = np.triu(rng.choice([-0.5, 0.5], (n, n)), 1)
+        margins, mu = signs - signs.T, rng.dirichlet(np.ones(n)) * 0.9 + 0.1 / n
+        truth = regularised_nash(PreferenceGame.from_margins(margins, reference=mu), tau).policy
+        work = products._Work(margins.__matmul__, margins.__matmul__, np.log(mu), 1 / tau)
+        now = work.at(rng.normal(size=n) / tau**0.5)
+        share = 2.0 * tau * (tau + math.hypot(1.0, tau))
+        for _ in range(6):
+            ahead = products._extragradient(work, now, tau, 1)
+            before = kl(truth, now.pi)
+            if before > 1e-9:
+                ratios.append(kl(truth, ahead.pi) / before)
+                plain.append(kl(truth, work.at(now.h - share / (1 + share) * now.f).pi) / before)
+            now = ahead
+    assert len(ratios) > 50
+    assert max(ratios) <= math.exp(-2 * math.asinh(tau))
+    assert max(plain) > math.exp(-2 * math.asinh(tau))
+
+
+def test_each_method_of_the_product_solver_is_used_and_what_is_out_of_reach_is_said() -> None:
     margins, mu = drawn(40, 1)
-    assert newton(margins, np.log(mu), 1.0).factorisations <= 2
-    assert anderson(margins, np.log(mu), 300.0).h is None
-    assert anderson(margins, np.log(mu), 1e7) == Near(None)
+    used: dict[str, int] = {}
+
+    def counted(name: str) -> Callable[..., Any]:
+        method = getattr(products, name)
+
+        def call(*given: Any) -> Any:
+            used[name] = used.get(name, 0) + 1
+            return method(*given)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_mixed", "_newton_step", "_extragradient"):
+            patch.setattr(products, name, counted(name))
+        assert by_products(margins, np.log(mu), 0.1).h is not None
+        assert used == {"_mixed": 1}
+        assert by_products(margins, np.log(mu), 10.0).h is not None
+        assert used["_newton_step"] > 0
+        assert by_products(margins, np.log(mu), 300.0).h is not None
+        assert used["_extragradient"] > 0
+    assert products.solve(margins.__matmul__, np.log(mu), 300.0, 0.01, 50).h is None
+    assert by_products(margins, np.log(mu), 1e7) == Near(None)
+
+
+def test_directions_in_single_precision_cost_no_digits() -> None:
+    margins, mu = drawn(80, 3)
+    single = margins.astype(np.float32)
+
+    def rough(v: Array) -> Array:
+        return np.asarray(single @ v.astype(np.float32), dtype=np.float64)
+
+    for t in (5.0, 30.0):
+        found = products.solve(margins.__matmul__, np.log(mu), t, 1 / (2 * t * margins.max()), 10_000, rough)
+        careful = newton(margins, np.log(mu), t)
+        assert found.h is not None
+        assert careful.h is not None
+        policies = [mu * np.exp(h - h.max()) for h in (found.h, careful.h)]
+        assert np.abs(policies[0] / policies[0].sum() - policies[1] / policies[1].sum()).sum() <= 2e-12

@@ -8,20 +8,34 @@ import numpy as np
 import pytest
 from test_algorithms import COMPILED
 
-from nashlab.algorithm import SAMPLERS, AlgorithmSpec, Setting
+from nashlab.algorithm import SAMPLERS, AlgorithmSpec, Pairwise, Setting
 from nashlab.algorithms import REGISTRY
 from nashlab.claims import Case, random_policy
 from nashlab.cli import main
 from nashlab.compiling import quickly
-from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback
+from nashlab.environment import BanditEnvironment, ExactEnvironment, Feedback, moments
 from nashlab.gallery import get, random_game
 from nashlab.game import BadInput, PreferenceGame
+from nashlab.losses import ipo
 from nashlab.solve import solve
 from nashlab.verify.estimators import bias
 
 GAME = get("figure-6").with_reference([0.5, 0.3, 0.2])
 SAMPLED = [s for s in REGISTRY.values() if s.objective is not None]
 STARVED = [s for s in REGISTRY.values() if s.objective is None]
+
+
+def test_the_exact_pull_is_the_mean_over_all_pairs_whoever_draws_them() -> None:
+    """A contrastive loss whose two responses come from different policies, which no algorithm of the registry has."""
+    policy, left, right = np.log([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7]])
+    setting = Setting(GAME.log_reference, GAME.log_reference, 0.5, 0.1, 0.4)
+    margins = np.array(GAME.margins)
+    for other in (left, right):
+        pull = ExactEnvironment(margins).pull(Pairwise(ipo), policy, left, other, setting)
+        mean = moments(Pairwise(ipo), margins, policy, left, other, setting).mean
+        assert np.abs(pull - mean).max() <= 1e-14
+    # canary: both from the one or from the other is another pull
+    assert np.abs(moments(Pairwise(ipo), margins, policy, left, left, setting).mean - mean).max() > 0.01
 
 
 @pytest.mark.parametrize("feedback", [Feedback(2), Feedback(6), Feedback(4, "soft"), Feedback(4, "rater")], ids=str)

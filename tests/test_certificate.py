@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nashlab.arrays import geometric_mixture, kl, log_softmax, logsumexp
 from nashlab.certificate import (
+    Certificate,
     balls,
     best_response,
     bound_rational,
@@ -21,6 +22,7 @@ from nashlab.certificate import (
     enclose_lottery,
     exploitability,
     gap,
+    lotteries,
     rounding,
 )
 from nashlab.equilibrium import maximal_lottery, regularised_nash
@@ -175,6 +177,43 @@ def test_products_and_systems_enclose_the_exact_ones(n: int) -> None:
     assert rounding.solve(np.array([[1.0, 1.0], [1.0, 1.0 + 1e-9]]), np.ones(2), blur=1e-8) is None
 
 
+def test_the_bound_of_a_product_is_not_below_its_theorem() -> None:
+    """γ_k |M||v| and the underflow of k products, exactly: no run attains it, but nothing less is proved."""
+    rng = np.random.default_rng(3)
+    for k in (1, 2, 7, 300):
+        m, v = rng.normal(size=(3, k)), rng.dirichlet(np.ones(k)).astype(np.longdouble)
+        m[2] *= 1e-310
+        _, errors = rounding.product(m, v)
+        unit = Fraction(rounding.LONG_UNIT)
+        for row, error in zip(np.abs(m).tolist(), errors.tolist(), strict=True):
+            size = sum((Fraction(a) * Fraction(float(x)) for a, x in zip(row, v, strict=True)), Fraction(0))
+            assert Fraction(error) >= k * unit / (1 - k * unit) * size + k * Fraction(5, 10**324)
+
+
+def test_a_solution_that_underflows_is_enclosed() -> None:
+    found = rounding.solve(np.array([[1e200]]), np.array([1e-200]))
+    assert found is not None
+    true = Fraction(1e-200) / Fraction(1e200)
+    assert abs(Fraction(float(found.x[0])) - true) <= Fraction(float(found.error[0]))
+
+
+def test_the_gap_near_a_lottery_is_not_below_its_formula() -> None:
+    """max_y Σ_j |A_yj| |p_j − x_j| in fractions: what bounds the exploitability of a p that is printed for x."""
+    rng = np.random.default_rng(5)
+    for n in (2, 5, 9):
+        g = random_game("uniform", n, rng)
+        p, x = rng.dirichlet(np.ones(n), 2).tolist()
+        with balls._precision(128):
+            found = balls._near_a_lottery(g, [balls._exactly(Fraction(v)) for v in p],
+                                          [balls._exactly(Fraction(v)) for v in x])  # fmt: skip
+        apart = [abs(Fraction(a) - Fraction(b)) for a, b in zip(p, x, strict=True)]
+        rows = [[abs(Fraction(a)) for a in row] for row in g.margins.tolist()]
+        worst = max(sum((a * d for a, d in zip(row, apart, strict=True)), Fraction(0)) for row in rows)
+        assert worst <= Fraction(float(found.exploitability)) <= worst * (1 + Fraction(1, 10**8))
+        assert found.l1_bound is not None
+        assert sum(apart, Fraction(0)) <= Fraction(float(found.l1_bound))
+
+
 def test_large_games_are_enclosed_as_small_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
     g = random_game("uniform", 40, np.random.default_rng(0))
     answer = regularised_nash(g, 0.1)
@@ -187,14 +226,61 @@ def test_enclosures_need_strict_inequalities() -> None:
     even_weight = PreferenceGame.from_margins([[0, 1, 0], [-1, 0, 1], [0, -1, 0]])  # its kernel is (1, 0, 1)
     copy = PreferenceGame.from_margins([[0, 1, -1, 0], [-1, 0, 1, -1], [1, -1, 0, 1], [0, 1, -1, 0]])
     third = np.log(np.array([1, 1, 1, 0]) / 3, where=[True, True, True, False], out=np.full(4, -np.inf))
-    for solve in (balls._solved_by_inverse, balls._solved_in_balls):
-        assert balls._enclosed(even_weight, np.log(np.full(3, 1 / 3)), solve) is None
-        assert balls._enclosed(copy, third, solve) is None
+    for enclosed in (lotteries.enclosed, in_balls):
+        assert enclosed(even_weight, np.log(np.full(3, 1 / 3))) is None
+        assert enclosed(copy, third) is None
         # canary: a millionth of slack is enough
         loses = np.array(copy.margins)
         loses[3, :3] -= 1e-6
         loses[:3, 3] += 1e-6
-        assert balls._enclosed(PreferenceGame.from_margins(loses), third, solve) is not None
+        assert enclosed(PreferenceGame.from_margins(loses), third) is not None
+
+
+def in_balls(game: PreferenceGame, log_policy: np.ndarray) -> Certificate | None:
+    """The slow way: every entry a ball."""
+    with balls._precision(balls.BITS):
+        return balls._enclosed(game, log_policy)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 11, 25, 40])
+def test_lotteries_are_enclosed_by_whole_arrays_as_entry_by_entry_in_balls(n: int) -> None:
+    rng, compared = np.random.default_rng(n), 0
+    for k in range(12):
+        g = random_game(("uniform", "cyclic", "tournament")[k % 3], n, rng)
+        g = g if k % 2 else PreferenceGame.from_margins(1e3 * g.margins)
+        log_policy = maximal_lottery(g, exact=False).log_policy
+        quick, slow = lotteries.enclosed(g, log_policy), in_balls(g, log_policy)
+        if quick is None:  # it may prove less, where the kernel is near singular
+            continue
+        assert slow is not None
+        for one, other in ((quick.l1_bound, slow.l1_bound), (quick.exploitability, slow.exploitability)):
+            # the a-priori bounds add some units of 5e-20, multiplied by the condition number
+            assert one == pytest.approx(other, rel=0.2, abs=1e-17 * np.max(g.margins, initial=1.0))
+        compared += n > 1
+        # and not for another policy: a response with mass moved by a billionth is that far away
+        off = log_policy + 1e-9 * (np.arange(n) == np.argmax(log_policy))
+        moved = np.abs(np.exp(off) - np.exp(log_policy)).sum()
+        far = lotteries.enclosed(g, off)
+        assert far is not None
+        assert far.l1_bound == pytest.approx(moved, rel=1e-5)
+    assert compared > 6 or n == 1
+
+
+def test_the_exponential_is_enclosed_tightly() -> None:
+    from flint import arb
+
+    x = np.concatenate([-(10.0 ** np.linspace(-18, 2.84, 400)), [0.0, 1e-300, 0.5, 0.34657359, 0.34657360, 700.0]])
+    value, error = rounding.exponential(x)
+    worst = 0.0
+    with balls._precision(200):
+        for one, v, e in zip(x.tolist(), value, error.tolist(), strict=True):
+            high = float(v)
+            off = abs(arb(high) + arb(float(v - np.longdouble(high))) - arb(one).exp())
+            assert off <= arb(e), one
+            worst = max(worst, float((off / arb(e)).mid()))
+    assert worst > 0.05  # canary: a twentieth of the bound is not enough
+    # what is below 1e-300 is 0 within its bound
+    assert np.all(rounding.exponential(np.array([-800.0, -1e5, -1e300]))[1] >= 1e-300)
 
 
 def test_padding_is_nobodys_best_reply() -> None:

@@ -283,6 +283,28 @@ def test_a_witness_keeps_a_mass_of_1e_145() -> None:
     assert refuted(answer) == []
 
 
+@pytest.mark.parametrize(
+    ("margins", "reference"),
+    [
+        ([[0, -1, -1, -2, 2], [1, 0, -2, 1, 1], [1, 2, 0, 2, -1], [2, -1, -2, 0, 2], [-2, -1, 1, -2, 0]],
+         [1.7e-124, 0.25, 5.6e-283, 0.25, 0.5]),
+        ([[0, -1, 0, 0, -2, 0], [1, 0, -2, -1, 1, 1], [0, 2, 0, -1, 2, -2], [0, 1, 1, 0, -2, 1], [2, -1, -2, 2, 0, 2],
+          [0, -1, 2, -1, -2, 0]], [0.25, 9.4e-257, 4.1e-257, 1.4e-296, 0.5, 0.25]),
+        ([[0, -1, 2, 2, -2, -1], [1, 0, -2, 2, -1, 1], [-2, 2, 0, -1, -2, 0], [-2, -2, 1, 0, 1, -1],
+          [2, 1, 2, -1, 0, 0], [1, -1, 0, 1, 0, 0]], [1.6e-136, 1.3e-203, 2.9e-224, 2.4e-46, 1.0, 2.3e-73]),
+    ],
+    ids=["7 digits were left", "stuck", "moved off"],
+)  # fmt: skip
+def test_a_projection_with_masses_of_1e_230_is_proved_to_its_last_digit(
+    margins: list[list[int]], reference: list[float]
+) -> None:
+    """The proof compares log(x/μ) of every response: the smallest mass must be as precise as the largest."""
+    answer = answered(PreferenceGame.from_margins(margins, reference=np.array(reference) / np.sum(reference)))
+    assert answer["status"] == "converged"
+    assert float(answer["certificate"]["l1_bound"]) <= 1e-15
+    assert refuted(answer) == []
+
+
 def test_arrays_are_read_alike(tmp_path: Path) -> None:
     path = tmp_path / "game.npy"
     for table in (np.array([[0, 2], [-2, 0]]), np.asfortranarray([[0.0, 0.1], [-0.1, 0.0]])):

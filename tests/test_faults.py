@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nashlab.certificate import balls, enclose_lottery, enclose_projection, exploitability, rounding
+from nashlab.certificate import balls, enclose_lottery, enclose_projection, exploitability, lotteries, rounding
 from nashlab.equilibrium import lottery_batch, maximal_lottery
 from nashlab.equilibrium.projection import project
 from nashlab.game import PreferenceGame
@@ -143,6 +144,17 @@ def test_batches_leave_nearly_singular_supports_to_the_careful_solver() -> None:
 # -- enclosures ------------------------------------------------------------------------------------------------------
 
 
+def in_arrays(game: PreferenceGame, support: np.ndarray) -> tuple[list[Any], list[Any]] | None:
+    """The weights and the payoffs of the others as balls, from the enclosure by whole arrays."""
+    from flint import arb
+
+    def ball(value: np.longdouble, error: float) -> Any:
+        return arb(float(value), error) + arb(float(value - np.longdouble(float(value))))
+
+    found = lotteries.weights_and_payoffs(game, np.isin(np.arange(game.n), support))
+    return found and tuple([ball(v, e) for v, e in zip(*pair, strict=True)] for pair in found)
+
+
 @pytest.mark.parametrize("exact", [True, False])
 def test_enclosures_of_lotteries_hold_the_exact_weights_and_losses(exact: bool) -> None:
     rng = np.random.default_rng(4)
@@ -162,7 +174,7 @@ def test_enclosures_of_lotteries_hold_the_exact_weights_and_losses(exact: bool) 
         unit = Fraction(2) ** -int(np.frexp(np.max(game.margins))[1])
         lost = [sum((unit * margins[i][j] * x[j] for j in range(n)), Fraction(0)) for i in range(n) if x[i] == 0]
         with balls._precision(balls.BITS):
-            for solve in (balls._solved_by_inverse, balls._solved_in_balls):
+            for solve in (in_arrays, balls._solved):
                 found = solve(game, support)
                 assert found is not None
                 for ball, true in zip([*found[0], *found[1]], [*(x[i] for i in support), *lost], strict=True):

@@ -86,6 +86,8 @@ def test_units_make_every_loss_pull_alike_at_zero() -> None:
     for loss in LOSSES.values():
         for tau in TAUS:
             assert loss.unit(tau) * float(loss.slope(np.zeros(()), 1.0, tau)) == pytest.approx(-0.25, rel=1e-14)
+    own = gpo("own", lambda x: (x - 1) ** 2, lambda x: 2 * (x - 1), scale=lambda tau: 5 / tau)
+    assert own.unit(0.3) * float(own.slope(np.zeros(()), 1.0, 0.3)) == pytest.approx(-0.25, rel=1e-14)
     assert ipo.unit(0.3) == pytest.approx(0.3 / 4, rel=1e-14)
 
 

@@ -21,7 +21,8 @@ from small_games import RPS, SHARES, WEIGHTED, distance, game
 from nashlab.certificate import balls, certify, check_lottery
 from nashlab.equilibrium import lottery_batch, maximal_lottery, projection, regularised_nash
 from nashlab.equilibrium.exact import _sampled_vertices, exact_face, strictly_complementary
-from nashlab.equilibrium.lottery import kernel_policy, together
+from nashlab.equilibrium.interior import kernel_policy
+from nashlab.equilibrium.lottery import together
 from nashlab.gallery import FAMILIES, GALLERY, compose, get, random_game
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.solution import Status

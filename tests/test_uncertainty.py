@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.stats import binom
 from strategies import games, policies
 
@@ -23,6 +25,7 @@ from nashlab.equilibrium import (
     regularised_nash,
     resampled,
 )
+from nashlab.equilibrium.uncertainty import confidence_box, independent_judgments
 from nashlab.gallery import get
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.losses import dpo, ipo, self_play_advantage
@@ -208,3 +211,28 @@ def test_moments_of_many_games_are_those_of_each() -> None:
         one = moments(contrast, margins[x], *[log_pi[x]] * 3, Setting(log_mu[x], log_mu[x], 0.3, 1.0, 0.0))
         assert np.max(np.abs(all_at_once.mean[x] - one.mean)) < 1e-12
         assert abs(all_at_once.variance[x] - one.variance) < 1e-12 * one.variance
+
+
+def test_dependent_judgments_of_a_voter_count_as_one_and_those_of_many_as_many() -> None:
+    """One judgment each: all count.  Of k judgments that one voter made of one pair, all k are worth one."""
+    policy, counts = np.full(3, 1 / 3), np.array([[0.0, 6, 4], [6, 0, 2], [4, 2, 0]])
+    first, second = np.array([0] * 6 + [2] * 4 + [1] * 2), np.array([1] * 6 + [0] * 4 + [2] * 2)
+    ones = np.ones(12)
+
+    def worth(voter: list[int]) -> NDArray[np.float64]:
+        clusters = SimpleNamespace(voter=np.array(voter), winner=first, loser=second, weight=ones, times=ones)
+        return independent_judgments(policy, counts, clusters)
+
+    assert np.abs(worth(list(range(12))) - counts).max() <= 1e-12
+    each = worth([0] * 6 + [1] * 4 + [2] * 2)
+    assert np.abs(each - (counts > 0)).max() <= 1e-12
+    # half of the voters are one: between the two
+    half = worth([0, 0, 0, 1, 2, 3, *range(4, 10)])
+    assert half[0, 1] == pytest.approx(36 / (3 * 3 + 3), abs=1e-12)
+
+
+def test_intervals_of_a_response_against_itself_are_one_half() -> None:
+    for ties in (False, True):
+        low, high = confidence_box([[0, 3, 0], [1, 0, 2], [0, 2, 0]], 0.9, ties=ties)
+        assert np.diag(low).tolist() == np.diag(high).tolist() == [0.5, 0.5, 0.5]
+        assert np.allclose(low + high.T, 1, rtol=0, atol=1e-12)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.certificate import rounding
+from nashlab.certificate import lotteries, rounding
 from nashlab.certificate.floats import Certificate
 from nashlab.game import PreferenceGame, check_temperature
 
@@ -265,17 +265,19 @@ def enclose_lottery(game: PreferenceGame, log_policy: Array) -> Certificate | No
     >>> enclose_lottery(rps, np.log([1 / 3, 1 / 6, 1 / 2])).l1_bound < 1e-15
     True
     """
+    found = lotteries.enclosed(game, log_policy)
+    if found is not None or game.n > SOLVED_IN_BALLS:
+        return found
     with _precision(_bits(log_policy[np.isfinite(log_policy)])):
-        return _enclosed(game, log_policy, _solved_by_inverse) or (
-            _enclosed(game, log_policy, _solved_in_balls) if game.n <= SOLVED_IN_BALLS else None
-        )
+        return _enclosed(game, log_policy)
 
 
-def _enclosed(game: PreferenceGame, log_policy: Array, solve: Any) -> Certificate | None:
+def _enclosed(game: PreferenceGame, log_policy: Array) -> Certificate | None:
+    """The same in ball arithmetic throughout."""
     from flint import arb
 
     held = np.flatnonzero(np.isfinite(log_policy))
-    found = solve(game, held)
+    found = _solved(game, held)
     # the multiplier of the border is 0 because xᵀA_BB x = 0, so A_BB x = 0; |B| is odd or the solve failed
     if found is None:
         return None
@@ -298,41 +300,12 @@ def _near_a_lottery(
     from flint import arb
 
     apart = _apart(printed, truth)
-    moved = np.array([_upper(each) for each in apart])
-    margins, exponent = rounding.unit_scale(game.margins)
-    scaled = float(np.max(np.abs(margins) @ moved)) * rounding.ABOVE + game.n * math.ulp(0.0)
-    worst = math.nextafter(math.ldexp(scaled, int(exponent)), math.inf)  # above margins too that doubles round to 0
+    worst = lotteries.moved_payoff(*rounding.unit_scale(game.margins), np.array([_upper(each) for each in apart]))
     return Certificate(worst, min(_upper(_total(apart) + arb(slip)), _trivial(printed)), "ball", rigorous=True)
 
 
-def _solved_by_inverse(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list[Ball], list[Ball]] | None:
-    """(weights on B, advantages of the others) in balls, from an approximate inverse and its a-priori error."""
-    from flint import arb
-
-    k = held.size
-    margins, _ = rounding.unit_scale(game.margins)  # so that the border and the margins are of one size
-    blur = rounding.UNIT if game.exact is not None else 0.0
-    bordered = np.ones((k + 1, k + 1))
-    bordered[:k, :k], bordered[k, k] = margins[np.ix_(held, held)], 0.0
-    solved = rounding.solve(bordered, np.eye(k + 1)[k], blur)
-    if solved is None:
-        return None
-    x, error = solved.x[:k], solved.error[:k]
-    rest = np.setdiff1d(np.arange(game.n), held)
-    rows = margins[np.ix_(rest, held)]
-    values, loss = rounding.product(rows, x)
-    high = values.astype(np.float64)
-    loss = loss + np.abs(rows) @ (error + blur * np.abs(x.astype(np.float64))) * rounding.ABOVE
-    loss = loss + 2 * rounding.UNIT * np.abs(high)
-    first = x.astype(np.float64)
-    second = (x - first).astype(np.float64)
-    weights = zip(first.tolist(), second.tolist(), error.tolist(), strict=True)
-    outside = zip(high.tolist(), loss.tolist(), strict=True)
-    return [arb(h, e) + arb(s) for h, s, e in weights], [arb(h, e) for h, e in outside]
-
-
-def _solved_in_balls(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list[Ball], list[Ball]] | None:
-    """The same in ball arithmetic throughout."""
+def _solved(game: PreferenceGame, held: NDArray[np.intp]) -> tuple[list[Ball], list[Ball]] | None:
+    """(weights on B, advantages of the others)."""
     from flint import arb, arb_mat
 
     n, k = game.n, held.size

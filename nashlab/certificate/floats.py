@@ -74,12 +74,17 @@ def gap(advantage: Array, log_reference: Array, log_policy: Array, temperature: 
     mean = xp.sum(weight * r, axis=-1)
     r = r - mean[..., None]
     # clipped before the sum, selected after it: selecting first would keep compilers from fusing the two
-    cut = xp.where(r > -TAME, r, zero - TAME)
-    series = xp.log1p(xp.sum(weight * (xp.expm1(-cut) + cut), axis=-1))
+    series = _excess(weight, xp.where(r > -TAME, r, zero - TAME))
     plain = mean + logsumexp(xp.where(inside, reply, zero - xp.inf))[..., 0]
     rough = xp.any(xp.where(held, r <= -TAME, inside), axis=-1)
     value = xp.where(rough, plain, series)
     return temperature * xp.where(value > 0, value, xp.zeros_like(value))
+
+
+def _excess(weight: Array, r: Array) -> Array:
+    """log E[e^{−r}] for weights with E r = 0, [..., n] -> [...]."""
+    xp = array_namespace(r)
+    return xp.log1p(xp.sum(weight * (xp.expm1(-r) + r), axis=-1))
 
 
 def exploitability(game: PreferenceGame, log_policy: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
@@ -112,6 +117,10 @@ def certify(game: PreferenceGame, log_policy: NDArray[np.float64], temperature: 
     if tau == 0:
         return Certificate(exploitability(game, log_policy, tau), None, "float", rigorous=False)
     advantage = game.advantage(log_policy)
+    if not game.batch:
+        found = _certify_tame(advantage, game.log_reference, log_policy, tau)
+        if found is not None:
+            return found
     value = gap(advantage, game.log_reference, log_policy, tau)
     r = residual(advantage, game.log_reference, log_policy, tau)
     with np.errstate(invalid="ignore"):
@@ -119,3 +128,19 @@ def certify(game: PreferenceGame, log_policy: NDArray[np.float64], temperature: 
     spread = np.where(np.isnan(spread), np.inf, spread)
     bound = np.minimum(2.0 * np.tanh(spread / 4.0), np.sqrt(2.0 * value / tau))
     return Certificate(value, np.minimum(bound, 2.0), "float", rigorous=False)
+
+
+def _certify_tame(
+    advantage: NDArray[np.float64], log_mu: NDArray[np.float64], log_policy: NDArray[np.float64], tau: float
+) -> Certificate | None:
+    """The same for one game whose residual, [n], is finite and tame, as near every equilibrium; None: it is not."""
+    weight = np.exp(log_policy)
+    with np.errstate(over="ignore", invalid="ignore"):  # what leaves float64 is not tame
+        r = log_policy - (log_mu + advantage / tau)
+        r -= weight @ r
+    low, high = float(np.minimum.reduce(r)), float(np.maximum.reduce(r))
+    if not (low > -TAME and high < math.inf):  # also if a response has no mass
+        return None
+    value = max(float(tau * _excess(weight, r)), 0.0)
+    bound = min(2.0 * math.tanh((high - low) / 4.0), math.sqrt(2.0 * value / tau), 2.0)
+    return Certificate(np.float64(value), np.float64(bound), "float", rigorous=False)

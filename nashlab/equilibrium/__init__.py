@@ -2,6 +2,7 @@
 
 nash               either, with a rigorous certificate          E1-E6
 regularised_nash   π ∝ μ exp(Aπ/τ)                            E1, E4
+operator_nash      the regularised one from products v ↦ Av alone: OperatorGame, for matrices that never fit    N26
 maximal_lottery    max_π min_y (πᵀA)_y, exactly if wanted      E6, E6b
 divergence_nash, renyi_nash    the regularised one with another divergence than KL(π‖μ)    E1
 temperature_for    the τ at which KL(π*_τ‖μ) has a given value   N23
@@ -19,6 +20,7 @@ from nashlab.equilibrium.budget import temperature_for, win_rate_bound
 from nashlab.equilibrium.divergence import Divergence, divergence_nash, renyi_nash
 from nashlab.equilibrium.lottery import maximal_lottery
 from nashlab.equilibrium.nash import nash, proved
+from nashlab.equilibrium.operator import OperatorGame, operator_nash
 from nashlab.equilibrium.possible import Membership, who_is_in
 from nashlab.equilibrium.regularised import METHODS, regularised_nash
 from nashlab.equilibrium.sensitivity import Sensitivity, sensitivity
@@ -37,6 +39,7 @@ __all__ = [
     "METHODS",
     "Divergence",
     "Membership",
+    "OperatorGame",
     "Sensitivity",
     "claim_test",
     "confidence_box",
@@ -49,6 +52,7 @@ __all__ = [
     "lottery_ranges",
     "maximal_lottery",
     "nash",
+    "operator_nash",
     "proved",
     "regularised_nash",
     "renyi_nash",

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nashlab.certificate.rounding import unit_scale
-from nashlab.equilibrium.lottery import MARGIN, maximal_lottery
+from nashlab.equilibrium.interior import MARGIN
+from nashlab.equilibrium.lottery import maximal_lottery
 from nashlab.game import PreferenceGame
 
 __all__ = ["lottery_batch", "quick_lottery"]

@@ -2,9 +2,9 @@
 
     x ≥ 0,  Σx = 1,  s = −Ax ≥ 0       (then x·s = 0 for every skew A: no dual problem is needed)
 
-A self-dual interior point method finds which responses have mass; the weights are then the kernel of A on them, solved
-once in float64, in balls or in rationals.  If there are several lotteries the answer is E5's limit, the KL-projection
-of μ on their face.
+An interior point method (:mod:`nashlab.equilibrium.interior`) finds which responses have mass; the weights are then the
+kernel of A on them, solved once in float64, in balls or in rationals.  If there are several lotteries the answer is
+E5's limit, the KL-projection of μ on their face.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from nashlab.certificate import (
 )
 from nashlab.certificate.rounding import unit_scale
 from nashlab.equilibrium.exact import ExactFace, exact_face, guessed_face
+from nashlab.equilibrium.interior import Guess, interior_point
 from nashlab.equilibrium.projection import Projection, nearest, project
 from nashlab.game import PreferenceGame
 from nashlab.solution import Face, Solution, Status
@@ -38,10 +38,7 @@ Array = NDArray[np.float64]
 
 EXACT_LIMIT = 100  # responses up to which rational input is solved in rationals by default
 GUESSED_LIMIT = 300  # responses up to which rationals are tried if float64 proves nothing
-ITERATIONS = 100  # of the interior point; 8-15 are used
-SMALL = 64  # responses up to which an explicit inverse beats the start-up of a LAPACK factorisation from scipy
 LEAST = Fraction(1, 10**300)  # a larger rational has a float64 of full precision
-MARGIN = 1e-9  # in the scaled game: larger weights and slacks certainly differ from 0 in float64
 
 
 def maximal_lottery(game: PreferenceGame, *, exact: bool | None = None, throw: bool = False) -> Solution:
@@ -75,116 +72,6 @@ def maximal_lottery(game: PreferenceGame, *, exact: bool | None = None, throw: b
     # an exact simplex would take hours: only the guess is tried
     face = guessed_face(_exact_margins(game), guess.policy, guess.support)
     return (answer if face is None else _from_face(game, margins, guess, face)).checked(throw)
-
-
-class Guess(NamedTuple):
-    """The result of the interior point method: a policy near the middle of the optimal face, and its support.
-
-    policy   [n], purified (zero off the support) where ``sure``.
-    support  indices.
-    sure     proved: the support's kernel was solved, weights and slacks are positive beyond rounding; it is unique.
-    """
-
-    policy: Array
-    support: NDArray[np.intp]
-    sure: bool
-    iterations: int
-
-
-def interior_point(margins: Array) -> Guess:
-    """Follow x_i s_i = v/n, s = v − Ax, Σx = 1 to v = 0 (Mehrotra's predictor-corrector), one factorisation per step.
-
-    Stops when the responses with x > s no longer change and their kernel is proved.
-    """
-    n = len(margins)
-    x = np.full(n, 1.0 / n)
-    v = 1.0 + float(np.max(margins @ x))
-    s = v - margins @ x
-    last = np.arange(0)
-    for k in range(ITERATIONS):
-        held = np.flatnonzero(x > s)
-        if held.size == last.size and np.array_equal(held, last):
-            policy = kernel_policy(margins, held)
-            if policy is not None:
-                return Guess(policy, held, True, k)
-        last = held
-        if v <= 1e-15 or np.min(x) < 1e-200:
-            break
-        try:
-            solve = _Factorised(np.diag(s / x) - margins)
-        except np.linalg.LinAlgError:  # s/x has left float64's range: keep the current point
-            break
-        q = solve(np.ones(n))
-
-        def direction(
-            right: Array, solve: _Factorised = solve, q: Array = q, x: Array = x, s: Array = s
-        ) -> tuple[Array, Array, float]:
-            p = solve(right)
-            dv = float(np.sum(p) / np.sum(q))
-            dx = p - q * dv
-            return dx, right - (s / x) * dx, dv
-
-        dx, ds, _ = direction(-s)
-        reach = _reach(x, dx, s, ds)
-        centring = (1.0 - reach) ** 3
-        dx, ds, dv = direction(-s + (centring * v / n - reach**2 * dx * ds) / x)
-        length = min(1.0, 0.995 * _reach(x, dx, s, ds))
-        x = x + length * dx
-        x /= np.sum(x)
-        v += length * dv
-        s = np.maximum(s + length * ds, 1e-300)
-        if length < 1e-8:
-            break
-    return Guess(x, last, False, k)
-
-
-def _reach(x: Array, dx: Array, s: Array, ds: Array) -> float:
-    """The longest step in [0, 1] that keeps x and s from becoming negative."""
-    worst = max(float(np.max(-dx / x)), float(np.max(-ds / s)))
-    return 1.0 if worst <= 1.0 else 1.0 / worst
-
-
-class _Factorised:
-    """A factorised matrix, applied to right-hand sides."""
-
-    def __init__(self, matrix: Array):
-        if len(matrix) <= SMALL:
-            self._inverse: NDArray[Any] | None = np.linalg.inv(matrix)
-        else:
-            from scipy.linalg import lu_factor
-
-            self._inverse = None
-            self._factors = lu_factor(matrix, overwrite_a=True, check_finite=False)
-
-    def __call__(self, right: Array) -> Array:
-        if self._inverse is not None:
-            return np.asarray(self._inverse @ right)
-        from scipy.linalg import lu_solve
-
-        return np.asarray(lu_solve(self._factors, right, check_finite=False))
-
-
-def kernel_policy(margins: Array, support: NDArray[np.intp]) -> Array | None:
-    """The x with A_BB x_B = 0, Σx = 1, if its weights and the slacks off B are positive beyond rounding; else None."""
-    k = support.size
-    if k % 2 == 0:
-        return None  # a skew matrix of even order has no one-dimensional kernel
-    bordered = np.ones((k + 1, k + 1))
-    bordered[:k, :k] = margins[np.ix_(support, support)]
-    bordered[k, k] = 0.0
-    try:
-        inverse_column = np.linalg.solve(bordered, np.eye(k + 1)[:, k])
-    except np.linalg.LinAlgError:
-        return None
-    weights = inverse_column[:k]
-    if not np.all(weights > MARGIN / k):
-        return None
-    policy = np.zeros(len(margins))
-    policy[support] = weights / np.sum(weights)
-    slack = -(margins @ policy)
-    slack[support] = np.inf
-    on_support = np.max(np.abs(margins[support] @ policy))
-    return policy if np.min(slack) > MARGIN and on_support <= 1e-13 else None
 
 
 # -- answers ------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def proved(solution: Solution) -> Solution:
     game, tau = solution.game, solution.temperature
     if not game.batch:
         certificate = certify_ball(game, solution.log_policy, tau)
-        status = Status.of(effective_temperature(game.margins, tau), certificate)
+        status = Status.of(effective_temperature(game.largest, tau), certificate)
         return replace(solution, certificate=certificate, status=status)
     parts = []
     for x in range(game.batch[0]):

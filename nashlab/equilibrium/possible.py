@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from nashlab.certificate.rounding import unit_scale
 from nashlab.equilibrium.batch import quick_lottery
 from nashlab.equilibrium.exact import combine, coordinates, inner_lottery, kernel_of
-from nashlab.equilibrium.lottery import interior_point
+from nashlab.equilibrium.interior import interior_point
 from nashlab.equilibrium.uncertainty import Bounds
 from nashlab.game import BadInput
 

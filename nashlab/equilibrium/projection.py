@@ -27,7 +27,8 @@ Array = NDArray[np.float64]
 BARRIERS = 10.0 ** -np.arange(2, 21, 2)  # of −ε Σ log(Hx); the last is below float64's resolution of the objective
 NEWTON_STEPS = 60
 DENOMINATORS = (10**3, 10**6, 10**12, 10**24, 10**48)  # tried for the projection's coordinates
-BITS = 800  # of the final steps; two rationals with such denominators differ by at least 2^-320
+BITS = 800  # of the final steps, and the reference's span; rationals with such denominators differ by at least 2^-320
+MOST_BITS = 4096  # that a span adds: double precision needs 2,100 at most
 SAME = Fraction(1, 2**600)  # numbers relatively closer than this are equal
 SHORT = 160  # bits of the witness of an irrational answer: a proof to 1e-24
 POLISH = 400  # Newton steps at the end: quadratic once undamped
@@ -35,7 +36,7 @@ FINE = 380  # relative bits of the last step: the error after it is its square
 ROUNDS = 40  # of exchanging binding inequalities
 BINDING = 1e-7  # a multiplier below this share of the largest counts as 0 at first
 NEAR = 1e-3  # of the largest slack: inequalities that may bind
-KEPT = 2**-150  # how far a point outside by rounding is moved inside
+KEPT = 150  # bits below the smallest mass: how far a point outside by rounding is moved inside
 
 
 def project(start: Array, kernel: Array, slack: Array, reference: Array) -> Array:
@@ -106,7 +107,7 @@ def nearest(face: ExactFace, margins: Sequence[Rational], reference: Rational, g
     from flint import ctx
 
     whole, held = integers(margins), face.support
-    before, ctx.prec = ctx.prec, BITS
+    before, ctx.prec = ctx.prec, BITS + 2 * _span([reference[i] for i in held])
     try:
         found = _finished(face, whole, reference, held, guess)
     finally:
@@ -155,11 +156,12 @@ def _judged(
     exact = _rational(face, a, mu, kernel, point)
     if exact is not None:
         return Projection(exact, exact, multipliers)
-    short = combine(kernel, [_cut(point[face.support[i]]) for i in coordinates(kernel)], face.support, len(a))
+    # the smallest mass keeps its digits: what it is of its reference is proved, too
+    span = _span([point[i] for i in face.support])
+    cut = [_cut(point[face.support[i]], SHORT + span) for i in coordinates(kernel)]
+    short = combine(kernel, cut, face.support, len(a))
     assert short is not None
-    if any(short[i] <= 0 for i in face.support):  # a mass below the cut, whose multiplier may have either sign
-        short = point
-    share = Fraction(KEPT)
+    share = Fraction(1, 2 ** (KEPT + span))
     while not is_lottery(a, short):  # rounding may have violated an inequality that holds with equality
         short = tuple((1 - share) * x + share * m for x, m in zip(short, face.middle, strict=True))
         share *= 2
@@ -380,9 +382,18 @@ def _fraction(ball: Any) -> Fraction:
     return Fraction(mantissa << exponent) if exponent >= 0 else Fraction(mantissa, 1 << -exponent)
 
 
-def _cut(x: Fraction) -> Fraction:
-    """x to SHORT bits."""
-    shift = SHORT - (x.numerator.bit_length() - x.denominator.bit_length())
+def _span(masses: Sequence[Fraction]) -> int:
+    """How many powers of two lie between the smallest and the largest of some positive numbers, rounded down.
+
+    >>> _span([Fraction(1, 9), Fraction(8, 9)])
+    3
+    """
+    return min(math.floor(max(masses) / min(masses)).bit_length() - 1, MOST_BITS)
+
+
+def _cut(x: Fraction, bits: int = SHORT) -> Fraction:
+    """x to so many bits."""
+    shift = bits - (x.numerator.bit_length() - x.denominator.bit_length())
     return Fraction(math.floor(x * Fraction(2) ** shift)) / Fraction(2) ** shift
 
 

@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from nashlab.arrays import log_ratio, log_softmax, matvec, oscillation
 from nashlab.certificate import certify
-from nashlab.equilibrium.alone import Near, anderson, floor, newton
-from nashlab.equilibrium.lottery import interior_point
+from nashlab.equilibrium.alone import newton
+from nashlab.equilibrium.interior import interior_point
+from nashlab.equilibrium.products import Near, floor
+from nashlab.equilibrium.products import solve as by_products
 from nashlab.game import BadInput, PreferenceGame, check_temperature
 from nashlab.solution import Solution, Status, effective_temperature
 
@@ -37,9 +39,7 @@ NEWTON_STEPS = 60  # quadratic once close: usually 5-15, more with damping
 NEWTON_UP_TO = 300.0  # of t: beyond, damping fails so often that the path is faster
 COLD = 100.0  # of t/n²: a lottery's weights and slacks are about 1/n² apart, and τ must be far below
 HALVINGS = 12
-FORCING = 1e-4  # relative accuracy of an inexact direction: the next one corrects it at the same cost per digit
-PRODUCTS_PER_FACTORISATION = 10  # n/10 iterations of two products take about as long as one factorisation
-PATIENCE = 100_000  # if only products are allowed
+PATIENCE = 100_000  # products, if factorisations are only the last resort
 CORRECTIONS = 8  # Newton steps at one point of the path; more mean that the tangent step was too long
 CLOSE = 1e-3  # of osc F while on the way: close enough for the next tangent; the end is refined
 PATH_START = 1.0  # the t at which |A| < 1 gives tλ < 1 (N4), where Newton from μ needs no damping
@@ -52,14 +52,14 @@ def regularised_nash(
 ) -> Solution:
     """The unique equilibrium π ∝ μ exp(Aπ/τ) of the regularised game, for every τ > 0; also for batches and prompts.
 
-    method  "newton" (damped, dense), "path" (predictor-corrector in 1/τ, dense), "products" (Anderson acceleration,
-            then Newton-Krylov along the path: only products with A), "auto": the cheapest first, the path last.
+    method  "newton" (damped, dense), "path" (predictor-corrector in 1/τ, dense), "products" (extragradient, with faster
+            steps kept where they help: only products with A), "auto": the cheapest first, the path last.
 
     Status CONVERGED means that the certificate's bound on ‖π − π*_τ‖₁ is at most 1e-12 (below τ = 1e-2 it is 1e-14/τ,
     to 1e-6; τ relative to 2 max|A|, so that A and 1e-9·A are the same problem); STALLED means that float64 gives no
     more. The bound ignores float64 rounding; :func:`nashlab.equilibrium.nash` proves it.
     Errors: BadInput for τ ≤ 0 or below 1e-280 of the largest margin; NotSolved with ``throw``.
-    Source: E1, E3, E4.
+    Source: E1, E3, E4, N26.
 
     >>> game = PreferenceGame.from_preferences([[0.5, 0.7], [0.3, 0.5]])
     >>> answer = regularised_nash(game, 0.1)
@@ -70,29 +70,38 @@ def regularised_nash(
     if method not in METHODS:
         raise ValueError(f"method = {method!r}, must be one of {', '.join(METHODS)}")
     n = game.n
-    margins = game.margins.reshape(-1, n, n)
-    log_mu = np.broadcast_to(game.log_reference, (*game.batch, n)).reshape(-1, n)
+    margins, log_mu = game.margins.reshape(-1, n, n), game.log_reference.reshape(-1, n)
     # scaling A and τ by a power of two brings max|A| into [¼, 1) without rounding; preferences need none
-    exponent = np.frexp(np.max(margins, axis=(-1, -2)))[1]
-    exponent = np.where(exponent == -1, 0, exponent)
-    if np.any(exponent):
+    exponent = np.frexp(game.largest.reshape(-1))[1]
+    least = np.full(len(exponent), tau)
+    if np.any((exponent != 0) & (exponent != -1)):
+        exponent[exponent == -1] = 0
         margins = np.ldexp(margins, -exponent[:, None, None])
-    with np.errstate(over="ignore"):  # an infinite τ' is harmless: π* is μ
-        least = np.ldexp(tau, -exponent)
-    if np.any(least < LEAST_TEMPERATURE):
+        with np.errstate(over="ignore"):  # an infinite τ' is harmless: π* is μ
+            least = np.ldexp(least, -exponent)
+    if least.min() < LEAST_TEMPERATURE:
         raise BadInput(
             f"temperature = {tau:g} is below {LEAST_TEMPERATURE:g} of the largest margin, where 1/τ leaves float64; "
             "use 0, its limit"
         )
-    t = 1.0 / least
+    effective = effective_temperature(game.largest, tau)
     work = _Work()
-    h = _solve(margins, log_mu, t, method, work)
+    h = _solve(margins, log_mu, 1.0 / least, effective.reshape(-1), method, work)
     # twice, because the first sum of large log-ratios is rounded to the unit of the largest
-    log_policy = log_softmax(log_softmax(np.where(np.isfinite(log_mu), log_mu + h, -np.inf))).reshape(*game.batch, n)
+    if game.batch:
+        log_policy = log_softmax(log_softmax(np.where(np.isfinite(log_mu), log_mu + h, -np.inf)))
+    else:
+        log_policy = _normalised(_normalised(log_mu[0] + h[0]))
     certificate = certify(game, log_policy, tau)
-    status = Status.of(effective_temperature(game.margins, tau), certificate)
     stats = {"factorisations": work.factorisations, "products": work.products}
+    status = Status.of(effective, certificate)
     return Solution(game, tau, log_policy, status, certificate, unique=True, stats=stats).checked(throw)
+
+
+def _normalised(x: Array) -> Array:
+    """log softmax of a finite vector: one game is solved in less time than the general function takes."""
+    x = x - np.maximum.reduce(x)
+    return x - np.log(np.add.reduce(np.exp(x)))
 
 
 @dataclass
@@ -103,18 +112,24 @@ class _Work:
     products: int = 0
 
 
-def _solve(margins: Array, log_mu: Array, t: Array, method: Method, work: _Work) -> Array:
-    """Log-ratios h, [X, n], of X games with |A| ≤ ½."""
+def _solve(margins: Array, log_mu: Array, t: Array, effective: Array, method: Method, work: _Work) -> Array:
+    """Log-ratios h up to constants, [X, n], of X games with |A| ≤ ½."""
     h = np.zeros_like(log_mu)
     if method == "products" or (method == "auto" and h.shape[1] >= PRODUCTS_FROM):
+        # as many products as take the time of a few factorisations
+        patience = PATIENCE if method == "products" else h.shape[1]
         for x in range(len(h)):
-            patience = PATIENCE if method == "products" else h.shape[1] // PRODUCTS_PER_FACTORISATION
-            if not _near(h[x], margins[x], log_mu[x], float(t[x]), work, anderson):
-                h[x] = _cold(margins[x], log_mu[x], t[x], _Krylov(work, patience), work, method)
+
+            def find(a: Array, log_mu: Array, t: float, effective: float = float(effective[x])) -> Near:
+                return by_products(a.__matmul__, log_mu, t, effective, patience, _in_single_precision(a))
+
+            if not _near(h[x], margins[x], log_mu[x], float(t[x]), work, find):
+                h[x] = _cold(margins[x], log_mu[x], t[x], _dense(work), work, method)
+        return h
+    alone = method == "auto" and len(h) == 1 and t[0] <= NEWTON_UP_TO
+    if alone and _near(h[0], margins[0], log_mu[0], float(t[0]), work, newton):
         return h
     todo = np.ones(len(h), dtype=bool)
-    if method == "auto" and len(h) == 1 and t[0] <= NEWTON_UP_TO:
-        todo[0] = not _near(h[0], margins[0], log_mu[0], float(t[0]), work, newton)
     if method != "path":
         rows = np.flatnonzero(todo & (t <= NEWTON_UP_TO)) if method == "auto" else np.arange(len(h))
         if rows.size:
@@ -126,8 +141,20 @@ def _solve(margins: Array, log_mu: Array, t: Array, method: Method, work: _Work)
     return h
 
 
+def _in_single_precision(margins: Array) -> Callable[[Array], Array]:
+    """v ↦ Av in single precision, in half the time; the copy of A is made at the first call."""
+    copies: list[NDArray[np.float32]] = []
+
+    def multiply(v: Array) -> Array:
+        if not copies:
+            copies.append(margins.astype(np.float32))
+        return np.asarray((copies[0] @ v.astype(np.float32)).astype(np.float64))
+
+    return multiply
+
+
 def _near(h: Array, margins: Array, log_mu: Array, t: float, work: _Work, find: Callable[..., Near]) -> bool:
-    """Fill h, [n], by a method of :mod:`nashlab.equilibrium.alone` on the support of μ; whether it came near."""
+    """Fill h, [n], by a method for one game on the support of μ; whether it came near."""
     inside = np.isfinite(log_mu)
     whole = bool(inside.all())
     with np.errstate(over="ignore", invalid="ignore"):  # what leaves float64 is not near
@@ -216,49 +243,6 @@ def _dense(work: _Work) -> Solver:
         return full
 
     return shift
-
-
-class _Krylov:
-    """The solver that uses only products with A: conjugate gradients on (I − S)ᵀ(I − S) = I + SᵀS, S skew.
-
-    Takes about tλ iterations per digit; after ``patience`` without success it factorises, now and in all later calls.
-    """
-
-    def __init__(self, work: _Work, patience: int):
-        self.work, self.patience, self.dense = work, patience, False
-
-    def __call__(self, margins: Array, log_pi: Array, f: Array, t: float) -> Array:
-        root = np.exp(0.5 * log_pi)
-        z = None if self.dense else self._conjugate_gradients(margins, root, f, t)
-        if z is None:
-            self.dense = True
-            return _dense(self.work)(margins, log_pi, f, t)
-        return root * z
-
-    def _conjugate_gradients(self, margins: Array, root: Array, f: Array, t: float) -> Array | None:
-        def skew(v: Array) -> Array:
-            self.work.products += 1
-            v = t * root * (margins @ (root * (v - root * (root @ v))))
-            return v - root * (root @ v)
-
-        right = -root * f
-        right -= root * (root @ right)
-        z = np.zeros_like(f)
-        left = right + skew(right)  # (I − S)ᵀ = I + S
-        step, size = left.copy(), float(left @ left)
-        # an error of the shift is multiplied by t off the support, where nothing corrects it
-        goal = (FORCING / (1.0 + t)) ** 2 * size
-        for _ in range(self.patience):
-            if size <= goal:
-                return z
-            moved = step - skew(step)
-            curved = moved + skew(moved)
-            a = size / float(step @ curved)
-            z += a * step
-            left -= a * curved
-            size, before = float(left @ left), size
-            step = left + (size / before) * step
-        return None
 
 
 # -- three methods -------------------------------------------------------------------------------------------------

@@ -162,10 +162,13 @@ def check_figure_path(path: Path) -> None:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure atomically."""
     check_figure_path(path)
-    # no time stamp: the same data give the same bytes
-    metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
-    with replacing(path) as part:
-        figure.savefig(part, format=path.suffix[1:].lower(), bbox_inches="tight", metadata=metadata)
+    from matplotlib import rc_context
+
+    # no time stamp, and no names drawn at random: the same data give the same bytes
+    kind = path.suffix[1:].lower()
+    stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    with replacing(path) as part, rc_context({"svg.hashsalt": "nashlab"}):
+        figure.savefig(part, format=kind, bbox_inches="tight", metadata=stamp)
 
 
 @functools.cache

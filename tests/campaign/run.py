@@ -25,6 +25,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # before numpy
@@ -114,7 +115,7 @@ def campaign(
     tallies = {family: Tally() for family in count}
     total = sum(c * (BATCH if family == BATCHES else 1) for family, c in count.items())
     start, shown = time.monotonic(), 0.0
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_ctrl_c)
     todo, running = tasks(count), {}
     whole = True
     try:
@@ -123,6 +124,7 @@ def campaign(
                 family, first, last = task
                 running[pool.submit(chunk, family, seed, first, last)] = task
             if not running:
+                pool.shutdown()
                 break
             done, _ = wait(running, timeout=SHOWN_EVERY, return_when=FIRST_COMPLETED)
             for future in done:
@@ -147,8 +149,19 @@ def campaign(
     return tallies, whole
 
 
-def _ignore_interrupts() -> None:
+def _ignore_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _ignore_interrupts() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """The first signal ends the campaign, and a second one does not end its end."""
+    _ignore_interrupts()
+    raise KeyboardInterrupt
 
 
 def _collect(future: Future[Tally], task: tuple[str, int, int], tallies: dict[str, Tally]) -> None:
@@ -264,7 +277,8 @@ def main() -> int:
         print(json.dumps(found.examples or "no fault", indent=1, ensure_ascii=False))
         return 1 if found.faults else 0
     start = time.monotonic()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
 
     def save(tallies: dict[str, Tally], seconds: float, whole: bool) -> None:
         if options.json:
@@ -273,6 +287,7 @@ def main() -> int:
                 part.write_text(json.dumps(plain(found), indent=1))
 
     tallies, whole = campaign(shares(options.games, options.only), options.seed, options.workers, save)
+    _ignore_interrupts()  # what there is can be written
     seconds = time.monotonic() - start
     save(tallies, seconds, whole)
     print(table(tallies, seconds))

@@ -245,3 +245,26 @@ def test_an_interrupted_campaign_keeps_what_it_has(tmp_path: Path) -> None:
     assert 0 < found["games"] < 1_000_000
     assert found["faults"] == 0
     assert f"{found['games']:,}" in table
+
+
+STOPPED_AT_THE_END = """
+import os, signal, sys
+sys.path.insert(0, {folder!r})
+import run
+real = run.replacing
+def replacing(path):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return real(path)
+run.replacing, run.SHOWN_EVERY = replacing, 1e9
+sys.argv = ["run.py", "--games", "30", "--only", "smallest", "--workers", "1", "--json", {out!r}]
+sys.exit(run.main())
+"""
+
+
+def test_a_signal_while_the_result_is_written_loses_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    text = STOPPED_AT_THE_END.format(folder=str(RUN.parent), out=str(out))
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=120)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0
+    assert json.loads(out.read_text())["complete"]

@@ -70,9 +70,9 @@ class Undisturbed:
     @classmethod
     def of(cls, scene: Scene, folder: Path) -> Undisturbed:
         """Run it once to load what is shared, and once for the record."""
-        scene.prepare(folder)
         for _ in range(2):
             shutil.rmtree(folder / "out", ignore_errors=True)
+            scene.prepare(folder)
             running = start(scene.command(folder), folder)
             began = time.monotonic()
             until(lambda: any((folder / "out").rglob("*")), running)
@@ -156,23 +156,25 @@ Make = Callable[[], Trial]
 
 
 def signalled(number: int, everyone: bool) -> Callable[[Make, int, random.Random], None]:
-    """Stopped at random moments, up to five times in a row in one folder, then completed."""
+    """Stopped at random moments, up to five times in a row in one folder, then completed; a moment that comes after the
+    end does not count, unless most do."""
 
     def fault(make: Make, moments: int, rng: random.Random) -> None:
-        done = 0
+        done, tries = 0, 0
         # before a command has begun, SIGTERM ends it as it ends any process
         its_own = {signal.SIGKILL: (-signal.SIGKILL,), signal.SIGTERM: (130, -signal.SIGTERM)}
         allowed = (0, *its_own.get(number, (130,)))
-        while done < moments:
+        while done < moments and tries < 3 * moments:
             trial = make()
             for _ in range(min(KILLS_IN_A_ROW if trial.scene.resumable else 1, moments - done)):
+                tries += 1
                 before = trial.scene.kept(trial.out)
                 running = trial.begin()
                 end = time.monotonic() + trial.moment(rng)
                 until(lambda end=end: time.monotonic() > end, running)
                 running.send(number, everyone)
                 ended = trial.ended(running.wait(), *allowed)
-                done += 1
+                done += ended.code != 0
                 if ended.code == 0:
                     trial.compare(ended, before)
                     break

@@ -26,7 +26,7 @@ LOADED = ["numpy", "scipy.optimize", "scipy.special", "matplotlib.figure", "matp
           "pyarrow.parquet", "torch", "torch.utils.tensorboard", "transformers.models.llama.modeling_llama",
           "transformers.models.auto.modeling_auto", "peft", "accelerate", "safetensors.torch", "tokenizers",
           "llm_bridge.experiment.pipeline", "llm_bridge.experiment.report", "nashlab.display", "nashlab.plots",
-          "tyro"]  # fmt: skip
+          "tyro", "numba", "nashlab.ranking", "nashlab.equilibrium.batch"]  # fmt: skip
 """What a warm process has imported before it begins; jax is left out, it does not survive a fork."""
 
 

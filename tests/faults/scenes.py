@@ -72,13 +72,20 @@ epochs = 1
 source = "none"
 """
 
+NAMES = "abcdefghijkl"
+VOTES = "winner,loser,voter\n" + "".join(
+    f"{NAMES[i % 12]},{NAMES[(i % 12 + 1 + i * i % 5) % 12]},v{i % 40}\n" for i in range(600)
+)
+BOARD = tuple(word for kind in ("csv", "html", "latex", "markdown") for word in (f"--{kind}", f"out/board.{kind}"))
+
 TIMING = ("seconds", "collect_seconds", "update_seconds", "speed", "sha256")
 """What differs from run to run: times, and checksums of files that hold times."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A command, how it is taken up again, and the files it needs (name -> content; None: texts of the corpus).
+    """A command, how it is taken up again, and the files it needs (name -> content; None: texts of the corpus; a name
+    with a slash at its end is a folder).
 
     finished  a pattern of the paths under ``out`` that are complete when they are there, and stay.
     resumable whether a second run goes on where the first one was stopped.
@@ -96,7 +103,10 @@ class Scene:
         """The files that the command reads."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
-            (folder / name).write_text(_texts() if content is None else content, encoding="utf-8")
+            if name.endswith("/"):
+                (folder / name).mkdir(exist_ok=True)
+            else:
+                (folder / name).write_text(_texts() if content is None else content, encoding="utf-8")
 
     def command(self, folder: Path) -> list[str]:
         """As a user would go on in this folder: --resume where there is something to resume."""
@@ -166,5 +176,8 @@ SCENES = {
               {"run.toml": SAMPLED, "texts.jsonl": None}, STAGE),
         Scene("verify", ("nashlab.cli", "verify", "--claims", "L1,L5,N1", "--samples", "3", "--workers", "1",
                          "--out", "out"), {}, r"", again=(), program="nashlab", resumable=False),
+        Scene("rank", ("nashlab.cli", "rank", "votes.csv", "--bootstrap", "40", "--plan", "9",
+                       *BOARD, "--plot", "out/board.svg"), {"votes.csv": VOTES, "out/": ""}, r"", again=(),
+              program="nashlab", resumable=False),
     )
 }  # fmt: skip

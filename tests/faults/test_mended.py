@@ -91,6 +91,50 @@ def test_a_signal_is_one_line_and_exit_code_130(number: int) -> None:
     assert done.stderr == "nashlab: interrupted; what is finished is kept\n"
 
 
+SWALLOWED = """
+import gc, os, signal, sys, time
+from nashlab.ending import ending
+def stop(phase, about):
+    if phase == "start":
+        gc.callbacks.clear()
+        os.kill(os.getpid(), int(sys.argv[1]))
+@ending("nashlab")
+def main():
+    gc.callbacks.append(stop)
+    gc.collect()
+    time.sleep(5)
+    print("went on")
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_a_callback_of_the_collector_is_not_swallowed(number: int) -> None:
+    """Python reports what a callback of the garbage collector raises (jax has one) and goes on; a signal must not."""
+    words = [sys.executable, "-c", SWALLOWED, str(int(number))]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "nashlab: interrupted; what is finished is kept\n"
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png"])
+def test_a_figure_written_twice_has_the_same_bytes(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure
+
+    from nashlab.plots.style import save
+
+    written = []
+    for when in ("1000000000", "1100000000"):  # what a PDF takes for the time of day
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", when)
+        figure = Figure()
+        figure.subplots().plot([0, 1], [1, 0], marker="o")
+        save(figure, tmp_path / f"figure{suffix}")
+        written.append((tmp_path / f"figure{suffix}").read_bytes())
+    assert written[0] == written[1]
+
+
 def test_what_cannot_be_removed_does_not_hide_what_went_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a file system that turned read-only, removing the unfinished file fails as well."""
 

@@ -4,13 +4,15 @@
 
 Each mutant is a fork of one process that has already loaded the third-party libraries: it imports nashlab with the
 faulty source in the place of the module's (no file is touched) and runs the module's tests, quick and telling ones
-first, until one fails.  Survivors are printed with their line and what was changed.  A mutant that spends far more
-processor time than the tests do without it counts as killed ("timeout").
+first, until one fails: of all tests those that ran the line without the fault.  Survivors are printed with their line
+and what was changed.  A mutant that spends far more processor time than its tests do without it counts as killed
+("timeout").
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import importlib.abc
 import importlib.machinery
@@ -26,7 +28,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from mutants import Mutant, mutants_of
@@ -53,6 +55,7 @@ PLAIN = tuple(
         "bad_input_is_named",
     )
 )
+BRIDGE = ("tests/bridge/test_trainer.py", "tests/bridge/test_forms.py")
 ALGORITHMS = ("tests/test_written_out.py", *PLAIN)
 
 # the tests of a module or of everything below a package: the longest name that fits
@@ -64,16 +67,22 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nashlab.certificate.rationals": (*CERTIFICATE, *SOLVERS),
     "nashlab.certify": CERTIFY,
     "nashlab.equilibrium": EQUILIBRIUM,
+    "nashlab.equilibrium.alone": ("tests/test_alone.py", *SOLVERS),
+    "nashlab.equilibrium.possible": ("tests/test_possible.py",),
     "nashlab.equilibrium.uncertainty": ("tests/test_uncertainty.py", *FAULTS),
     "nashlab.equilibrium.sensitivity": (*SOLVERS, "tests/test_uncertainty.py"),
     "nashlab.algorithm": ALGORITHMS,
     "nashlab.algorithms": ALGORITHMS,
     "nashlab.environment": ("tests/test_written_out.py", "tests/test_bandit.py", *FAULTS),
-    "nashlab.rates": ("tests/test_algorithms.py", "tests/test_optimiser.py", *FAULTS),
+    "llm_bridge.policy.sampler": ("tests/bridge/test_sampler.py",),
+    "llm_bridge.training.objective": BRIDGE,
+    "llm_bridge.training.forms": BRIDGE,
+    "nashlab.rates": ("tests/test_rates.py", "tests/test_algorithms.py", "tests/test_optimiser.py", *FAULTS),
     "nashlab.solve": ("tests/test_algorithms.py", "tests/test_bandit.py", "tests/test_optimiser.py", *FAULTS),
 }
 LIBRARIES = ("numpy", "scipy.optimize", "scipy.special", "flint", "hypothesis", "array_api_compat", "threadpoolctl")
 HEAVY = {
+    "llm_bridge": ("torch", "transformers.models.llama.modeling_llama", "peft", "scipy.stats"),
     "nashlab.losses": ("jax", "torch", "array_api_strict"),
     "nashlab.certificate": ("numba", "jax", "torch"),
     "nashlab.equilibrium": ("numba",),
@@ -108,12 +117,15 @@ class Faulty(importlib.abc.MetaPathFinder):
 
 
 class Referee:
-    """A pytest plugin: runs the tests that are worth most first, and remembers times and the first failure."""
+    """A pytest plugin: runs the tests that are worth most first, and remembers times, the first failure and, where
+    files are named, which of their lines each test ran."""
 
-    def __init__(self, worth: dict[str, float], faulty: Faulty | None):
-        self.worth, self.faulty = worth, faulty
+    def __init__(self, worth: dict[str, float], faulty: Faulty | None, files: tuple[str, ...] = ()):
+        self.worth, self.faulty, self.files = worth, faulty, frozenset(files)
         self.times: dict[str, float] = {}
+        self.lines: dict[str, list[tuple[str, int]]] = {}
         self.failed: str | None = None
+        self.failures: set[str] = set()
 
     def pytest_configure(self) -> None:
         """In front of pytest's own importer, which would load the sound file where its doctests are asked for."""
@@ -126,11 +138,31 @@ class Referee:
             items[:] = [item for item in items if item.nodeid in self.worth]
             items.sort(key=lambda item: self.worth[item.nodeid])
 
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Watch a test."""
+        if self.files:
+            seen: set[tuple[str, int]] = set()
+            self.lines[nodeid] = []  # filled when it has finished
+
+            def inside(frame: FrameType, event: str, _: Any) -> Any:
+                seen.add((frame.f_code.co_filename, frame.f_lineno))
+                return inside
+
+            sys.settrace(lambda frame, *_: inside if frame.f_code.co_filename in self.files else None)
+            self._seen = seen
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Keep what was seen."""
+        if self.files:
+            sys.settrace(None)
+            self.lines[nodeid] = sorted(self._seen)
+
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep the outcome."""
         self.times[report.nodeid] = self.times.get(report.nodeid, 0.0) + report.duration
-        if report.failed and self.failed is None:
-            self.failed = report.nodeid
+        if report.failed:
+            self.failed = self.failed or report.nodeid
+            self.failures.add(report.nodeid)
 
     def pytest_collectreport(self, report: Any) -> None:
         """A module that cannot even be imported is a failure."""
@@ -139,9 +171,14 @@ class Referee:
 
 
 def trial(
-    faulty: Faulty | None, tests: tuple[str, ...], worth: dict[str, float], seconds: float, log: str
+    faulty: Faulty | None,
+    tests: tuple[str, ...],
+    worth: dict[str, float],
+    seconds: float,
+    log: str,
+    files: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Run the tests in a fork; {"failed": its id or None, "times": per test, "cpu": seconds, "timeout": bool}."""
+    """Run the tests in a fork; {"failed": its id or None, "times" and "lines" per test, "cpu": seconds, "timeout"}."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -152,18 +189,20 @@ def trial(
         os.dup2(output, 2)
         import pytest
 
-        referee = Referee(worth, faulty)
+        referee = Referee(worth, faulty, files)
         stop = ["-x"] if faulty is not None else []
         arguments = ["-q", "-o", "addopts=--doctest-modules", "-p", "no:cacheprovider", "--tb=line", *stop, *tests]
         code = pytest.main(arguments, plugins=[referee])
         failed = referee.failed if referee.failed or code in (0, 1) else f"pytest ended with {code!r}"
-        os.write(writing, json.dumps({"failed": failed, "times": referee.times}).encode())
+        with os.fdopen(writing, "w") as pipe:
+            passed = {test: seconds for test, seconds in referee.times.items() if test not in referee.failures}
+            json.dump({"failed": failed, "times": passed, "lines": referee.lines}, pipe)
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read()
+    with os.fdopen(reading, "rb") as answer:
+        said = answer.read()
     _, status, used = os.wait4(child, 0)
-    found = json.loads(said) if said else {"failed": "the process died", "times": {}}
+    found = json.loads(said) if said else {"failed": "the process died", "times": {}, "lines": {}}
     spent = used.ru_utime + used.ru_stime
     endless = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL, signal.SIGALRM)
     return {**found, "cpu": spent, "timeout": not said and endless}
@@ -201,12 +240,13 @@ def prepare(module: str) -> None:
     sys.dont_write_bytecode = True
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT)]
-    assert not any(name.startswith("nashlab") for name in sys.modules)
+    assert not any(name.startswith(("nashlab", "llm_bridge")) for name in sys.modules)
 
 
-def campaign(module: str, tests: tuple[str, ...], sample: int, seed: int, only: str) -> Counter[str]:
+def campaign(module: str, tests: tuple[str, ...], sample: int, seed: int, only: str, longest: float) -> Counter[str]:
     """Try a random sample of the module's mutants; counts of killed, timeouts and survived."""
-    everything = [(name, path, m) for name, path in files_of(module) for m in mutants_of(path.read_bytes())]
+    files = list(files_of(module))
+    everything = [(name, path, m) for name, path in files for m in mutants_of(path.read_bytes())]
     chosen = [row for row in everything if only in row[2].diff()]
     if sample < len(chosen):
         picked = sorted(random.Random(seed).sample(range(len(chosen)), sample))
@@ -214,30 +254,60 @@ def campaign(module: str, tests: tuple[str, ...], sample: int, seed: int, only: 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NUMBA_CACHE_DIR"] = f"{folder}/numba"
         log = f"{folder}/log"
-        sound = trial(None, tests, {}, 600, log)
-        if sound["failed"] is not None:
-            sys.exit(f"without any fault {sound['failed']} fails:\n{Path(log).read_text()[-3000:]}")
+        sound = trial(None, tests, {}, 600, log, tuple(str(path) for _, path in files))
+        if sound["failed"] is not None:  # a limit of time, say: whoever watches the lines of a test slows it down
+            print(f"left out: {sound['failed']} fails without any fault:\n{Path(log).read_text()[-1000:]}")
+        if not sound["times"]:
+            sys.exit(1)
         times, kills = sound["times"], Counter[str]()
-        beside = f"{len(times)} tests take {sound['cpu']:.0f} s of processor time"
+        kept = {test: seconds for test, seconds in times.items() if seconds <= longest}
+        beside = f"{len(times)} tests take {sound['cpu']:.0f} s of processor time, {len(times) - len(kept)} left out"
         print(f"{module}: {len(everything)} mutants, {len(chosen)} tried; {beside}", flush=True)
         count: Counter[str] = Counter()
         for name, path, mutant in chosen:
-            count[_tried(name, path, mutant, tests, sound, kills, log)] += 1
+            needed = telling(path, mutant, {test: seen for test, seen in sound["lines"].items() if test in kept})
+            worth = {test: kept[test] / (1 + kills[test]) for test in needed}
+            count[_tried(name, path, mutant, tests, worth, kills, log)] += 1
     return count
 
 
+def telling(path: Path, mutant: Mutant, lines: dict[str, list[tuple[str, int]]]) -> set[str]:
+    """The tests that ran the mutant's line; where that is unknown, its function; all of them for what runs at import,
+    and for compiled code, which leaves no trace."""
+    own = {test: {line for name, line in seen if name == str(path)} for test, seen in lines.items()}
+    if functions := _functions(mutant):
+        for place in (range(mutant.line, mutant.line + 1), *functions):
+            if found := {test for test, seen in own.items() if seen.intersection(place)}:
+                return found
+    return set(lines)
+
+
+def _functions(mutant: Mutant) -> list[range]:
+    """The lines of the bodies of the functions around the mutant, the innermost first."""
+    functions = [n for n in ast.walk(ast.parse(mutant.source)) if isinstance(n, ast.FunctionDef)]
+    bodies = [range(n.body[0].lineno, (n.end_lineno or n.lineno) + 1) for n in functions]
+    return sorted((lines for lines in bodies if mutant.line in lines), key=len)
+
+
 def _tried(
-    name: str, path: Path, mutant: Mutant, tests: tuple[str, ...], sound: dict[str, Any], kills: Counter[str], log: str
+    name: str,
+    path: Path,
+    mutant: Mutant,
+    tests: tuple[str, ...],
+    worth: dict[str, float],
+    kills: Counter[str],
+    log: str,
 ) -> str:
     """One mutant's fate, printed."""
     began = time.monotonic()
-    worth = {test: seconds / (1 + kills[test]) for test, seconds in sound["times"].items()}
     if name.endswith(".batch"):  # compiled code is kept by its bytecode, which does not know of constants
         os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=Path(log).parent)
-    result = trial(Faulty(name, path, mutant.code), tests, worth, PATIENCE * sound["cpu"] + GRACE, log)
+    needed = tuple(sorted({test.split("::")[0] for test in worth})) or tests
+    patience = PATIENCE * sum(worth.values()) + GRACE
+    result = trial(Faulty(name, path, mutant.code), needed, worth, patience, log)
     fate = "timeout" if result["timeout"] else "survived" if result["failed"] is None else "killed"
     kills[result["failed"]] += 1
-    by = result["failed"] if fate == "killed" else ""
+    by = result["failed"] if fate == "killed" else f"{len(worth)} tests" if fate == "survived" else ""
     place = f"{path.relative_to(ROOT)}:{mutant.line}"
     print(f"{fate:8} {place}  {mutant.diff()}   {by} [{time.monotonic() - began:.0f} s]", flush=True)
     return fate
@@ -251,6 +321,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="only mutants whose line of change contains this text")
     parser.add_argument("--tests", nargs="*", help="instead of those in the table")
+    parser.add_argument("--longest", type=float, default=1000, help="leave out tests that take more seconds")
     given = parser.parse_args()
     tests = tuple(given.tests or of(TESTS, given.module) or ())
     if not tests:
@@ -258,7 +329,7 @@ def main() -> None:
     prepare(given.module)
     own = tuple(str(path.relative_to(ROOT)) for _, path in files_of(given.module))
     with contextlib.suppress(KeyboardInterrupt):
-        count = campaign(given.module, (*tests, *own), given.sample, given.seed, given.only)
+        count = campaign(given.module, (*tests, *own), given.sample, given.seed, given.only, given.longest)
         total = sum(count.values())
         share = (total - count["survived"]) / total if total else 0.0
         print(f"{given.module}: {dict(count)}, {share:.0%} killed")

@@ -1,0 +1,84 @@
+"""The enclosure of a maximal lottery by one approximate inverse and a-priori bounds of every rounding: whole arrays.
+
+It proves what ball arithmetic proves, in a fraction of the time, or nothing; :mod:`nashlab.certificate.balls` is next.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nashlab.certificate import rounding
+from nashlab.certificate.floats import Certificate
+from nashlab.game import PreferenceGame
+
+__all__ = ["enclosed", "moved_payoff", "weights_and_payoffs"]
+
+Array = NDArray[np.float64]
+Long = NDArray[np.longdouble]
+
+FULL = -900  # binary exponent of the largest margin below which others, rounded from rationals, may lack full precision
+
+
+class Bounded(NamedTuple):
+    """Numbers, [k], each within its ``error``."""
+
+    value: Long
+    error: Array
+
+
+def enclosed(game: PreferenceGame, log_policy: Array) -> Certificate | None:
+    """See :func:`nashlab.certificate.enclose_lottery`; None: not proved by these bounds."""
+    held = np.isfinite(log_policy)
+    found = weights_and_payoffs(game, held)
+    if found is None:
+        return None
+    (x, error), (payoffs, loss) = found
+    if not (np.all(x > error) and np.all(payoffs + loss < 0)):
+        return None
+    apart, mass = _printed_apart(log_policy[held], np.exp(log_policy)[held], x)
+    moved = np.zeros(game.n)
+    moved[held] = (apart + error) * rounding.ABOVE
+    bound = min(float(moved.sum()) * rounding.ABOVE, 1.0 + mass)
+    return Certificate(moved_payoff(*rounding.unit_scale(game.margins), moved), bound, "ball", rigorous=True)
+
+
+def weights_and_payoffs(game: PreferenceGame, held: NDArray[np.bool_]) -> tuple[Bounded, Bounded] | None:
+    """(x on B with A_BB x = 0, Σx = 1; Ax on the others) for the margins scaled to size 1; None: not enclosed."""
+    support, rest = np.flatnonzero(held), np.flatnonzero(~held)
+    k = support.size
+    margins, exponent = rounding.unit_scale(game.margins)  # so that the border and the margins are of one size
+    blur = 0.0 if game.exact is None else rounding.UNIT
+    if k % 2 == 0 or (blur and exponent < FULL):  # a skew matrix of even order has no kernel of one dimension
+        return None
+    bordered, last = np.ones((k + 1, k + 1)), np.zeros(k + 1)
+    bordered[:k, :k], bordered[k, k], last[k] = margins[support[:, None], support], 0.0, 1.0
+    solved = rounding.solve(bordered, last, blur)
+    if solved is None:
+        return None
+    # the multiplier of the border is 0 because xᵀA_BB x = 0, so A_BB x = 0
+    x, error = solved.x[:k], solved.error[:k]
+    rows = margins[rest[:, None], support]
+    payoffs, loss = rounding.product(rows, x)
+    loss = loss + np.abs(rows) @ (error + blur * np.abs(x.astype(np.float64))) * rounding.ABOVE
+    return Bounded(x, error), Bounded(payoffs, loss * rounding.ABOVE)
+
+
+def _printed_apart(log_policy: Array, policy: Array, x: Long) -> tuple[Array, float]:
+    """(bounds of |p − x|, [k], of Σp) for p as printed: policy, or exp(log_policy), as doubles or as their texts."""
+    read = rounding.printed(policy)
+    value, error = rounding.exponential(log_policy)
+    high = value.astype(np.float64)
+    error = error + high * rounding.printed(log_policy) * rounding.ABOVE  # e^t − 1 ≤ t(1 + t) for so small a t
+    apart = np.maximum(np.abs(policy - x).astype(np.float64) + read, np.abs(value - x).astype(np.float64) + error)
+    mass = np.maximum(policy + read, high * rounding.ABOVE + error)
+    return apart * rounding.ABOVE, float(mass.sum()) * rounding.ABOVE
+
+
+def moved_payoff(scaled: Array, exponent: NDArray[np.intc], moved: Array) -> float:
+    """An upper bound of max_y (Ap)_y for p within ``moved`` of a lottery: max_y Σ_j |A_yj| moved_j."""
+    worst = float((np.abs(scaled) @ moved).max()) * rounding.ABOVE + len(moved) * math.ulp(0.0)
+    return math.nextafter(math.ldexp(worst, int(exponent)), math.inf)  # above margins too that doubles round to 0

@@ -1,0 +1,94 @@
+"""Local rates in small: Newton's search for a fixed point, decay read off a trajectory, and what is printed of both."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from nashlab.algorithms import get
+from nashlab.gallery import get as gallery
+from nashlab.rates import _fixed_point, local_rate, rate_answer, rated_run, run_answer, trajectory_rate
+
+Flat = NDArray[np.float64]
+GAME = gallery("figure-6").with_reference([0.5, 0.3, 0.2])
+
+
+class ArcTangent:
+    """The map x ↦ x − (arctan x₁, x₂, ...): its fixed point is 0; Newton's full steps diverge from |x₁| > 1.4 and solve
+    the other coordinates at once."""
+
+    def start(self, guess: Flat) -> Flat:
+        return guess
+
+    def __call__(self, x: Flat) -> tuple[Flat, Flat]:
+        moved = np.concatenate([[np.arctan(x[0])], x[1:]])
+        slopes = np.concatenate([[1 / (1 + x[0] ** 2)], np.ones(len(x) - 1)])
+        return x - moved, np.eye(len(x)) - np.diag(slopes)
+
+
+class Shift:
+    """x ↦ x + 1, which has no fixed point; its Jacobian is given as if it were a contraction."""
+
+    def start(self, guess: Flat) -> Flat:
+        return guess
+
+    def __call__(self, x: Flat) -> tuple[Flat, Flat]:
+        return x + 1.0, 0.5 * np.eye(len(x))
+
+
+@pytest.mark.parametrize("guess", [[3.0], [-20.0], [3.0, 1.0], [3.0, 0.0]])
+def test_newton_finds_a_fixed_point_that_full_steps_miss(guess: list[float]) -> None:
+    found = _fixed_point(ArcTangent(), np.array(guess))  # type: ignore[arg-type]
+    assert found is not None
+    assert np.abs(found).max() <= 1e-12
+
+
+def test_what_has_no_fixed_point_has_none() -> None:
+    assert _fixed_point(Shift(), np.zeros(2)) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("rate", [0.9, 1.05])
+def test_the_rate_of_a_spiral_is_a_rate_per_step(rate: float, every: int) -> None:
+    t = np.arange(0, 120, every)
+    size = (1e-3 if rate < 1 else 1e-9) * rate**t
+    spiral = size[:, None] * np.stack([np.cos(0.1 * t), np.sin(0.1 * t)], axis=1)
+    found = trajectory_rate(spiral, every)
+    assert found is not None
+    assert abs(found - rate) <= 1e-9
+
+
+def test_an_orbit_and_a_run_that_begins_at_its_end_have_no_rate() -> None:
+    t = np.arange(60)
+    orbit = np.stack([np.cos(0.1 * t), np.sin(0.1 * t)], axis=1)
+    assert trajectory_rate(orbit) is None
+    assert trajectory_rate(np.zeros((60, 2))) is None
+    assert trajectory_rate(1e-3 * 0.5 ** np.arange(9.0)[:, None]) is None  # nine displacements are too few
+
+
+def test_an_answer_says_whether_a_step_is_stable() -> None:
+    spec = get("omd")
+    said = [rate_answer(spec, GAME, local_rate("omd", GAME, 0.05, step_size=s, measure=False)) for s in (0.5, 6.0)]
+    assert [answer.stable for answer in said] == [True, False]
+    for answer in said:
+        assert answer.predicted_rate is not None
+        assert answer.eigenvalues is not None
+        sizes = [np.hypot(*z) for z in answer.eigenvalues]
+        assert sizes == sorted(sizes, reverse=True)
+        assert answer.predicted_rate == sizes[0]
+        assert answer.stable == (answer.predicted_rate < 1)
+    assert rate_answer(spec, GAME, None).stable is None
+
+
+def test_an_answer_tells_where_the_method_goes_and_how_far_that_is_from_the_equilibrium() -> None:
+    biased = run_answer(rated_run("nash-md", GAME, 0.3, step_size=0.3, steps=40))
+    assert biased.target is not None
+    assert abs(np.sum(biased.target) - 1) <= 1e-12
+    assert biased.target_to_equilibrium > 1e-4
+    assert biased.unbiased == "nash-md-debiased"
+    sound = run_answer(rated_run("omd", GAME, 0.3, step_size=0.3, steps=40))
+    assert sound.target_to_equilibrium <= 1e-12
+    unknown = run_answer(rated_run("fictitious-play", GAME, 0.3, step_size=0.3, steps=40))
+    assert unknown.target is None
+    assert unknown.target_to_equilibrium is None
