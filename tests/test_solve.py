@@ -103,3 +103,14 @@ def test_a_run_that_leaves_the_floats_ends_at_its_last_finite_record() -> None:
     assert run.status.token == "diverged"
     assert np.isfinite(run.policy).all()
     assert all(np.isfinite(series).all() for series in run.history.values())
+
+
+def test_two_completions_are_the_least_that_can_be_compared() -> None:
+    both, sides = REGISTRY["online-ipo"], REGISTRY["nash-md-pg"]
+    assert Feedback(2).check(both) == Feedback(2).check(sides) == Feedback(2)
+    assert Feedback(3).check(both) == Feedback(3)
+    for spec in (both, sides):
+        with pytest.raises(BadInput, match="at least 2"):
+            Feedback(1).check(spec)
+    with pytest.raises(BadInput, match="must be even"):
+        Feedback(3).check(sides)
