@@ -188,7 +188,7 @@ def _proved_near(margins: Array, above: NDArray[np.bool_]) -> tuple[Array, Indic
         with np.errstate(over="ignore", invalid="ignore"):
             above = _flipped(above, _worst(margins, support, x))
         support = np.flatnonzero(above)
-    with np.errstate(over="ignore", invalid="ignore"):  # of an inverse beyond float64; what it suggests is checked below
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge inverses; what they suggest is checked
         change = _change(margins, support, np.flatnonzero(~above)) if support.size else None
     if change is None:
         return None
