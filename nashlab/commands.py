@@ -73,7 +73,7 @@ class Commands:
             code: int = tyro.cli(functions[name], prog=f"{self.program} {name}", args=options, config=CONFIG)
             return code
         if name not in ("-h", "--help", "--version"):
-            hint = suggestion(name, (*functions, "--help", "--version"))
+            hint = "" if name.startswith("-") else suggestion(name, (*functions, "--help", "--version"))
             raise BadInput(f"command = {name!r}, must be {names}, before its options{hint}")
         if options:
             raise BadInput(f"{name} stands alone, without {options[0]!r}")
