@@ -20,7 +20,7 @@ __all__ = ["enclosed", "moved_payoff", "printed_apart", "weights_and_payoffs"]
 Array = NDArray[np.float64]
 Long = NDArray[np.longdouble]
 
-FULL = -40  # binary exponent of the largest margin from which a rational rounded to a subnormal is off by far below TINY
+FULL = -40  # binary exponent of the largest margin from which rationals rounded to subnormals are off by far below TINY
 
 
 class Bounded(NamedTuple):
