@@ -44,6 +44,12 @@ Qed.
 Lemma sum_product n m f g : sum n f * sum m g = sum n (fun i => sum m (fun j => f i * g j)).
 Proof. rewrite <- sum_scal_r. apply sum_ext. intros i _. symmetry. apply sum_scal. Qed.
 
+Lemma sum_append a b f : sum (a + b) f = sum a f + sum b (fun i => f (a + i)%nat).
+Proof.
+  induction b as [| b IH]; [rewrite Nat.add_0_r; simpl; ring |].
+  rewrite Nat.add_succ_r. simpl. rewrite IH. ring.
+Qed.
+
 (** A skew-symmetric kernel sums to zero. *)
 Lemma sum_skew n K : (forall i j, (i < n)%nat -> (j < n)%nat -> K j i = - K i j) ->
   sum n (fun i => sum n (fun j => K i j)) = 0.

@@ -229,12 +229,6 @@ End Face.
 
 (** ** Every maximal lottery is a mixture of vertices *)
 
-Lemma sum_append a b f : sum (a + b) f = sum a f + sum b (fun i => f (a + i)%nat).
-Proof.
-  induction b as [| b IH]; [rewrite Nat.add_0_r; simpl; ring |].
-  rewrite Nat.add_succ_r. simpl. rewrite IH. ring.
-Qed.
-
 (** The ratio test: as t grows, the first of the quantities a + t b >= 0 to reach 0. *)
 Lemma ratio_test N (a b : nat -> R) :
   (forall i, (i < N)%nat -> 0 <= a i) -> (forall i, (i < N)%nat -> a i = 0 -> b i = 0) ->

@@ -51,49 +51,73 @@ Proof.
   assert (INR n ^ 2 * s ^ 2 <= INR n ^ 2 * t) by (apply Rmult_le_compat_l; [nra | lra]). nra.
 Qed.
 
-(** Where the residual of p is k (R m - 1/2) but for a constant, R any preferences and m the mean of p and q. *)
+(** ||p - q||_1 from two moments of the residual of p under the mean m of p and q. *)
+Lemma moment_bound n tau M nu p q r c x v : 0 < tau -> is_pref n M -> policy n nu -> is_nash n tau M nu q -> policy n p ->
+  (forall y, (y < n)%nat -> residual n tau M nu p y - c = r y) -> let m := fun y => (p y + q y) / 2 in
+  expect n m (fun y => Rabs (r y)) <= x -> expect n m (fun y => r y ^ 2) <= v -> l1 n p q <= (x + sqrt v) / 2.
+Proof.
+  intros Ht HM Hnu N Hp Res m First Second. pose proof (nash_policy n tau M nu q Hnu N) as Hq.
+  pose proof Hp as [Pp Sp]. pose proof Hq as [Pq Sq].
+  pose proof (N18_l1 n tau M nu q p Ht HM Hnu N Hp c) as B.
+  assert (Below : forall y, (y < n)%nat -> 0 < log_mean (p y) (q y) <= m y).
+  { intros y Hy. apply log_mean_bounds; [apply Pp | apply Pq]; exact Hy. }
+  assert (E1 : sum n (fun y => log_mean (p y) (q y) * Rabs (residual n tau M nu p y - c)) <= x).
+  { eapply Rle_trans; [| exact First]. apply sum_le. intros y Hy. rewrite Res by exact Hy.
+    apply Rmult_le_compat_r; [apply Rabs_pos | apply Below, Hy]. }
+  assert (E2 : log_mean_inner n p q (fun y => residual n tau M nu p y - c) (fun y => residual n tau M nu p y - c) <= v).
+  { eapply Rle_trans; [| exact Second]. apply sum_le. intros y Hy. rewrite Res by exact Hy.
+    replace (log_mean (p y) (q y) * r y * r y) with (log_mean (p y) (q y) * r y ^ 2) by ring.
+    apply Rmult_le_compat_r; [apply pow2_ge_0 | apply Below, Hy]. }
+  assert (Root : sqrt (sum n (fun y => log_mean (p y) (q y))) <= 1).
+  { rewrite <- sqrt_1. apply sqrt_le_1_alt. apply Rle_trans with (sum n m); [apply sum_le; intros y Hy; apply (Below y Hy) |].
+    unfold m, Rdiv. rewrite sum_scal_r, sum_plus, Sp, Sq. lra. }
+  apply sqrt_le_1_alt in E2. pose proof (sqrt_pos (sum n (fun y => log_mean (p y) (q y)))) as R0.
+  pose proof (Rmult_le_compat _ _ _ _ R0 (sqrt_pos _) Root E2) as Prod. rewrite Rmult_1_l in Prod.
+  eapply Rle_trans; [exact B |]. lra.
+Qed.
+
+(** Where the residual of p is k (R m - 1/2) but for a constant, R any preferences. *)
 Lemma spread_bound n tau M nu p q R k c : 0 < tau -> is_pref n M -> policy n nu -> is_nash n tau M nu q -> policy n p ->
   pref n R -> 0 <= k -> let m := fun y => (p y + q y) / 2 in
   (forall y, (y < n)%nat -> residual n tau M nu p y - c = k * (win n R m y - 1 / 2)) ->
   l1 n p q <= k / 2 * (1 / 4 + sqrt ((1 - 1 / INR n ^ 2) / 12)).
 Proof.
   intros Ht HM Hnu N Hp HR Hk m Res. pose proof (nash_policy n tau M nu q Hnu N) as Hq.
-  pose proof Hp as [Pp Sp]. pose proof Hq as [Pq Sq].
   assert (Hm : dist n m).
-  { split; [intros y Hy; unfold m; pose proof (Pp y Hy); pose proof (Pq y Hy); lra |].
-    transitivity ((sum n p + sum n q) / 2); [| rewrite Sp, Sq; lra].
-    unfold m, Rdiv. rewrite sum_scal_r, sum_plus. reflexivity. }
-  pose proof (N18_l1 n tau M nu q p Ht HM Hnu N Hp c) as B.
-  assert (Below : forall y, (y < n)%nat -> 0 < log_mean (p y) (q y) <= m y).
-  { intros y Hy. apply log_mean_bounds; [apply Pp | apply Pq]; exact Hy. }
-  assert (First : sum n (fun y => log_mean (p y) (q y) * Rabs (residual n tau M nu p y - c)) <= k / 4).
-  { apply Rle_trans with (k * expect n m (fun y => Rabs (win n R m y - 1 / 2))).
-    - unfold expect. rewrite <- sum_scal. apply sum_le. intros y Hy. rewrite Res, Rabs_mult, (Rabs_pos_eq k) by (exact Hy || lra).
-      pose proof (Below y Hy). pose proof (Rabs_pos (win n R m y - 1 / 2)).
-      replace (k * (m y * Rabs (win n R m y - 1 / 2))) with (m y * (k * Rabs (win n R m y - 1 / 2))) by ring.
-      apply Rmult_le_compat_r; [apply Rmult_le_pos; lra | lra].
-    - replace (k / 4) with (k * (1 / 4)) by field.
-      apply Rmult_le_compat_l; [lra | apply (N19_mean_deviation n R m HR Hm)]. }
+  { split; [intros y Hy; unfold m; pose proof (proj1 Hp y Hy); pose proof (proj1 Hq y Hy); lra |].
+    unfold m, Rdiv. rewrite sum_scal_r, sum_plus, (proj2 Hp), (proj2 Hq). lra. }
   set (v := (1 - 1 / INR n ^ 2) / 12).
-  assert (Second : log_mean_inner n p q (fun y => residual n tau M nu p y - c)
-                     (fun y => residual n tau M nu p y - c) <= k ^ 2 * v).
-  { apply Rle_trans with (k ^ 2 * win_variance n R m).
-    - unfold log_mean_inner, win_variance, expect. rewrite <- sum_scal. apply sum_le. intros y Hy. rewrite Res by exact Hy.
-      pose proof (Below y Hy). pose proof (pow2_ge_0 (k * (win n R m y - 1 / 2))).
-      replace (log_mean (p y) (q y) * (k * (win n R m y - 1 / 2)) * (k * (win n R m y - 1 / 2)))
-        with (log_mean (p y) (q y) * (k * (win n R m y - 1 / 2)) ^ 2) by ring.
-      replace (k ^ 2 * (m y * (win n R m y - 1 / 2) ^ 2)) with (m y * (k * (win n R m y - 1 / 2)) ^ 2) by ring.
-      apply Rmult_le_compat_r; lra.
-    - apply Rmult_le_compat_l; [apply pow2_ge_0 |]. pose proof (N9_variance n R m HR Hm). pose proof (cubes_lower n m Hm).
-      unfold v. lra. }
-  assert (Root : sqrt (sum n (fun y => log_mean (p y) (q y))) <= 1).
-  { rewrite <- sqrt_1. apply sqrt_le_1_alt. rewrite <- (proj2 Hm). apply sum_le. intros y Hy. apply (Below y Hy). }
-  apply sqrt_le_1_alt in Second.
-  rewrite sqrt_mult_alt, sqrt_pow2 in Second by (apply pow2_ge_0 || lra).
-  pose proof (sqrt_pos (sum n (fun y => log_mean (p y) (q y)))) as R0.
-  pose proof (Rmult_le_compat _ _ _ _ R0 (sqrt_pos _) Root Second) as Prod. rewrite Rmult_1_l in Prod.
-  eapply Rle_trans; [exact B |].
-  replace (k / 2 * (1 / 4 + sqrt v)) with ((k / 4 + k * sqrt v) / 2) by field. lra.
+  replace (k / 2 * (1 / 4 + sqrt v)) with ((k * (1 / 4) + sqrt (k ^ 2 * v)) / 2)
+    by (rewrite sqrt_mult_alt, sqrt_pow2 by (apply pow2_ge_0 || exact Hk); field).
+  apply (moment_bound n tau M nu p q _ c _ _ Ht HM Hnu N Hp Res); fold m.
+  - rewrite (expect_ext n m _ (fun y => k * Rabs (win n R m y - 1 / 2)))
+      by (intros; rewrite Rabs_mult, (Rabs_pos_eq k) by exact Hk; reflexivity).
+    rewrite expect_scal. apply Rmult_le_compat_l; [exact Hk | apply (N19_mean_deviation n R m HR Hm)].
+  - rewrite (expect_ext n m _ (fun y => k ^ 2 * (win n R m y - 1 / 2) ^ 2)) by (intros; ring).
+    rewrite expect_scal. apply Rmult_le_compat_l; [apply pow2_ge_0 |].
+    pose proof (N9_variance n R m HR Hm) as V. unfold win_variance in V. pose proof (cubes_lower n m Hm). unfold v. lra.
+Qed.
+
+(** q is the equilibrium of the mean game for a reference of its own; p has the residual (P - Q) m / tau there. *)
+Lemma mean_game n tau P Q mu p q : 0 < tau -> is_pref n P -> is_pref n Q -> policy n mu ->
+  is_nash n tau P mu p -> is_nash n tau Q mu q -> let m := fun y => (p y + q y) / 2 in
+  exists M nu c, is_pref n M /\ policy n nu /\ is_nash n tau M nu q /\
+    forall y, (y < n)%nat -> residual n tau M nu p y - c = (win n P m y - win n Q m y) / tau.
+Proof.
+  intros Ht HP HQ Hmu Np Nq m. pose proof (nash_policy n tau Q mu q Hmu Nq) as Hq. pose proof (policy_n_pos n q Hq) as Hn.
+  destruct (nash_log n tau P mu p Hmu Np) as [c Lp]. destruct (nash_log n tau Q mu q Hmu Nq) as [c' Lq].
+  set (M := fun i j => (P i j + Q i j) / 2). set (nu := gibbs n q (fun y => - (win n M q y / tau))).
+  destruct (gibbs_log_const n q (fun y => - (win n M q y / tau)) Hq) as [d Ld]. fold nu in Ld.
+  exists M, nu, (c - c' - d). split; [| split; [| split]].
+  - intros i j Hi Hj. unfold M. pose proof (HP i j Hi Hj). pose proof (HQ i j Hi Hj). lra.
+  - apply gibbs_policy; [exact Hn | apply Hq].
+  - apply own_reference, Hq.
+  - intros y Hy.
+    assert (V : forall v, win n M v y = (win n P v y + win n Q v y) / 2).
+    { intro v. unfold win, Rdiv. rewrite <- sum_plus, <- sum_scal_r. apply sum_ext. intros j _. unfold M. field. }
+    assert (W : forall T, win n T m y = (win n T p y + win n T q y) / 2).
+    { intro T. unfold win, Rdiv. rewrite <- sum_plus, <- sum_scal_r. apply sum_ext. intros j _. unfold m. field. }
+    unfold residual. rewrite Ld, Lp, Lq, !V, !W by exact Hy. field. lra.
 Qed.
 
 (** N19.  ||q_P - q_Q||_1 <= C_n ||P - Q||_max / tau, C_n = 1/4 + sqrt((1 - 1/n^2)/12). *)
@@ -104,8 +128,7 @@ Theorem N19_by_size n tau P Q mu p q eps : 0 < tau -> 0 < eps -> is_pref n P -> 
 Proof.
   intros Ht He HP HQ Hmu Close Np Nq.
   pose proof (nash_policy n tau P mu p Hmu Np) as Hp. pose proof (nash_policy n tau Q mu q Hmu Nq) as Hq.
-  pose proof Hp as [Pp Sp]. pose proof Hq as [Pq Sq]. pose proof (policy_n_pos n q Hq) as Hn.
-  destruct (nash_log n tau P mu p Hmu Np) as [c Lp]. destruct (nash_log n tau Q mu q Hmu Nq) as [c' Lq].
+  destruct (mean_game n tau P Q mu p q Ht HP HQ Hmu Np Nq) as [M [nu [c [HM [Hnu [N Res]]]]]].
   set (R := fun i j => 1 / 2 + (P i j - Q i j) / (2 * eps)).
   assert (HR : pref n R).
   { split; intros i j Hi Hj; unfold R.
@@ -116,29 +139,89 @@ Proof.
       replace (1 / 2 + (P i j - Q i j) / (2 * eps)) with ((eps + (P i j - Q i j)) * / (2 * eps)) by (field; lra).
       split; [apply Rmult_le_pos; lra |].
       apply Rmult_le_reg_r with (2 * eps); [lra |]. rewrite Rmult_assoc, Rinv_l by lra. lra. }
-  set (M := fun i j => (P i j + Q i j) / 2).
-  assert (HM : is_pref n M).
-  { intros i j Hi Hj. unfold M. pose proof (HP i j Hi Hj). pose proof (HQ i j Hi Hj). lra. }
-  set (nu := gibbs n q (fun y => - (win n M q y / tau))).
-  pose proof (own_reference n tau M q Hq) as N. fold nu in N.
-  pose proof (gibbs_policy n q Hn (proj1 Hq) (fun y => - (win n M q y / tau))) as Hnu. fold nu in Hnu.
-  destruct (gibbs_log_const n q (fun y => - (win n M q y / tau)) Hq) as [d Ld]. fold nu in Ld.
-  set (m := fun y => (p y + q y) / 2).
-  set (k := 2 * eps / tau). assert (Hk : 0 < k) by (apply Rdiv_lt_0_compat; lra).
-  (* the residual of p in the mean game, for the reference of q *)
-  assert (Res : forall y, (y < n)%nat -> residual n tau M nu p y - (c - c' - d) = k * (win n R m y - 1 / 2)).
-  { intros y Hy.
-    assert (W : win n R m y = 1 / 2 + ((win n P p y - win n Q p y) + (win n P q y - win n Q q y)) / (4 * eps)).
-    { transitivity (1 / 2 * sum n m + ((win n P p y - win n Q p y) + (win n P q y - win n Q q y)) * / (4 * eps));
-        [| unfold m at 1, Rdiv; rewrite sum_scal_r, sum_plus, Sp, Sq; field; lra].
-      unfold win. rewrite <- !sum_minus, <- sum_plus, <- sum_scal_r, <- sum_scal, <- sum_plus.
-      apply sum_ext. intros j _. unfold R, m. field. lra. }
-    assert (V : forall v, win n M v y = (win n P v y + win n Q v y) / 2).
-    { intro v. unfold win, Rdiv. rewrite <- sum_plus, <- sum_scal_r. apply sum_ext. intros j _. unfold M. field. }
-    unfold residual. rewrite Ld, Lp, Lq, !V, W by exact Hy. unfold k. field. lra. }
-  pose proof (spread_bound n tau M nu p q R k (c - c' - d) Ht HM Hnu N Hp HR (Rlt_le _ _ Hk) Res) as B.
-  replace ((1 / 4 + sqrt ((1 - 1 / INR n ^ 2) / 12)) * (eps / tau)) with (k / 2 * (1 / 4 + sqrt ((1 - 1 / INR n ^ 2) / 12)))
-    by (unfold k; field; lra). exact B.
+  set (m := fun y => (p y + q y) / 2) in *.
+  replace ((1 / 4 + sqrt ((1 - 1 / INR n ^ 2) / 12)) * (eps / tau))
+    with (2 * eps / tau / 2 * (1 / 4 + sqrt ((1 - 1 / INR n ^ 2) / 12))) by (field; lra).
+  apply (spread_bound n tau M nu p q R (2 * eps / tau) c Ht HM Hnu N Hp HR); [apply Rlt_le, Rdiv_lt_0_compat; lra |].
+  intros y Hy. rewrite Res by exact Hy. fold m.
+  assert (W : win n R m y = 1 / 2 + (win n P m y - win n Q m y) / (2 * eps)).
+  { transitivity (1 / 2 * sum n m + (win n P m y - win n Q m y) * / (2 * eps)).
+    - unfold win. rewrite <- sum_minus, <- sum_scal_r, <- sum_scal, <- sum_plus. apply sum_ext. intros j _. unfold R. field. lra.
+    - unfold m at 1, Rdiv. rewrite sum_scal_r, sum_plus, (proj2 Hp), (proj2 Hq). field. lra. }
+  rewrite W. field. lra.
+Qed.
+
+(** N19 for one pair: if P and Q differ in the pair i, j alone, by e, then at m = (p + q)/2
+    ||p - q||_1 <= (e / 2 tau) (2 m_i m_j + sqrt(m_i m_j (m_i + m_j))) <= e / (2 tau). *)
+Theorem N19_one_pair n tau P Q mu p q i j e : 0 < tau -> is_pref n P -> is_pref n Q -> policy n mu ->
+  (i < n)%nat -> (j < n)%nat -> i <> j -> P i j - Q i j = e -> 0 <= e ->
+  (forall y z, (y < n)%nat -> (z < n)%nat -> ~ (y = i /\ z = j) -> ~ (y = j /\ z = i) -> P y z = Q y z) ->
+  is_nash n tau P mu p -> is_nash n tau Q mu q ->
+  let m := fun y => (p y + q y) / 2 in
+  l1 n p q <= e / (2 * tau) * (2 * (m i * m j) + sqrt (m i * m j * (m i + m j))) /\ l1 n p q <= e / (2 * tau).
+Proof.
+  intros Ht HP HQ Hmu Hi Hj Nij He E0 Rest Np Nq m.
+  pose proof (nash_policy n tau P mu p Hmu Np) as Hp. pose proof (nash_policy n tau Q mu q Hmu Nq) as Hq.
+  destruct (mean_game n tau P Q mu p q Ht HP HQ Hmu Np Nq) as [M [nu [c [HM [Hnu [N Res]]]]]]. fold m in Res.
+  assert (Mp : forall y, (y < n)%nat -> 0 < m y).
+  { intros y Hy. unfold m. pose proof (proj1 Hp y Hy). pose proof (proj1 Hq y Hy). lra. }
+  assert (Sm : sum n m = 1) by (unfold m, Rdiv; rewrite sum_scal_r, sum_plus, (proj2 Hp), (proj2 Hq); lra).
+  assert (Ji : P j i - Q j i = - e) by (pose proof (HP i j Hi Hj); pose proof (HQ i j Hi Hj); lra).
+  set (r := fun y => e / tau * (m j * delta i y - m i * delta j y)).
+  assert (Dij : delta i j = 0 /\ delta j i = 0 /\ delta i i = 1 /\ delta j j = 1).
+  { unfold delta. rewrite !Nat.eqb_refl. destruct (Nat.eqb_spec j i), (Nat.eqb_spec i j); try lia; repeat split; reflexivity. }
+  destruct Dij as [D1 [D2 [D3 D4]]].
+  assert (Off : forall a b, b <> a -> delta a b = 0) by (intros a b H; unfold delta; destruct (Nat.eqb_spec b a); [lia | reflexivity]).
+  assert (R : forall y, (y < n)%nat -> residual n tau M nu p y - c = r y).
+  { intros y Hy. rewrite Res by exact Hy. unfold r.
+    assert (W : win n P m y - win n Q m y = e * (m j * delta i y - m i * delta j y)).
+    { unfold win. rewrite <- sum_minus.
+      rewrite (sum_ext n _ (fun z => e * delta i y * (m z * delta j z) - e * delta j y * (m z * delta i z))).
+      - rewrite sum_minus, !sum_scal, !sum_delta by assumption. ring.
+      - intros z Hz. transitivity ((P y z - Q y z) * m z); [ring |].
+        destruct (Nat.eq_dec y i) as [-> | Yi]; [| destruct (Nat.eq_dec y j) as [-> | Yj]].
+        + rewrite D2, D3. destruct (Nat.eq_dec z j) as [-> | Z]; [rewrite He, D4; ring |].
+          rewrite (Off j z Z), Rest by (assumption || lia). ring.
+        + rewrite D1, D4. destruct (Nat.eq_dec z i) as [-> | Z]; [rewrite Ji, D3; ring |].
+          rewrite (Off i z Z), Rest by (assumption || lia). ring.
+        + rewrite (Off i y Yi), (Off j y Yj), Rest by (assumption || lia). ring. }
+    rewrite W. field. lra. }
+  assert (Two : forall g, sum n (fun y => m y * (m j * delta i y + m i * delta j y) * g y) = m i * m j * (g i + g j)).
+  { intro g. rewrite (sum_ext n _ (fun y => m j * (m y * g y * delta i y) + m i * (m y * g y * delta j y))) by (intros; ring).
+    rewrite sum_plus, !sum_scal, (sum_delta n i (fun y => m y * g y)), (sum_delta n j (fun y => m y * g y)) by assumption. ring. }
+  assert (Et : 0 <= e / tau) by (apply Rdiv_le_0_compat; lra).
+  pose proof (Mp i Hi) as Pi. pose proof (Mp j Hj) as Pj.
+  assert (Shape : forall y, (delta i y = 1 /\ delta j y = 0) \/ (delta i y = 0 /\ delta j y = 1) \/ (delta i y = 0 /\ delta j y = 0)).
+  { intro y. unfold delta. destruct (Nat.eqb_spec y i), (Nat.eqb_spec y j); try lia; tauto. }
+  assert (First : expect n m (fun y => Rabs (r y)) <= e / tau * (2 * (m i * m j))).
+  { apply Req_le. unfold expect. transitivity (e / tau * sum n (fun y => m y * (m j * delta i y + m i * delta j y) * 1)).
+    - rewrite <- sum_scal. apply sum_ext. intros y _. unfold r. rewrite Rabs_mult, (Rabs_pos_eq (e / tau)) by exact Et.
+      destruct (Shape y) as [[-> ->] | [[-> ->] | [-> ->]]].
+      + rewrite Rabs_pos_eq by lra. ring.
+      + rewrite Rabs_left by lra. ring.
+      + replace (m j * 0 - m i * 0) with 0 by ring. rewrite Rabs_R0. ring.
+    - rewrite (Two (fun _ => 1)). ring. }
+  assert (Second : expect n m (fun y => r y ^ 2) <= (e / tau) ^ 2 * (m i * m j * (m i + m j))).
+  { apply Req_le. unfold expect.
+    transitivity ((e / tau) ^ 2 * sum n (fun y => m y * (m j * delta i y + m i * delta j y) * (m j * delta i y + m i * delta j y))).
+    - rewrite <- sum_scal. apply sum_ext. intros y _. unfold r.
+      destruct (Shape y) as [[-> ->] | [[-> ->] | [-> ->]]]; ring.
+    - rewrite Two, D1, D2, D3, D4. ring. }
+  pose proof (moment_bound n tau M nu p q r c _ _ Ht HM Hnu N Hp R First Second) as B.
+  rewrite sqrt_mult_alt, sqrt_pow2 in B by (apply pow2_ge_0 || exact Et).
+  assert (B' : l1 n p q <= e / (2 * tau) * (2 * (m i * m j) + sqrt (m i * m j * (m i + m j)))).
+  { eapply Rle_trans; [exact B |]. apply Req_le. field. lra. }
+  split; [exact B' |]. eapply Rle_trans; [exact B' |]. rewrite <- (Rmult_1_r (e / (2 * tau))) at 2.
+  apply Rmult_le_compat_l; [apply Rdiv_le_0_compat; lra |].
+  assert (Sum1 : m i + m j <= 1).
+  { pose proof (sum_le n (fun y => m y * (delta i y + delta j y)) m) as L. cbv beta in L.
+    rewrite (sum_ext n (fun y => m y * (delta i y + delta j y)) (fun y => m y * delta i y + m y * delta j y)) in L by (intros; ring).
+    rewrite sum_plus, !sum_delta, Sm in L by assumption. apply L. intros y Hy. pose proof (Mp y Hy).
+    destruct (Shape y) as [[-> ->] | [[-> ->] | [-> ->]]]; lra. }
+  assert (Prod : m i * m j <= 1 / 4) by (pose proof (pow2_ge_0 (m i - m j)); nra).
+  assert (Root : sqrt (m i * m j * (m i + m j)) <= 1 / 2).
+  { rewrite <- (sqrt_pow2 (1 / 2)) by lra. apply sqrt_le_1_alt. assert (0 <= m i * m j) by (apply Rmult_le_pos; lra). nra. }
+  lra.
 Qed.
 
 (** N19 for the temperature: ||q_tau - q_tau'||_1 <= (C_n / 2) |1/tau - 1/tau'|, by the game at the mean of 1/tau and 1/tau'. *)
