@@ -1,5 +1,4 @@
-"""The command line: ``nashlab verify | solve | certify | rank | check | run | rates | sweep | gallery | algorithms |
-about | completion``.
+"""The command line of nashlab; `nashlab --help` lists its commands.
 
 Machine output goes to stdout, progress and errors to stderr.  Exit codes: 0 done, 1 a check failed, 2 bad input, 130
 interrupted.  Each command imports only what it uses, so that `nashlab solve` starts in a fraction of a second.
@@ -383,7 +382,7 @@ def verify_command(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"out = {folder}: cannot be written ({error})") from None
+        raise BadInput(f"out = {folder}: cannot be written ({error.strerror or error})") from None
     workers = workers or min(os.cpu_count() or 1, 4)
     environment = environment_of(PACKAGES, samples=samples, seed=seed, canary=canary)
     try:

@@ -122,8 +122,8 @@ def load_votes(name: str, *, reference: str | None = None, **given: Any) -> Vote
     Fraction(21924, 1)
     """
     known = {alias: e.name for e in GALLERY.values() for alias in (e.name, *e.aliases)}
-    # os.path.exists: unlike Path.exists it returns False for impossible file names
-    if name == "-" or os.path.isfile(name) or (os.path.exists(name) and name not in known):
+    # os.path.lexists: unlike Path.exists it returns False for impossible file names, and True for links in a loop
+    if name == "-" or os.path.isfile(name) or (os.path.lexists(name) and name not in known):
         votes = read_votes(name, **given)
     elif Path(name).suffix or os.path.dirname(name):
         raise BadInput(f"{name}: no such file{suggestion(Path(name).stem, known)}")

@@ -23,6 +23,7 @@ from nashlab.certificate import (
     exploitability,
     gap,
     lotteries,
+    near,
     rounding,
 )
 from nashlab.equilibrium import maximal_lottery, regularised_nash
@@ -220,6 +221,61 @@ def test_large_games_are_enclosed_as_small_ones_are(monkeypatch: pytest.MonkeyPa
     small = certify_ball(g, answer.log_policy, 0.1).l1_bound
     monkeypatch.setattr(balls, "IN_BALLS", 10)
     assert certify_ball(g, answer.log_policy, 0.1).l1_bound == pytest.approx(small, rel=0.5, abs=0)
+
+
+@pytest.mark.parametrize("n", [2, 3, 9, 30, 70])
+def test_near_an_equilibrium_whole_arrays_prove_what_balls_prove(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for k in range(24):
+        g = random_game(("uniform", "cyclic", "tournament")[k % 3], n, rng)
+        g = g if k % 2 else g.with_reference(rng.dirichlet(np.ones(n)) * 0.9 + 0.1 / n)
+        tau = float(rng.choice([0.1, 0.3, 1.0, 7.0]))
+        log_policy = regularised_nash(g, tau).log_policy + 10.0 ** rng.uniform(-18, -7.5) * rng.normal(size=n)
+        quick, slow = near.certified(g, log_policy, tau), balls._certified(g, log_policy, tau)
+        assert quick is not None
+        # extended precision leaves an error of r of some dozen units of 5e-20, over τ; G is a quadratic form of r
+        error = (n + 10) * 1e-18 * max(1.0, 1.0 / tau)
+        assert quick.l1_bound == pytest.approx(slow.l1_bound, rel=1e-4, abs=error)
+        if n > balls.IN_BALLS:  # there balls lose what is of first order in r
+            assert quick.exploitability <= slow.exploitability * (1 + 1e-9)
+        else:
+            close = error * math.sqrt(tau * slow.exploitability) + tau * error**2
+            assert quick.exploitability == pytest.approx(slow.exploitability, rel=1e-4, abs=close)
+            assert quick.exploitability >= slow.exploitability * (1 - 1e-7)
+
+
+def test_near_an_equilibrium_a_bound_covers_an_exact_distance_and_a_tenth_less_does_not() -> None:
+    """π*_τ is uniform for margins whose rows sum to 0; the bound is the smallest of three, and right by little."""
+    rng, caught = np.random.default_rng(0), 0
+    for k in range(200):
+        n, tau = int(rng.choice([3, 5, 7])), float(rng.choice([0.05, 0.1, 0.5]))
+        row = np.concatenate([[0], ahead := rng.integers(-8, 9, (n - 1) // 2), -ahead[::-1]]) / 16.0
+        g = PreferenceGame.from_margins([[float(row[(j - i) % n]) for j in range(n)] for i in range(n)])
+        if not np.any(row):
+            continue
+        log_pi = log_softmax(10.0 ** rng.uniform(-15, -8) * rng.normal(size=n))
+        found = near.certified(g, log_pi, tau)
+        assert found is not None, k
+        off = _true_distance(np.exp(log_pi), (Fraction(1, n),) * n)
+        assert off <= Fraction(found.l1_bound), k
+        caught += off > Fraction(found.l1_bound) * Fraction(9, 10)
+    assert caught > 5
+
+
+def test_what_is_not_near_not_in_doubles_or_of_no_ordinary_size_is_left_to_balls() -> None:
+    g = random_game("uniform", 4, np.random.default_rng(0))
+    log_policy = regularised_nash(g, 0.1).log_policy
+    assert near.certified(g, log_policy, 0.1) is not None
+    assert near.certified(g, log_policy, 0.101) is None
+    assert near.certified(g, log_policy + 2.0, 0.1) is None
+    with np.errstate(divide="ignore"):
+        assert near.certified(g, np.log([0.0, 0.2, 0.3, 0.5]), 0.1) is None
+    thirds = g.with_reference([Fraction(1, 3), Fraction(1, 3), Fraction(1, 6), Fraction(1, 6)])
+    assert near.certified(thirds, regularised_nash(thirds, 0.1).log_policy, 0.1) is None
+    whole = PreferenceGame.from_margins([[0, 1], [-1, 0]])
+    assert near.certified(whole, regularised_nash(whole, 1.0).log_policy, 1.0) is None
+    tiny = PreferenceGame.from_margins(1e-150 * g.margins)
+    assert near.certified(tiny, regularised_nash(tiny, 1e-151).log_policy, 1e-151) is None
 
 
 def test_enclosures_need_strict_inequalities() -> None:

@@ -19,7 +19,7 @@ from preflibtools.instances import OrdinalInstance
 
 from nashlab.equilibrium import maximal_lottery
 from nashlab.game import BadInput, PreferenceGame
-from nashlab.votes import parse_votes, sides
+from nashlab.votes import parse_votes, sides, text
 
 ARENA = "model_a,model_b,winner\na,b,model_a\nb,c,model_a\nc,a,model_a\nc,a,model_a\na,b,tie\n"
 ARENA_WINS = [[0, 1.5, 0], [0.5, 0, 1], [2, 0, 0]]
@@ -301,6 +301,51 @@ def test_what_is_not_understood_is_refused_in_one_line(name: str) -> None:
         parse_votes(text.encode(), "x", ".csv")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def many_rows(name: str, count: int) -> bytes:
+    """A parquet file of comparisons that are all the same, its columns declared as texts."""
+    stream = io.BytesIO()
+    codes = np.zeros(count, dtype=np.int32)
+    one = {key: pa.DictionaryArray.from_arrays(codes, [value]) for key, value in (("winner", name), ("loser", "b"))}
+    pq.write_table(pa.table(one), stream, store_schema=False)
+    return stream.getvalue()
+
+
+def test_what_unpacks_to_far_more_than_its_size_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bomb: without a limit, a megabyte takes twenty gigabytes."""
+    rows = b"winner,loser\n" + b"a,b\nb,a\n" * 2**20
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.csv", rows)
+    packed = [(gzip.compress(rows, mtime=0), ".gz"), (archive.getvalue(), ".zip"),
+              (lzma.compress(rows, preset=0), ".xz"), (many_rows("a", 10**7), ".parquet")]  # fmt: skip
+    assert parse_votes(packed[0][0], "small enough", ".gz").reading.votes == 2**21
+    monkeypatch.setattr(text, "AT_EASE", 2**22)
+    for data, suffix in packed:
+        assert len(data) < 60_000
+        with pytest.raises(BadInput, match=r"unpacks to more than 200 times its [\d,]+ bytes; if that is right"):
+            parse_votes(data, "bomb", suffix)
+
+
+def test_a_long_name_in_many_rows_of_a_parquet_file_costs_its_length_once() -> None:
+    """As a list of texts the column would take 800 MB."""
+    data = many_rows("a" * 20_000, 40_000)
+    before, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+    pa.set_memory_pool(pool)
+    try:
+        assert parse_votes(data, "long", ".parquet").reading.votes == 40_000
+    finally:
+        pa.set_memory_pool(before)
+    assert pool.max_memory() < 50e6
+
+
+def test_a_parquet_file_of_several_parts_with_other_names_and_blank_rows_is_read() -> None:
+    stream = io.BytesIO()
+    columns = {"winner": ["a", None, "c", "d", "a"], "loser": ["b", None, "a", "a", "d"]}
+    pq.write_table(pa.table(columns), stream, row_group_size=2)
+    votes = parse_votes(stream.getvalue(), "parts", ".parquet", fill="half")
+    assert (votes.reading.votes, tuple(votes.game.labels)) == (4, ("a", "b", "c", "d"))
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nashlab.certificate import lotteries, rounding
+from nashlab.certificate import lotteries, near, rounding
 from nashlab.certificate.floats import Certificate
+from nashlab.certificate.near import REFINEMENTS
 from nashlab.game import PreferenceGame, check_temperature
 
 __all__ = ["bound_rational", "certify_ball", "enclose_lottery", "enclose_projection"]
@@ -31,7 +32,6 @@ BITS = 128  # 128 bits round 22 digits below the float64 log-policy that is cert
 MOST_BITS = 4096
 IN_BALLS = 64  # responses up to which products with doubles use balls: beyond, they are slower
 SOLVED_IN_BALLS = 300  # order up to which a linear system is solved in balls (about a second there)
-REFINEMENTS = 60  # of N18(c)'s bound: each reduces it by at least a tenth
 
 
 @contextmanager
@@ -117,13 +117,18 @@ def certify_ball(game: PreferenceGame, log_policy: Array, temperature: float) ->
     >>> round(certify_ball(game, np.log([0.21, 0.79]), 10.0).l1_bound, 3)
     0.015
     """
-    from flint import arb
-
     tau = check_temperature(temperature, positive=True)
     if game.batch:
         parts = [certify_ball(game.prompt(x), log_policy[x][game.support[x]], tau) for x in range(game.batch[0])]
         gaps, bounds = zip(*((p.exploitability, p.l1_bound) for p in parts), strict=True)
         return Certificate(np.array(gaps), np.array(bounds), "ball", rigorous=True)
+    return near.certified(game, log_policy, tau) or _certified(game, log_policy, tau)
+
+
+def _certified(game: PreferenceGame, log_policy: Array, tau: float) -> Certificate:
+    """The certificate of one game in ball arithmetic."""
+    from flint import arb
+
     held = np.isfinite(log_policy)
     with _precision(_bits(np.append(log_policy[held], np.max(np.abs(game.margins)) / tau))):
         mass = [arb(x).exp() for x in log_policy[held].tolist()]

@@ -15,7 +15,7 @@ from nashlab.certificate import rounding
 from nashlab.certificate.floats import Certificate
 from nashlab.game import PreferenceGame
 
-__all__ = ["enclosed", "moved_payoff", "weights_and_payoffs"]
+__all__ = ["enclosed", "moved_payoff", "printed_apart", "weights_and_payoffs"]
 
 Array = NDArray[np.float64]
 Long = NDArray[np.longdouble]
@@ -39,7 +39,7 @@ def enclosed(game: PreferenceGame, log_policy: Array) -> Certificate | None:
     (x, error), (payoffs, loss) = found
     if not (np.all(x > error) and np.all(payoffs + loss < 0)):
         return None
-    apart, mass = _printed_apart(log_policy[held], np.exp(log_policy)[held], x)
+    apart, mass = printed_apart(log_policy[held], np.exp(log_policy)[held], x)
     moved = np.zeros(game.n)
     moved[held] = (apart + error) * rounding.ABOVE
     bound = min(float(moved.sum()) * rounding.ABOVE, 1.0 + mass)
@@ -67,7 +67,7 @@ def weights_and_payoffs(game: PreferenceGame, held: NDArray[np.bool_]) -> tuple[
     return Bounded(x, error), Bounded(payoffs, loss * rounding.ABOVE)
 
 
-def _printed_apart(log_policy: Array, policy: Array, x: Long) -> tuple[Array, float]:
+def printed_apart(log_policy: Array, policy: Array, x: Long) -> tuple[Array, float]:
     """(bounds of |p − x|, [k], of Σp) for p as printed: policy, or exp(log_policy), as doubles or as their texts."""
     read = rounding.printed(policy)
     value, error = rounding.exponential(log_policy)

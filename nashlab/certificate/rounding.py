@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Solved", "exponential", "printed", "product", "solve", "unit_scale"]
+__all__ = ["Solved", "exponential", "extended", "printed", "product", "solve", "unit_scale"]
 
 Array = NDArray[np.float64]
 Long = NDArray[np.longdouble]
@@ -61,10 +61,11 @@ def product(matrix: Array, vector: Long) -> tuple[Long, Array]:
     """(M v, a bound of its error), [m, k] · [k] -> [m], [m]: summed in extended precision, if the platform has it."""
     k = len(vector)
     size = np.abs(matrix) @ np.abs(vector.astype(np.float64))
-    return _extended(matrix, vector), _gamma(k + 2, LONG_UNIT) * ABOVE * size + k * TINY
+    return extended(matrix, vector), _gamma(k + 2, LONG_UNIT) * ABOVE * size + k * TINY
 
 
-def _extended(matrix: Array, vector: Long) -> Long:
+def extended(matrix: Array, vector: Long) -> Long:
+    """M v in extended precision, if the platform has it, without a bound."""
     if len(matrix) <= ROWS:
         return np.asarray(matrix.astype(np.longdouble) @ vector)
     values = np.empty(len(matrix), dtype=np.longdouble)
@@ -98,7 +99,7 @@ def solve(matrix: Array, right: Array, blur: float = 0.0) -> Solved | None:
         return None
     x = (inverse @ right).astype(np.longdouble)
     for _ in range(1 if contraction < ONCE else 2):
-        x = x + (inverse @ (right - _extended(matrix, x)).astype(np.float64)).astype(np.longdouble)
+        x = x + (inverse @ (right - extended(matrix, x)).astype(np.float64)).astype(np.longdouble)
     values, error = product(matrix, x)
     residual = np.abs((right - values).astype(np.float64)) + error + LONG_UNIT * np.abs(right) * ABOVE
     residual += blur * ABOVE * (norm @ np.abs(x.astype(np.float64)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,8 @@ def located(target: str) -> Source:
     if Path(path).is_file():
         return Path(path), name or None
     if path.endswith(".py") or "/" in path or name:
+        if os.path.lexists(path):
+            raise BadInput(f"{path}: is not a file")
         near = [str(p) for p in Path(path).parent.glob("*.py")] if Path(path).parent.is_dir() else []
         raise BadInput(f"{path}: no such file{suggestion(path, near)}")
     from nashlab.check.losses import REFUSED

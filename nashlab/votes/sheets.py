@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nashlab.game import BadInput, first_line
-from nashlab.votes.text import MISSING, Delimited, csv_rows, is_numeric, parse_number
+from nashlab.votes.text import MISSING, Delimited, check_unpacked, csv_rows, is_numeric, parse_number
 
 __all__ = [
     "Column",
@@ -37,6 +37,7 @@ __all__ = [
 Codes = NDArray[np.int64]
 LOOK = 1000  # rows that can show that a column is text, before all of it is checked
 BLOCK = 2**24  # bytes: the longest row that the table reader accepts
+CELL = 2  # bytes of a cell of a text file, at least
 SAFE = 2**53  # integers up to here are exact in float64 too
 
 
@@ -325,11 +326,17 @@ def arrow_sheet(data: bytes, suffix: str) -> Sheet:
 
     try:
         if data.startswith(b"PAR1"):
-            table = parquet.read_table(io.BytesIO(data))
+            kept = parquet.ParquetFile(io.BytesIO(data))
+            check_unpacked(CELL * kept.metadata.num_rows * kept.metadata.num_columns, len(data))
+            # texts stay numbers into a list of different ones, as the file has them: a long one costs its length once
+            texts = [field.name for field in kept.schema_arrow if pyarrow.types.is_string(field.type)]
+            table = parquet.read_table(io.BytesIO(data), read_dictionary=texts)
         elif data.startswith(b"ARROW1"):
             table = ipc.open_file(io.BytesIO(data)).read_all()
         else:
             table = ipc.open_stream(io.BytesIO(data)).read_all()
+    except BadInput:
+        raise
     except Exception as error:  # pyarrow raises many kinds of errors for a broken file
         kind = suffix.lstrip(".") or "parquet or Arrow"
         raise BadInput(f"is not a {kind} file ({first_line(error)[:120]})") from None

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from nashlab.game import BadInput, first_line
 
-__all__ = ["Delimited", "as_text", "is_numeric", "open_delimited", "parse_number", "unpacked"]
+__all__ = ["Delimited", "as_text", "check_unpacked", "is_numeric", "open_delimited", "parse_number", "unpacked"]
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 RATIO = re.compile(r"[+-]?\d+/0*[1-9]\d*", re.ASCII)
@@ -25,6 +25,8 @@ QUOTED_COMMA = re.compile(r'"\s*[+-]?\d*,\d+\s*%?\s*"', re.ASCII)
 DIGITS = 400  # of one number: a longer cell is a mistake or an attack on the parser
 LARGEST = 10**300  # in size, so that sums and differences of two entries stay finite doubles
 LONGEST = 2**31  # bytes of a file of votes, also after decompression
+AT_EASE = 2**26  # bytes to which any packed file may unpack;
+TIMES = 200  # beyond, as many times its own: no log of different votes packs so well, but a bomb does
 SAMPLE = 2**16  # characters that tell the delimiter
 # empty cells, as written by spreadsheets and libraries
 MISSING = {"", "na", "n/a", "n.a.", "#n/a", "nan", "null", "none", "-", "--", "---", "–", "—", "<na>"}
@@ -67,6 +69,14 @@ def is_numeric(cell: str) -> bool:
 # -- bytes -> text ---------------------------------------------------------------------------------------------------
 
 
+def check_unpacked(size: float, packed: int) -> None:
+    """Refuse what unpacks to more than a file may have, or to far more than its own size."""
+    if size > LONGEST:
+        raise BadInput(f"unpacks to more than {LONGEST / 2**30:.0f} GiB")
+    if size > max(AT_EASE, TIMES * packed):
+        raise BadInput(f"unpacks to more than {TIMES} times its {packed:,} bytes; if that is right, unpack it first")
+
+
 def unpacked(data: bytes, suffix: str, inner: str = "") -> tuple[bytes, str]:
     """The content of a gzip, bzip2, xz or one-member zip file, and the suffix of what is inside; others unchanged.
 
@@ -81,11 +91,10 @@ def unpacked(data: bytes, suffix: str, inner: str = "") -> tuple[bytes, str]:
 
             try:
                 with importlib.import_module(module).open(io.BytesIO(data)) as file:
-                    content = file.read(LONGEST + 1)
+                    content = file.read(min(LONGEST, max(AT_EASE, TIMES * len(data))) + 1)
             except Exception as error:  # each module raises its own errors for a broken or truncated file
                 raise BadInput(f"cannot be unpacked as {module} ({first_line(error)})") from None
-            if len(content) > LONGEST:
-                raise BadInput(f"unpacks to more than {LONGEST / 2**30:.0f} GiB")
+            check_unpacked(len(content), len(data))
             return content, (inner if suffix == ending else suffix)
     if suffix in (".gz", ".bz2", ".xz", ".zip"):
         raise BadInput(f"is not a {suffix} file")
@@ -100,8 +109,7 @@ def _unzipped(data: bytes) -> tuple[bytes, str]:
                 raise BadInput("is a spreadsheet or an office document; export its table as CSV")
             if len(members) != 1:
                 raise BadInput(f"is an archive of {len(members)} files, must hold exactly one")
-            if members[0].file_size > LONGEST:
-                raise BadInput(f"unpacks to more than {LONGEST / 2**30:.0f} GiB")
+            check_unpacked(members[0].file_size, len(data))
             name = members[0].filename
             return archive.read(members[0]), ("." + name.rsplit(".", 1)[1].lower() if "." in name else "")
     except BadInput:

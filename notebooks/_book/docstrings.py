@@ -14,7 +14,8 @@ __all__ = ["as_rst", "documented"]
 ENTRY = re.compile(r"(?P<names>\*{0,2}[A-Za-z_]\w*(?:, \*{0,2}[A-Za-z_]\w*)*)(?: {2,})(?P<text>\S.*)")
 ARGUMENT = re.compile(r" {4}(?P<names>\w+): (?P<text>.*)")
 # what keeps its own marks: code, roles, links and addresses
-KEPT = re.compile(r"(``[^`]+``|:[a-z:]+:`[^`]+`|`[^`]+ <[^`]+>`_|https?://\S+)")
+KEPT = re.compile(r"(``[^`]+``|:[a-z:]+:`[^`]+`|`[^`]+ <[^`]+>`_|https?://\S+|`[^`]+`)")
+COMMAND = re.compile(r"`[^`]+`")  # marked as a command line shows it
 # where reStructuredText would see markup that nobody meant
 MARKS = re.compile(r"[*|`\\]|_(?!\w)")
 
@@ -35,6 +36,8 @@ def as_rst(lines: Sequence[str]) -> list[str]:
 
     >>> as_rst(["π* of a.", "", "a  the game."])
     ['π\\\\* of a.', '', '``a``', '    the game.', '']
+    >>> as_rst(["See `nashlab solve`."])
+    ['See ``nashlab solve``.']
     """
     out: list[str] = []
     before = ""
@@ -91,4 +94,8 @@ def _escaped(line: str) -> str:
         assert mark is not None
         return mark[0] + _escaped(line[mark.end() :])
     parts = KEPT.split(line)
-    return "".join(part if k % 2 else MARKS.sub(r"\\\g<0>", part) for k, part in enumerate(parts))
+    return "".join(_kept(part) if k % 2 else MARKS.sub(r"\\\g<0>", part) for k, part in enumerate(parts))
+
+
+def _kept(part: str) -> str:
+    return f"`{part}`" if COMMAND.fullmatch(part) else part

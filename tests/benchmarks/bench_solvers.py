@@ -2,38 +2,47 @@
 
     maximal lottery, one game     ours against HiGHS (scipy) and quantecon's compiled minmax
     maximal lottery, many games   ours against quantecon's warm minmax, game by game
-    regularised equilibrium       ours against 12 matrix-vector products, and one factorisation
-    exact certificate             the rational check alone
+    regularised equilibrium       ours against 12 matrix-vector products, the least that a method of products needs
+    with its proof                the same with the certificate that neglects no rounding
+    products alone                games whose matrix is never formed, and their memory
 
-quantecon is optional: pip install "nashlab[bench]".  One thread each; medians of repeated calls, warm.
+One thread; CPU seconds of the best of several warm calls, since other work on the machine only ever adds to them.
+The figures go to solvers.json beside this file, and from there into the table of notebooks/background/speed.md:
+``--table`` writes that table again without measuring.  quantecon is optional: pip install "nashlab[bench]".
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import platform
 import time
+import tracemalloc
 from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from nashlab.equilibrium import lottery_batch, maximal_lottery, regularised_nash
-from nashlab.game import PreferenceGame
-
-try:
-    from quantecon.optimize import minmax
-except ImportError:
-    minmax = None
+HERE = Path(__file__).parent
+RESULTS = HERE / "solvers.json"
+PAGE = HERE.parents[1] / "notebooks" / "background" / "speed.md"
+BEGIN, END = "<!-- bench_solvers.py writes from here -->\n", "<!-- to here -->\n"
+Row = dict[str, Any]
 
 
 def timed(call: Callable[[], object], budget: float = 1.0) -> float:
-    """Median seconds of a warm call."""
-    call()
+    """CPU seconds of the best warm call within the budget, of at least two."""
     spent: list[float] = []
-    while sum(spent) < budget and len(spent) < 200:
-        began = time.perf_counter()
+    while len(spent) < 3 or (sum(spent) < budget and len(spent) < 2000):
+        began = time.process_time()
         call()
-        spent.append(time.perf_counter() - began)
-    return float(np.median(spent))
+        spent.append(time.process_time() - began)
+        if spent[0] > budget:
+            return min(spent)
+    return min(spent[1:])
 
 
 def random_margins(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -57,73 +66,162 @@ def highs(a: np.ndarray) -> np.ndarray:
     )
 
 
-def lotteries(rng: np.random.Generator) -> None:
-    print("maximal lottery of one random game, ms")
-    print(f"{'n':>6} {'ours':>9} {'HiGHS':>9} {'ratio':>7} {'quantecon':>10} {'ratio':>7} {'gap':>9}")
-    for n in (10, 30, 100, 300, 1000):
-        game = PreferenceGame.from_margins(random_margins(n, rng))
-        ours = timed(lambda: maximal_lottery(game, exact=False))  # noqa: B023
-        began = time.perf_counter()
-        highs(game.margins)
-        theirs = time.perf_counter() - began if n >= 300 else timed(lambda: highs(game.margins))  # noqa: B023
-        row = f"{n:>6} {ours * 1e3:>9.2f} {theirs * 1e3:>9.2f} {theirs / ours:>6.1f}x"
-        if minmax is not None:
-            minmax(random_margins(3, rng))
-            began = time.perf_counter()
-            minmax(np.array(game.margins))
-            compiled = time.perf_counter() - began if n >= 1000 else timed(lambda: minmax(np.array(game.margins)))  # noqa: B023
-            row += f" {compiled * 1e3:>10.3f} {compiled / ours:>6.2f}x"
-        gap = float(np.max(game.margins @ maximal_lottery(game, exact=False).policy))
-        print(row + f" {gap:>9.1e}")
+def lotteries(rng: np.random.Generator, minmax: Any) -> list[Row]:
+    """One game, certificate included: the medians over a few games, since supports and steps differ."""
+    from nashlab.equilibrium import maximal_lottery
+    from nashlab.game import PreferenceGame
+
+    rows = []
+    for n, games in ((10, 9), (30, 9), (100, 9), (300, 5), (1000, 1)):
+        seconds: dict[str, list[float]] = {"ours": [], "HiGHS": [], "quantecon": []}
+        for _ in range(games):
+            game = PreferenceGame.from_margins(random_margins(n, rng))
+            answer = maximal_lottery(game, exact=False)
+            assert answer.status.ok
+            assert answer.certificate.rigorous
+            seconds["ours"].append(timed(lambda: maximal_lottery(game, exact=False), 0.3))  # noqa: B023
+            seconds["HiGHS"].append(timed(lambda: highs(game.margins), 0.3))  # noqa: B023
+            if minmax is not None:
+                seconds["quantecon"].append(timed(lambda: minmax(np.array(game.margins)), 0.3))  # noqa: B023
+        medians = {name: float(np.median(each)) for name, each in seconds.items() if each}
+        rows.append({"what": f"maximal lottery with its proof, n = {n}", **medians})
+    return rows
 
 
-def batches(rng: np.random.Generator) -> None:
-    print("\nmaximal lotteries of many games, µs a game")
-    print(f"{'n':>6} {'ours':>9} {'quantecon':>10} {'ours/theirs':>12}")
+def batches(rng: np.random.Generator, minmax: Any) -> list[Row]:
+    from nashlab.equilibrium import lottery_batch
+
+    rows = []
     for n, count in ((3, 5000), (10, 5000), (30, 1000)):
         games = np.stack([random_margins(n, rng) for _ in range(count)])
-        ours = timed(lambda: lottery_batch(games)) / count  # noqa: B023
-        row = f"{n:>6} {ours * 1e6:>9.2f}"
+        row: Row = {"what": f"many maximal lotteries, n = {n}, each"}
+        row["ours"] = timed(lambda: lottery_batch(games)) / count  # noqa: B023
         if minmax is not None:
-            theirs = timed(lambda: [minmax(a) for a in games]) / count  # noqa: B023
-            row += f" {theirs * 1e6:>10.2f} {ours / theirs:>11.2f}x"
-        print(row)
+            row["quantecon"] = timed(lambda: [minmax(a) for a in games]) / count  # noqa: B023
+        rows.append(row)
+    return rows
 
 
-def regularised(rng: np.random.Generator) -> None:
-    print("\nregularised equilibrium, ms (limit: 12 matrix-vector products)")
-    print(f"{'n':>6} {'tau':>7} {'ours':>9} {'limit':>9} {'ratio':>7} {'factorisation':>14} {'bound':>9}")
-    for n in (10, 100, 300, 1000, 3000):
+def regularised(rng: np.random.Generator) -> list[Row]:
+    from nashlab.equilibrium import nash, regularised_nash
+    from nashlab.game import PreferenceGame
+
+    rows = []
+    for n in (10, 100, 1000, 5000):
         game = PreferenceGame.from_margins(random_margins(n, rng))
         x = np.full(n, 1.0 / n)
-        product = timed(lambda: game.margins @ x, 0.3)  # noqa: B023
-        system = np.eye(n) - game.margins
-        factorisation = timed(lambda: np.linalg.solve(system, x), 0.5) if n <= 1000 else np.nan  # noqa: B023
-        for tau in (1.0, 0.1, 0.01) if n > 1000 else (1.0, 0.1, 0.01, 1e-4, 1e-6):
+        limit = 12 * timed(lambda: game.margins @ x, 0.3)  # noqa: B023
+        for tau in (1.0, 0.1, 0.01):
             answer = regularised_nash(game, tau)
             assert answer.status.ok
-            ours = timed(lambda: regularised_nash(game, tau), 0.5)  # noqa: B023
-            print(
-                f"{n:>6} {tau:>7g} {ours * 1e3:>9.2f} {12e3 * product:>9.2f} {ours / product / 12:>6.1f}x "
-                f"{factorisation * 1e3:>14.2f} {answer.certificate.worst_l1_bound:>9.1e}"
-            )
+            row: Row = {"what": f"regularised equilibrium, n = {n}, τ = {tau:g}", "12 products": limit}
+            row["ours"] = timed(lambda: regularised_nash(game, tau), 0.5)  # noqa: B023
+            row["products"] = answer.stats["products"]
+            row["factorisations"] = answer.stats["factorisations"]
+            rows.append(row)
+        if n <= 100:
+            what = f"the same with a proof that neglects no rounding, n = {n}, τ = 0.1"
+            rows.append({"what": what, "ours": timed(lambda: nash(game, 0.1), 0.5)})  # noqa: B023
     games = PreferenceGame.from_margins(np.stack([random_margins(10, rng) for _ in range(2000)]))
     batch = timed(lambda: regularised_nash(games, 0.1)) / 2000
-    print(f"in a batch of 2,000 games of 10 responses, τ = .1: {batch * 1e6:.1f} µs a game")
+    return [*rows, {"what": "many regularised equilibria, n = 10, τ = 0.1, each", "ours": batch}]
 
 
-def exact(rng: np.random.Generator) -> None:
-    print("\nexact answers on integer margins, ms")
-    for n in (10, 30, 100):
-        whole = np.triu(rng.integers(-1000, 1001, (n, n)), 1)
-        game = PreferenceGame.from_margins(whole - whole.T)
-        print(f"{n:>6} {timed(lambda: maximal_lottery(game)) * 1e3:>9.2f}")  # noqa: B023
+def products_alone(rng: np.random.Generator) -> list[Row]:
+    """Rank 8, and 20 opponents a response; the peak is that of the solver, without the data."""
+    from scipy.sparse import random_array
+
+    from nashlab.equilibrium import OperatorGame, operator_nash
+
+    rows = []
+    for n in (5_000, 10_000, 1_000_000):
+        u, r = rng.uniform(-1, 1, (n, 8)), rng.uniform(-1, 1, (8, 8))
+        games = {"rank 8": OperatorGame.from_factors(u, (r - r.T) / 64, u)}
+        if n <= 10_000:
+            half = random_array((n, n), density=10 / n, rng=rng, data_sampler=lambda size: rng.uniform(-0.5, 0.5, size))
+            games["20 opponents each"] = OperatorGame.from_operator((half - half.T).tocsr(), largest=1.0)
+        for name, game in games.items():
+            for tau in (0.1, 0.01):
+                tracemalloc.start()
+                answer = operator_nash(game, tau)
+                peak = tracemalloc.get_traced_memory()[1]
+                tracemalloc.stop()
+                assert answer.status.ok
+                row: Row = {"what": f"products alone, {name}, n = {n:,}, τ = {tau:g}", **answer.stats}
+                row["ours"] = timed(lambda: operator_nash(game, tau), 0.5)  # noqa: B023
+                rows.append({**row, "peak bytes": peak})
+    return rows
+
+
+def machine() -> str:
+    """The processor as Linux names it, with the number of cores, versions, and how busy the machine was."""
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return (
+        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores{load}; Python "
+        f"{platform.python_version()}, numpy {np.__version__}"
+    )
+
+
+def table(results: dict[str, Any]) -> str:
+    """The results as the book prints them."""
+    lines = [
+        f"One thread, CPU time of the best of several calls; {results['date']}, {results['machine']}.",
+        "",
+        "| | ours | peer or limit | ratio | work |",
+        "|---|---|---|---|---|",
+    ]
+    for row in results["rows"]:
+        peers = [name for name in ("HiGHS", "quantecon", "12 products") if name in row]
+        shown = "; ".join(f"{name} {_seconds(row[name])}" for name in peers)
+        ratios = "; ".join(f"{_ratio(row[name], row['ours'], name)}" for name in peers)
+        counts = [(row.get("products"), "products"), (row.get("factorisations"), "LU")]
+        work = [f"{count} {name}" for count, name in counts if count]
+        if "peak bytes" in row:
+            work.append(f"{row['peak bytes'] / 2**20:.1f} MiB")
+        lines.append(f"| {row['what']} | {_seconds(row['ours'])} | {shown} | {ratios} | {', '.join(work)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _seconds(x: float) -> str:
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if x >= unit or name == "µs":
+            return f"{x / unit:.3g} {name}"
+    raise AssertionError
+
+
+def _ratio(theirs: float, ours: float, name: str) -> str:
+    return f"{ours / theirs:.2g} times the limit" if name == "12 products" else f"{theirs / ours:.2g}x"
+
+
+def written(page: str, results: dict[str, Any]) -> str:
+    """The page with the table between its two marks."""
+    before, rest = page.split(BEGIN)
+    return before + BEGIN + table(results) + END + rest.split(END)[1]
+
+
+def measured() -> dict[str, Any]:
+    from threadpoolctl import threadpool_limits
+
+    try:
+        from quantecon.optimize import minmax
+
+        minmax(np.zeros((3, 3)))  # compiles it
+    except ImportError:
+        minmax = None
+    rng = np.random.default_rng(0)
+    about = {"date": date.today().isoformat(), "machine": machine()}
+    with threadpool_limits(1):
+        rows = [*lotteries(rng, minmax), *batches(rng, minmax), *regularised(rng), *products_alone(rng)]
+    return {**about, "rows": rows}
 
 
 if __name__ == "__main__":
-    with threadpool_limits(1):
-        generator = np.random.default_rng(0)
-        lotteries(generator)
-        batches(generator)
-        regularised(generator)
-        exact(generator)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--table", action="store_true", help="write the page from solvers.json without measuring")
+    if not parser.parse_args().table:
+        RESULTS.write_text(json.dumps(measured(), indent=1, ensure_ascii=False) + "\n")
+    found = json.loads(RESULTS.read_text())
+    PAGE.write_text(written(PAGE.read_text(), found))
+    print(table(found))

@@ -165,7 +165,7 @@ def test_files_that_are_none(
     good.write_text('{"tau": 0, "margins_exact": [["0"]], "policy": [1]}')
     bad = _special(tmp_path, kind)
     sweep = [["sweep", bad]] if kind not in ("a folder", "a name of two lines") else []
-    solve = [["solve", bad], ["solve", "rps", "--reference", bad]]
+    solve = [["solve", bad], ["rank", bad], ["solve", "rps", "--reference", bad]]
     for arguments in (["certify", bad], ["certify", str(good), bad], *solve, *sweep):
         with pytest.raises(SystemExit) as stop:
             main(arguments)
@@ -173,6 +173,18 @@ def test_files_that_are_none(
         assert (stop.value.code, out) == (2, "")
         assert len(err.splitlines()) == 1
         assert err.startswith("nashlab: ")
+        assert kind != "a loop of links" or "no such file" not in err
+
+
+@pytest.mark.parametrize("kind", ["a FIFO without a writer", "a loop of links", "a folder"])
+def test_a_loss_that_is_in_no_file_is_told_what_it_is(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = Path(_special(tmp_path, kind)).rename(tmp_path / "loss.py")
+    with pytest.raises(SystemExit) as stop:
+        main(["check", str(bad)])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"nashlab: {bad}: is not a file\n"
 
 
 def test_a_closed_stream_is_one_line(tmp_path: Path) -> None:
