@@ -26,17 +26,17 @@ class Commands:
     """What a program can be told to do; ``about`` and ``completion`` come with every program.
 
     >>> commands = Commands("greet", "1.0", "Greetings.")
-    >>> @commands.command("hello")
-    ... def hello(*, name: str = "you") -> int:
+    >>> @commands.command("hi")
+    ... def greet(*, name: str = "you") -> int:
     ...     '''Say hello.'''
     ...     print(f"hello {name}")
     ...     return 0
-    >>> commands.run(["hello", "--name", "Ada"])
+    >>> commands.run(["hi", "--name", "Ada"])
     hello Ada
     0
-    >>> commands.run(["helo"])
+    >>> commands.run(["hy"])
     Traceback (most recent call last):
-    nashlab.game.BadInput: command = 'helo', must be hello, about or completion; did you mean 'hello'?
+    nashlab.game.BadInput: command = 'hy', must be hi, about or completion, before its options; did you mean 'hi'?
     """
 
     def __init__(self, program: str, version: str, description: str):
@@ -67,15 +67,17 @@ class Commands:
         if not arguments:
             raise BadInput(f"a command is missing, must be {names} (explained by {self.program} --help)")
         name, *options = arguments
-        if name in ("-h", "--help"):
-            print(self.help())
-        elif name == "--version":
-            print(f"{self.program} {self.version}")
-        elif name in functions:
+        if name in ("-h", "--help") and options:
+            name, options = options[0], ["--help", *options[1:]]
+        if name in functions:
             code: int = tyro.cli(functions[name], prog=f"{self.program} {name}", args=options, config=CONFIG)
             return code
-        else:
-            raise BadInput(f"command = {name!r}, must be {names}{suggestion(name, functions)}")
+        if name not in ("-h", "--help", "--version"):
+            hint = "" if name.startswith("-") else suggestion(name, (*functions, "--help", "--version"))
+            raise BadInput(f"command = {name!r}, must be {names}, before its options{hint}")
+        if options:
+            raise BadInput(f"{name} stands alone, without {options[0]!r}")
+        print(f"{self.program} {self.version}" if name == "--version" else self.help())
         return 0
 
     def help(self) -> str:

@@ -162,10 +162,18 @@ def test_help_has_one_line_about_each_command(
         module.main(["verfy"])
     assert end.value.code == 2
     assert capsys.readouterr().err.endswith("; did you mean 'verify'?\n")
+    refused = (([], "a command is missing"), (["--version", "x"], "'x'"), (["--tau", "1"], "before its options"))
+    for wrong, words in refused:
+        with pytest.raises(SystemExit) as end:
+            module.main(wrong)
+        assert end.value.code == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert error.count("\n") == 1
     with pytest.raises(SystemExit) as end:
-        module.main([])
-    assert end.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
+        module.main(["--help", "about"])
+    assert end.value.code == 0
+    assert f"Example: {module.commands.program} about" in capsys.readouterr().out
 
 
 def test_one_wheel_holds_both_packages_and_their_data(tmp_path: Path) -> None:

@@ -302,6 +302,7 @@ class Experiment:
         given = {**self.train, **self.tuned.get(method, {}), "seed": seed}
         found: Settings = checked(Settings, given, f"train, {method}")
         found.check_method(bridged(method))
+        bridged(method).check_labels(self.sampling.labels)
         return found
 
     def with_tuned(self, chosen: Mapping[str, Mapping[str, Any]]) -> Experiment:

@@ -86,9 +86,7 @@ class Generated:
     def collect(self, turn: Turn) -> tuple[Samples, Tally]:
         """New completions of the turn's prompts, judged in pairs, and statistics about them."""
         policy, k = turn.players.policy, self.completions
-        if self.labels != "soft" and not turn.method.form.linear:
-            raise BadInput(f"labels = {self.labels!r}, must be soft for {turn.method.spec.name}: "
-                           "it is not linear in p, so one comparison cannot stand for it")  # fmt: skip
+        turn.method.check_labels(self.labels)
         prompt = self.prompts.tokens(policy, turn.rows)
         counts = [k] if turn.left == turn.right else [k // 2, k - k // 2]
         left, right = pairs_within(len(turn.rows), counts, symmetric=turn.method.objective.symmetric)

@@ -63,6 +63,12 @@ class Bridged:
         found = [term._replace(weight=self.form.weight(term, numbers)) for term in self.terms]
         return [term for term in found if term.weight]
 
+    def check_labels(self, labels: str) -> None:
+        """Refuse draws from p for an objective that is not linear in it."""
+        if labels != "soft" and not self.form.linear:
+            raise BadInput(f"labels = {labels!r}, must be soft for {self.spec.name}: "
+                           "it is not linear in p, so one comparison cannot stand for it")  # fmt: skip
+
     @cached_property
     def moments(self) -> tuple[str, ...]:
         """The players that are the policy at another moment."""

@@ -97,6 +97,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         self.settings.check_method(self.bridged)
+        self.bridged.check_labels(self.labels)
         if self.dtype is not None and self.dtype not in DTYPES:
             raise BadInput(f"dtype = {self.dtype!r}, must be one of {', '.join(DTYPES)}"
                            f"{suggestion(self.dtype, DTYPES)}")  # fmt: skip

@@ -185,9 +185,11 @@ def _proved_near(margins: Array, above: NDArray[np.bool_]) -> tuple[Array, Indic
         policy = _policy(margins, support, x)
         if policy is not None:
             return policy, support
-        above = _flipped(above, _worst(margins, support, x))
+        with np.errstate(over="ignore", invalid="ignore"):
+            above = _flipped(above, _worst(margins, support, x))
         support = np.flatnonzero(above)
-    change = _change(margins, support, np.flatnonzero(~above)) if support.size else None
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge inverses; what they suggest is checked
+        change = _change(margins, support, np.flatnonzero(~above)) if support.size else None
     if change is None:
         return None
     support = np.flatnonzero(_flipped(above, change))

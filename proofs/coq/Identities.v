@@ -144,4 +144,68 @@ Proof.
   rewrite <- O. apply (E3_residual_certificate_tanh n (tau / (1 - beta)) P mu Ht P_pref mu_policy q nu N Hnu).
 Qed.
 
+(** In divergence: KL(nu || q') <= log E_nu e^-(S - E_nu S). *)
+Theorem N25_divergence beta pi nu S q : beta < 1 -> policy n nu ->
+  (forall y, (y < n)%nat -> pi y = best_reply n tau P mu nu y) ->
+  (forall y, (y < n)%nat -> ln (nu y) = (1 - beta) * ln (pi y) + beta * ln (mu y) + S y) ->
+  is_nash n (tau / (1 - beta)) P mu q -> KL n nu q <= ln (expect n nu (fun y => exp (- (S y - expect n nu S)))).
+Proof.
+  intros Hb Hnu Hpi Hmix N. pose proof (policy_n_pos n mu mu_policy) as Hn. pose proof Hnu as [_ Sn].
+  assert (Ht : 0 < tau / (1 - beta)) by (apply Rdiv_lt_0_compat; lra).
+  set (Z := ln (gibbs_norm n mu (fun z => win n P nu z / tau))).
+  assert (E : forall y, (y < n)%nat -> residual n (tau / (1 - beta)) P mu nu y = S y - (1 - beta) * Z).
+  { intros y Hy. unfold residual. rewrite Hmix, Hpi, best_reply_log by assumption. fold Z. field. lra. }
+  pose proof (N14_lower n (tau / (1 - beta)) P mu Ht P_pref mu_policy q nu N (policy_dist n nu Hnu)) as L.
+  rewrite (N15_gap_by_residual n (tau / (1 - beta)) P mu Ht P_pref mu_policy nu Hnu) in L.
+  rewrite (expect_ext n nu _ (fun y => exp (- (S y - expect n nu S)))) in L.
+  - apply Rmult_le_reg_l with (tau / (1 - beta)); assumption.
+  - intros y Hy. rewrite E, (expect_ext n nu _ (fun y => S y - (1 - beta) * Z) E), expect_minus, expect_const by assumption.
+    f_equal. ring.
+Qed.
+
+(** And the best replies to two policies: ||BR(nu) - BR(q')||_1 <= 2 tanh(||nu - q'||_1 / 4 tau). *)
+Theorem N25_replies nu q : pref n P -> dist n nu -> dist n q ->
+  l1 n (best_reply n tau P mu nu) (best_reply n tau P mu q) <= 2 * tanh (l1 n nu q / tau / 4).
+Proof.
+  intros [_ Unit] Hnu Hq. pose proof (policy_n_pos n mu mu_policy) as Hn. pose proof (proj1 mu_policy) as mu_pos.
+  pose proof (gibbs_policy n mu Hn mu_pos (fun y => win n P nu y / tau)) as Ha. fold (best_reply n tau P mu nu) in Ha.
+  pose proof (gibbs_policy n mu Hn mu_pos (fun y => win n P q y / tau)) as Hb. fold (best_reply n tau P mu q) in Hb.
+  set (a := best_reply n tau P mu nu) in *. set (b := best_reply n tau P mu q) in *.
+  (* b is the equilibrium of the game without preferences whose reference it is *)
+  set (T := fun _ _ : nat => 1 / 2). assert (HT : is_pref n T) by (intros y z _ _; unfold T; lra).
+  assert (Half : forall v, sum n v = 1 -> forall y, win n T v y = 1 / 2).
+  { intros v Sv y. unfold win, T. rewrite sum_scal, Sv. ring. }
+  assert (N : is_nash n 1 T b b).
+  { apply (gibbs_unique n b Hn (proj1 Hb) _ b (- (1 / 2)) Hb). intros y Hy. rewrite Half by apply Hb. field. }
+  eapply Rle_trans; [apply (E3_residual_certificate_tanh n 1 T b Rlt_0_1 HT Hb b a N Ha) |].
+  apply Rmult_le_compat_l; [lra |].
+  assert (Mono : forall u v, u <= v -> tanh u <= tanh v).
+  { intros u v [L | ->]; [| lra]. apply Rlt_le. unfold tanh, sinh, cosh.
+    pose proof (exp_pos u). pose proof (exp_pos v). pose proof (exp_pos (- u)). pose proof (exp_pos (- v)).
+    apply Rmult_lt_reg_r with (exp u + exp (- u)); [lra |]. apply Rmult_lt_reg_r with (exp v + exp (- v)); [lra |].
+    replace ((exp u - exp (- u)) / 2 / ((exp u + exp (- u)) / 2) * (exp u + exp (- u)) * (exp v + exp (- v)))
+      with ((exp u - exp (- u)) * (exp v + exp (- v))) by (field; lra).
+    replace ((exp v - exp (- v)) / 2 / ((exp v + exp (- v)) / 2) * (exp u + exp (- u)) * (exp v + exp (- v)))
+      with ((exp v - exp (- v)) * (exp u + exp (- u))) by (field; lra).
+    pose proof (exp_increasing u v L) as I. pose proof (exp_increasing (- v) (- u) ltac:(lra)) as J. nra. }
+  apply Mono. apply Rmult_le_compat_r; [lra |]. apply osc_le; [exact Hn |]. intros y z Hy Hz.
+  assert (R : forall w, (w < n)%nat -> residual n 1 T b a w = (win n P nu w - win n P q w) / tau
+    + (ln (gibbs_norm n mu (fun y => win n P q y / tau)) - ln (gibbs_norm n mu (fun y => win n P nu y / tau)) - 1 / 2)).
+  { intros w Hw. unfold residual, a, b. rewrite Half by apply Ha. rewrite !best_reply_log by assumption. field. lra. }
+  rewrite !R by assumption.
+  assert (D : win n P nu y - win n P q y - (win n P nu z - win n P q z) <= l1 n nu q).
+  { pose proof (zero_sum_osc n (fun j => nu j - q j) (fun j => P y j - P z j)) as O. rewrite sum_minus, (proj2 Hnu), (proj2 Hq) in O.
+    specialize (O ltac:(ring)). fold (l1 n nu q) in O.
+    assert (O2 : osc n (fun j => P y j - P z j) <= 2).
+    { apply osc_le; [exact Hn |]. intros i j Hi Hj. pose proof (Unit y i Hy Hi). pose proof (Unit z i Hz Hi).
+      pose proof (Unit y j Hy Hj). pose proof (Unit z j Hz Hj). lra. }
+    pose proof (l1_nonneg n nu q).
+    replace (win n P nu y - win n P q y - (win n P nu z - win n P q z)) with (sum n (fun j => (nu j - q j) * (P y j - P z j))).
+    - assert (osc n (fun j => P y j - P z j) / 2 * l1 n nu q <= 1 * l1 n nu q) by (apply Rmult_le_compat_r; lra). lra.
+    - unfold win. rewrite <- !sum_minus. apply sum_ext. intros; ring. }
+  assert (I : 0 < / tau) by (apply Rinv_0_lt_compat, tau_pos).
+  apply Rle_trans with ((win n P nu y - win n P q y - (win n P nu z - win n P q z)) * / tau); [apply Req_le; field; lra |].
+  apply Rmult_le_compat_r; lra.
+Qed.
+
 End Identities.

@@ -41,6 +41,14 @@ def test_no_fault_in_a_few_games_of_each_family(family: str) -> None:
     assert not found, json.dumps(found[0], ensure_ascii=False)
 
 
+@pytest.mark.parametrize(
+    ("family", "seed", "index"),
+    [("beyond doubles", 119, 84)],  # an inverse beyond float64 in the search for the support: a warning
+)
+def test_what_longer_campaigns_found_stays_mended(family: str, seed: int, index: int) -> None:
+    assert judge(draw(family, seed, index)).faults == []
+
+
 def test_no_fault_in_a_few_batches() -> None:
     verdicts = [judge_batch(draw_batch(0, k)) for k in range(2, 4)]
     assert [v.faults for v in verdicts] == [[], []]
