@@ -311,3 +311,56 @@ def test_arrays_are_read_alike(tmp_path: Path) -> None:
         np.save(path, table)
         theirs = read_margins(path.read_bytes(), ".npy")
         assert theirs.margins == tuple(tuple(Fraction(x) for x in row) for row in table.tolist())
+
+
+# -- in small: what each check of the verifier is there for ----------------------------------------------------------
+
+
+def test_a_table_that_is_not_skew_is_refuted() -> None:
+    text = '{"tau": 0, "margins_exact": [["0", "1"], ["1", "0"]], "policy": [1, 0]}'
+    rows = {what: holds for what, holds, _ in certify_answer(parsed(text))}
+    assert rows["the game is skew: A = −Aᵀ"] is False
+
+
+@pytest.mark.parametrize("scale", [2.0**-100, 1.0, 2.0**100])
+def test_a_lottery_is_enclosed_at_every_scale_of_the_margins(scale: float) -> None:
+    skew = np.array([[0, 0.3, -0.1], [-0.3, 0, 0.7], [0.1, -0.7, 0]]) * scale
+    answer = answered(PreferenceGame.from_margins(skew))
+    answer.pop("policy_exact")
+    answer.pop("slacks", None)
+    rows = certify_answer(answer)
+    assert [what for what, holds, _ in rows if holds is False] == []
+    assert any(holds and "only" in what for what, holds, _ in rows)
+
+
+def test_a_lottery_that_is_unique_is_not_called_one_of_many() -> None:
+    answer = answered(get("rps"))
+    assert answer["unique"] is True
+    assert refuted(answer) == []
+    assert refuted({**answer, "unique": False}) != []
+
+
+def test_what_is_said_of_other_equilibria_is_listed_where_none_is_shown() -> None:
+    answer = answered(get("duplicates"))
+    answer.pop("face")
+    rows = {what: (holds, detail) for what, holds, detail in certify_answer(answer)}
+    assert rows["it is not the only equilibrium"] == (None, "the answer shows no other")
+
+
+@pytest.mark.parametrize(
+    ("data", "suffix", "message"),
+    [
+        (b"0,1\n-1", ".csv", "not a square table"),
+        (b"0,1\n-1,0,5", ".csv", "square"),
+        (b'{"margins": [[0, 1], [-1, 0]], "labels": ["a", "b", "c"]}', ".json", "another length"),
+        (b'{"margins": [[0, 1], [-1, 0]], "reference": [1]}', ".json", "another length"),
+    ],
+)
+def test_what_the_verifier_s_reader_refuses(data: bytes, suffix: str, message: str) -> None:
+    with pytest.raises(CertifyError, match=message):
+        read_margins(data, suffix)
+
+
+def test_a_file_without_a_suffix_is_read_by_its_content() -> None:
+    table = read_margins(b"0,1\n-1,0", "").margins
+    assert table == read_margins(b'{"margins": [[0, 1], [-1, 0]]}', "").margins == ((0, 1), (-1, 0))

@@ -151,7 +151,9 @@ def in_arrays(game: PreferenceGame, support: np.ndarray) -> tuple[list[Any], lis
     def ball(value: np.longdouble, error: float) -> Any:
         return arb(float(value), error) + arb(float(value - np.longdouble(float(value))))
 
-    found = lotteries.weights_and_payoffs(game, np.isin(np.arange(game.n), support))
+    margins, _ = rounding.unit_scale(game.margins)
+    blur = 0.0 if game.exact is None else rounding.UNIT
+    found = lotteries.weights_and_payoffs(margins, np.isin(np.arange(game.n), support), blur)
     return found and tuple([ball(v, e) for v, e in zip(*pair, strict=True)] for pair in found)
 
 

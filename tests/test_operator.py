@@ -134,7 +134,10 @@ def zero(v: Array) -> Array:
 
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: OperatorGame.from_operator(zero), "n: a function v ↦ Av does not say how many"),
-    (lambda: OperatorGame.from_operator(zero, n=0), "n = 0, must be at least 1"),
+    (lambda: OperatorGame.from_operator(zero, n=0), "n = 0, must be a whole number of at least 1"),
+    (lambda: OperatorGame.from_operator(zero, n=2.5), "n = 2.5, must be a whole number"),  # type: ignore[arg-type]
+    (lambda: OperatorGame.from_operator(zero, n=3, largest="x"), "largest = 'x', must be pos"),  # type: ignore[arg-type]
+    (lambda: OperatorGame.from_operator([[0, "a"], [1, 0]]), "margins must hold real numbers, not <U"),
     (lambda: OperatorGame.from_operator(3), "margins must be a matrix, a LinearOperator, or a function"),
     (lambda: OperatorGame.from_operator(np.zeros((2, 3))), r"margins has shape \(2, 3\), must be square"),
     (lambda: OperatorGame.from_operator(np.zeros((2, 2)), n=3), r"n = 3, but margins has shape \(2, 2\)"),
@@ -148,6 +151,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: OperatorGame.from_operator(zero, n=3, largest=0), "largest = 0, must be positive and finite"),
     (lambda: OperatorGame.from_operator(zero, n=3, reference=[0.5, 0.5]), r"reference has shape \(2,\)"),
     (lambda: OperatorGame.from_factors(np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 2))), "do not multiply to a sq"),
+    (lambda: OperatorGame.from_factors([[1], [1, 2]], [[1]], [[1]]), "left must be a matrix of finite numbers in rows"),
     (lambda: OperatorGame.from_factors(np.ones(3), np.ones((1, 1)), np.ones(3)), "left must be a matrix of finite"),
 ]
 
@@ -180,6 +184,8 @@ def test_what_needs_entries_is_refused_with_what_works() -> None:
 
 
 def test_one_response_and_even_games_are_their_reference() -> None:
+    rows = [[0, 0.2], [-0.2, 0]]
+    assert operator_nash(OperatorGame.from_operator(rows), 0.1).policy[0] == pytest.approx(1 / (1 + np.exp(-2)))
     assert operator_nash(OperatorGame.from_operator(np.zeros((1, 1))), 0.1).policy.tolist() == [1.0]
     mu = [0.5, 0.25, 0.25]
     assert operator_nash(OperatorGame.from_operator(zero, n=3, reference=mu), 0.1).policy.tolist() == mu

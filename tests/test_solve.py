@@ -77,3 +77,40 @@ def test_raters_answer_with_probabilities_up_to_certainty() -> None:
     with pytest.raises(BadInput, match="margins exceed ½"):
         solve("online-ipo", PreferenceGame.from_margins([[0, 0.6], [-0.6, 0]]), TAU, step_size=STEP, steps=2,
               feedback=Feedback(2))  # fmt: skip
+
+
+def test_each_step_draws_one_prompt_and_weighs_it_by_its_rarity() -> None:
+    """The mean over steps is then the mean over prompts: Σ_x ρ(x) · 1/ρ(x) · gradient(x) if each step draws x ~ ρ."""
+    import jax
+
+    rho = np.array([0.5, 0.2, 0.3])
+    high = np.cumsum(rho)
+    drawn = np.zeros(3)
+    for time in range(60):
+        with jax.enable_x64(True):
+            turns = [float(solver._Stream(7, k, high[k] - rho[k], high[k]).draw(time)[1]) for k in range(3)]
+        (one,) = np.flatnonzero(turns)
+        assert abs(turns[one] * rho[one] - 1) <= 1e-12
+        drawn[one] += 1
+    # three standard deviations of 60 draws are below 12
+    assert np.abs(drawn - 60 * rho).max() <= 12
+
+
+def test_a_run_that_leaves_the_floats_ends_at_its_last_finite_record() -> None:
+    wild = PreferenceGame.from_margins([[0, 1e200, -1e200], [-1e200, 0, 1e200], [1e200, -1e200, 0]],
+                                       reference=[0.5, 0.3, 0.2])  # fmt: skip
+    run = solve("omd", wild, TAU, step_size=1e150, steps=8)
+    assert run.status.token == "diverged"
+    assert np.isfinite(run.policy).all()
+    assert all(np.isfinite(series).all() for series in run.history.values())
+
+
+def test_two_completions_are_the_least_that_can_be_compared() -> None:
+    both, sides = REGISTRY["online-ipo"], REGISTRY["nash-md-pg"]
+    assert Feedback(2).check(both) == Feedback(2).check(sides) == Feedback(2)
+    assert Feedback(3).check(both) == Feedback(3)
+    for spec in (both, sides):
+        with pytest.raises(BadInput, match="at least 2"):
+            Feedback(1).check(spec)
+    with pytest.raises(BadInput, match="must be even"):
+        Feedback(3).check(sides)

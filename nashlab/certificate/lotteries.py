@@ -20,7 +20,7 @@ __all__ = ["enclosed", "moved_payoff", "printed_apart", "weights_and_payoffs"]
 Array = NDArray[np.float64]
 Long = NDArray[np.longdouble]
 
-FULL = -900  # binary exponent of the largest margin below which others, rounded from rationals, may lack full precision
+FULL = -40  # binary exponent of the largest margin from which rationals rounded to subnormals are off by far below TINY
 
 
 class Bounded(NamedTuple):
@@ -33,7 +33,10 @@ class Bounded(NamedTuple):
 def enclosed(game: PreferenceGame, log_policy: Array) -> Certificate | None:
     """See :func:`nashlab.certificate.enclose_lottery`; None: not proved by these bounds."""
     held = np.isfinite(log_policy)
-    found = weights_and_payoffs(game, held)
+    margins, exponent = rounding.unit_scale(game.margins)  # so that the border and the margins are of one size
+    if game.exact is not None and exponent < FULL:
+        return None
+    found = weights_and_payoffs(margins, held, 0.0 if game.exact is None else rounding.UNIT)
     if found is None:
         return None
     (x, error), (payoffs, loss) = found
@@ -43,16 +46,17 @@ def enclosed(game: PreferenceGame, log_policy: Array) -> Certificate | None:
     moved = np.zeros(game.n)
     moved[held] = (apart + error) * rounding.ABOVE
     bound = min(float(moved.sum()) * rounding.ABOVE, 1.0 + mass)
-    return Certificate(moved_payoff(*rounding.unit_scale(game.margins), moved), bound, "ball", rigorous=True)
+    return Certificate(moved_payoff(margins, exponent, moved), bound, "ball", rigorous=True)
 
 
-def weights_and_payoffs(game: PreferenceGame, held: NDArray[np.bool_]) -> tuple[Bounded, Bounded] | None:
-    """(x on B with A_BB x = 0, Σx = 1; Ax on the others) for the margins scaled to size 1; None: not enclosed."""
+def weights_and_payoffs(margins: Array, held: NDArray[np.bool_], blur: float) -> tuple[Bounded, Bounded] | None:
+    """(x on B with A_BB x = 0, Σx = 1; Ax on the others) for every A within ``blur`` · |A| of margins of size 1.
+
+    None: not enclosed.
+    """
     support, rest = np.flatnonzero(held), np.flatnonzero(~held)
     k = support.size
-    margins, exponent = rounding.unit_scale(game.margins)  # so that the border and the margins are of one size
-    blur = 0.0 if game.exact is None else rounding.UNIT
-    if k % 2 == 0 or (blur and exponent < FULL):  # a skew matrix of even order has no kernel of one dimension
+    if k % 2 == 0:  # a skew matrix of even order has no kernel of one dimension
         return None
     bordered, last = np.ones((k + 1, k + 1)), np.zeros(k + 1)
     bordered[:k, :k], bordered[k, k], last[k] = margins[support[:, None], support], 0.0, 1.0

@@ -60,17 +60,20 @@ class OperatorGame:
         >>> game.advantage(np.log([0.5, 0.5])).tolist()
         [0.1, -0.1]
         """
+        margins = np.asarray(margins) if isinstance(margins, (list, tuple)) else margins
         if not hasattr(margins, "shape"):
             if not callable(margins):
                 raise BadInput("margins must be a matrix, a LinearOperator, or a function v ↦ Av with n")
             if n is None:
                 raise BadInput("n: a function v ↦ Av does not say how many responses there are, so n is needed")
-            return cls._checked(margins, int(n), reference, largest)
+            return cls._checked(margins, n, reference, largest)
         from scipy.sparse.linalg import aslinearoperator
 
         shape = tuple(margins.shape)
         if len(shape) != 2 or shape[0] != shape[1]:
             raise BadInput(f"margins has shape {shape}, must be square [n, n]")
+        if getattr(getattr(margins, "dtype", None), "kind", "f") not in "fiu":
+            raise BadInput(f"margins must hold real numbers, not {margins.dtype}")
         if n is not None and n != shape[0]:
             raise BadInput(f"n = {n}, but margins has shape {shape}")
         return cls._checked(aslinearoperator(margins).matvec, shape[0], reference, largest)
@@ -93,10 +96,7 @@ class OperatorGame:
         >>> game.advantage(np.log([0.25, 0.25, 0.5])).round(3).tolist()
         [0.125, 0.025, -0.075]
         """
-        u, r, v = (np.asarray(x, dtype=np.float64) for x in (left, core, right))
-        for name, x in (("left", u), ("core", r), ("right", v)):
-            if x.ndim != 2 or not np.all(np.isfinite(x)):
-                raise BadInput(f"{name} must be a matrix of finite numbers, has shape {x.shape}")
+        u, r, v = (_matrix(x, name) for x, name in ((left, "left"), (core, "core"), (right, "right")))
         if u.shape[0] != v.shape[0] or r.shape != (u.shape[1], v.shape[1]):
             raise BadInput(
                 f"left {u.shape}, core {r.shape} and right {v.shape} do not multiply to a square matrix "
@@ -108,10 +108,10 @@ class OperatorGame:
     def _checked(
         cls, multiply: Callable[[Array], Any], n: int, reference: ArrayLike | None, largest: float
     ) -> OperatorGame:
-        if n < 1:
-            raise BadInput(f"n = {n}, must be at least 1")
-        if not 0 < largest < np.inf:
-            raise BadInput(f"largest = {largest:g}, must be positive and finite")
+        if not isinstance(n, (int, np.integer)) or n < 1:
+            raise BadInput(f"n = {n!r}, must be a whole number of at least 1")
+        if not isinstance(largest, (int, float, np.number)) or not 0 < largest < np.inf:
+            raise BadInput(f"largest = {largest!r}, must be positive and finite")
 
         def product(v: Array) -> Array:
             value = np.asarray(multiply(v.copy()))  # a copy, since the function may work in place
@@ -194,6 +194,16 @@ def operator_nash(game: OperatorGame, temperature: float, *, throw: bool = False
     status = Status.of(effective, certificate)
     stats = {"products": found.products}
     return Solution(game, tau, log_policy, status, certificate, unique=True, stats=stats).checked(throw)  # type: ignore[arg-type]
+
+
+def _matrix(values: ArrayLike, name: str) -> Array:
+    try:
+        matrix = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise BadInput(f"{name} must be a matrix of finite numbers in rows of equal length") from None
+    if matrix.ndim != 2 or not np.all(np.isfinite(matrix)):
+        raise BadInput(f"{name} must be a matrix of finite numbers, has shape {matrix.shape}")
+    return matrix
 
 
 def _check_products(product: Callable[[Array], Array], n: int, largest: float) -> None:
