@@ -7,6 +7,9 @@ import gzip
 import io
 import json
 import lzma
+import re
+import subprocess
+import sys
 import zipfile
 from fractions import Fraction
 from typing import Any
@@ -338,6 +341,15 @@ def test_a_long_name_in_many_rows_of_a_parquet_file_costs_its_length_once() -> N
     finally:
         pa.set_memory_pool(before)
     assert pool.max_memory() < 50e6
+
+
+@pytest.mark.parametrize("lines", ["null", " null {", "null\nnull", '{"winner":"a","loser":"b"}\nnull', "\r\nnull\r\n"])
+def test_a_line_of_json_that_is_null_is_refused(lines: str) -> None:
+    """In a process of its own: pyarrow's reader died of it."""
+    code = "import sys; from nashlab.votes import parse_votes; parse_votes(sys.argv[1].encode(), 'x', '.jsonl')"
+    done = subprocess.run([sys.executable, "-c", code, lines], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.search(r"BadInput: x: (record \d is not an object|line 1 is not JSON)", done.stderr)
 
 
 def test_a_parquet_file_of_several_parts_with_other_names_and_blank_rows_is_read() -> None:

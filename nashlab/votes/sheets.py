@@ -37,6 +37,7 @@ __all__ = [
 Codes = NDArray[np.int64]
 LOOK = 1000  # rows that can show that a column is text, before all of it is checked
 BLOCK = 2**24  # bytes: the longest row that the table reader accepts
+NULL_ROW = re.compile(r"(?:\A|[\r\n}])\s*null")  # in an object, a colon, comma or bracket is before it
 CELL = 2  # bytes of a cell of a text file, at least
 SAFE = 2**53  # integers up to here are exact in float64 too
 
@@ -370,10 +371,15 @@ def json_lines_sheet(text: str) -> Sheet:
 
 
 def _plain_json_lines(text: str) -> Sheet | None:
-    """By pyarrow; None for broken lines, and if it would round long decimals or read texts as times."""
+    """By pyarrow; None for broken lines, and if it would round long decimals or read texts as times.
+
+    pyarrow takes a line ``null`` for a blank row, and where a block of the file begins with one it ends the process.
+    """
     import pyarrow
     from pyarrow import json as reader
 
+    if "null" in text and NULL_ROW.search(text):
+        return None
     try:
         table = reader.read_json(
             io.BytesIO(text.encode("utf-8", errors="surrogatepass")), reader.ReadOptions(block_size=BLOCK)
