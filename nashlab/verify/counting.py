@@ -129,6 +129,41 @@ def n20_test(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 @claim(
+    "N20.unplayed",
+    "pairs that were never compared, read as p̂ = ½, add at most √(E_q b²)/τ to f and max b/τ to M, b_y = ½ Σ q_j over "
+    "the y's unplayed pairs, and with both (a) still bounds ‖π̂ − q‖₁",
+    tolerance=1e-11,
+    because="f, M and ‖π̂ − q‖₁ of equilibria known to 1e-12; sums of n terms",
+    twin="b a thousandth smaller",
+)
+def n20_unplayed(cases: Cases, twin: bool) -> Iterator[Observation]:
+    rng = cases.rng("N20.unplayed")
+    for case in cases.all("N20.unplayed"):
+        game, tau, true = case.game, max(case.temperature, 0.01), case.game.margins
+        unplayed = np.triu(rng.uniform(size=true.shape) < 0.5, 1)
+        unplayed |= unplayed.T
+        if rng.uniform() < 0.5:  # where nobody looked one side always wins, and elsewhere the counts are right
+            true = counted = np.where(unplayed, np.triu(np.ones_like(true), 1) - 0.5, true)
+        else:
+            upper = np.triu(rng.binomial(10, true + 0.5) / 10 - 0.5, 1)
+            counted = upper - upper.T
+        truth, table = (
+            PreferenceGame.from_margins(margins, reference=game.reference)
+            for margins in (true, np.where(unplayed, 0.0, counted))
+        )
+        q, found = (np.exp(subject.solved(each, tau)) for each in (truth, table))
+        pull = (table.margins - true) @ q / tau
+        played = np.where(unplayed, 0.0, counted - true) @ q / tau
+        missed = (0.999 if twin else 1.0) * 0.5 * (unplayed @ q) / tau
+        f = float(np.sqrt(played**2 @ q) + np.sqrt(missed**2 @ q))
+        top = float(np.max(np.abs(played)) + np.max(missed))
+        off = [float(np.sqrt(pull**2 @ q)) - f, float(np.max(np.abs(pull))) - top]
+        off = [each / max(top, 1e-3) for each in off]
+        off.append(float(np.abs(found - q).sum()) - top**2 / 8 - np.sqrt(f**2 + top**4 / 64))
+        yield Observation(max(0.0, *off), case.describe)
+
+
+@claim(
     "N21",
     "V = Σ q_iq_j(q_i+q_j)/m_ij is least at m_ij ∝ √(q_iq_j(q_i+q_j)); self-play's pairs give (n−1)/(2M); "
     "no estimator has a risk below ½ tanh(√(n/(64M+8n))/2τ)",
