@@ -39,7 +39,7 @@ x, y = sp.symbols("x y", positive=True)
 COVERED = (
     "E1 E2 E3 E4 E7 L1 L2 L3 L4 L5 L5b L6 L7 L8 L9 L10 L11 L12 L13 L14 L16 L17 "
     "R1 R2 R3 N1 N3 N4 N5 N6 N7 N8 N9 N10 N11 N12 N13 N14 N15 N16 N17 N18 "
-    "N23 N26 N28 N29"
+    "N23 N26 N28 N29 N30"
 )
 
 
