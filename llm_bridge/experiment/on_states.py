@@ -105,7 +105,7 @@ class HeadGround:
         def snapshot(record: Record) -> None:
             step = int(record["step"])
             if step % self._head.snapshot_every == 0 or step == settings.steps:
-                now: dict[str, Any] = {name: closed.log_policies(policy) for name, closed in unseen.items()}
+                now: dict[str, Any] = {name: _policies(closed, policy) for name, closed in unseen.items()}
                 with replacing(places / f"{step:07d}.npz") as half, half.open("wb") as file:
                     np.savez(file, **now)
 
@@ -119,7 +119,7 @@ class HeadGround:
         files = sorted(places.glob("*.npz"))
         by_step: dict[str, Any] = {name: np.stack([np.load(file)[name] for file in files]) for name in unseen}
         np.savez(part / "snapshots.npz", steps=[int(file.stem) for file in files], **by_step)
-        np.savez(part / "log-policies.npz", training=sets["training"].log_policies(policy))
+        np.savez(part / "log-policies.npz", training=_policies(sets["training"], policy))
         save_file({k: v.contiguous().cpu() for k, v in policy.model.state_dict().items()}, part / "head.safetensors")
 
     def merit(self, record: Mapping[str, float]) -> float:
@@ -129,7 +129,7 @@ class HeadGround:
     def results(self, places: Mapping[tuple[str, int], Path]) -> dict[str, Any]:
         """Tables on training and held-out texts, and what :func:`evidence_of` finds on the held-out ones."""
         margins = {name: split["margins"] for name, split in self._splits.items()}
-        log_mu = {name: closed.log_policies(self.policy(0)) for name, closed in self._sets().items()}
+        log_mu = {name: _policies(closed, self.policy(0)) for name, closed in self._sets().items()}
         last = {key: self._last(place) for key, place in places.items()}
         sets = ("training", "held out")
         by_set = {f"{name} prompts": {"reference": log_mu[name], "policies": {k: v[name] for k, v in last.items()}}
@@ -160,6 +160,11 @@ class HeadGround:
             found[place] = Trial(method, settings.tau, settings.beta if bridged(method).mixes else None, settings.seed,
                                  kept["steps"].tolist(), kept["validation"], kept["held out"])  # fmt: skip
         return list(found.values())
+
+
+def _policies(closed: Closed, policy: HeadPolicy) -> Array:
+    """log π of every text's candidates [X, K], in one pass: a head needs no small batches."""
+    return closed.log_policies(policy, batch=len(closed))
 
 
 @lru_cache(maxsize=1)
