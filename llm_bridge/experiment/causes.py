@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from llm_bridge.experiment.configuration import Experiment, Level
-from llm_bridge.experiment.parallel import Cluster
 from llm_bridge.experiment.pipeline import results_of
 from nashlab.files import replacing
+from nashlab.parallel import Cluster
 
 __all__ = ["run_causes"]
 

@@ -32,7 +32,7 @@ from llm_bridge.training import Settings, bridged
 from nashlab.claims import environment_of
 from nashlab.files import plain, replacing
 from nashlab.game import BadInput
-from nashlab.parallel import Cluster, in_parallel
+from nashlab.parallel import KEPT, Cluster, in_parallel
 
 __all__ = ["Ground", "check_sources", "results_of", "run_experiment", "run_grid", "stages_of"]
 
@@ -181,7 +181,7 @@ def _run_all(
     """Every run that does not exist yet."""
     missing = [(m, s) for m, s in runs if not stages.finished(stages.place(m, ground.about(m, s)))]
     for _ in range(len(runs) - len(missing)):
-        stages.advance("run")
+        stages.advance(KEPT)
     in_parallel(_run, [(experiment, stages.folder, *run) for run in missing], cluster, stages.advance)
 
 
