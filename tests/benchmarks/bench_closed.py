@@ -14,6 +14,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import ClassVar
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -31,7 +32,7 @@ METHODS = ("online-ipo", "ipo-md", "online-dpo", "nash-md-pg", "online-slic", "r
 class Counted(HeadPolicy):
     """A head that counts its passes: those with a gradient are followed by a backward pass."""
 
-    passes: Counter[str] = Counter()
+    passes: ClassVar[Counter[str]] = Counter()
 
     def log_policy(self, texts: torch.Tensor) -> torch.Tensor:
         """log π, counted."""

@@ -101,7 +101,7 @@ def test_bad_causes_are_refused_by_name(change: str, said: str, config: Path, tm
 
 
 def test_judgments_need_a_head(config: Path) -> None:
-    with pytest.raises(BadInput, match="closed.comparisons = 200, must be 0 without a head"):
+    with pytest.raises(BadInput, match="comparisons = 200, must be 0 without a head"):
         read_experiment(config, ["head.width=0", "closed.comparisons=200", "causes={}"])
 
 

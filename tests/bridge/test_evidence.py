@@ -13,7 +13,7 @@ import torch
 from bridge.experiments import texts_in, written
 
 from llm_bridge.experiment import evidence_plots, read_experiment, run_experiment
-from llm_bridge.experiment.evidence import Trial, evidence_of
+from llm_bridge.experiment.evidence import Trial, drawable, evidence_of, evidence_of_records
 from llm_bridge.experiment.frontier import along, budget, geometric, win_rate
 from llm_bridge.experiment.on_states import HeadGround
 from llm_bridge.experiment.order import differ, order_of, resampled
@@ -258,7 +258,7 @@ def test_figures_show_the_numbers_that_they_are_given(ran: tuple[Path, Path, dic
     written = [text.get_text() for text in evidence_plots.ahead(order).axes[0].texts]
     assert len(written) == 2
     assert sum(float(text) for text in written) == pytest.approx(1.0, abs=0.011)  # two decimals each
-    paths = evidence_plots.paths(evidence).axes[0].lines
+    paths = evidence_plots.paths(drawable(evidence)).axes[0].lines
     assert [list(line.get_xdata()) for line in paths[:4]] == [curve["kl"] for curve in evidence["curves"]]
     cause = evidence_plots.by_cause({"online-ipo": {0.0: 0.3, 1.0: 0.1}}, "x", "y").axes[0].lines[0]
     assert [list(cause.get_xdata()), list(cause.get_ydata())] == [[0.0, 1.0], [0.3, 0.1]]
@@ -278,7 +278,7 @@ def test_methods_at_equal_kl_are_drawn_with_their_intervals() -> None:
     loss = evidence["equal_kl"][0]["loss"]
     assert evidence["equal_kl"][0]["kl"] == 0.02
     assert len(loss["methods"]) == 3
-    left, right = evidence_plots.at_equal_kl(evidence).axes
+    left, right = evidence_plots.at_equal_kl(drawable(evidence)).axes
     assert [bar.lines[0].get_ydata()[0] for bar in left.containers] == loss["mean"]
     assert [bar.lines[0].get_ydata()[0] for bar in right.containers] == [row[0] for row in loss["difference"][1:]]
     reach = evidence["area"]["online-ipo"]
