@@ -133,8 +133,10 @@ def evidence_of_records(curves: Mapping[str, Sequence[Sequence[Mapping[str, floa
             loss = win_rate_bound(kappa) - np.array(list(there.values()))[:, :, None]
             rows.append({"kl": kappa, "bound": win_rate_bound(kappa), "win_rate": list(there.values()),
                          "loss": order_of(list(there), loss) | {"differ": differ(loss)}})  # fmt: skip
-    paths = [{"method": m, "kl": [r["validation_kl"] for r in run], "win_rate": [r["win_rate"] for r in run]}
-             for m, runs in curves.items() for run in runs]  # fmt: skip
+    paths: list[dict[str, Any]] = [
+        {"method": m, "kl": [r["validation_kl"] for r in run], "win_rate": [r["win_rate"] for r in run]}
+        for m, runs in curves.items() for run in runs
+    ]  # fmt: skip
     grid = np.linspace(0.0, max(max(path["kl"]) for path in paths), 200)
     bound = {"kl": grid.tolist(), "win_rate": [win_rate_bound(float(kappa)) for kappa in grid]}
     return {"curves": paths, "equal_kl": rows, "chosen": dict.fromkeys(curves),
