@@ -17,7 +17,8 @@ from nashlab.parallel import Cluster
 
 __all__ = ["run_causes"]
 
-QUANTITIES = ("exploitability", "distance", "win_rate", "kl")
+NUMBERS = ("mean", "low", "high", "by_seed")
+"""Of every quantity; of exploitability also the order, the table of probabilities, and agreement with the paper."""
 
 
 def run_causes(
@@ -60,7 +61,8 @@ def _level(
         "tau": results["tau"],
         "methods": results["methods"],
         "seeds": evidence["seeds"],
-        **{name: _short(evidence["order"][name]) for name in QUANTITIES},
+        "exploitability": _of(evidence["order"]["exploitability"], *NUMBERS, "order", "ahead", "paper"),
+        **{name: _of(evidence["order"][name], *NUMBERS) for name in ("distance", "win_rate", "kl")},
         "chosen": evidence["chosen"],
         "unstopped": {curve["method"]: curve["exploitability"][-1] for curve in evidence["curves"]},
         "ends": evidence["ends"],
@@ -70,6 +72,5 @@ def _level(
     }
 
 
-def _short(order: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the tables of all pairs."""
-    return {name: order[name] for name in ("mean", "low", "high", "by_seed", "order", "paper")}
+def _of(order: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: order[name] for name in names}
