@@ -1,8 +1,8 @@
 """What methods learn from instead of the judge's exact preferences: a model fitted to single judgments of their texts.
 
-N judgments: a training text, two of its candidates, and one draw from the judge's p.  A skew embedding of the frozen
-states, through a hidden layer as wide as the head, is fitted to nine tenths of them; the last tenth stops the fit and
-sets its temperature.  It can represent cycles, and is wrong where the judgments are few.
+N judgments: a training text, two of its candidates, and one draw from the judge's p.  A cross-encoder on the frozen
+states of both, p̂ = σ(f(y, y') − f(y', y)) with one hidden layer as wide as the head, is fitted to nine tenths of them;
+the last tenth stops the fit and sets its temperature.  It can represent cycles, and is wrong where judgments are few.
 """
 
 from __future__ import annotations
@@ -13,24 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from llm_bridge.data import Comparison
 from llm_bridge.judges import matrix
 from llm_bridge.policy import seeded
-from llm_bridge.preferences import SkewEmbedding, Training, calibrate, train_preference_model
+from llm_bridge.preferences import CrossEncoder, Training, calibrate, train_preference_model
 
-__all__ = ["StatesEncoder", "drawn", "fit_margins", "quality"]
+__all__ = ["RECIPE", "StatesEncoder", "drawn", "fit_margins", "quality"]
 
 Array = NDArray[np.float64]
-EPOCHS, BATCH, RATE = 12, 64, 1e-3
+EPOCHS, BATCH, RATE, PATIENCE = 6, 64, 3e-4, 12
+RECIPE = {"model": "cross-encoder", "epochs": EPOCHS, "batch": BATCH, "rate": RATE, "patience": PATIENCE}
+"""What a stage of it is named after."""
 SURE = 0.999
 """The largest p̂: a fit to few judgments may claim certainty, which no reward can express."""
 
 
 class StatesEncoder(nn.Module):
-    """tanh of a linear map of φ(x, y), for texts and candidates whose states are known.
+    """tanh of a linear map of φ(x, y) and φ(x, y'), for texts and candidates whose states are known.
 
     features  φ, [X, K, F];  texts, candidates  [X] and [X][K];  width  of the map;  seed  of its start.
     """
@@ -44,11 +47,12 @@ class StatesEncoder(nn.Module):
         self._features = features.reshape(-1, features.shape[-1])
         self.width = width
         with seeded(seed):
-            self.hidden = nn.Sequential(nn.Linear(features.shape[-1], width), nn.Tanh())
+            self.hidden = nn.Sequential(nn.Linear(2 * features.shape[-1], width), nn.Tanh())
 
-    def forward(self, texts: Sequence[tuple[str, str]]) -> Tensor:
-        """One vector for each (text, candidate), [B, width]."""
-        found: Tensor = self.hidden(self._features[[self._rows[pair] for pair in texts]])
+    def forward(self, texts: Sequence[tuple[str, str, str]]) -> Tensor:
+        """One vector for each (text, candidate, candidate), [B, width]."""
+        left, right = ([self._rows[text[0], text[k]] for text in texts] for k in (1, 2))
+        found: Tensor = self.hidden(torch.cat([self._features[left], self._features[right]], dim=1))
         return found
 
 
@@ -78,10 +82,10 @@ def fit_margins(
 ) -> None:
     """Fit a model to ``count`` judgments; keep its margins p̂ − ½ [X, K, K], and how good they are, in a folder."""
     encoder: Any = StatesEncoder(features, texts, candidates, width=width, seed=seed)
-    model = SkewEmbedding(encoder, seed=seed)
+    model = CrossEncoder(encoder, seed=seed)
     judgments = drawn(margins, texts, candidates, count, seed)
     held_out = judgments[: count // 10]
-    settings = Training(epochs=EPOCHS, batch_size=BATCH, learning_rate=RATE, seed=seed)
+    settings = Training(epochs=EPOCHS, batch_size=BATCH, learning_rate=RATE, patience=PATIENCE, seed=seed)
     train_preference_model(model, judgments[count // 10 :], held_out, settings)
     calibrate(model, held_out)
     learned = np.stack(matrix(model.judge(batch_size=1024), texts, candidates)).clip(1 - SURE, SURE) - 0.5

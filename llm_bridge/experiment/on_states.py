@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from llm_bridge.experiment.configuration import ClosedSets, Experiment, HeadOfStates
 from llm_bridge.experiment.evaluate import closed_tables
 from llm_bridge.experiment.evidence import Trial, evidence_of
-from llm_bridge.experiment.learned_margins import BATCH, EPOCHS, RATE, fit_margins
+from llm_bridge.experiment.learned_margins import RECIPE, fit_margins
 from llm_bridge.experiment.stages import read_json
 from llm_bridge.experiment.start import Start, device_of, judge_title, learned
 from llm_bridge.experiment.states import SPLITS, make_states, read_states, states_about
@@ -51,9 +51,9 @@ class HeadGround:
                 "settings": learned(settings)}  # fmt: skip
 
     @property
-    def _fitted(self) -> dict[str, int]:
+    def _fitted(self) -> dict[str, Any]:
         """What is known of the preference model; nothing without one, so that folders of before keep their names."""
-        return {"comparisons": self._closed.comparisons} if self._closed.comparisons else {}
+        return {"comparisons": self._closed.comparisons, "recipe": RECIPE} if self._closed.comparisons else {}
 
     @property
     def _closed(self) -> ClosedSets:
@@ -98,7 +98,7 @@ class HeadGround:
         split, cycles = self._splits["training"], self._closed.cycles
         used = self._head.texts or len(split["texts"])
         about = {"states": self.folder.name, "cycles": cycles, "texts": used, "width": self._head.width, "seed": seed,
-                 "recipe": [EPOCHS, BATCH, RATE], **self._fitted}  # fmt: skip
+                 **self._fitted}  # fmt: skip
 
         def make(part: Path, work: Path) -> None:
             features = _table(self.folder)[1][:used]

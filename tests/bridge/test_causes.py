@@ -197,9 +197,10 @@ def test_a_states_encoder_reads_the_states_of_its_text() -> None:
     features, _, texts, candidates = world(3, 2)
     encoder = StatesEncoder(features, texts, candidates, width=5, seed=0)
     weight, bias = (p.detach().numpy() for p in encoder.hidden.parameters())
-    found = encoder([(texts[2], candidates[2][1]), (texts[0], candidates[0][0])]).detach().numpy()
-    assert np.allclose(found[0], np.tanh(weight @ features[2, 1].numpy() + bias), atol=1e-6)
-    assert np.allclose(found[1], np.tanh(weight @ features[0, 0].numpy() + bias), atol=1e-6)
+    found = encoder([(texts[2], *candidates[2][::-1]), (texts[0], *candidates[0])]).detach().numpy()
+    for k, (x, first, second) in enumerate(((2, 1, 0), (0, 0, 1))):
+        both = np.concatenate([features[x, first].numpy(), features[x, second].numpy()])
+        assert np.allclose(found[k], np.tanh(weight @ both + bias), atol=1e-6)
 
 
 # -- on tables -------------------------------------------------------------------------------------------------------
