@@ -147,14 +147,14 @@ def test_causes_go_on_after_a_kill_to_the_same_last_bit(
 
 
 def world(texts: int = 40, k: int = 4) -> tuple[torch.Tensor, np.ndarray, list[str], list[list[str]]]:
-    """Features, and margins that a cyclic form of two of them makes."""
+    """Features, and margins that one of them and a cyclic form of two make."""
     rng = np.random.default_rng(0)
     features = rng.standard_normal((texts, k, 6))
     a, b = features[..., 0], features[..., 1]
-    form = a[:, :, None] * b[:, None, :] - b[:, :, None] * a[:, None, :]
-    margins = 1 / (1 + np.exp(-2 * form)) - 0.5
+    cycle = a[:, :, None] * b[:, None, :] - b[:, :, None] * a[:, None, :]
+    margins = 1 / (1 + np.exp(-2 * (a[:, :, None] - a[:, None, :]) - 0.5 * cycle)) - 0.5
     names = [f"text {i}" for i in range(texts)]
-    return torch.from_numpy(features).float(), margins, names, [[f"{i} {j}" for j in range(k)] for i in range(texts)]
+    return torch.from_numpy(3 * features).float(), margins, names, [[f"{i} {j}" for j in range(k)] for i in range(texts)]
 
 
 def test_judgments_are_draws_from_the_judge() -> None:
@@ -172,7 +172,7 @@ def test_judgments_are_draws_from_the_judge() -> None:
 def test_more_judgments_make_a_better_model_and_a_constant_is_told_from_it(tmp_path: Path) -> None:
     features, margins, texts, candidates = world()
     errors = []
-    for count in (200, 4_000):
+    for count in (200, 8_000):
         part = tmp_path / str(count)
         part.mkdir()
         fit_margins(features, margins, texts, candidates, count=count, width=16, seed=0, part=part)
