@@ -61,8 +61,9 @@ def _stopped_by_sigterm() -> Iterator[None]:
     senders: list[threading.Thread] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        heard.set()
-        raise KeyboardInterrupt
+        if not heard.is_set():  # a second one would cut off what the first has begun
+            heard.set()
+            raise KeyboardInterrupt
 
     def send() -> None:
         while not heard.wait(0.02):
