@@ -262,7 +262,7 @@ def test_micro_batches_change_nothing_for_a_sum_over_opponents() -> None:
 
 
 def test_nash_prox_s_centre_stays_until_it_is_due() -> None:
-    """A centre that never moves is the start, and the end the equilibrium at τ + 1/η; one that does leads to that at τ."""
+    """A centre that stays is the start, and the end the equilibrium at τ + 1/η; one that moves leads to that at τ."""
     game = PreferenceGame.from_margins(MARGINS).with_reference(MU.tolist())
     still = trained_table("nash-prox", step_size=1.0, refresh=1000)
     assert np.abs(still - regularised_nash(game, TAU + 1).policy).max() < 1e-6
