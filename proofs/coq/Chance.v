@@ -110,24 +110,24 @@ Qed.
 (** ** Independent draws *)
 
 (** The outcomes o with outcome c replaced by x. *)
-Definition upd (o : nat -> R) (c : nat) (x : R) : nat -> R := fun i => if Nat.eqb i c then x else o i.
+Definition upd {A : Type} (o : nat -> A) (c : nat) (x : A) : nat -> A := fun i => if Nat.eqb i c then x else o i.
 
-(** The mean over N independent draws, draw c by the law E c. *)
-Fixpoint product (E : nat -> (R -> R) -> R) (N : nat) (F : (nat -> R) -> R) : R :=
-  match N with Datatypes.O => F (fun _ => 0) | S c => E c (fun x => product E c (fun o => F (upd o c x))) end.
+(** The mean over N independent draws, draw c by the law E c; further outcomes are a, and do not count. *)
+Fixpoint product {A : Type} (a : A) (E : nat -> (A -> R) -> R) (N : nat) (F : (nat -> A) -> R) : R :=
+  match N with Datatypes.O => F (fun _ => a) | S c => E c (fun x => product a E c (fun o => F (upd o c x))) end.
 
-Lemma upd_same o c x : upd o c x c = x.
+Lemma upd_same {A : Type} (o : nat -> A) c x : upd o c x c = x.
 Proof. unfold upd. rewrite Nat.eqb_refl. reflexivity. Qed.
 
-Lemma upd_other o c x i : i <> c -> upd o c x i = o i.
+Lemma upd_other {A : Type} (o : nat -> A) c x i : i <> c -> upd o c x i = o i.
 Proof. intro H. unfold upd. destruct (Nat.eqb_spec i c); [contradiction | reflexivity]. Qed.
 
 Section Product.
 
-Variables (inside : nat -> R -> Prop) (E : nat -> (R -> R) -> R).
+Variables (A : Type) (a : A) (inside : nat -> A -> Prop) (E : nat -> (A -> R) -> R).
 
 Lemma product_mean N : (forall c, (c < N)%nat -> is_mean (inside c) (E c)) ->
-  is_mean (fun o => forall c, (c < N)%nat -> inside c (o c)) (product E N).
+  is_mean (fun o => forall c, (c < N)%nat -> inside c (o c)) (product a E N).
 Proof.
   induction N as [| N IH]; intro H.
   - split; [| split; [| split]]; simpl; try reflexivity. intros F G L. apply L. intros; lia.
@@ -143,8 +143,8 @@ Proof.
 Qed.
 
 (** The mean of a product of functions of one draw each, in logarithms. *)
-Lemma product_exp N (g : nat -> R -> R) : (forall c, (c < N)%nat -> is_mean (inside c) (E c)) ->
-  product E N (fun o => exp (sum N (fun c => g c (o c)))) = exp (sum N (fun c => ln (E c (fun x => exp (g c x))))).
+Lemma product_exp N (g : nat -> A -> R) : (forall c, (c < N)%nat -> is_mean (inside c) (E c)) ->
+  product a E N (fun o => exp (sum N (fun c => g c (o c)))) = exp (sum N (fun c => ln (E c (fun x => exp (g c x))))).
 Proof.
   induction N as [| N IH]; intro H; [reflexivity |].
   assert (HN : is_mean (inside N) (E N)) by (apply H; lia).
@@ -153,13 +153,13 @@ Proof.
   rewrite (mean_ext _ _ _ HN _ (fun x => exp (sum N (fun c => ln (E c (fun x => exp (g c x))))) * exp (g N x))).
   - rewrite (mean_scal _ _ _ HN), exp_plus, exp_ln; [reflexivity |].
     eapply Rlt_le_trans; [apply exp_pos | apply (mean_exp _ _ _ HN)].
-  - intros x _. rewrite <- IH, (Rmult_comm (product E N _)), <- (mean_scal _ _ _ PN). apply (mean_ext _ _ _ PN). intros o _.
+  - intros x _. rewrite <- IH, (Rmult_comm (product a E N _)), <- (mean_scal _ _ _ PN). apply (mean_ext _ _ _ PN). intros o _.
     rewrite upd_same, exp_plus, Rmult_comm. f_equal. f_equal. apply sum_ext. intros i Hi. rewrite upd_other by lia. reflexivity.
 Qed.
 
-Lemma product_exp_le N (g : nat -> R -> R) s : (forall c, (c < N)%nat -> is_mean (inside c) (E c)) ->
+Lemma product_exp_le N (g : nat -> A -> R) s : (forall c, (c < N)%nat -> is_mean (inside c) (E c)) ->
   (forall c, (c < N)%nat -> E c (fun x => exp (g c x)) <= exp (s c)) ->
-  product E N (fun o => exp (sum N (fun c => g c (o c)))) <= exp (sum N s).
+  product a E N (fun o => exp (sum N (fun c => g c (o c)))) <= exp (sum N s).
 Proof.
   intros H L. rewrite product_exp by exact H.
   assert (Le : sum N (fun c => ln (E c (fun x => exp (g c x)))) <= sum N s).
@@ -168,9 +168,9 @@ Proof.
   destruct Le as [Le | ->]; [apply Rlt_le, exp_increasing, Le | lra].
 Qed.
 
-Lemma product_exp_ge N (g : nat -> R -> R) s : (forall c, (c < N)%nat -> is_mean (inside c) (E c)) ->
+Lemma product_exp_ge N (g : nat -> A -> R) s : (forall c, (c < N)%nat -> is_mean (inside c) (E c)) ->
   (forall c, (c < N)%nat -> exp (s c) <= E c (fun x => exp (g c x))) ->
-  exp (sum N s) <= product E N (fun o => exp (sum N (fun c => g c (o c)))).
+  exp (sum N s) <= product a E N (fun o => exp (sum N (fun c => g c (o c)))).
 Proof.
   intros H L. rewrite product_exp by exact H.
   assert (Le : sum N s <= sum N (fun c => ln (E c (fun x => exp (g c x))))).
@@ -191,7 +191,7 @@ Proof.
   pose proof (H 1 ltac:(left; reflexivity)). pose proof (H (-1) ltac:(right; reflexivity)). lra.
 Qed.
 
-Definition coins := product coin.
+Definition coins := product 0 coin.
 
 Lemma coins_mean N : is_mean (fun o => forall c, (c < N)%nat -> sides c (o c)) (coins N).
 Proof. apply product_mean. intros; apply coin_mean. Qed.
@@ -435,7 +435,7 @@ Proof.
         by (intros r _; rewrite Zw; reflexivity).
       replace (- (kappa / INR k) + s * sum n (fun i => w o i ^ 2) / 2)
         with (sum (n * k) (fun c => s / INR k * w o (c / k)%nat ^ 2 / 2 - s ^ 2 / INR k ^ 2 * B ^ 4 / 8)).
-      + apply (product_exp_ge sides coin (n * k) (fun c x => sqrt (s / INR k) * w o (c / k)%nat * x)); [intros; apply coin_mean |].
+      + apply (product_exp_ge R 0 sides coin (n * k) (fun c x => sqrt (s / INR k) * w o (c / k)%nat * x)); [intros; apply coin_mean |].
         intros c Hc. unfold coin. set (y := sqrt (s / INR k) * w o (c / k)%nat).
         replace (y * 1) with y by ring. replace (y * -1) with (- y) by ring.
         assert (Y2 : y ^ 2 = s / INR k * w o (c / k)%nat ^ 2).

@@ -78,18 +78,18 @@ Qed.
 
 (** N20.  Their table is counted, with v = 1 / m, whatever the numbers of comparisons m. *)
 Theorem N20_independent_comparisons :
-  counted (fun o => forall c, (c < N)%nat -> 0 <= o c <= 1) (product law N) n P (both_ways precision) (table P).
+  counted (fun o => forall c, (c < N)%nat -> 0 <= o c <= 1) (product 0 law N) n P (both_ways precision) (table P).
 Proof.
   split; [| split; [| split]].
-  - apply (product_mean (fun _ x => 0 <= x <= 1)). exact each_mean.
+  - apply (product_mean R 0 (fun _ x => 0 <= x <= 1)). exact each_mean.
   - intros o Ho. apply table_pref; [exact Ho |]. intros i j Hij. apply P_pref; lia.
   - intros i j Hi Hj. unfold both_ways. split.
     + destruct (Nat.ltb_spec j i), (Nat.ltb_spec i j); try lia; try reflexivity. replace j with i by lia. reflexivity.
     + destruct (Nat.ltb j i); apply precision_nonneg.
-  - intro al. pose proof (product_mean (fun _ x => 0 <= x <= 1) law N each_mean) as M.
+  - intro al. pose proof (product_mean R 0 (fun _ x => 0 <= x <= 1) law N each_mean) as M.
     set (beta := fun c => al (a c) (b c) * precision (a c) (b c)).
     rewrite (mean_ext _ _ _ M _ (fun o => exp (sum N (fun c => beta c * (o c - P (a c) (b c)))))).
-    + eapply Rle_trans; [apply (product_exp_le (fun _ x => 0 <= x <= 1) law N (fun c x => beta c * (x - P (a c) (b c)))
+    + eapply Rle_trans; [apply (product_exp_le R 0 (fun _ x => 0 <= x <= 1) law N (fun c x => beta c * (x - P (a c) (b c)))
         (fun c => beta c ^ 2 / 8) each_mean) |].
       * intros c Hc. rewrite <- (each_unbiased c Hc).
         apply (mean_hoeffding R (fun x => 0 <= x <= 1) (law c) (each_mean c Hc) (fun x => x)). intros o Ho. exact Ho.
