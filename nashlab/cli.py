@@ -94,7 +94,7 @@ def solve_command(
         raise BadInput(f"bootstrap = {bootstrap}, must be 0 at τ > 0, where the delta method is used")
     votes = loaded_votes(game, reference, reading)
     labels = votes.game.labels
-    claimed = None if claim is None else read_reference(claim, labels) or [1] * len(labels)
+    claimed = None if claim is None else read_reference(claim, labels, "claim") or [1] * len(labels)
     solution = nash(votes.game, temperature, exact=True if exact else None)
     doubt: dict[str, Any] = {"bootstrap": bootstrap, "confidence": confidence, "claim": claimed, "seed": seed}
     sure = how_sure(votes, solution.policy, temperature=temperature, **doubt)

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from nashlab.files import plain
+from nashlab.parallel import KEPT
 
 if TYPE_CHECKING:
     from nashlab.gallery import Entry
@@ -63,18 +64,20 @@ def one_line(text: object) -> str:
 class Progress:
     """A progress bar on stderr for n pieces of work; ``with Progress(n) as advance: advance(name)``.
 
-    ``advance(name, 3)`` counts three pieces at once.  If stderr is not a terminal, it prints about fifty lines instead.
+    ``advance(name, 3)`` counts three pieces at once; pieces named ``KEPT`` were there already and say nothing about the
+    time that is left.  If stderr is not a terminal, it prints about fifty lines instead.
     """
 
     def __init__(self, total: int):
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn(),
+                   TextColumn("{task.description}"))  # fmt: skip
         self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
         self.task = self.bar.add_task("", total=total)
-        self.total, self.done, self.started = total, 0, time.perf_counter()
+        self.total, self.done, self.kept, self.started = total, 0, 0, time.perf_counter()
 
     def __enter__(self) -> Any:
         if not self.bar.console.is_terminal:
@@ -88,9 +91,12 @@ class Progress:
 
     def _line(self, name: str, count: int = 1) -> None:
         before, self.done = self.done, self.done + count
+        self.kept += count * (name == KEPT)
         if self.done * LINES // max(1, self.total) > before * LINES // max(1, self.total):
             seconds = time.perf_counter() - self.started
-            print(f"{self.done}/{self.total} {seconds:.0f} s {name}", file=sys.stderr, flush=True)
+            made = self.done - self.kept
+            left = f", {seconds / made * (self.total - self.done):.0f} s left" if made else ""
+            print(f"{self.done}/{self.total} {seconds:.0f} s{left} {name}", file=sys.stderr, flush=True)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: Mapping[str, str] | None = None) -> None:

@@ -74,13 +74,13 @@ def run_command(
     from nashlab.algorithms import get
     from nashlab.environment import Feedback
     from nashlab.rates import rated_run, run_answer
-    from nashlab.votes import read_reference
+    from nashlab.votes import read_positive
 
     if not algorithms:
         raise BadInput("algorithms: none given; `nashlab algorithms` lists them")
     specs = [get(name) for name in algorithms]
     problem = loaded(game, reference, reading)
-    data_policy = None if behaviour is None else floats(read_reference(behaviour, problem.labels))
+    data_policy = None if behaviour is None else floats(read_positive(behaviour, problem.labels, "behaviour"))
     if plot is not None:
         from nashlab.plots import check_figure_path
 
@@ -154,11 +154,11 @@ def rates_command(
     """
     from nashlab.algorithms import get
     from nashlab.rates import local_rate, rate_answer
-    from nashlab.votes import read_reference
+    from nashlab.votes import read_positive
 
     spec = get(algorithm)
     problem = loaded(game, reference, reading)
-    data_policy = None if behaviour is None else floats(read_reference(behaviour, problem.labels))
+    data_policy = None if behaviour is None else floats(read_positive(behaviour, problem.labels, "behaviour"))
     rate = local_rate(spec, problem, tau, step_size=step_size, beta=beta, behaviour=data_policy)
     content = rate_answer(spec, problem, rate)
     if json_output:
@@ -220,24 +220,30 @@ def sweep_command(
     resume: Annotated[
         bool, tyro.conf.arg(help="continue an interrupted sweep: run only what is missing")
     ] = False,
+    workers: Annotated[int, tyro.conf.arg(help="processes, or processors of a local Ray cluster")] = 1,
+    address: Annotated[
+        str | None, tyro.conf.arg(help="run on a Ray cluster: its address, auto, or local to start one here")
+    ] = None,
 ) -> int:
     """Run algorithms over games, seeds, step sizes, temperatures and β; write a parquet table and a figure.
 
     Example: nashlab sweep sweep.toml
-             nashlab sweep sweep.toml --resume
-             nashlab sweep paper-order
+             nashlab sweep sweep.toml --resume --workers 2
+             nashlab sweep paper-order --out /shared/order --address auto
 
     Args:
         config: a TOML file: games, algorithms, temperatures, step_sizes, steps; optional betas, records, feedback,
             completions, labels, seeds, seed, schedule.
     """
+    from nashlab.parallel import Cluster
     from nashlab.plots import save, sweep_bands, sweep_families
     from nashlab.sweep import read_sweep, run_sweep
 
+    cluster = Cluster(workers, address)
     sweep = read_sweep(config)
     folder = out or config.with_suffix("")
     with Progress(len(sweep.units())) as advance:
-        table = run_sweep(sweep, folder, resume=resume, advance=advance)
+        table = run_sweep(sweep, folder, resume=resume, advance=advance, cluster=cluster)
     save(sweep_bands(table), folder / "sweep.png")
     save(sweep_families(table), folder / "families.png")
     print(f"table: {table}", file=sys.stderr)
@@ -250,10 +256,10 @@ def _first_policy(game: PreferenceGame, tau: float, start: str | None) -> NDArra
 
     from nashlab.arrays import log_softmax
     from nashlab.certificate import exploitability
-    from nashlab.votes import read_reference
+    from nashlab.votes import read_positive
 
     if start is not None:
-        return game.with_reference(read_reference(start, game.labels)).log_reference
+        return game.with_reference(read_positive(start, game.labels, "start")).log_reference
     if game.batch or game.n == 1 or float(exploitability(game, game.log_reference, tau)) > 1e-12:
         return game.log_reference
     print("the reference is the equilibrium: starting from a policy tilted to the first responses", file=sys.stderr)

@@ -27,6 +27,7 @@ from nashlab.files import alone, replacing, sha256_of
 from nashlab.gallery import load_game, random_game
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.optimiser import SCHEDULES
+from nashlab.parallel import KEPT, Cluster, in_parallel
 from nashlab.settings import checked, read_settings
 from nashlab.solve import DEFAULT_BETA, solve
 
@@ -106,12 +107,18 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def run_sweep(
-    sweep: Sweep, folder: Path, *, resume: bool = False, advance: Callable[[str], object] = lambda name: None
+    sweep: Sweep,
+    folder: Path,
+    *,
+    resume: bool = False,
+    advance: Callable[[str], object] = lambda name: None,
+    cluster: Cluster | None = None,
 ) -> Path:
-    """Run the missing units of a sweep and write ``sweep.parquet``; returns its path.
+    """Run the missing units of a sweep, here or on a cluster, and write ``sweep.parquet``; returns its path.
 
     A folder with parts is refused unless ``resume``; parts of another configuration are always refused.  A damaged part
-    is run again, with a warning.  BlockingIOError if another process works in the folder.
+    is run again, with a warning.  The table is the same byte for byte wherever its units ran, on processors of one
+    kind.  BlockingIOError if another process works in the folder.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -120,10 +127,12 @@ def run_sweep(
     parts.mkdir(parents=True, exist_ok=True)
     with alone(folder):
         _claim(folder / "sweep.json", sweep, resume)
-        done = []
-        for unit in sweep.units():
-            done.append(_part(parts, sweep, unit))
-            advance(unit.algorithm)
+        units = dict.fromkeys(sweep.units())  # a number that is listed twice is run once
+        missing = [unit for unit in units if _undamaged(parts, sweep, unit) is None]
+        for _ in range(len(sweep.units()) - len(missing)):
+            advance(KEPT)
+        in_parallel(_run_unit, [(parts.absolute(), sweep, unit) for unit in missing], cluster, advance)
+        done = [path for unit in sweep.units() if (path := _undamaged(parts, sweep, unit))]
         whole = folder / "sweep.parquet"
         with replacing(whole) as part:
             pq.write_table(pa.concat_tables([pq.read_table(path) for path in done]), part)
@@ -148,23 +157,26 @@ def _claim(path: Path, sweep: Sweep, resume: bool) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def _part(parts: Path, sweep: Sweep, unit: Unit) -> Path:
-    """The file of a unit, which is run unless an undamaged file exists."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    name = _name(sweep, unit)
-    for path in parts.glob(f"{name}.*.parquet"):
+def _undamaged(parts: Path, sweep: Sweep, unit: Unit) -> Path | None:
+    """The file of a unit that was run; a damaged one goes away, with a warning."""
+    for path in parts.glob(f"{_name(sweep, unit)}.*.parquet"):
         if path.suffixes[0] == f".{sha256_of(path)[:16]}":
             return path
         warnings.warn(f"{path} is damaged and is run again", RuntimeWarning, stacklevel=2)
         path.unlink()
+    return None
+
+
+def _run_unit(parts: Path, sweep: Sweep, unit: Unit) -> None:
+    """Run a unit and write its file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     content = io.BytesIO()
     pq.write_table(pa.concat_tables([_table(sweep, unit, games) for games in _batches(sweep)]), content)
-    path = parts / f"{name}.{hashlib.sha256(content.getbuffer()).hexdigest()[:16]}.parquet"
+    path = parts / f"{_name(sweep, unit)}.{hashlib.sha256(content.getbuffer()).hexdigest()[:16]}.parquet"
     with replacing(path) as part:
         part.write_bytes(content.getbuffer())
-    return path
 
 
 def _name(sweep: Sweep, unit: Unit) -> str:

@@ -255,3 +255,41 @@ def test_standard_input_is_a_game() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["policy_exact"] == ["1", "0"]
+
+
+@pytest.mark.parametrize("option", ["claim", "start", "behaviour"])
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [("1\n-1\n1\n", "line 2 = -1, must not be negative"), ("0\n0\n0\n", "has no positive number"),
+     ("1\n2\n", "has 2 numbers, must have 3"), (None, "cannot be read")],
+)  # fmt: skip
+def test_a_policy_that_is_none_is_refused_by_the_option_that_gave_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str, content: str | None, rule: str
+) -> None:
+    """Its file and the rule are named too."""
+    path = tmp_path / "policy.txt"
+    if content is not None:
+        path.write_text(content)
+    (tmp_path / "votes.csv").write_text("winner,loser\na,b\nb,c\nc,a\n")
+    words = {
+        "claim": ("solve", str(tmp_path / "votes.csv"), "--bootstrap", "3"),
+        "start": ("run", "omd", "--game", "rps", "--tau", "0.1"),
+        "behaviour": ("run", "offline-ipo", "--game", "rps", "--tau", "0.1"),
+    }[option]
+    code, out, err = run(capsys, *words, f"--{option}", str(path))
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith(f"nashlab: {option} {path}: {rule}")
+
+
+@pytest.mark.parametrize("option", ["start", "behaviour"])
+def test_a_run_starts_and_learns_where_every_response_is_possible(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str
+) -> None:
+    """A claim may leave a response out, a first policy and a data policy may not."""
+    path = tmp_path / "policy.txt"
+    path.write_text("1\n0\n1\n")
+    code, _, err = run(capsys, "run", "offline-ipo", "--game", "rps", "--tau", "0.1", f"--{option}", str(path))
+    assert code == 2
+    assert err == f"nashlab: {option} {path}: '2' has probability 0, must be positive\n"
+    (tmp_path / "votes.csv").write_text("winner,loser\na,b\nb,c\nc,a\n")
+    assert run(capsys, "solve", str(tmp_path / "votes.csv"), "--claim", str(path))[0] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,39 @@ def test_kill_9_loses_at_most_one_unit(config: Path, tmp_path: Path) -> None:
     assert len(after) == 6
     assert all(after[name] == moment for name, moment in before.items())
     assert (tmp_path / "out" / "sweep.png").exists()
+
+
+@pytest.mark.parametrize("where", ["processes", "ray"])
+def test_a_sweep_in_processes_or_on_a_cluster_ends_in_the_same_bytes(config: Path, tmp_path: Path, where: str) -> None:
+    """Begun here and gone on with there: what was finished is kept, and the table is that of one process."""
+    if where == "ray":
+        pytest.importorskip("ray")
+    serial = run_sweep(read_sweep(config), tmp_path / "serial")
+    folder = tmp_path / where
+    run_sweep(read_sweep(config), folder)
+    parts = sorted((folder / "parts").glob("*.parquet"))
+    for path in parts[1:]:
+        path.unlink()
+    kept = parts[0].stat().st_mtime_ns
+    command = [sys.executable, "-m", "nashlab.cli", "sweep", str(config), "--out", str(folder), "--workers", "2"]
+    command += ["--address", "local"] * (where == "ray")
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "sweep.parquet").read_bytes() == serial.read_bytes()
+    assert sorted((folder / "parts").glob("*.parquet")) == parts
+    assert parts[0].stat().st_mtime_ns == kept
+    assert re.search(r"^6/6 \d+ s, 0 s left run$", done.stderr, re.MULTILINE)
+
+
+def test_a_cluster_that_is_not_there_is_refused_at_once(config: Path, tmp_path: Path) -> None:
+    """Nobody listens at this port; Ray alone would try for more than a minute."""
+    began = time.monotonic()
+    pytest.importorskip("ray")
+    command = [sys.executable, "-m", "nashlab.cli", "sweep", str(config), "--out", str(tmp_path / "out")]
+    done = subprocess.run([*command, "--address", "127.0.0.1:9"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("nashlab: address = '127.0.0.1:9' is not a Ray cluster")
+    assert time.monotonic() - began < 45
 
 
 @pytest.mark.parametrize(

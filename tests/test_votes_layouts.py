@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from preflibtools.instances import OrdinalInstance
+from pyarrow import ipc
 
 from nashlab.equilibrium import maximal_lottery
 from nashlab.game import BadInput, PreferenceGame
@@ -315,6 +316,23 @@ def many_rows(name: str, count: int) -> bytes:
     return stream.getvalue()
 
 
+def one_long_name() -> bytes:
+    """A parquet file of one vote, for a name of eight million letters."""
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"winner": ["a" * 2**23], "loser": ["b"]}), stream, compression="zstd")
+    return stream.getvalue()
+
+
+def arrow_bomb(kind: str, packing: str) -> bytes:
+    """The same as an Arrow file or stream, its names in a dictionary, one of them a million letters long."""
+    stream, names = io.BytesIO(), pa.array(["a" * 2**22, "b"])
+    one, other = (pa.DictionaryArray.from_arrays(pa.array([i, i], pa.int8()), names) for i in (0, 1))
+    table, options = pa.table({"winner": one, "loser": other}), ipc.IpcWriteOptions(compression=packing)
+    with (ipc.new_file if kind == "file" else ipc.new_stream)(stream, table.schema, options=options) as file:
+        file.write_table(table)
+    return stream.getvalue()
+
+
 def test_what_unpacks_to_far_more_than_its_size_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bomb: without a limit, a megabyte takes twenty gigabytes."""
     rows = b"winner,loser\n" + b"a,b\nb,a\n" * 2**20
@@ -322,7 +340,9 @@ def test_what_unpacks_to_far_more_than_its_size_is_refused_at_once(monkeypatch: 
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("a.csv", rows)
     packed = [(gzip.compress(rows, mtime=0), ".gz"), (archive.getvalue(), ".zip"),
-              (lzma.compress(rows, preset=0), ".xz"), (many_rows("a", 10**7), ".parquet")]  # fmt: skip
+              (lzma.compress(rows, preset=0), ".xz"), (many_rows("a", 10**7), ".parquet"),
+              (one_long_name(), ".parquet"), *((arrow_bomb(kind, packing), ".arrow") for kind in ("file", "stream")
+                                               for packing in ("lz4", "zstd"))]  # fmt: skip
     assert parse_votes(packed[0][0], "small enough", ".gz").reading.votes == 2**21
     monkeypatch.setattr(text, "AT_EASE", 2**22)
     for data, suffix in packed:

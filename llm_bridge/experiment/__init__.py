@@ -14,9 +14,9 @@ from llm_bridge.experiment.configuration import (
     read_experiment,
 )
 from llm_bridge.experiment.evaluate import agreement
-from llm_bridge.experiment.parallel import Cluster, in_parallel
 from llm_bridge.experiment.pipeline import run_experiment, run_grid, stages_of
 from llm_bridge.experiment.start import quietly
+from nashlab.parallel import Cluster, in_parallel
 
 __all__ = [
     "CONFIGS",

@@ -22,7 +22,6 @@ import torch
 from llm_bridge.data import Example, load_comparisons, write_comparisons
 from llm_bridge.experiment.configuration import Experiment, Learned, Sampling
 from llm_bridge.experiment.evaluate import Answers, judged_tables
-from llm_bridge.experiment.parallel import Cluster, in_parallel
 from llm_bridge.experiment.stages import Stages, read_json
 from llm_bridge.experiment.start import (
     Start,
@@ -68,6 +67,7 @@ from llm_bridge.preferences import (
 )
 from llm_bridge.training import Bridged, Generated, Players, Recorded, Settings, Source, bridged, train
 from nashlab.game import BadInput
+from nashlab.parallel import Cluster, in_parallel
 
 __all__ = ["SampledGround"]
 

@@ -25,7 +25,6 @@ from llm_bridge.experiment.evaluate import PAPER
 from llm_bridge.experiment.on_candidate_sets import ClosedGround
 from llm_bridge.experiment.on_completions import SampledGround
 from llm_bridge.experiment.on_states import HeadGround
-from llm_bridge.experiment.parallel import Cluster, in_parallel
 from llm_bridge.experiment.stages import Stages
 from llm_bridge.experiment.start import Start, device_name, device_of, quietly
 from llm_bridge.policy import located
@@ -33,6 +32,7 @@ from llm_bridge.training import Settings, bridged
 from nashlab.claims import environment_of
 from nashlab.files import plain, replacing
 from nashlab.game import BadInput
+from nashlab.parallel import Cluster, in_parallel
 
 __all__ = ["Ground", "check_sources", "run_experiment", "run_grid", "stages_of"]
 

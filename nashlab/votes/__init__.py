@@ -13,7 +13,7 @@ Each reading says how the file was understood (:class:`Reading`); an unknown lay
 from nashlab.votes.build import Votes
 from nashlab.votes.formats import LAYOUTS, parse_game, parse_votes, read_game, read_votes
 from nashlab.votes.payoff import Sides, embedded, sides
-from nashlab.votes.policies import read_reference
+from nashlab.votes.policies import read_positive, read_reference
 from nashlab.votes.reading import KINDS, Ballots, Kind, Options, Reading
 from nashlab.votes.strengths import Strengths, bradley_terry, components
 from nashlab.votes.text import parse_number
@@ -35,6 +35,7 @@ __all__ = [
     "parse_number",
     "parse_votes",
     "read_game",
+    "read_positive",
     "read_reference",
     "read_votes",
     "sides",

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nashlab.game import BadInput, first_line
+from nashlab.votes.columns import arrow_bytes, parquet_bytes
 from nashlab.votes.text import MISSING, Delimited, check_unpacked, csv_rows, is_numeric, parse_number
 
 __all__ = [
@@ -38,7 +39,6 @@ Codes = NDArray[np.int64]
 LOOK = 1000  # rows that can show that a column is text, before all of it is checked
 BLOCK = 2**24  # bytes: the longest row that the table reader accepts
 NULL_ROW = re.compile(r"(?:\A|[\r\n}])\s*null")  # in an object, a colon, comma or bracket is before it
-CELL = 2  # bytes of a cell of a text file, at least
 SAFE = 2**53  # integers up to here are exact in float64 too
 
 
@@ -328,13 +328,15 @@ def arrow_sheet(data: bytes, suffix: str) -> Sheet:
     try:
         if data.startswith(b"PAR1"):
             kept = parquet.ParquetFile(io.BytesIO(data))
-            check_unpacked(CELL * kept.metadata.num_rows * kept.metadata.num_columns, len(data))
+            check_unpacked(parquet_bytes(kept.metadata), len(data))
             # texts stay numbers into a list of different ones, as the file has them: a long one costs its length once
             texts = [field.name for field in kept.schema_arrow if pyarrow.types.is_string(field.type)]
             table = parquet.read_table(io.BytesIO(data), read_dictionary=texts)
         elif data.startswith(b"ARROW1"):
+            check_unpacked(arrow_bytes(data[8:]), len(data))
             table = ipc.open_file(io.BytesIO(data)).read_all()
         else:
+            check_unpacked(arrow_bytes(data), len(data))
             table = ipc.open_stream(io.BytesIO(data)).read_all()
     except BadInput:
         raise

@@ -86,6 +86,10 @@ def fuzz(kind: str, inputs: int, seed: int, out: Path) -> None:
     """Fuzz one kind in this process, which ends with it."""
     import atheris
 
+    from nashlab.equilibrium import lottery_batch
+
+    lottery_batch([[0, 0.5], [-0.5, 0]])  # compiled now: what Atheris has changed cannot be
+
     with atheris.instrument_imports(include=list(COVERED)):
         import nashlab.certify
         import nashlab.cli

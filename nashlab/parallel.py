@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Any
 
-from nashlab.game import BadInput, first_line
+from nashlab.errors import BadInput, first_line
 from nashlab.processes import process_pool
 
-__all__ = ["Cluster", "in_parallel"]
+__all__ = ["KEPT", "Cluster", "in_parallel"]
 
 Advance = Callable[[str], object]
+PATIENCE = 10.0
+"""Seconds in which a cluster must answer."""
+KEPT = "kept"
+"""What progress calls work that was finished before."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Cluster:
     """Where work runs: in this process (one worker), in ``workers`` processes, or on Ray.
 
     ray   None, "local" (starts a cluster of ``workers`` processors here), "auto" or the address of a running cluster,
-          whose machines must share the experiment's folder.
+          whose machines must share the folder of the results.
     gpus  per piece of work on a Ray cluster; may be a fraction.
     """
 
@@ -67,16 +72,24 @@ def _by_processes(work: Callable[..., None], pieces: Sequence[tuple[Any, ...]], 
             advance("run")
 
 
+def _knock(address: str) -> None:
+    """OSError if nobody listens at host:port: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), PATIENCE).close()
+
+
 def _by_ray(work: Callable[..., None], pieces: Sequence[tuple[Any, ...]], cluster: Cluster, advance: Advance) -> None:
     try:
         import ray
     except ImportError:
-        raise BadInput("ray is not installed, must be for a sweep: pip install 'nashlab[llm,sweep]'") from None
+        raise BadInput("ray is not installed, must be for a sweep: pip install 'nashlab[sweep]'") from None
     local = cluster.ray == "local"
     address: dict[str, Any] = {"num_cpus": cluster.workers} if local else {"address": cluster.ray}
     try:
+        _knock(str(cluster.ray))
         ray.init(**address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise BadInput(
             f"address = {cluster.ray!r} is not a Ray cluster that can be reached ({first_line(error)})"
         ) from error
