@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from definitions.in_chances import all_pairs, omwu_step, pull, row_spread, spread_matrix
+from definitions.in_chances import all_pairs, omwu_step, pull, row_spread, signed_policy, spread_matrix
 from definitions.in_dynamics import heavy_ball_stable, log_moment, md_mix, omd_step
 from definitions.in_games import KL, J, best_reply, geo_mix, gibbs, total, win
 from definitions.in_gradients import contrast, dpo_loss, ipo_loss, nash_md_pg, second_moment
@@ -146,6 +146,8 @@ SLIPS: dict[str, tuple[str, Transcription]] = {
         "Counts.pull", named(pull, lambda n, tau, P, T, q, y: 1.5 * tau * pull(n, tau, P, T, q, y))),
     "all pairs with each counted in both orders": (
         "Pairs.all_pairs", named(all_pairs, lambda f, k, o: 2 * all_pairs(f, k, o))),
+    "the lower bound's equilibria at half the temperature": (
+        "LowerBound.signed_policy", named(signed_policy, lambda n, x, r, y: signed_policy(n, 2 * x, r, y))),
     "OMWU without its guess": (
         "Linearised.omwu_step",
         named(omwu_step, lambda n, eta, tau, P, mu, pi, _: omd_step(n, eta, tau, P, mu, pi))),

@@ -17,7 +17,7 @@ from nashlab.algorithms import get
 from nashlab.arrays import centred
 from nashlab.arrays import log_softmax as stable_log_softmax
 from nashlab.certificate import residual as nashlab_residual
-from nashlab.equilibrium import claim_test
+from nashlab.equilibrium import claim_test, regularised_nash
 from nashlab.game import PreferenceGame
 
 Mean = Callable[[Callable[[Any], float]], float]
@@ -252,6 +252,55 @@ def estimates_of_pairs(f: Transcription, s: Sample) -> list[Pair]:
     return [(f(value, 5, drawn.tolist()), np.mean(chosen[np.triu_indices(5, 1)]))]
 
 
+def strategy(s: Sample) -> Callable[[tuple[bool, ...]], tuple[int, int]]:
+    """A pair for every history, the last answer first."""
+    return lambda h: (sum(h) % s.n, (len(h) + 3 * sum(k * x for k, x in enumerate(h))) % s.n)
+
+
+def trees(f: Transcription, s: Sample) -> list[Pair]:
+    """Over all sixteen ways that four answers can go, each by the product of its probabilities."""
+    ask = strategy(s)
+    cost = lambda pair: math.sin(pair[0] + 2 * pair[1])  # noqa: E731
+    value = lambda h: math.sin(sum((k + 1) * x for k, x in enumerate(h)))  # noqa: E731
+    mean, paid = 0.0, 0.0
+    for path in itertools.product([False, True], repeat=4):
+        chance, bill, history = 1.0, 0.0, ()
+        for won in path:
+            i, j = ask(history)
+            chance *= s.game.preferences[i, j] if won else 1 - s.game.preferences[i, j]
+            bill, history = bill + cost((i, j)), (won, *history)
+        mean, paid = mean + chance * value(history), paid + chance * bill
+    if f.__name__ == "answers":
+        return [(f(ask, s.P, 4, (), value), mean)]
+    return [(f(ask, s.P, cost, 4, ()), paid)]
+
+
+def signs(s: Sample) -> list[float]:
+    return np.where(np.random.default_rng([s.seed, 23]).random(s.n) < 0.5, -1.0, 1.0).tolist()
+
+
+def signed(f: Transcription, s: Sample) -> list[Pair]:
+    """The games of N21's lower bound and, from nashlab, their equilibria; 2n responses of n signs."""
+    r, d, n = signs(s), 0.3, 2 * s.n
+    spelled = np.kron(r, [1.0, -1.0])
+    margins = d * (spelled[:, None] - spelled[None, :]) / 2
+    if f.__name__ == "sign_of":
+        return [(vector(n, lambda y: f(r, y)), spelled)]
+    if f.__name__ == "signed_game":
+        return [([[f(d, r, y, z) for z in range(n)] for y in range(n)], 0.5 + margins)]
+    q = np.exp(regularised_nash(PreferenceGame.from_margins(margins), s.tau).log_policy)
+    return [(vector(n, lambda y: f(n, d / (2 * s.tau), r, y)), q)]
+
+
+def krylov(f: Transcription, s: Sample) -> list[Pair]:
+    k = np.array(s.game.margins)
+    m = np.eye(s.n) - k
+    made = np.array(s.vector) + sum(a * np.linalg.matrix_power(m, j + 1) @ s.vector for j, a in enumerate(s.pi))
+    if f.__name__ == "minus_turn":
+        return [(vector(s.n, lambda y: f(s.n, k.tolist(), s.vector, y)), m @ np.array(s.vector))]
+    return [(vector(s.n, lambda y: f(s.n, k.tolist(), s.pi, s.n, s.vector, y)), made)]
+
+
 CHANCES: dict[str, Comparison] = {
     "Chance.is_mean": means,
     "Chance.above": lambda f, s: [
@@ -293,6 +342,24 @@ CHANCES: dict[str, Comparison] = {
         ([[f(lambda a, b: s.P[a][b], i, j) for j in range(s.n)] for i in range(s.n)],
          np.tril(s.game.preferences) + np.tril(s.game.preferences, -1).T)
     ],
+    "LowerBound.answers": trees,
+    "LowerBound.spent": trees,
+    "LowerBound.asks_in": lambda f, s: [(f(strategy(s), s.n), True), (f(strategy(s), 1), False)],
+    "LowerBound.divergence_cost": lambda f, s: [
+        (f(s.P, (np.array(s.P) / 2 + 0.25).tolist(), (0, 1)),
+         (s.P[0][1] / 2 - 0.25) ** 2 / (1 / 4 - (s.P[0][1] / 2 - 0.25) ** 2))
+    ],
+    "LowerBound.flip": lambda f, s: [(f(1, s.vector), np.where(np.arange(s.n) == 1, -1, 1) * np.array(s.vector))],
+    "LowerBound.sign_of": signed,
+    "LowerBound.signed_game": signed,
+    "LowerBound.signed_policy": signed,
+    "LowerBound.share": lambda f, s: [(f(0, s.pi, s.mu), np.abs(np.exp(s.log_pi) - np.exp(s.log_mu))[:2].sum())],
+    "Products.path": lambda f, s: [
+        ([[f(s.tau, i, j) for j in range(s.n)] for i in range(s.n)],
+         s.tau * (np.eye(s.n, k=1) - np.eye(s.n, k=-1)))
+    ],
+    "Products.minus_turn": krylov,
+    "Products.combined": krylov,
     "Hinges.lifted": lambda f, s: [
         (vector(s.n, lambda y: f(s.theta, [True] + [False] * (s.n - 1), s.tau, y)),
          np.array(s.theta) + s.tau * np.eye(s.n)[0])

@@ -1,4 +1,4 @@
-"""Chance.v, Counts.v, Comparisons.v, Pairs.v, Hinges.v and Linearised.v, transcribed."""
+"""Chance.v, Counts.v, Comparisons.v, LowerBound.v, Pairs.v, Hinges.v, Linearised.v and Products.v, transcribed."""
 
 from __future__ import annotations
 
@@ -228,6 +228,79 @@ def both_ways(f, i, j):
     return f(i, j) if j < i else f(j, i)
 
 
+# -- LowerBound.v ------------------------------------------------------------------------------------------------------
+
+
+@coq("LowerBound.answers")
+def answers(ask, P, t, h, F):
+    """Fixpoint answers (P : nat -> nat -> R) (t : nat) (h : list bool) (F : list bool -> R) : R := match t with |
+    O => F h | S m => let p := P (fst (ask h)) (snd (ask h)) in p * answers P m (true :: h) F + (1 - p) * answers P
+    m (false :: h) F end."""
+    if t == 0:
+        return F(h)
+    p = P[ask(h)[0]][ask(h)[1]]
+    return p * answers(ask, P, t - 1, (True, *h), F) + (1 - p) * answers(ask, P, t - 1, (False, *h), F)
+
+
+@coq("LowerBound.spent")
+def spent(ask, P, cost, t, h):
+    """Fixpoint spent (P : nat -> nat -> R) (cost : nat * nat -> R) (t : nat) (h : list bool) : R := match t with |
+    O => 0 | S m => let p := P (fst (ask h)) (snd (ask h)) in cost (ask h) + (p * spent P cost m (true :: h) + (1 -
+    p) * spent P cost m (false :: h)) end."""
+    if t == 0:
+        return 0.0
+    p = P[ask(h)[0]][ask(h)[1]]
+    after = p * spent(ask, P, cost, t - 1, (True, *h)) + (1 - p) * spent(ask, P, cost, t - 1, (False, *h))
+    return cost(ask(h)) + after
+
+
+@coq("LowerBound.asks_in")
+def asks_in(ask, n):
+    r"""Definition asks_in (n : nat) : Prop := forall h, (fst (ask h) < n)%nat /\ (snd (ask h) < n)%nat."""
+    # after up to three answers
+    histories = [h for t in range(4) for h in product_of_sets([False, True], repeat=t)]
+    return all(ask(h)[0] < n and ask(h)[1] < n for h in histories)
+
+
+@coq("LowerBound.divergence_cost")
+def divergence_cost(P, P2, pair):
+    """Definition divergence_cost (P P' : nat -> nat -> R) (pair : nat * nat) : R := let p := P (fst pair) (snd
+    pair) in let p' := P' (fst pair) (snd pair) in (p - p') ^ 2 / (p' * (1 - p'))."""
+    p, p2 = P[pair[0]][pair[1]], P2[pair[0]][pair[1]]
+    return (p - p2) ** 2 / (p2 * (1 - p2))
+
+
+@coq("LowerBound.flip")
+def flip(i, r):
+    """Definition flip (i : nat) (r : nat -> R) : nat -> R := upd r i (- r i)."""
+    return upd(r, i, -r[i])
+
+
+@coq("LowerBound.sign_of")
+def sign_of(r, y):
+    """Definition sign_of (r : nat -> R) (y : nat) : R := if Nat.even y then r (y / 2)%nat else - r (y / 2)%nat."""
+    return r[y // 2] if y % 2 == 0 else -r[y // 2]
+
+
+@coq("LowerBound.signed_game")
+def signed_game(d, r, y, z):
+    """Definition signed_game d (r : nat -> R) (y z : nat) : R := 1 / 2 + d * (sign_of r y - sign_of r z) / 2."""
+    return 1 / 2 + d * (sign_of(r, y) - sign_of(r, z)) / 2
+
+
+@coq("LowerBound.signed_policy")
+def signed_policy(n, x, r, y):
+    """Definition signed_policy n x (r : nat -> R) (y : nat) : R := exp (x * sign_of r y) / (INR n * cosh x)."""
+    return math.exp(x * sign_of(r, y)) / (n * math.cosh(x))
+
+
+@coq("LowerBound.share")
+def share(i, p, q):
+    """Definition share i (p q : nat -> R) : R := Rabs (p (i * 2)%nat - q (i * 2)%nat) + Rabs (p (i * 2 + 1)%nat -
+    q (i * 2 + 1)%nat)."""
+    return abs(p[i * 2] - q[i * 2]) + abs(p[i * 2 + 1] - q[i * 2 + 1])
+
+
 # -- Pairs.v -----------------------------------------------------------------------------------------------------------
 
 
@@ -322,3 +395,31 @@ def omwu_step(n, eta, tau, P, mu, pi, before):
         return (1 - eta * tau) * (ln(pi[y]) - ln(mu[y])) + eta * pull
 
     return gibbs(n, mu, vector(n, exponent))
+
+
+# -- Products.v --------------------------------------------------------------------------------------------------------
+
+
+@coq("Products.path")
+def path(h, i, j):
+    """Definition path (h : R) (i j : nat) : R := if Nat.eqb j (S i) then h else if Nat.eqb i (S j) then - h else
+    0."""
+    if j == i + 1:
+        return h
+    return -h if i == j + 1 else 0.0
+
+
+@coq("Products.minus_turn")
+def minus_turn(n, K, v, y):
+    """Definition minus_turn n (K : nat -> nat -> R) (v : nat -> R) (y : nat) : R := v y - win n K v y."""
+    return v[y] - win(n, K, v, y)
+
+
+@coq("Products.combined")
+def combined(n, K, a, k, x, y):
+    """Definition combined n K (a : nat -> R) k (x : nat -> R) (y : nat) : R := x y + sum k (fun j => a j *
+    Nat.iter (S j) (minus_turn n K) x y)."""
+    powers = [x]
+    for _ in range(k):
+        powers.append(vector(n, lambda z: minus_turn(n, K, powers[-1], z)))
+    return x[y] + total(k, lambda j: a[j] * powers[j + 1][y])
