@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import socket
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Any
 
 from nashlab.errors import BadInput, first_line
-from nashlab.processes import process_pool
 
 __all__ = ["KEPT", "Cluster", "in_parallel"]
 
@@ -66,6 +62,10 @@ def in_parallel(
 
 
 def _by_processes(work: Callable[..., None], pieces: Sequence[tuple[Any, ...]], workers: int, advance: Advance) -> None:
+    from concurrent.futures import as_completed
+
+    from nashlab.processes import process_pool
+
     with process_pool(min(workers, len(pieces))) as pool:
         for done in as_completed([pool.submit(work, *piece) for piece in pieces]):
             done.result()
@@ -74,12 +74,16 @@ def _by_processes(work: Callable[..., None], pieces: Sequence[tuple[Any, ...]], 
 
 def _knock(address: str) -> None:
     """OSError if nobody listens at host:port: Ray itself would try for minutes."""
+    import socket
+
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), PATIENCE).close()
 
 
 def _by_ray(work: Callable[..., None], pieces: Sequence[tuple[Any, ...]], cluster: Cluster, advance: Advance) -> None:
+    import logging
+
     try:
         import ray
     except ImportError:

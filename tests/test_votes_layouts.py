@@ -439,3 +439,28 @@ def test_votes_weigh_pairs_by_their_number() -> None:
     game = parse_votes(log, "x", ".csv", weigh="votes").game
     assert game.exact is not None
     assert [str(x) for x in game.exact[0]] == ["0", "20", "-1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix", "message"),
+    [(b"user,Pizza,Sushi\nann,10,2\nbob,0,9\n", ".csv", "its rows (ann, ...) and its columns (Pizza, Sushi) name"),
+     (b"voter,A,B,C\n1,1,0,1\n2,0,1,0\n3,1,1,0\n", ".csv", "scores and approvals are not: turn them into ranks"),
+     (b'{"model1": "x", "model2": "y", "liked": -3}\n{"model1": "x", "model2": "y", "liked": 1}\n', ".jsonl",
+      "model1 and model2 are two sides, but no known column holds the outcome")],
+)  # fmt: skip
+def test_what_looks_like_another_layout_is_called_what_it_is(content: bytes, suffix: str, message: str) -> None:
+    """Not a matrix that is not square."""
+    with pytest.raises(BadInput, match=re.escape(message)):
+        parse_votes(content, "x", suffix)
+
+
+def test_a_matrix_with_a_misspelt_name_is_still_a_matrix() -> None:
+    with pytest.raises(BadInput, match=r"column 2 is called 'b' and row 2 'c', must be the same response"):
+        parse_votes(b",a,b\na,0,1\nc,1,0\n", "x", ".csv")
+
+
+def test_names_that_may_be_one_are_said() -> None:
+    """Case and spaces alone tell them apart; two models of different names are not mentioned."""
+    log = b"winner,loser\ngpt-4,vicuna\nvicuna,GPT-4\nGPT-4,gpt-4\n"
+    assert "names that differ only in case or spaces: gpt-4, GPT-4" in parse_votes(log, "x", ".csv").reading.notes
+    assert "names that" not in str(parse_votes(log.replace(b"GPT-4", b"gpt-4o"), "x", ".csv").reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -204,6 +205,8 @@ def _wins(table: Table, values: Array, name: str, options: Options, common: dict
         table = table.noting(_said(options))
     if options.weigh == "votes":
         table = table.noting("margins are votes, not rates")
+    if alike := _alike(table.labels or ()):
+        table = table.noting(f"names that differ only in case or spaces: {', '.join(alike)}")
     each = (w + w.T)[np.triu_indices(n, 1)]
     if table.votes is None and n > 2 and each.size and np.all(np.isin(each, (0.0, 100.0))):
         table = table.noting("every pair adds up to 100: if these are percentages, say --kind preferences")
@@ -224,6 +227,16 @@ def _wins(table: Table, values: Array, name: str, options: Options, common: dict
         notes=table.notes,
     )
     return Votes(replace(game, reading=reading.content()), reading, w, table.drawn, table.ballots)
+
+
+def _alike(labels: Sequence[str]) -> list[str]:
+    """The first pair of names that are perhaps one."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        other = seen.setdefault("".join(label.casefold().split()), label)
+        if other != label:
+            return [other, label]
+    return []
 
 
 def _refuse_totals(w: Array) -> None:

@@ -14,7 +14,7 @@ from nashlab.votes import ballots, elections, matrices, sheets
 from nashlab.votes.build import Votes, votes_of
 from nashlab.votes.logs import index_pairs, read_log
 from nashlab.votes.reading import Options, Table, check_size
-from nashlab.votes.roles import Roles, find_roles
+from nashlab.votes.roles import VOTERS, Roles, find_roles
 from nashlab.votes.text import LONGEST, Delimited, as_text, open_delimited, unpacked
 
 __all__ = ["BY_EXTENSION", "LAYOUTS", "parse_game", "parse_votes", "read_game", "read_votes"]
@@ -184,9 +184,12 @@ def _unknown(header: list[str], rows: list[list[str]], error: BadInput, roles: R
     names = [cell for cell in header if cell and not matrices._numberlike(cell)]
     sides = [header.index(x) for x in (roles.first, roles.second) if x in header]
     if len(sides) == 2 and all(i < len(row) and not matrices._numberlike(row[i]) for row in rows[1:] for i in sides):
+        return _without_outcome(roles)
+    if _are_voters(header, rows[1:]):
         return BadInput(
-            f"{roles.first} and {roles.second} are two sides, but no known column holds the outcome: name it "
-            "by --columns winner=W, or p=P for the probability that the first wins"
+            f"its rows ({rows[1][0]}, ...) and its columns ({', '.join(header[1:])[:80]}) name different things, must "
+            "be the same responses in a matrix; votes on candidates are read where each cell is a rank (1 is best) or "
+            "empty, scores and approvals are not: turn them into ranks"
         )
     looks_square = abs(len(rows) - len(header)) <= 1 and "must be square" not in text
     inner = [cell for row in rows[1:] for cell in row[1:]]
@@ -197,6 +200,26 @@ def _unknown(header: list[str], rows: list[list[str]], error: BadInput, roles: R
         f"its columns ({', '.join(header)[:120]}) are no known layout: {'; '.join(LAYOUTS)}; name the roles of "
         "columns by --columns winner=W,loser=L"
     )
+
+
+def _without_outcome(roles: Roles) -> BadInput:
+    return BadInput(
+        f"{roles.first} and {roles.second} are two sides, but no known column holds the outcome: name it "
+        "by --columns winner=W, or p=P for the probability that the first wins"
+    )
+
+
+def _are_voters(header: list[str], body: list[list[str]]) -> bool:
+    """Rows that begin with the name or number of a voter, followed by numbers for two candidates or more."""
+    top = header[1:]
+    if not top or any(map(matrices._numberlike, top)):
+        return False
+    first = {row[0].strip() for row in body if row}
+    cells = [cell for row in body for cell in row[1:]]
+    numbers = all(matrices._numberlike(cell) or not cell.strip() for cell in cells)
+    wide = len(top) > 1 and all(len(row) == len(header) for row in body)
+    voters = sheets.word(header[0]) in VOTERS or not any(map(matrices._numberlike, first))
+    return bool(body) and wide and numbers and voters and len(first) == len(body) and first.isdisjoint(top)
 
 
 def _by_columns(sheet: sheets.Sheet, options: Options) -> Table:
@@ -220,6 +243,8 @@ def _by_columns(sheet: sheets.Sheet, options: Options) -> Table:
         return ballots.candidate_table(sheet, options)
     if options.columns:
         raise BadInput("columns: give winner and loser, or first and second with winner or p")
+    if roles.first and roles.second:
+        raise _without_outcome(roles)
     if _is_square(sheet):
         return _matrix_of(sheet, options)
     raise BadInput(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bridge.experiments import SAMPLED, texts_in, written
+from faults.processes import start, until
 
 from llm_bridge.cli import main
 from llm_bridge.data import SPLITS, Comparison, load_comparisons, load_corpus, write_comparisons
@@ -175,20 +174,15 @@ def test_killed_or_interrupted_at_any_stage_it_ends_with_the_same_results(
     sampled: tuple[Path, Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     config, _, results = sampled
-    command = [sys.executable, "-m", "llm_bridge", "run", str(config), "--out", str(tmp_path / "out"), "--resume"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = ["llm_bridge", "run", str(config), "--out", str(tmp_path / "out"), "--resume"]
     stops = [("sft", [], signal.SIGKILL, -signal.SIGKILL), ("nash-md-pg", [], signal.SIGKILL, -signal.SIGKILL),
              ("rlhf-pg", ["--workers", "2"], signal.SIGINT, 130)]  # fmt: skip
     for stage, more, how, code in stops:
-        process = subprocess.Popen([*command, *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   env=environment, start_new_session=True)  # fmt: skip
-        limit = time.monotonic() + 120
+        running = start([*command, *more], tmp_path)
         awaited = f"{stage}-*.unfinished/checkpoints/step-*"
-        while not list((tmp_path / "out" / "stages").glob(awaited)) and process.poll() is None:
-            assert time.monotonic() < limit
-            time.sleep(0.005)
-        os.killpg(process.pid, how)  # as a terminal does: the workers hear of it too
-        assert process.wait() == code
+        until(lambda awaited=awaited: list((tmp_path / "out" / "stages").glob(awaited)), running)
+        running.send(how, everyone=True)  # as a terminal does: the workers hear of it too
+        assert running.wait().code == code
     assert facts(run_experiment(read_experiment(config), tmp_path / "out")) == facts(results)
 
 

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from arena import GAME, PROMPTS, SETTINGS, closed, generated, largest, trained, weights
+from faults.processes import Running, start, until
 
 from llm_bridge.policy import Policy, Prompts
 from llm_bridge.training import Closed, Diverged, Settings, Trainer, Weights, bridged, checkpoint, train
@@ -29,25 +29,22 @@ SCRIPT = Path(__file__).with_name("arena.py")
 # -- kills and damage ------------------------------------------------------------------------------------------------
 
 
-def start(method: str, folder: Path, out: Path) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, str(SCRIPT), method, str(folder), str(out)], env=environment)
-
-
 @pytest.mark.parametrize(("method", "killed_at"), [("egpo", 3), ("omd", 3), ("nash-ema-pg", 2), ("ipo-md", 5)])
 def test_killed_and_resumed_it_ends_with_the_same_weights(tmp_path: Path, method: str, killed_at: int) -> None:
     whole, again = tmp_path / "whole.npz", tmp_path / "again.npz"
-    assert start(method, tmp_path / "a", whole).wait(120) == 0
-    first = start(method, tmp_path / "b", again)
-    log, until = tmp_path / "b" / "metrics.jsonl", time.monotonic() + 120
-    while not log.exists() or log.read_text().count("\n") < killed_at:
-        assert first.poll() is None or again.exists()
-        assert time.monotonic() < until
-        time.sleep(0.002)
-    first.send_signal(signal.SIGKILL)
+    log = tmp_path / "b" / "metrics.jsonl"
+
+    def begun(folder: Path, out: Path) -> Running:
+        return start(["bridge.arena", method, str(folder), str(out)], tmp_path)
+
+    assert begun(tmp_path / "a", whole).wait().code == 0
+    first = begun(tmp_path / "b", again)
+    until(lambda: log.exists() and log.read_text().count("\n") >= killed_at, first)
+    assert first.lives() or again.exists()
+    first.send(signal.SIGKILL)
     first.wait()
     again.unlink(missing_ok=True)
-    assert start(method, tmp_path / "b", again).wait(120) == 0
+    assert begun(tmp_path / "b", again).wait().code == 0
     ours, theirs = (list(np.load(path).values()) for path in (whole, again))
     assert largest(ours, theirs) == 0
     steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
