@@ -501,4 +501,30 @@ Proof.
   assert ((sV + sL) * (sV + sL) < (2 * sF) * (2 * sF)) by (apply Rmult_le_0_lt_compat; lra). nra.
 Qed.
 
+(** N20 (a) with (c).  Whatever bounds f and M have the equilibrium within the radius of (a): for L >= q_i q_j / m_ij and R at least
+    every row's spread, P(|q' - q|_1 > M^2/8 + sqrt(f^2 + M^4/64)) <= 2 alpha at the f and M of (c). *)
+Theorem N20_distance_tail (q' : O -> nat -> R) L R alpha : (forall o, inside o -> is_nash n tau (T o) mu (q' o)) ->
+  0 < alpha < 1 -> 0 < L -> 0 < R -> 0 < spread n q v -> (forall y, (y < n)%nat -> row_spread y <= R) ->
+  (forall i j, (i < n)%nat -> (j < n)%nat -> i <> j -> q i * q j * v i j <= L) ->
+  let f := (sqrt (spread n q v) + sqrt (2 * L * ln (1 / alpha))) / (2 * tau) in let M := sqrt (R * ln (2 * INR n / alpha) / 2) / tau in
+  E (fun o => above (M ^ 2 / 8 + sqrt (f ^ 2 + M ^ 4 / 64)) (l1 n q (q' o))) <= 2 * alpha.
+Proof.
+  intros N' Ha HL HR V0 Rows Top f M. pose proof counted_mean as Mean. destruct T_counted as [_ [Tp _]].
+  pose proof (N20_mean_error L alpha Ha HL V0 Top) as F. fold f in F. pose proof (N20_largest_error R alpha Ha HR Rows) as G. fold M in G.
+  apply Rle_trans with (E (fun o => above f (sqrt (pull2 n tau P (T o) q)) + above M (pull_max n tau P (T o) q)));
+    [| rewrite (mean_plus _ _ _ Mean); lra].
+  apply (mean_le _ _ _ Mean). intros o Ho.
+  pose proof (N20_radius n tau P (T o) mu q (q' o) tau_pos (proj1 (Tp o Ho)) mu_policy q_nash (N' o Ho)) as Rad.
+  set (x := pull2 n tau P (T o) q) in *. set (m := pull_max n tau P (T o) q) in *.
+  unfold above. destruct (Rlt_dec f (sqrt x)), (Rlt_dec M m); try (destruct (Rlt_dec (M ^ 2 / 8 + sqrt (f ^ 2 + M ^ 4 / 64)) (l1 n q (q' o))); lra).
+  destruct (Rlt_dec (M ^ 2 / 8 + sqrt (f ^ 2 + M ^ 4 / 64)) (l1 n q (q' o))) as [Far |]; [exfalso | lra].
+  assert (X0 : 0 <= x) by (apply sum_nonneg; intros y Hy; apply Rmult_le_pos; [apply Rlt_le, q_policy, Hy | apply pow2_ge_0]).
+  assert (M0 : 0 <= m) by (eapply Rle_trans; [apply (Rabs_pos (pull n tau P (T o) q 0)) |
+    apply (top_ge n (fun y => Rabs (pull n tau P (T o) q y)) 0), (policy_n_pos n q q_policy)]).
+  assert (X2 : x <= f ^ 2).
+  { pose proof (sqrt_sqrt x X0) as S. pose proof (sqrt_pos x). assert (sqrt x * sqrt x <= f * f) by (apply Rmult_le_compat; lra). lra. }
+  assert (MM : m ^ 2 <= M ^ 2) by (apply pow_incr; lra). assert (M4 : m ^ 4 <= M ^ 4) by (apply pow_incr; lra).
+  pose proof (sqrt_le_1_alt (x + m ^ 4 / 64) (f ^ 2 + M ^ 4 / 64) ltac:(lra)). lra.
+Qed.
+
 End Counted.

@@ -14,7 +14,7 @@ from definitions.in_gradients import log_softmax, slic_loss
 from definitions.samples import Comparison, Pair, Sample
 from definitions.transcribed import Matrix, Transcription, vector
 from nashlab.algorithms import get
-from nashlab.arrays import centred
+from nashlab.arrays import blend, centred, logsumexp
 from nashlab.arrays import log_softmax as stable_log_softmax
 from nashlab.certificate import residual as nashlab_residual
 from nashlab.equilibrium import claim_test, regularised_nash
@@ -360,6 +360,9 @@ CHANCES: dict[str, Comparison] = {
     ],
     "Products.minus_turn": krylov,
     "Products.combined": krylov,
+    "Tokens.token_normaliser": lambda f, s: [
+        (f(s.n, s.beta, s.pi, s.mu), -float(logsumexp(blend(s.log_pi, s.log_mu, s.beta))[0]))
+    ],
     "Hinges.lifted": lambda f, s: [
         (vector(s.n, lambda y: f(s.theta, [True] + [False] * (s.n - 1), s.tau, y)),
          np.array(s.theta) + s.tau * np.eye(s.n)[0])

@@ -1,4 +1,4 @@
-"""Chance.v, Counts.v, Comparisons.v, LowerBound.v, Pairs.v, Hinges.v, Linearised.v and Products.v, transcribed."""
+"""Chance.v, Counts.v, Comparisons.v, LowerBound.v, Pairs.v, Hinges.v, Linearised.v, Products.v and Tokens.v, transcribed."""
 
 from __future__ import annotations
 
@@ -423,3 +423,13 @@ def combined(n, K, a, k, x, y):
     for _ in range(k):
         powers.append(vector(n, lambda z: minus_turn(n, K, powers[-1], z)))
     return x[y] + total(k, lambda j: a[j] * powers[j + 1][y])
+
+
+# -- Tokens.v ----------------------------------------------------------------------------------------------------------
+
+
+@coq("Tokens.token_normaliser")
+def token_normaliser(n, beta, p, m):
+    """Definition token_normaliser n beta (p m : nat -> R) : R := - ln (sum n (fun y => exp ((1 - beta) * ln (p y)
+    + beta * ln (m y))))."""
+    return -ln(total(n, lambda y: math.exp((1 - beta) * ln(p[y]) + beta * ln(m[y]))))
