@@ -1,4 +1,4 @@
-"""Chance.v, Counts.v, Comparisons.v, LowerBound.v, Pairs.v, Hinges.v, Linearised.v, Products.v and Tokens.v, transcribed."""
+"""Counts, comparisons, draws, hinges, tokens and linearised steps: what the newest Coq files define, transcribed."""
 
 from __future__ import annotations
 
