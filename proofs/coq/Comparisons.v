@@ -107,3 +107,18 @@ Proof.
 Qed.
 
 End Comparisons.
+
+(** N21 (b).  Self-play's pairs, m_ij = 2 M q_i q_j of M comparisons in all, give V = (n - 1) / (2 M) whatever q is. *)
+Theorem N21_self_play n q M : policy n q -> 0 < M -> spread n q (fun i j => / (2 * M * q i * q j)) = (INR n - 1) / (2 * M).
+Proof.
+  intros [Hq S] HM. unfold spread. rewrite (pairs_ext n _ (fun i j => / (2 * M) * (q i + q j))).
+  2: { intros i j Hij. pose proof (Hq i ltac:(lia)). pose proof (Hq j ltac:(lia)). field. repeat split; lra. }
+  rewrite pairs_scal. pose proof (pairs_off n (fun i j => q i + q j) (fun i j _ _ => Rplus_comm (q i) (q j))) as P2.
+  cbv beta in P2. assert (All : sum n (fun i => sum n (fun j => off i j * (q i + q j))) = 2 * INR n - 2).
+  { rewrite (sum_ext n _ (fun i => INR n * q i + 1 - 2 * q i)).
+    - rewrite sum_minus, (sum_plus n (fun i => INR n * q i)), !sum_scal, S, sum_const. ring.
+    - intros i Hi. rewrite (sum_ext n _ (fun j => (q i + q j) - (q i + q j) * delta i j)).
+      + rewrite sum_minus, (sum_plus n (fun _ => q i)), sum_const, S, (sum_delta n i (fun j => q i + q j) Hi). ring.
+      + intros j _. unfold off, delta. rewrite (Nat.eqb_sym j i). destruct (Nat.eqb i j); ring. }
+  rewrite All in P2. replace (pairs n (fun i j => q i + q j)) with (INR n - 1) by lra. field. lra.
+Qed.

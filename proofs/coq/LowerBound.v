@@ -393,13 +393,16 @@ Qed.
 
 End Games.
 
-(** N21 (a).  n = 2k responses, M comparisons: for every strategy and estimator there is a game, of those above, where the mean
-    distance from the equilibrium is at least tanh(sqrt(n / (64 M + 8 n)) / 2 tau) / 2: no bound on all of them is smaller. *)
-Theorem N21_no_estimator_does_better k tau M ask (est : list bool -> nat -> R) worst : (0 < k)%nat -> 0 < tau -> asks_in ask (k * 2) ->
-  (forall P q, pref (k * 2) P -> is_nash (k * 2) tau P (uniform (k * 2)) q -> answers ask P M nil (fun h => l1 (k * 2) (est h) q) <= worst) ->
+(** N21 (a).  n = 2k responses, M comparisons: for every strategy and estimator, which may draw a seed o by any law E, there is a
+    game, of those above, where the mean distance from the equilibrium is at least tanh(sqrt(n / (64 M + 8 n)) / 2 tau) / 2: no
+    bound on all of them is smaller. *)
+Theorem N21_no_estimator_does_better {O : Type} (inside : O -> Prop) E k tau M (ask : O -> list bool -> nat * nat)
+  (est : O -> list bool -> nat -> R) worst : is_mean inside E -> (0 < k)%nat -> 0 < tau -> (forall o, inside o -> asks_in (ask o) (k * 2)) ->
+  (forall P q, pref (k * 2) P -> is_nash (k * 2) tau P (uniform (k * 2)) q ->
+    E (fun o => answers (ask o) P M nil (fun h => l1 (k * 2) (est o h) q)) <= worst) ->
   tanh (sqrt (INR (k * 2) / (64 * INR M + 8 * INR (k * 2))) / (2 * tau)) / 2 <= worst.
 Proof.
-  intros Hk Ht Hask Worst. set (n := (k * 2)%nat) in *.
+  intros HE Hk Ht Hask Worst. set (n := (k * 2)%nat) in *.
   assert (K0 : 0 < INR k) by (apply lt_0_INR; exact Hk). assert (Kn : INR n = 2 * INR k) by (unfold n; rewrite mult_INR; simpl; ring).
   pose proof (pos_INR M) as M0. set (D2 := INR n / (64 * INR M + 8 * INR n)).
   assert (Den : 0 < 64 * INR M + 8 * INR n) by lra. assert (Dpos : 0 < D2) by (apply Rdiv_lt_0_compat; lra).
@@ -411,7 +414,10 @@ Proof.
   assert (Told : INR M * (4 * d ^ 2 / (1 / 4 - d ^ 2)) <= INR k / 2).
   { rewrite dd. assert (Q : 0 < 1 / 4 - D2) by lra. apply Rmult_le_reg_r with (1 / 4 - D2); [exact Q |].
     replace (INR M * (4 * D2 / (1 / 4 - D2)) * (1 / 4 - D2)) with (4 * (INR M * D2)) by (field; lra). rewrite Kn in Deq. nra. }
-  eapply Rle_trans; [apply (mean_error k d tau Hk Hd Ht ask M est Hask Told) |].
-  pose proof (coins_mean k) as Cm. rewrite <- (mean_const _ _ _ Cm worst). apply (mean_le _ _ _ Cm). intros r Hr.
-  apply Worst; [apply (game_pref k d); assumption | apply (game_nash k d tau); assumption].
+  set (risk := fun o r => answers (ask o) (signed_game d r) M nil (fun h => l1 n (est o h) (signed_policy n (d / (2 * tau)) r))).
+  apply Rle_trans with (E (fun o => coins k (risk o))).
+  - rewrite <- (mean_const _ _ _ HE (tanh (d / (2 * tau)) / 2)). apply (mean_le _ _ _ HE). intros o Ho.
+    apply (mean_error k d tau Hk Hd Ht (ask o) M (est o) (Hask o Ho) Told).
+  - rewrite (coins_swap inside E k risk HE). pose proof (coins_mean k) as Cm. rewrite <- (mean_const _ _ _ Cm worst).
+    apply (mean_le _ _ _ Cm). intros r Hr. apply Worst; [apply (game_pref k d); assumption | apply (game_nash k d tau); assumption].
 Qed.
