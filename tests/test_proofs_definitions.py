@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from definitions.in_chances import all_pairs, omwu_step, pull, row_spread, signed_policy, spread_matrix
 from definitions.in_dynamics import heavy_ball_stable, log_moment, md_mix, omd_step
 from definitions.in_games import KL, J, best_reply, geo_mix, gibbs, total, win
 from definitions.in_gradients import contrast, dpo_loss, ipo_loss, nash_md_pg, second_moment
@@ -136,6 +137,20 @@ SLIPS: dict[str, tuple[str, Transcription]] = {
     "the bordered system without its border": (
         "LinearSolve.nonsingular", lambda m, M: nonsingular(m - 1, M)),
     "the arithmetic mean for the logarithmic": ("LogMean.log_mean", lambda a, b: (a + b) / 2),
+    "the rows' spread with weights not squared": (
+        "Counts.row_spread", named(row_spread, lambda n, q, v, y: total(n, lambda j: (j != y) * q[j] * v[y][j]))),
+    "B without its off-diagonal": (
+        "Counts.spread_matrix",
+        named(spread_matrix, lambda n, q, v, i, j: spread_matrix(n, q, v, i, j) if i == j else 0.0)),
+    "errors of the win rates, not over the temperature": (
+        "Counts.pull", named(pull, lambda n, tau, P, T, q, y: 1.5 * tau * pull(n, tau, P, T, q, y))),
+    "all pairs with each counted in both orders": (
+        "Pairs.all_pairs", named(all_pairs, lambda f, k, o: 2 * all_pairs(f, k, o))),
+    "the lower bound's equilibria at half the temperature": (
+        "LowerBound.signed_policy", named(signed_policy, lambda n, x, r, y: signed_policy(n, 2 * x, r, y))),
+    "OMWU without its guess": (
+        "Linearised.omwu_step",
+        named(omwu_step, lambda n, eta, tau, P, mu, pi, _: omd_step(n, eta, tau, P, mu, pi))),
     "the residual of the reference itself": (
         "Verifier.read_residual",
         lambda n, tau, A, w, theta, y: theta[y] - ln(w[y]) - win(n, A, gibbs(n, w, [0.0] * n), y) / tau),

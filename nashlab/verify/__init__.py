@@ -9,6 +9,7 @@ from __future__ import annotations
 from nashlab.claims import CHECKS, Cases, Check, Result, environment_of, evaluate, recorded, run, select
 from nashlab.verify import (
     certificates,
+    conjectured,
     contemporaries,
     counting,
     equilibria,
@@ -36,6 +37,7 @@ __all__ = [
     "Check",
     "Result",
     "certificates",
+    "conjectured",
     "contemporaries",
     "counting",
     "environment_of",

@@ -174,9 +174,10 @@ def n7(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 @claim(
     "N30",
-    "about N7's circle log ρ², log v move as s² + (1−c)(1−β₂)s + (1−β₂)a_ck = 0, k = d log|ζ|/da, a_c where |ζ| = 1: "
-    "rings of period 2π/√((1−β₂)a_ck) that decay in 2/((1−c)(1−β₂)) steps; c = −¼ without momentum; the radius is "
-    "short by the share −κ(1−β₂)/(2a_ck), κ the part of c from the ripple of v",
+    "derived by averaging to first order in 1−β₂, not proved: about N7's circle log ρ², log v move as s² + "
+    "(1−c)(1−β₂)s + (1−β₂)a_ck = 0, k = d log|ζ|/da, a_c where |ζ| = 1: rings of period 2π/√((1−β₂)a_ck) that decay "
+    "in 2/((1−c)(1−β₂)) steps; c = −¼ without momentum; the radius is short by the share −κ(1−β₂)/(2a_ck), κ the part "
+    "of c from the ripple of v",
     tolerance=0.02,
     because="relative, the share to a tenth: first order in 1−β₂ = 1e-3 over frequencies of .03 to .6, a kick of 2 %",
     twin="c = 0, the decay in 2/(1−β₂) steps",

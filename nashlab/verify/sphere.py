@@ -1,4 +1,4 @@
-"""Claims about a policy and the equilibrium through the logarithmic mean (N18, N19, N29)."""
+"""Claims about a policy and the equilibrium, through the logarithmic mean (N18, N19) and the gap (N29)."""
 
 from __future__ import annotations
 
@@ -158,3 +158,43 @@ def n29(cases: Cases, twin: bool) -> Iterator[Observation]:
             scale = max(tau * divergence, gap, 1e-7)
             off = max(abs(written - gap), gap - (tau + 16.0 / (9.0 * np.pi**2 * tau)) * divergence) / scale
             yield Observation(max(off, 0.0), case._replace(log_policy=log_pi).describe)
+
+
+@claim(
+    "N29.lower",
+    "no constant below .1089 will do in N29 for 16/(9π²) = .1801, so not 1/π² = .1013, which is right near q: a game "
+    "of 150 responses needs .10897; which constant is the best is open",
+    tolerance=1e-6,
+    because="the constant of one game, whose equilibrium is known to 1e-12",
+    twin="no constant below .1090 will do",
+)
+def n29_lower(cases: Cases, twin: bool) -> Iterator[Observation]:
+    least = 0.1090 if twin else 0.1089
+    for size in (50, 100):
+        log_q, log_pi, log_nu = _three_arcs(size)
+        q, toward_pi, toward_nu = np.exp(log_q), np.exp(log_pi) - np.exp(log_q), np.exp(log_nu) - np.exp(log_q)
+        # ν gains most from A = ½ sign of the cross products, at this temperature most for its divergence
+        cross = np.outer(toward_nu, toward_pi) - np.outer(toward_pi, toward_nu)
+        margins = 0.5 * np.sign(cross)
+        tau = float(toward_nu @ margins @ toward_pi) / (2 * oracle.kl(log_nu, log_q))
+        reference = np.exp(oracle.log_softmax(log_q - margins @ q / tau))
+        game = PreferenceGame.from_margins(margins, reference=reference)
+        divergence = oracle.kl(log_pi, log_q)
+        needed = tau * (float(exploitability(game, log_pi, tau)) / divergence - tau)
+        astray = oracle.l1(log_q, subject.solved(game, tau)) - 1e-10
+        off = max(0.0, astray, least - needed, needed - 16.0 / (9.0 * np.pi**2))
+        yield Observation(off, lambda needed=needed: {"needed": needed}, witness=size == 50)
+
+
+def _three_arcs(size: int) -> tuple[Array, Array, Array]:
+    """log q, π and ν of 3 · ``size`` responses: log π/q and log ν/q on three arcs of the plane, the third the second's
+    mirror image; found by ascent, rounded to hundredths."""
+    t = (2 * np.arange(size) + 1 - size) / size
+    powers = t ** np.arange(4)[:, None]
+    first = np.array([-0.77, 0.37, 0.06, -0.02]) @ powers
+    second = np.array([0.81, 0.13, -0.08, -0.01]) @ powers
+    third = np.array([-0.36, 0.50, 0.02, -0.03]) @ powers
+    weight = np.concatenate([-0.05 * t**2, *2 * [np.array([-0.50, -0.14, 0.0, 0.0]) @ powers]])
+    to_pi, to_nu = np.concatenate([first, second, third]), np.concatenate([first[::-1], third, second])
+    log_q, log_pi, log_nu = (np.asarray(oracle.log_softmax(weight + x)) for x in (0.0, to_pi, to_nu))
+    return log_q, log_pi, log_nu

@@ -267,6 +267,58 @@ Proof.
     assert ((1 - x) ^ 2 < s * s) by nra. rewrite S2 in *. lra.
 Qed.
 
+(** ** Adam's circle (N7) *)
+
+(** N7.  With averaged momentum the step a is stable iff it is below a_c = 2 alpha / (omega^2 u + alpha^2 / u), u = (1 + m)/(1 - m). *)
+Theorem N7_critical_step a alpha omega m : -1 < m < 1 -> 0 < a -> 0 < alpha -> 0 < omega ->
+  let u := (1 + m) / (1 - m) in
+  averaged_momentum_stable a alpha omega m <-> a < 2 * alpha / (omega ^ 2 * u + alpha ^ 2 / u).
+Proof.
+  intros Hm Ha Hal Ho u. unfold averaged_momentum_stable. rewrite N5_heavy_ball by exact Hm.
+  assert (Hu : 0 < u) by (apply Rdiv_lt_0_compat; lra).
+  assert (D : 0 < omega ^ 2 * u + alpha ^ 2 / u).
+  { apply Rplus_lt_0_compat; [apply Rmult_lt_0_compat; [apply pow_lt, Ho | exact Hu] | apply Rdiv_lt_0_compat; [apply pow_lt, Hal | exact Hu]]. }
+  replace (a * (1 - m) * alpha / (1 + m)) with (a * alpha / u) by (unfold u; field; split; lra).
+  replace (a * (1 - m) * omega / (1 - m)) with (a * omega) by (field; lra).
+  replace ((1 - a * alpha / u) ^ 2 + (a * omega) ^ 2) with (1 + a / u * (a * (omega ^ 2 * u + alpha ^ 2 / u) - 2 * alpha)) by (field; lra).
+  set (w := omega ^ 2 * u + alpha ^ 2 / u) in *. assert (Q : 0 < a / u) by (apply Rdiv_lt_0_compat; assumption).
+  assert (E : 2 * alpha / w * w = 2 * alpha) by (field; lra). split; intro H.
+  - apply Rmult_lt_reg_r with w; [exact D |]. rewrite E. assert (a * w - 2 * alpha < 0); [| lra].
+    apply Rmult_lt_reg_l with (a / u); [exact Q | lra].
+  - apply (Rmult_lt_compat_r _ _ _ D) in H. rewrite E in H.
+    assert (a / u * (a * w - 2 * alpha) < a / u * 0) by (apply Rmult_lt_compat_l; lra). lra.
+Qed.
+
+(** N7.  Gradients z theta, |z|^2 = alpha^2 + omega^2, on a circle of radius rho have a mean square of |z|^2 rho^2 / 3 in each of three
+    coordinates; with Adam's step for it, lr over its root, the iteration contracts outside N7's radius and not inside. *)
+Theorem N7_circle lr rho alpha omega m : -1 < m < 1 -> 0 < lr -> 0 < rho -> 0 < alpha -> 0 < omega ->
+  let u := (1 + m) / (1 - m) in let z := sqrt (alpha ^ 2 + omega ^ 2) in
+  averaged_momentum_stable (lr / sqrt (z ^ 2 * rho ^ 2 / 3)) alpha omega m
+    <-> lr * (sqrt 3 * (omega ^ 2 * u + alpha ^ 2 / u) / (2 * alpha * z)) < rho.
+Proof.
+  intros Hm Hl Hr Hal Ho u z. assert (Hu : 0 < u) by (apply Rdiv_lt_0_compat; lra).
+  assert (Z0 : 0 < z) by (apply sqrt_lt_R0, Rplus_lt_0_compat; apply pow_lt; assumption).
+  assert (S3 : 0 < sqrt 3) by (apply sqrt_lt_R0; lra). assert (Q3 : sqrt 3 * sqrt 3 = 3) by (apply sqrt_sqrt; lra).
+  assert (Root : sqrt (z ^ 2 * rho ^ 2 / 3) = z * rho / sqrt 3).
+  { rewrite <- (sqrt_pow2 (z * rho / sqrt 3)) by (apply Rlt_le, Rdiv_lt_0_compat; [apply Rmult_lt_0_compat |]; assumption).
+    f_equal. replace ((z * rho / sqrt 3) ^ 2) with (z ^ 2 * rho ^ 2 / (sqrt 3 * sqrt 3)) by (field; apply Rgt_not_eq, S3). rewrite Q3. reflexivity. }
+  rewrite Root. replace (lr / (z * rho / sqrt 3)) with (lr * sqrt 3 / z / rho) by (field; lra).
+  set (w := omega ^ 2 * u + alpha ^ 2 / u).
+  assert (W : 0 < w).
+  { apply Rplus_lt_0_compat; [apply Rmult_lt_0_compat; [apply pow_lt, Ho | exact Hu] | apply Rdiv_lt_0_compat; [apply pow_lt, Hal | exact Hu]]. }
+  assert (A0 : 0 < lr * sqrt 3 / z / rho) by (apply Rdiv_lt_0_compat; [apply Rdiv_lt_0_compat; [apply Rmult_lt_0_compat |] |]; assumption).
+  rewrite (N7_critical_step _ alpha omega m Hm A0 Hal Ho). fold u. fold w.
+  set (c := w / (2 * alpha)). assert (C0 : 0 < c) by (apply Rdiv_lt_0_compat; lra).
+  replace (2 * alpha / w) with (/ c) by (unfold c; field; lra).
+  replace (lr * (sqrt 3 * w / (2 * alpha * z))) with (lr * sqrt 3 / z * c) by (unfold c; field; lra).
+  set (b := lr * sqrt 3 / z). assert (B0 : 0 < b) by (apply Rdiv_lt_0_compat; [apply Rmult_lt_0_compat |]; assumption).
+  split; intro H.
+  - apply (Rmult_lt_compat_r (c * rho)) in H; [| apply Rmult_lt_0_compat; assumption].
+    replace (b / rho * (c * rho)) with (b * c) in H by (field; lra). replace (/ c * (c * rho)) with rho in H by (field; lra). exact H.
+  - apply Rmult_lt_reg_r with (c * rho); [apply Rmult_lt_0_compat; assumption |].
+    replace (b / rho * (c * rho)) with (b * c) by (field; lra). replace (/ c * (c * rho)) with rho by (field; lra). exact H.
+Qed.
+
 (** ** R3: optimistic multiplicative weights *)
 
 (** OMWU, log pi <- (1 - eta tau) log pi + eta tau log mu + eta P (2 pi_t - pi_{t-1}):

@@ -53,6 +53,7 @@ from definitions.compare import (
     warm,
     weighted_means,
 )
+from definitions.compare_chances import CHANCES
 from definitions.in_games import best_reply, osc
 from definitions.samples import Comparison, pointwise
 from definitions.transcribed import SLOPE, vector
@@ -313,6 +314,7 @@ COMPARISONS: dict[str, Comparison] = {
     "Faces.loose": answers,
     "Verifier.growth": projections,
     "Verifier.read_residual": readings,
+    **CHANCES,
 }  # fmt: skip
 
 #: What is not EXACT, and why.
@@ -367,4 +369,39 @@ AUXILIARY: dict[str, str] = {
     "Faces.direction": "from the middle of nashlab's face to its vertices",
     "Faces.loose": "how many weights and slacks are not 0, of the exact check's",
     "Verifier.growth": "the first order of KL, by the identity that the proof uses",
+    "Chance.is_mean": "weights that are a distribution, against weights that are none",
+    "Chance.above": "a truth value as a number",
+    "Chance.upd": "a vector with one entry replaced",
+    "Chance.product": "a mean over independent draws, against the sum over all outcomes",
+    "Chance.coin": "the mean of 1 and -1: a hyperbolic cosine",
+    "Chance.sides": "1 and -1",
+    "Chance.coins": "many coins: a product of hyperbolic cosines",
+    "Chance.quad": "a quadratic form",
+    "Chance.trace": "numpy's",
+    "Chance.trace2": "numpy's norm, squared",
+    "Chance.at_most": "against numpy's largest eigenvalue",
+    "Chance.drawn": "a matrix and an outer product of its last column",
+    "Chance.spread_out": "a Kronecker product",
+    "Counts.pairs": "a sum over the lower half of a table",
+    "Counts.off": "1 minus the unit matrix",
+    "Comparisons.both_ways": "the lower half of a table, mirrored",
+    "Hinges.lifted": "logits with a set of them moved",
+    "Hinges.flat": "N13's place for two responses, 1/τ, and no other",
+    "Hinges.at_or_below": "ranks by a sort",
+    "LowerBound.answers": "a mean over a strategy's answers, against the sum over all of them",
+    "LowerBound.spent": "as above, of what its questions cost",
+    "LowerBound.asks_in": "questions about the game's own responses",
+    "LowerBound.divergence_cost": "χ² of one answer under two games",
+    "LowerBound.flip": "one sign changed",
+    "LowerBound.sign_of": "a Kronecker product",
+    "LowerBound.share": "the part of ‖p − q‖₁ from one pair of responses",
+    "Products.path": "numpy's shifted unit matrices",
+    "Products.minus_turn": "a product with I − K",
+    "Products.combined": "powers of I − K, by numpy",
+    "Pairs.completions": "as Chance.product, of one law",
+    "Pairs.all_pairs": "the mean over pairs, by numpy",
+    "Pairs.pair_mean": "weighted moments, by numpy",
+    "Pairs.zeta1": "as above",
+    "Pairs.zeta2": "as above",
+    "Pairs.fresh_pair": "as Gradients.pair_expect, of pairs",
 }
