@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import functools
 import signal
@@ -16,6 +17,9 @@ from typing import Any
 from nashlab.errors import first_line
 
 __all__ = ["ending"]
+
+# Windows has none; there a call of the system that waits is not woken
+PTHREAD_KILL: Callable[[int, int], None] | None = getattr(signal, "pthread_kill", None)
 
 
 def ending(program: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -57,12 +61,16 @@ def _stopped_by_sigterm() -> Iterator[None]:
     senders: list[threading.Thread] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        heard.set()
-        raise KeyboardInterrupt
+        if not heard.is_set():  # a second one would cut off what the first has begun
+            heard.set()
+            raise KeyboardInterrupt
 
     def send() -> None:
         while not heard.wait(0.02):
-            signal.pthread_kill(main, signal.SIGTERM)
+            if PTHREAD_KILL is None:
+                _thread.interrupt_main(signal.SIGTERM)
+            else:
+                PTHREAD_KILL(main, signal.SIGTERM)
 
     def swallowed(about: Any) -> None:
         if not issubclass(about.exc_type, KeyboardInterrupt):

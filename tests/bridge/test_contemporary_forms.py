@@ -23,7 +23,8 @@ from nashlab.algorithm import Pairwise, Pointwise, Setting
 from nashlab.algorithms import REGISTRY
 from nashlab.algorithms.slhf import leader_weight
 from nashlab.environment import ExactEnvironment
-from nashlab.game import BadInput
+from nashlab.equilibrium import regularised_nash
+from nashlab.game import BadInput, PreferenceGame
 from nashlab.losses import ipo, self_play_advantage
 
 LR = 0.05
@@ -255,3 +256,40 @@ def test_micro_batches_change_nothing_for_a_sum_over_opponents() -> None:
         train(policy, "mnpo", generated(), Settings(steps=2, batch=3, tau=0.3, micro_batch=size, refresh=1))
         ends.append(weights(policy))
     assert max(float(np.abs(a - b).max()) for a, b in zip(*ends, strict=True)) < 1e-9  # Adam divides rounding
+
+
+# -- what every form says of itself ----------------------------------------------------------------------------------
+
+
+def test_nash_prox_s_centre_stays_until_it_is_due() -> None:
+    """A centre that stays is the start, and the end the equilibrium at τ + 1/η; one that moves leads to that at τ."""
+    game = PreferenceGame.from_margins(MARGINS).with_reference(MU.tolist())
+    still = trained_table("nash-prox", step_size=1.0, refresh=1000)
+    assert np.abs(still - regularised_nash(game, TAU + 1).policy).max() < 1e-6
+    moving = trained_table("nash-prox", step_size=5.0, refresh=10)
+    assert np.abs(moving - regularised_nash(game, TAU).policy).max() < 0.003
+    assert np.abs(moving - still).max() > 0.03  # canary
+
+
+@pytest.mark.parametrize("name", BRIDGED)
+def test_log_ratios_are_measured_from_the_reference_where_a_form_says_so(name: str) -> None:
+    """Otherwise their mean is no KL(π‖μ), and the trainer's record has none; all remembered players have moved."""
+    trainer = Trainer(tiny("gpt2", seed=1), bridged(name), generated(), Settings(**PLAIN | {"steps": 3, "refresh": 1}))
+    for _ in range(3):
+        trainer._one_step()
+    with torch.no_grad():
+        anchor = trainer.method.form.anchor(
+            trainer.players, trainer.settings, lambda player: LANGUAGE.log_policy(player, PROMPT)
+        )
+        log_mu = LANGUAGE.log_policy(trainer.players.reference, PROMPT)
+    assert trainer.method.form.measures_from_reference == bool(torch.equal(anchor, log_mu))
+
+
+def test_one_comparison_stands_for_its_probability_in_every_form_but_the_leader_s() -> None:
+    for name, method in BRIDGED.items():
+        method.check_labels("soft")
+        if name == "slhf":
+            with pytest.raises(BadInput, match="not linear in p"):
+                method.check_labels("hard")
+        else:
+            method.check_labels("hard")

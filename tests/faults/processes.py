@@ -25,7 +25,8 @@ LIMIT = 240.0
 LOADED = ["numpy", "scipy.optimize", "scipy.special", "matplotlib.figure", "matplotlib.backends.backend_agg",
           "pyarrow.parquet", "torch", "torch.utils.tensorboard", "transformers.models.llama.modeling_llama",
           "transformers.models.auto.modeling_auto", "peft", "accelerate", "safetensors.torch", "tokenizers",
-          "llm_bridge.experiment.pipeline", "llm_bridge.experiment.report", "nashlab.display", "nashlab.plots",
+          "llm_bridge.experiment.pipeline", "llm_bridge.experiment.report", "llm_bridge.verify", "nashlab.display",
+          "nashlab.plots",
           "tyro", "numba", "nashlab.ranking", "nashlab.equilibrium.batch"]  # fmt: skip
 """What a warm process has imported before it begins; jax is left out, it does not survive a fork."""
 

@@ -55,7 +55,7 @@ PLAIN = tuple(
         "bad_input_is_named",
     )
 )
-BRIDGE = ("tests/bridge/test_trainer.py", "tests/bridge/test_forms.py")
+BRIDGE = tuple(f"tests/bridge/test_{name}.py" for name in ("trainer", "forms", "contemporary_forms"))
 ALGORITHMS = ("tests/test_written_out.py", *PLAIN)
 
 # the tests of a module or of everything below a package: the longest name that fits
