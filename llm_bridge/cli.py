@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -192,7 +193,8 @@ def methods_command(*, json_output: Json = False) -> int:
 Config = Annotated[
     str,
     tyro.conf.Positional,
-    tyro.conf.arg(help="a TOML file, or demo, summarise-t5, summarise-smollm2, paper-t5-tldr"),
+    tyro.conf.arg(help="a TOML file, or demo, closed-1000, closed-1000-causes, summarise-t5, summarise-smollm2, "
+                  "paper-t5-tldr"),
 ]
 Overrides = Annotated[tuple[str, ...], tyro.conf.arg(help="key=value that overrides the file, e.g. train.steps=50")]
 Folder = Annotated[Path | None, tyro.conf.arg(help="folder of the experiment (default: the configuration's name)")]
@@ -215,10 +217,15 @@ def run_command(
     Example: llm-bridge run demo --override train.steps=50 seeds=[0] --out quick
              llm-bridge run mine.toml --resume
     """
-    from llm_bridge.experiment import Cluster, run_experiment
+    from llm_bridge.experiment import Cluster, run_causes, run_experiment
     from llm_bridge.experiment.report import write_report
 
     experiment, folder, stages = _opened(config, override, resume, out)
+    if experiment.causes:
+        with Progress(stages) as advance:
+            found = run_causes(experiment, folder, advance, Cluster(workers))
+        print_json(found) if json_output else _show_causes(found)
+        return 0
     with Progress(stages) as advance:
         results = run_experiment(experiment, folder, advance, Cluster(workers))
     write_report(folder / "report.html", results)
@@ -228,6 +235,17 @@ def run_command(
         show_results(results)
         print(f"report: {folder / 'report.html'}", file=sys.stderr)
     return 0
+
+
+def _show_causes(found: Mapping[str, Any]) -> None:
+    """One table a cause: exploitability on unseen texts by method and level."""
+    for name, levels in found["causes"].items():
+        print(f"{name}: exploitability on unseen texts")
+        columns = ["", *(f"{level['at']:g}" for level in levels)]
+        values = [dict(zip(level["methods"], level["exploitability"]["mean"], strict=True)) for level in levels]
+        rows = [[m, *(f"{row[m]:.4f}" if m in row else "" for row in values)] for m in found["methods"]
+                if any(m in row for row in values)]  # fmt: skip
+        show_table(columns, rows)
 
 
 @commands.command("sweep")

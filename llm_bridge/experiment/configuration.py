@@ -5,26 +5,23 @@
     [sampling] [comparisons] [preference] [reward] [judge]    or: sampled, labelled and judged completions
     [train] [tuned.METHOD] [grid]                 how the methods are trained, and which τ and β are tried first
 
-:mod:`llm_bridge.experiment.pipeline` runs it.
+:mod:`llm_bridge.experiment.reading` reads it, :mod:`llm_bridge.experiment.pipeline` runs it.
 """
 
 from __future__ import annotations
 
 import itertools
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_bridge.judges import CANDIDATE_KINDS, check_judge, check_kinds
 from llm_bridge.preferences import MODELS, Training
 from llm_bridge.training import LABELS, Settings, bridged
 from nashlab.game import BadInput, check_temperature, suggestion
-from nashlab.settings import checked, read_settings
+from nashlab.settings import checked
 
 __all__ = [
-    "CONFIGS",
     "ClosedSets",
     "Comparisons",
     "Corpus",
@@ -32,16 +29,18 @@ __all__ = [
     "Grid",
     "HeadOfStates",
     "Learned",
+    "Level",
     "Likelihood",
     "Model",
     "Sampling",
-    "read_experiment",
+    "distinct",
 ]
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 DTYPES = ("float32", "bfloat16", "float64")
 HEADS = 4
 """Of the "small" policy."""
+LEAST = 200
+"""Comparisons to fit a preference model to: a tenth of them stops the fit."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,8 @@ class ClosedSets:
     temperature  T of π^(1/T);  judge  a name, or a table with options: see :mod:`llm_bridge.judges.registry`.
     kinds        of candidates;  samples  how many more the initial policy writes, of at most ``max_new_tokens``.
     cycles       a factor on the part of the judge's log-odds that no ranking explains: 0 leaves a Bradley-Terry model.
+    comparisons  the number of single judgments on the training texts to which a preference model is fitted that the
+                 methods learn from; 0: they learn from the judge's exact preferences.  Only with a head.
     """
 
     temperature: float = 20.0
@@ -117,6 +118,7 @@ class ClosedSets:
     samples: int = 0
     max_new_tokens: int = 16
     cycles: float = 1.0
+    comparisons: int = 0
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature, positive=True)
@@ -126,6 +128,8 @@ class ClosedSets:
             raise BadInput(f"kinds and samples = {self.samples} make {len(self.kinds) + self.samples} candidates, "
                            "must be at least 3 (and samples at least 0)")  # fmt: skip
         _at_least_one(self, "max_new_tokens")
+        if self.comparisons != 0 and self.comparisons < LEAST:
+            raise BadInput(f"comparisons = {self.comparisons}, must be 0 (exact preferences) or at least {LEAST}")
         if not 0 <= self.cycles <= 1:
             raise BadInput(f"cycles = {self.cycles}, must be between 0 (a ranking) and 1 (the judge as it is)")
 
@@ -255,7 +259,7 @@ class Grid:
     steps: int = 0
 
     def __post_init__(self) -> None:
-        _distinct("seeds", self.seeds, int)
+        distinct("seeds", self.seeds, int)
         if self.steps < 0:
             raise BadInput(f"steps = {self.steps}, must be at least 0 (as many as the experiment's own)")
 
@@ -272,7 +276,8 @@ class Grid:
 class Experiment:
     """A parsed configuration; ``train`` applies to every method, ``tuned`` to the method it names.
 
-    tau  the temperature at which exploitability is measured on closed sets (default: ``train``'s).
+    tau     the temperature at which exploitability is measured on closed sets (default: ``train``'s).
+    causes  controlled changes, by name.
     """
 
     name: str
@@ -291,6 +296,7 @@ class Experiment:
     tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
     grid: Grid | None = None
     seeds: list[int] = field(default_factory=lambda: [0])
+    causes: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def tau(self) -> float:
@@ -327,122 +333,12 @@ class Experiment:
         return found
 
 
-SECTIONS: dict[str, type[Any]] = {
-    "corpus": Corpus,
-    "policy": Model,
-    "sft": Settings,
-    "closed": ClosedSets,
-    "head": HeadOfStates,
-    "sampling": Sampling,
-    "comparisons": Comparisons,
-    "preference": Learned,
-    "reward": Learned,
-    "judge": Likelihood,
-    "grid": Grid,
-}
-OPTIONAL = ("sft", "closed", "head", "grid")
+class Level(NamedTuple):
+    """One level of a controlled change: its place on the axis, what it changes, the experiment with the change."""
 
-
-def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experiment:
-    """A configuration from a TOML file or the name of a shipped one, with "a.b=value" overrides.
-
-    Raises :class:`BadInput` by name for unknown or missing keys and invalid values.
-
-    >>> read_experiment("demo", ["train.steps=5"]).settings("online-ipo", 0).steps
-    5
-    """
-    content = read_settings(source, CONFIGS)
-    for override in overrides:
-        _put(content, override)
-    for key, kind in SECTIONS.items():
-        if key in content or key not in OPTIONAL:
-            content[key] = checked(kind, _with_training(key, content.get(key, {})), key)
-    found: Experiment = _named(checked(Experiment, content, str(source)))
-    _check_kinds(found)
-    if not found.name or found.name in (".", "..") or "/" in found.name:
-        raise BadInput(f"name = {found.name!r}, must be usable as a folder name")
-    if "seed" in found.train:
-        raise BadInput(f"train: seed = {found.train['seed']}, must be set by seeds = {found.seeds}")
-    for method in dict.fromkeys([*found.methods, *found.tuned]):
-        found.settings(method, 0)
-    found.trials()
-    return found
-
-
-def _with_training(key: str, table: Any) -> Any:
-    """A model's table with its [training] read; a reward model is Bradley-Terry."""
-    if key not in ("preference", "reward") or not isinstance(table, dict):
-        return table
-    default = {"kind": "bradley-terry"} if key == "reward" else {}
-    training = checked(Training, table.get("training", {}), f"{key}.training")
-    return default | table | {"training": training}
-
-
-def _check_kinds(experiment: Experiment) -> None:
-    if experiment.policy.source == "small" and experiment.sft is None:
-        raise BadInput("policy: source = 'small' starts from random weights, must be fine-tuned ([sft])")
-    if experiment.reward.kind != "bradley-terry":
-        raise BadInput(f"reward.kind = {experiment.reward.kind!r}, must be 'bradley-terry': a reward is one number")
-    closed = experiment.closed
-    if experiment.head is not None:
-        _check_head(experiment, experiment.head)
-    compared = experiment.comparisons
-    asked = compared.judge if closed is None and compared.source == "reference" else closed and closed.judge
-    if experiment.corpus.raters == "none" and asked == "raters":
-        raise BadInput("corpus.raters = 'none', must be 'synthetic' to label candidates or completions")
-
-
-def _check_head(experiment: Experiment, head: HeadOfStates) -> None:
-    """Refuse, before hours of work, what a head cannot do or would not look at."""
-    corpus = experiment.corpus
-    if experiment.closed is None:
-        raise BadInput("head: scores candidates by number, must have closed sets ([closed])")
-    if not head.width:
-        return
-    if experiment.policy.lora_rank:
-        raise BadInput(f"policy.lora_rank = {experiment.policy.lora_rank}, must be 0 with a head on frozen states "
-                       "(head.width = 0 trains adapters instead)")  # fmt: skip
-    for name in ("prompts", "validation", "held_out"):
-        if getattr(corpus, name) < 2:
-            raise BadInput(f"corpus.{name} = {getattr(corpus, name)}, must be at least 2: each needs another's summary")
-    if head.texts > corpus.prompts:
-        raise BadInput(f"head.texts = {head.texts}, must be at most corpus.prompts = {corpus.prompts}")
-    if experiment.trials() and experiment.grid is not None and set(experiment.grid.seeds) != set(experiment.seeds):
-        raise BadInput(f"grid.seeds = {experiment.grid.seeds}, must be seeds = {experiment.seeds} with a head: "
-                       "trials and runs make one comparison")  # fmt: skip
-
-
-def _named(experiment: Experiment) -> Experiment:
-    """Methods and seeds checked, and methods renamed to their registered names."""
-    _distinct("seeds", experiment.seeds, int)
-    _distinct("methods", experiment.methods, str)
-    names = [bridged(name).spec.name for name in experiment.methods]
-    _distinct("methods", names, str)
-    grid = experiment.grid and replace(
-        experiment.grid, tau=_by_method(experiment.grid.tau), beta=_by_method(experiment.grid.beta)
-    )
-    return replace(experiment, methods=names, tuned=_by_method(experiment.tuned), grid=grid)
-
-
-def _by_method(table: Any) -> Any:
-    """A table keyed by methods with their registered names; anything else unchanged."""
-    return {bridged(name).spec.name: value for name, value in table.items()} if isinstance(table, dict) else table
-
-
-def _put(content: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    *path, last = key.split(".")
-    if not equals or not last:
-        raise BadInput(f"override = {override!r}, must be key=value, e.g. train.steps=50")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text  # a word without quotes is a string
-    for part in path:
-        content = content.setdefault(part, {})
-        if not isinstance(content, dict):
-            raise BadInput(f"override = {override!r}: {part} is not a table")
-    content[last] = value
+    at: float
+    change: dict[str, Any]
+    experiment: Experiment
 
 
 def _one_of(name: str, value: str, known: Sequence[str]) -> None:
@@ -461,7 +357,7 @@ def _needs(section: Any, key: str, place: str) -> None:
         raise BadInput(f"{key} = {getattr(section, key)!r}, must contain {place}")
 
 
-def _distinct(name: str, values: Any, kind: type) -> None:
+def distinct(name: str, values: Any, kind: type) -> None:
     """Check for a list with at least one entry and no duplicates."""
     right = isinstance(values, list) and values and all(type(v) is kind for v in values)
     if not right or len(set(values)) < len(values):

@@ -7,6 +7,7 @@ where every number is an expectation over the candidates, text by text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,15 +17,17 @@ from llm_bridge.experiment.frontier import Budget, along, budget, win_rate
 from llm_bridge.experiment.order import differ, order_of
 from nashlab.arrays import kl, l1
 from nashlab.certificate import exploitability
-from nashlab.equilibrium import regularised_nash
+from nashlab.equilibrium import regularised_nash, win_rate_bound
 from nashlab.game import BadInput, PreferenceGame
 
-__all__ = ["BUDGETS", "Trial", "evidence_of"]
+__all__ = ["BUDGETS", "Trial", "drawable", "evidence_of", "evidence_of_records"]
 
 Array = NDArray[np.float64]
 Setting = tuple[str, float, float | None]
 BUDGETS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Mean KLs to μ, in nats, at which methods are compared."""
+SAMPLED_BUDGETS = (0.5, 1.0, 1.5, 2.0)
+"""The same of whole completions, which move further."""
 
 
 class Trial(NamedTuple):
@@ -102,6 +105,53 @@ def evidence_of(
         "equal_kl": [row for row in at_budgets if row],
         "area": _areas(methods, [row for row in at_budgets if row]),
     }  # fmt: skip
+
+
+def drawable(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """The evidence with what its figures need: the two frontiers from μ, and the name of the loss at equal KL."""
+    rows = evidence["equal_kl"]
+    lines = {}
+    for name in ("best response", "equilibrium"):
+        ends = [evidence["ends"]["reference"], *(row["frontier"][name] for row in rows)]
+        lines[f"{name} of that KL"] = {"kl": [0.0, *(row["kl"] for row in rows)]} | {
+            key: [end[key] for end in ends] for key in ("win_rate", "exploitability")
+        }
+    return {**evidence, "frontier": lines, "loss": "P(equilibrium ≻ method) − ½  =  τ KL(π‖q)"}
+
+
+def evidence_of_records(curves: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> dict[str, Any]:
+    """What the records of sampled runs show at equal KL: method -> seeds -> records with win_rate and validation_kl.
+
+    Each run is brought to a KL along its own path, linear between two records; its loss is to the largest win rate that
+    any preferences allow at that KL (N23d).  With one number per run, intervals and tests are over seeds.
+    """
+    rows = []
+    for kappa in SAMPLED_BUDGETS:
+        rates = {m: [_win_rate_at(run, kappa) for run in runs] for m, runs in curves.items()}
+        there = {m: seeds for m, seeds in rates.items() if np.isfinite(seeds).all()}
+        if len(there) > 1:
+            loss = win_rate_bound(kappa) - np.array(list(there.values()))[:, :, None]
+            rows.append({"kl": kappa, "bound": win_rate_bound(kappa), "win_rate": list(there.values()),
+                         "loss": order_of(list(there), loss) | {"differ": differ(loss)}})  # fmt: skip
+    paths: list[dict[str, Any]] = [
+        {"method": m, "kl": [r["validation_kl"] for r in run], "win_rate": [r["win_rate"] for r in run]}
+        for m, runs in curves.items() for run in runs
+    ]  # fmt: skip
+    grid = np.linspace(0.0, max(max(path["kl"]) for path in paths), 200)
+    bound = {"kl": grid.tolist(), "win_rate": [win_rate_bound(float(kappa)) for kappa in grid]}
+    return {"curves": paths, "equal_kl": rows, "chosen": dict.fromkeys(curves),
+            "frontier": {"any preferences (N23d)": bound}, "loss": "largest win rate of any preferences − win rate"
+            }  # fmt: skip
+
+
+def _win_rate_at(run: Sequence[Mapping[str, float]], kappa: float) -> float:
+    """The win rate where the run's KL first reaches κ; NaN if it never does."""
+    for one, other in pairwise(run):
+        low, high = one["validation_kl"], other["validation_kl"]
+        if low <= kappa <= high and high > low:
+            share = (kappa - low) / (high - low)
+            return one["win_rate"] + (other["win_rate"] - one["win_rate"]) * share
+    return float("nan")
 
 
 def _by_setting(trials: Sequence[Trial]) -> dict[Setting, list[Trial]]:

@@ -13,29 +13,31 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FRONTIERS = {"best response of that KL": "-", "equilibrium of that KL": ":", "any preferences (N23d)": "-"}
+"""How what a KL can buy is drawn."""
+
 __all__ = ["ahead", "at_equal_kl", "by_cause", "nearness", "paths"]
 
 
 def paths(evidence: Mapping[str, Any]) -> Figure:
-    """Every setting's path from μ, by KL: win rate against μ and exploitability, with what the budget can buy."""
+    """Every path from μ, by KL: win rate against μ and, where it is known, exploitability, with what a KL can buy."""
+    shown = {"win_rate": "win rate against μ", "exploitability": "exploitability at τ"}
+    shown = {key: label for key, label in shown.items() if key in evidence["curves"][0]}
     with styled():
-        figure = new_figure(9.2, 4.2)
-        shown = {"win_rate": "win rate against μ", "exploitability": "exploitability at τ"}
-        for axes, (key, label) in zip(figure.subplots(1, 2), shown.items(), strict=True):
+        figure = new_figure(4.6 * len(shown) + 0.6 * (2 - len(shown)), 4.2)
+        for axes, (key, label) in zip(np.ravel(figure.subplots(1, len(shown))), shown.items(), strict=True):
             for curve in evidence["curves"]:
                 axes.plot(curve["kl"], curve[key], lw=0.9, alpha=0.75, **method_style(curve["method"]))
-            rows = evidence["equal_kl"]
-            for name, look in (("best response", "-"), ("equilibrium", ":")):
-                axes.plot([0.0, *(row["kl"] for row in rows)],
-                          [evidence["ends"]["reference"][key], *(row["frontier"][name][key] for row in rows)],
-                          look, color="black", lw=1.6, label=f"{name} of that KL")  # fmt: skip
+            for name, line in evidence["frontier"].items():
+                if key in line:
+                    axes.plot(line["kl"], line[key], FRONTIERS[name], color="black", lw=1.6, label=name)
             axes.set(xlabel="KL(π‖μ), nats, mean over unseen texts", ylabel=label)
         _legend(figure, dict.fromkeys(curve["method"] for curve in evidence["curves"]))
     return figure
 
 
 def at_equal_kl(evidence: Mapping[str, Any]) -> Figure:
-    """What each method loses to the equilibrium of its own KL; right, minus the first method's loss, text by text.
+    """What each method loses to the best of its own KL; right, minus the first method's loss, text by text.
 
     95 % intervals over texts and seeds.
     """
@@ -50,7 +52,7 @@ def at_equal_kl(evidence: Mapping[str, Any]) -> Figure:
             paired = [row for row in there if methods[0] in row["loss"]["methods"]]
             if paired and k:
                 _differences(right, paired, method, methods[0], 1.035 ** (k - len(methods) / 2))
-        left.set(title="P(equilibrium ≻ method) − ½  =  τ KL(π‖q)")
+        left.set(title=evidence["loss"])
         right.set(title=f"minus {methods[0]}'s")
         right.axhline(0.0, color=method_style(methods[0])["color"], lw=1.0)
         for axes in (left, right):

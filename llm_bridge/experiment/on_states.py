@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,6 +16,8 @@ from safetensors.torch import save_file
 from llm_bridge.experiment.configuration import ClosedSets, Experiment, HeadOfStates
 from llm_bridge.experiment.evaluate import closed_tables
 from llm_bridge.experiment.evidence import Trial, evidence_of
+from llm_bridge.experiment.learned_margins import RECIPE, fit_margins
+from llm_bridge.experiment.stages import read_json
 from llm_bridge.experiment.start import Start, device_of, judge_title, learned
 from llm_bridge.experiment.states import SPLITS, make_states, read_states, states_about
 from llm_bridge.judges import intransitivity, with_cycles
@@ -45,8 +47,13 @@ class HeadGround:
     def about(self, method: str, settings: Settings) -> dict[str, Any]:
         """States, head and training settings."""
         return {"states": self.folder.name, "head": asdict(self._head), "tau": self.experiment.tau, "method": method,
-                "closed": {"temperature": self._closed.temperature, "cycles": self._closed.cycles},
+                "closed": {"temperature": self._closed.temperature, "cycles": self._closed.cycles, **self._fitted},
                 "settings": learned(settings)}  # fmt: skip
+
+    @property
+    def _fitted(self) -> dict[str, Any]:
+        """What is known of the preference model; nothing without one, so that folders of before keep their names."""
+        return {"comparisons": self._closed.comparisons, "recipe": RECIPE} if self._closed.comparisons else {}
 
     @property
     def _closed(self) -> ClosedSets:
@@ -77,13 +84,28 @@ class HeadGround:
             first += texts
         return found
 
-    def _learned_from(self) -> Closed:
-        """The training texts that are used."""
+    def _learned_from(self, seed: int) -> Closed:
+        """The training texts that are used, with exact preferences or those of the model fitted from this seed."""
         whole = self._sets()["training"]
         used = self._head.texts or len(whole)
         if used > len(whole):
             raise BadInput(f"head.texts = {used}, must be at most the {len(whole)} training texts")
-        return Closed(whole.prompts.only(range(used)), whole.candidates[:used], whole.margins[:used])
+        margins = np.load(self._model(seed) / "margins.npy") if self._fitted else whole.margins
+        return Closed(whole.prompts.only(range(used)), whole.candidates[:used], margins[:used])
+
+    def _model(self, seed: int) -> Path:
+        """The stage of the preference model that is fitted to judgments drawn from this seed."""
+        split, cycles = self._splits["training"], self._closed.cycles
+        used = self._head.texts or len(split["texts"])
+        about = {"states": self.folder.name, "cycles": cycles, "texts": used, "width": self._head.width, "seed": seed,
+                 **self._fitted}  # fmt: skip
+
+        def make(part: Path, work: Path) -> None:
+            features = _table(self.folder)[1][:used]
+            fit_margins(features, split["margins"][:used], split["texts"][:used], split["candidates"][:used],
+                        count=self._closed.comparisons, width=self._head.width, seed=seed, part=part)  # fmt: skip
+
+        return self.start.stages.made("margins", about, make)
 
     def policy(self, seed: int) -> HeadPolicy:
         """The policy at its start, which is μ^(1/T) on the candidates."""
@@ -105,7 +127,7 @@ class HeadGround:
         def snapshot(record: Record) -> None:
             step = int(record["step"])
             if step % self._head.snapshot_every == 0 or step == settings.steps:
-                now: dict[str, Any] = {name: closed.log_policies(policy) for name, closed in unseen.items()}
+                now: dict[str, Any] = {name: _policies(closed, policy) for name, closed in unseen.items()}
                 with replacing(places / f"{step:07d}.npz") as half, half.open("wb") as file:
                     np.savez(file, **now)
 
@@ -114,12 +136,12 @@ class HeadGround:
         def measure(players: Players) -> dict[str, float]:
             return sets["validation"].measure(players, self.experiment.tau)
 
-        train(policy, bridged(method), self._learned_from(), settings, reference=reference, folder=work,
+        train(policy, bridged(method), self._learned_from(settings.seed), settings, reference=reference, folder=work,
               measure=measure, progress=snapshot, trackers=())  # fmt: skip
         files = sorted(places.glob("*.npz"))
         by_step: dict[str, Any] = {name: np.stack([np.load(file)[name] for file in files]) for name in unseen}
         np.savez(part / "snapshots.npz", steps=[int(file.stem) for file in files], **by_step)
-        np.savez(part / "log-policies.npz", training=sets["training"].log_policies(policy))
+        np.savez(part / "log-policies.npz", training=_policies(sets["training"], policy))
         save_file({k: v.contiguous().cpu() for k, v in policy.model.state_dict().items()}, part / "head.safetensors")
 
     def merit(self, record: Mapping[str, float]) -> float:
@@ -129,7 +151,7 @@ class HeadGround:
     def results(self, places: Mapping[tuple[str, int], Path]) -> dict[str, Any]:
         """Tables on training and held-out texts, and what :func:`evidence_of` finds on the held-out ones."""
         margins = {name: split["margins"] for name, split in self._splits.items()}
-        log_mu = {name: closed.log_policies(self.policy(0)) for name, closed in self._sets().items()}
+        log_mu = {name: _policies(closed, self.policy(0)) for name, closed in self._sets().items()}
         last = {key: self._last(place) for key, place in places.items()}
         sets = ("training", "held out")
         by_set = {f"{name} prompts": {"reference": log_mu[name], "policies": {k: v[name] for k, v in last.items()}}
@@ -140,10 +162,18 @@ class HeadGround:
             "tables": closed_tables(self.experiment.methods, {f"{n} prompts": margins[n] for n in sets}, by_set,
                                     self.experiment.tau),
             "intransitivity": {name: asdict(intransitivity(margins[name] + 0.5)) for name in sets},
+            "preference_model": self._qualities(sorted({seed for _, seed in places})),
             "evidence": evidence_of(
                 self.experiment.methods, margins, log_mu, self._trials(places), self.experiment.tau
             ),
         }  # fmt: skip
+
+    def _qualities(self, seeds: Sequence[int]) -> dict[str, float] | None:
+        """Mean quality over seeds of the models that the methods learned from; None if they learned from the judge."""
+        if not self._fitted:
+            return None
+        found = [read_json(self._model(seed) / "quality.json") for seed in seeds]
+        return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
     def _last(self, place: Path) -> dict[str, Array]:
         snapshots = np.load(place / "snapshots.npz")
@@ -160,6 +190,11 @@ class HeadGround:
             found[place] = Trial(method, settings.tau, settings.beta if bridged(method).mixes else None, settings.seed,
                                  kept["steps"].tolist(), kept["validation"], kept["held out"])  # fmt: skip
         return list(found.values())
+
+
+def _policies(closed: Closed, policy: HeadPolicy) -> Array:
+    """log π of every text's candidates [X, K], in one pass: a head needs no small batches."""
+    return closed.log_policies(policy, batch=len(closed))
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,9 +32,9 @@ from llm_bridge.training import Settings, bridged
 from nashlab.claims import environment_of
 from nashlab.files import plain, replacing
 from nashlab.game import BadInput
-from nashlab.parallel import Cluster, in_parallel
+from nashlab.parallel import KEPT, Cluster, in_parallel
 
-__all__ = ["Ground", "check_sources", "run_experiment", "run_grid", "stages_of"]
+__all__ = ["Ground", "check_sources", "results_of", "run_experiment", "run_grid", "stages_of"]
 
 Advance = Callable[[str], object]
 
@@ -43,6 +43,16 @@ def run_experiment(
     experiment: Experiment, folder: Path, advance: Advance = lambda name: None, cluster: Cluster | None = None
 ) -> dict[str, Any]:
     """Run the missing stages of an experiment; writes results.json and returns its content."""
+    results = results_of(experiment, folder, advance, cluster)
+    with replacing(folder / "results.json") as part:
+        part.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return results
+
+
+def results_of(
+    experiment: Experiment, folder: Path, advance: Advance = lambda name: None, cluster: Cluster | None = None
+) -> dict[str, Any]:
+    """The same without the file."""
     check_sources(experiment)
     stages = Stages(folder / "stages", advance)
     chosen, trials = run_grid(experiment, folder, advance, cluster)
@@ -66,9 +76,7 @@ def run_experiment(
     }
     results["seconds"] = stages.seconds()
     stages.tidy()
-    with replacing(folder / "results.json") as part:
-        part.write_text(json.dumps(plain(results), indent=1), encoding="utf-8")
-    return plain(results)
+    return dict(plain(results))
 
 
 def run_grid(
@@ -124,8 +132,10 @@ def _winners(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def stages_of(experiment: Experiment) -> int:
-    """The number of stages."""
-    before = 1 if experiment.closed is not None else 4
+    """The number of stages; of an experiment with causes, those of all their levels."""
+    if experiment.causes:
+        return sum(stages_of(level.experiment) for levels in experiment.causes.values() for level in levels)
+    before = 4 if experiment.closed is None else 1 + len(experiment.seeds) * bool(experiment.closed.comparisons)
     runs = len(experiment.methods) * len(experiment.seeds)
     scored = 0 if experiment.closed is not None or experiment.judge.source == "none" else runs + 2
     return before + (experiment.sft is not None) + len(experiment.trials()) + runs + scored
@@ -171,7 +181,7 @@ def _run_all(
     """Every run that does not exist yet."""
     missing = [(m, s) for m, s in runs if not stages.finished(stages.place(m, ground.about(m, s)))]
     for _ in range(len(runs) - len(missing)):
-        stages.advance("run")
+        stages.advance(KEPT)
     in_parallel(_run, [(experiment, stages.folder, *run) for run in missing], cluster, stages.advance)
 
 
@@ -184,7 +194,8 @@ def _run(experiment: Experiment, folder: Path, method: str, settings: Settings) 
 
 
 def _settings(experiment: Experiment) -> dict[str, Any]:
-    whole = asdict(experiment)
+    whole = asdict(replace(experiment, causes={}))
+    del whole["causes"]
     whole["methods"] = {m: asdict(experiment.settings(m, experiment.seeds[0])) for m in experiment.methods}
     return whole
 

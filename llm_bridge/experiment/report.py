@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llm_bridge.experiment.evidence import drawable, evidence_of_records
 from llm_bridge.experiment.evidence_plots import ahead, at_equal_kl, nearness, paths
 from llm_bridge.experiment.plots import curves, tables
 from nashlab.files import replacing
@@ -74,7 +75,8 @@ def _experiment(results: Mapping[str, Any]) -> dict[str, Any]:
         "about": f"{len(results['methods'])} methods {_about(results)}",
         "curves": _image(curves(results)),
         "tables": [_judged(results, which, table) for which, table in results["tables"].items()],
-        "evidence": _evidence(results["evidence"]) if "evidence" in results else None,
+        "evidence": _evidence(drawable(results["evidence"])) if "evidence" in results else None,
+        "records": _records(results["curves"]) if results["kind"] == "sampled" else None,
         "cycles": _cycles(results["intransitivity"]) if results.get("intransitivity") else None,
         "models": _models(results) if "models" in results else None,
         "samples": [(s["prompt"], [x for x in s.items() if x[0] != "prompt"]) for s in results.get("samples", ())],
@@ -109,6 +111,12 @@ def _evidence(evidence: Mapping[str, Any]) -> dict[str, Any]:
               *(f"{r['loss']['differ'][name]:.2g}" for name in ("p_over_texts", "p_over_seeds"))] for r in rows],
         ),
     }  # fmt: skip
+
+
+def _records(runs: Mapping[str, Any]) -> list[str]:
+    """Figures of sampled runs by KL, where there are records between start and end."""
+    found = evidence_of_records(runs)
+    return [_image(paths(found)), *([_image(at_equal_kl(found))] if found["equal_kl"] else [])]
 
 
 def _about(results: Mapping[str, Any]) -> str:

@@ -14,6 +14,14 @@ __all__ = ["seeded"]
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Random numbers from this seed inside the block; the global state is unchanged, on every device."""
+    if not torch.accelerator.is_available():  # torch.manual_seed would queue a call, with its traceback, per absent one
+        before = torch.default_generator.get_state()
+        torch.default_generator.manual_seed(seed)
+        try:
+            yield
+        finally:
+            torch.default_generator.set_state(before)
+        return
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -35,11 +36,9 @@ def pad_right(rows: Sequence[Sequence[int]], pad_id: int = 0) -> Tokens:
     >>> pad_right([[5, 6, 1], [7]], pad_id=9).ids.tolist()
     [[5, 6, 1], [7, 9, 9]]
     """
-    length = max((len(row) for row in rows), default=0)
-    ids = [[*row, *[pad_id] * (length - len(row))] for row in rows]
-    mask = [[True] * len(row) + [False] * (length - len(row)) for row in rows]
-    shape = (len(rows), length)
-    return Tokens(torch.tensor(ids, dtype=torch.long).view(shape), torch.tensor(mask, dtype=torch.bool).view(shape))
+    lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
+    places = torch.arange(max(map(len, rows), default=0))
+    return _filled(rows, places < lengths.unsqueeze(1), pad_id)
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad_id: int = 0) -> Tokens:
@@ -48,8 +47,15 @@ def pad_left(rows: Sequence[Sequence[int]], pad_id: int = 0) -> Tokens:
     >>> pad_left([[5, 6, 1], [7]], pad_id=9).ids.tolist()
     [[5, 6, 1], [9, 9, 7]]
     """
-    mirrored = pad_right([[*reversed(row)] for row in rows], pad_id)
-    return Tokens(mirrored.ids.flip(1), mirrored.mask.flip(1))
+    lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
+    places = torch.arange(max(map(len, rows), default=0)).flip(0)
+    return _filled(rows, places < lengths.unsqueeze(1), pad_id)
+
+
+def _filled(rows: Sequence[Sequence[int]], mask: Tensor, pad_id: int) -> Tokens:
+    """The rows' tokens, in order, at the places of the mask."""
+    counted = torch.tensor(list(chain.from_iterable(rows)), dtype=torch.long)
+    return Tokens(torch.full(mask.shape, pad_id).masked_scatter(mask, counted), mask)
 
 
 def is_left_padded(mask: Tensor, *, may_be_empty: bool = False) -> bool:

@@ -18,6 +18,7 @@ launch --use_fsdp --fsdp_version 2 ...`` also gradients, the optimiser's state a
 from __future__ import annotations
 
 import atexit
+import copy
 import json
 import math
 import time
@@ -142,8 +143,10 @@ class Trainer:
             self._shard(layout)
         else:
             self._trained = list(self.weights.values())
-            optimiser = OPTIMISERS[settings.optimiser](self._trained, settings)
-            self.scorer, self.optimiser = self.accelerator.prepare(_Scorer(policy, source), optimiser)
+            self.scorer = _Scorer(policy, source)
+            self.optimiser = OPTIMISERS[settings.optimiser](self._trained, settings)
+            if self.accelerator.num_processes > 1:
+                self.scorer, self.optimiser = self.accelerator.prepare(self.scorer, self.optimiser)
         for moment in method.moments:
             self.players.remember(moment)
         self.step = 0
@@ -200,7 +203,7 @@ class Trainer:
     @contextmanager
     def undone(self) -> Iterator[None]:
         """After the block, weights and optimiser are restored bit for bit."""
-        here, state = Weights(self.players.policy), _cloned(self.optimiser.state_dict())
+        here, state = Weights(self.players.policy), copy.deepcopy(self.optimiser.state_dict())
         try:
             yield
         finally:  # also if a judge has failed
@@ -223,12 +226,13 @@ class Trainer:
                 if value is None:  # other processes still wait for the backward pass
                     scored, value = False, log_prob.sum() * torch.nan
                 # processes average their gradients, but these are parts of one sum
-                self.accelerator.backward(value * self.accelerator.num_processes)
+                (value * self.accelerator.num_processes).backward()
             loss += float(value.detach())
             _add(tally, self._divergence(log_prob.detach(), part, term))
             if self.step == 0 and stream == NOW and self.settings.precision != "no":
                 _add(tally, self._rounding(log_prob.detach(), part))
-        norm = float(whole(self.accelerator.clip_grad_norm_(self._trained, self.settings.max_grad_norm)))
+        clip = nn.utils.clip_grad_norm_ if self.shards is None else self.accelerator.clip_grad_norm_
+        norm = float(whole(clip(self._trained, self.settings.max_grad_norm)))
         if self._anywhere(not (math.isfinite(loss) and math.isfinite(norm))):
             sound = self._undone or not self._anywhere(not scored)
             raise self._diverged(f"the loss is {loss} and its gradient's norm {norm}, must be finite", sound)
@@ -473,15 +477,6 @@ def _add(tally: Tally, more: Tally) -> None:
     for name, (value, count) in more.items():
         a, b = tally.get(name, (0.0, 0.0))
         tally[name] = (a + value, b + count)
-
-
-def _cloned(state: Any) -> Any:
-    """An optimiser's state whose tensors are not shared."""
-    if isinstance(state, Tensor):
-        return state.clone()
-    if isinstance(state, dict):
-        return {key: _cloned(value) for key, value in state.items()}
-    return [_cloned(value) for value in state] if isinstance(state, list) else state
 
 
 def _check_precision(weights: Mapping[str, nn.Parameter]) -> None:

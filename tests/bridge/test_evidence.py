@@ -13,7 +13,7 @@ import torch
 from bridge.experiments import texts_in, written
 
 from llm_bridge.experiment import evidence_plots, read_experiment, run_experiment
-from llm_bridge.experiment.evidence import Trial, evidence_of
+from llm_bridge.experiment.evidence import Trial, drawable, evidence_of, evidence_of_records
 from llm_bridge.experiment.frontier import along, budget, geometric, win_rate
 from llm_bridge.experiment.on_states import HeadGround
 from llm_bridge.experiment.order import differ, order_of, resampled
@@ -258,7 +258,7 @@ def test_figures_show_the_numbers_that_they_are_given(ran: tuple[Path, Path, dic
     written = [text.get_text() for text in evidence_plots.ahead(order).axes[0].texts]
     assert len(written) == 2
     assert sum(float(text) for text in written) == pytest.approx(1.0, abs=0.011)  # two decimals each
-    paths = evidence_plots.paths(evidence).axes[0].lines
+    paths = evidence_plots.paths(drawable(evidence)).axes[0].lines
     assert [list(line.get_xdata()) for line in paths[:4]] == [curve["kl"] for curve in evidence["curves"]]
     cause = evidence_plots.by_cause({"online-ipo": {0.0: 0.3, 1.0: 0.1}}, "x", "y").axes[0].lines[0]
     assert [list(cause.get_xdata()), list(cause.get_ydata())] == [[0.0, 1.0], [0.3, 0.1]]
@@ -278,7 +278,7 @@ def test_methods_at_equal_kl_are_drawn_with_their_intervals() -> None:
     loss = evidence["equal_kl"][0]["loss"]
     assert evidence["equal_kl"][0]["kl"] == 0.02
     assert len(loss["methods"]) == 3
-    left, right = evidence_plots.at_equal_kl(evidence).axes
+    left, right = evidence_plots.at_equal_kl(drawable(evidence)).axes
     assert [bar.lines[0].get_ydata()[0] for bar in left.containers] == loss["mean"]
     assert [bar.lines[0].get_ydata()[0] for bar in right.containers] == [row[0] for row in loss["difference"][1:]]
     reach = evidence["area"]["online-ipo"]
@@ -286,6 +286,34 @@ def test_methods_at_equal_kl_are_drawn_with_their_intervals() -> None:
                if "online-ipo" in row["loss"]["methods"]]  # fmt: skip
     assert min(heights) < reach["loss"] < max(heights)
     assert reach["from"] == 0.02
+
+
+def test_sampled_runs_are_brought_to_one_kl_along_their_own_records() -> None:
+    """Straight paths, whose win rate at a KL is known; one run never gets to the larger KLs."""
+
+    def run(slope: float, ends: float) -> list[dict[str, float]]:
+        return [{"validation_kl": k, "win_rate": 0.5 + slope * k} for k in (0.0, 0.3 * ends, ends)]
+
+    curves = {"online-ipo": [run(0.10, 3.0), run(0.12, 3.0)], "ipo-md": [run(0.08, 3.0), run(0.06, 3.0)],
+              "rlhf-pg": [run(0.2, 1.2), run(0.1, 3.0)]}  # fmt: skip
+    found = evidence_of_records(curves)
+    assert [(row["kl"], len(row["loss"]["methods"])) for row in found["equal_kl"]] == [
+        (0.5, 3), (1.0, 3), (1.5, 2), (2.0, 2)]  # fmt: skip
+    row = found["equal_kl"][1]
+    assert row["win_rate"] == [pytest.approx([0.6, 0.62]), pytest.approx([0.58, 0.56]), pytest.approx([0.7, 0.6])]
+    assert row["loss"]["order"] == ["rlhf-pg", "online-ipo", "ipo-md"]
+    # N23d by a search: the mean of the density ∝ e^{λu} whose divergence from uniform is 1
+    u = (np.arange(20_000) + 0.5) / 20_000
+    densities = (np.exp(rate * (u - 1)) for rate in np.linspace(4.0, 12.0, 401))
+    means = [(float((q / q.mean() * np.log(q / q.mean())).mean()), float((q / q.mean() * u).mean())) for q in densities]
+    bound = min(means, key=lambda pair: abs(pair[0] - 1.0))[1]
+    assert row["bound"] == pytest.approx(bound, abs=1e-3)
+    assert row["loss"]["mean"] == pytest.approx([bound - 0.61, bound - 0.57, bound - 0.65], abs=1e-3)
+    left = evidence_plots.paths(found).axes
+    assert len(left) == 1  # no exploitability in records
+    assert list(left[0].lines[0].get_ydata()) == [r["win_rate"] for r in curves["online-ipo"][0]]
+    assert max(left[0].lines[-1].get_ydata()) == pytest.approx(evidence_of_records(curves)["frontier"]
+                                                              ["any preferences (N23d)"]["win_rate"][-1])  # fmt: skip
 
 
 def test_a_second_run_makes_nothing_and_says_the_same(ran: tuple[Path, Path, dict[str, Any]]) -> None:

@@ -1,0 +1,229 @@
+"""Causes of an order, one at a time: levels, the preference model of few judgments, and the same question on tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from bridge.experiments import texts_in, written
+
+from llm_bridge.experiment import read_experiment, run_causes, run_experiment, stages_of
+from llm_bridge.experiment.learned_margins import StatesEncoder, drawn, fit_margins, quality
+from llm_bridge.experiment.on_tables import orders_on_tables
+from nashlab.game import BadInput
+
+HEAD: dict[str, Any] = {
+    "methods": ["online-ipo", "nash-md-pg"],
+    "seeds": [0],
+    "closed": {"temperature": 5.0, "kinds": ["human", "foreign", "lead", "terse"], "samples": 2, "max_new_tokens": 4},
+    "head": {"width": 4, "snapshot_every": 2},
+}
+CAUSES = """
+[[causes.cycles]]
+at = 0
+closed.cycles = 0.0
+[[causes.cycles]]
+at = 1
+[[causes.judgments]]
+at = 200
+closed.comparisons = 200
+train.steps = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("causes")
+    path = written(folder / "c.toml", texts_in(folder), **HEAD)
+    path.write_text(path.read_text() + CAUSES)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ran(config: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], list[str]]:
+    folder, said = tmp_path_factory.mktemp("ran"), []
+    return folder, run_causes(read_experiment(config), folder, said.append), said
+
+
+# -- levels ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_level_is_the_experiment_with_its_change_alone(config: Path) -> None:
+    experiment = read_experiment(config, ["train.tau=0.3"])
+    none, all_, judged = (level for levels in experiment.causes.values() for level in levels)
+    assert (none.at, none.experiment.closed.cycles, all_.experiment.closed.cycles) == (0.0, 0.0, 1.0)
+    assert judged.experiment.settings("online-ipo", 0).steps == 3
+    assert all_.experiment.settings("online-ipo", 0).steps == 4
+    assert {level.experiment.tau for level in (none, all_, judged)} == {0.3}  # an override reaches every level
+    assert none.experiment.head == all_.experiment.head
+
+
+def test_the_shipped_causes_change_one_thing_each() -> None:
+    """Except the temperature, where every method's own τ and η follow the game's."""
+    base = read_experiment("closed-1000", ["grid.tau=[]", "grid.beta=[]", "name=closed-1000-causes"])
+    causes = read_experiment("closed-1000-causes").causes
+    for name, levels in causes.items():
+        same = [level for level in levels if not set(level.change) - {"methods"}]
+        assert len(same) == 1, name
+        assert same[0].experiment.settings("online-ipo", 0) == base.settings("online-ipo", 0)
+        assert len({level.at for level in levels}) == len(levels)
+    scaled = [level.experiment for level in causes["temperature"]]
+    for method in ("online-dpo", "offline-dpo", "rlhf-pg", "online-slic"):
+        ratios = [e.settings(method, 0).tau / e.tau for e in scaled]
+        assert np.ptp(ratios) < 1e-12
+    steps = [e.settings("nash-prox", 0) for e in scaled]
+    assert [round(s.step_size * s.tau, 2) for s in steps] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ("[[causes.a]]\nat = 1\nclosed.cycle = 0.1", r"causes\.a\[0\].*cycle.*did you mean 'cycles'"),
+    ("[[causes.a]]\nclosed.cycles = 0.1", r"causes\.a\[0\]: at = None, must be the number"),
+    ("[[causes.a]]\nat = 1\nname = \"x\"", r"causes\.a\[0\]: name cannot be changed"),
+    ("[causes]\na = 3", "causes must hold lists of changes"),
+    ("[[causes.a]]\nat = 1\nhead.width = 0", r"causes\.a\[0\]: must have a head"),
+    ("[[causes.a]]\nat = 1\nclosed.comparisons = 50", "comparisons = 50, must be 0 .* or at least 200"),
+    ("[[causes.a]]\nat = true", "at = True"),
+])  # fmt: skip
+def test_bad_causes_are_refused_by_name(change: str, said: str, config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(config.read_text().replace(CAUSES, "") + "\n" + change)
+    with pytest.raises(BadInput, match=said):
+        read_experiment(path)
+
+
+def test_judgments_need_a_head(config: Path) -> None:
+    with pytest.raises(BadInput, match="comparisons = 200, must be 0 without a head"):
+        read_experiment(config, ["head.width=0", "closed.comparisons=200", "causes={}"])
+
+
+def test_a_level_that_changes_nothing_is_the_experiment_itself(
+    ran: tuple[Path, dict[str, Any], list[str]], config: Path
+) -> None:
+    folder, found, said = ran
+    assert len(said) == stages_of(read_experiment(config))
+    made = set((folder / "stages").iterdir())
+    whole = run_experiment(read_experiment(config, ["causes={}"]), folder)
+    assert set((folder / "stages").iterdir()) == made  # nothing had to be made again
+    none, all_ = found["causes"]["cycles"]
+    assert all_["exploitability"]["mean"] == whole["evidence"]["order"]["exploitability"]["mean"]
+    assert none["exploitability"]["mean"] != all_["exploitability"]["mean"]
+    assert none["intransitivity"]["cyclic_energy"] < 1e-12 < all_["intransitivity"]["cyclic_energy"]
+    assert found["causes"]["judgments"][0]["preference_model"]["error"] > 0
+    assert json.loads((folder / "causes.json").read_text()) == found
+
+
+@pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE") != "deep", reason="half a minute; the deep profile runs it")
+def test_causes_go_on_after_a_kill_to_the_same_last_bit(
+    ran: tuple[Path, dict[str, Any], list[str]], config: Path, tmp_path: Path
+) -> None:
+    """Killed with SIGKILL in the middle, then again later, then left alone."""
+    command = [sys.executable, "-m", "llm_bridge", "run", str(config), "--out", str(tmp_path), "--resume"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    stages = tmp_path / "stages"
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while len(list(stages.glob("*/stage.json"))) < 4 and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    assert process.poll() is None  # it was killed at work
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "causes.json").exists()
+    again = run_causes(read_experiment(config), tmp_path)
+    wanted = ran[1]
+    assert again["causes"] == wanted["causes"]
+    for place in (ran[0] / "stages").glob("*/head.safetensors"):
+        assert (stages / place.parent.name / place.name).read_bytes() == place.read_bytes()
+
+
+# -- the preference model --------------------------------------------------------------------------------------------
+
+
+def world(texts: int = 40, k: int = 4) -> tuple[torch.Tensor, np.ndarray, list[str], list[list[str]]]:
+    """Features, and margins that one of them and a cyclic form of two make."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((texts, k, 6))
+    a, b = features[..., 0], features[..., 1]
+    cycle = a[:, :, None] * b[:, None, :] - b[:, :, None] * a[:, None, :]
+    margins = 1 / (1 + np.exp(-2 * (a[:, :, None] - a[:, None, :]) - 0.5 * cycle)) - 0.5
+    names = [f"text {i}" for i in range(texts)]
+    candidates = [[f"{i} {j}" for j in range(k)] for i in range(texts)]
+    return torch.from_numpy(3 * features).float(), margins, names, candidates
+
+
+def test_judgments_are_draws_from_the_judge() -> None:
+    _, margins, texts, candidates = world(2, 3)
+    found = drawn(margins, texts, candidates, 12_000, seed=1)
+    for x in range(2):
+        for i, j in ((0, 1), (2, 0)):
+            labels = [c.p for c in found if (c.prompt, c.left, c.right) == (texts[x], *np.take(candidates[x], [i, j]))]
+            p = margins[x, i, j] + 0.5
+            assert abs(len(labels) - 1_000) < 5 * 31  # a twelfth of them, within five standard deviations
+            assert abs(np.mean(labels) - p) < 5 * np.sqrt(p * (1 - p) / len(labels))
+    assert {c.p for c in found} == {0.0, 1.0}
+
+
+def test_more_judgments_make_a_better_model_and_a_constant_is_told_from_it(tmp_path: Path) -> None:
+    features, margins, texts, candidates = world()
+    errors = []
+    for count in (200, 8_000):
+        part = tmp_path / str(count)
+        part.mkdir()
+        fit_margins(features, margins, texts, candidates, count=count, width=16, seed=0, part=part)
+        learned = np.load(part / "margins.npy")
+        by_hand = [learned[x, i, j] - margins[x, i, j] for x in range(40) for i in range(4) for j in range(i)]
+        kept = json.loads((part / "quality.json").read_text())
+        assert kept["error"] == pytest.approx(np.sqrt(np.mean(np.square(by_hand))), rel=1e-12)
+        assert np.array_equal(learned, -learned.swapaxes(1, 2))
+        errors.append(kept["error"])
+    assert errors[1] < 0.6 * errors[0]
+    assert errors[1] < 0.5 * quality(np.zeros_like(margins), margins)["error"]
+
+
+def test_quality_by_hand() -> None:
+    exact, guess = (np.array([[[0.0, v], [-v, 0.0]]]) for v in (0.3, -0.1))
+    found = quality(guess, exact)
+    assert (found["error"], found["ordered"]) == (pytest.approx(0.4), 0.0)
+    assert found["excess"] == pytest.approx(0.8 * np.log(0.8 / 0.4) + 0.2 * np.log(0.2 / 0.6))
+
+
+def test_a_states_encoder_reads_the_states_of_its_text() -> None:
+    features, _, texts, candidates = world(3, 2)
+    encoder = StatesEncoder(features, texts, candidates, width=5, seed=0)
+    weight, bias = (p.detach().numpy() for p in encoder.hidden.parameters())
+    found = encoder([(texts[2], *candidates[2][::-1]), (texts[0], *candidates[0])]).detach().numpy()
+    for k, (x, first, second) in enumerate(((2, 1, 0), (0, 0, 1))):
+        both = np.concatenate([features[x, first].numpy(), features[x, second].numpy()])
+        assert np.allclose(found[k], np.tanh(weight @ both + bias), atol=1e-6)
+
+
+# -- on tables -------------------------------------------------------------------------------------------------------
+
+
+def test_the_order_on_tables_takes_each_method_s_best_setting(tmp_path: Path) -> None:
+    """Numbers chosen so that the best setting and the means are known without a computation."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {"algorithm": m, "family": f, "game": g, "seed": s, "step": step, "temperature": 0.1, "step_size": size,
+         "beta": 0.5, "exploitability": base + 0.1 * (size == 0.05) + 0.01 * g + (step == 0)}
+        for m, base in (("online-ipo", 0.3), ("ipo-md", 0.2), ("rlhf-pg", 0.4)) for f in ("mixed:0", "mixed:1")
+        for g in (0, 1) for s in (0, 1, 2) for step in (0, 9) for size in (0.02, 0.05)
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "sweep.parquet")
+    found = orders_on_tables(tmp_path / "sweep.parquet")
+    assert (found["games"], found["seeds"], found["tau"]) == ({"mixed:0": 2, "mixed:1": 2}, 3, 0.1)
+    assert found["start"]["mixed:0"] == pytest.approx(1 + (0.3 + 0.2 + 0.4) / 3 + 0.05 + 0.005)
+    for order in (found["families"]["mixed:1"], found["all"]):
+        assert order["mean"] == pytest.approx([0.305, 0.205, 0.405])
+        assert order["order"] == ["ipo-md", "online-ipo", "rlhf-pg"]
+        assert order["paper"]["kendall"] == pytest.approx(1 / 3)  # the paper: online IPO, IPO-MD, ..., RLHF
