@@ -176,3 +176,16 @@ def test_the_runner_fails_when_a_derivation_does(
     monkeypatch.setitem(D.REGISTRY, "L99", D.Derivation("L99", "a wrong one", identities))
     assert RUN.main(["L99"]) == 1
     assert "FAILED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("complaint", "said"), [("Traceback\nMemoryError", "MemoryError"), ("", "exit code -9")])
+def test_derivations_that_end_without_an_answer_are_a_row_that_fails(
+    complaint: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nashlab.verify import proofs
+
+    ended = subprocess.CompletedProcess([], -9, stdout="", stderr=complaint)
+    monkeypatch.setattr(proofs.subprocess, "run", lambda *_, **__: ended)
+    (row,) = proofs._derivations(SCRIPTS.parent)
+    assert (row.id, row.status) == ("sympy", "fail")
+    assert said in row.counterexample["error"]

@@ -51,6 +51,10 @@ def _derivations(folder: Path) -> Iterator[Result]:
         return
     command = [sys.executable, str(folder / "sympy" / "run.py"), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder.parent)
+    if not done.stdout.strip():  # it ended before its answer: killed, or an error in a derivation
+        error = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        yield Result("sympy", "the derivations run", "fail", 1.0, 0.0, 1, 0.0, {"error": error})
+        return
     for row in json.loads(done.stdout)["derivations"]:
         good, count = row["status"] == "proved", len(row["identities"])
         failures = {"failures": row["failures"]} if row["failures"] else None
