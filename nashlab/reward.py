@@ -46,15 +46,14 @@ def bradley_terry_reward(game: PreferenceGame, sampling: NDArray[np.float64] | N
     loss = _negative_log_likelihood(r, pair, p)
     for step in range(200):
         s = sigmoid(r[:, None] - r[None, :])
-        gradient = np.sum(pair * (p - s), axis=1)
+        # every row is divided by its ν_i, so that a rare response is fitted as well as a frequent one
+        gradient = np.sum(nu * (p - s), axis=1)
         if np.max(np.abs(gradient)) <= GRADIENT_TOLERANCE * np.max(nu) and step > 0:
             break
-        curvature = pair * s * (1 - s)
+        curvature = nu * s * (1 - s)
         laplacian = np.diag(curvature.sum(axis=1)) - curvature
         # the all-ones direction is the reward's free constant: fix it by Σ ν r = 0
-        direction = np.linalg.solve(
-            laplacian + nu[:, None] * nu[None, :] * np.mean(curvature) / np.mean(pair), gradient
-        )
+        direction = np.linalg.solve(laplacian + nu * np.mean(curvature) / np.mean(nu), gradient)
         size = 1.0
         while size > 1e-12:
             trial = _negative_log_likelihood(r + size * direction, pair, p)
