@@ -141,7 +141,7 @@ def test_the_report_is_one_page_from_the_results_alone(
     page = Page()
     page.feed(text)
     assert page.open == []
-    assert page.seen.count("img") == 2 + 2 + 2  # curves of each, a table a set or judge
+    assert page.seen.count("img") == 2 + 2 + 2 + 1  # curves, a table a set or judge, the sampled one by KL
     assert "<script>" not in text
     assert "http" not in text.replace("http-equiv", "")
     (tmp_path / "x.json").write_text("[]")
