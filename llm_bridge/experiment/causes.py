@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from llm_bridge.experiment.configuration import Experiment, Level
-from llm_bridge.experiment.pipeline import results_of
+from llm_bridge.experiment.pipeline import check_sources, results_of
 from nashlab.files import replacing
+from nashlab.game import BadInput
 from nashlab.parallel import Cluster
 
 __all__ = ["run_causes"]
@@ -32,6 +33,11 @@ def run_causes(
     Of each level: what was changed, each quantity's mean, interval and values by seed on the held-out texts, the order
     with its agreement with the paper's, and how cyclic the games and how good the preference model were.
     """
+    if not experiment.causes:
+        raise BadInput(f"{experiment.name}: causes is empty, must hold lists of changes, [[causes.NAME]]")
+    for levels in experiment.causes.values():
+        for level in levels:
+            check_sources(level.experiment)  # refused now, not after the levels before it
     causes = {name: [_level(level, folder, advance, cluster) for level in levels]
               for name, levels in experiment.causes.items()}  # fmt: skip
     last = next(reversed(causes.values()))[-1]
