@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 from bridge.experiments import texts_in, written
 
 from llm_bridge.cli import _show_causes, main
-from llm_bridge.experiment import read_experiment, run_causes, run_experiment, stages_of
+from llm_bridge.experiment import causes, read_experiment, run_causes, run_experiment, stages_of
 from llm_bridge.experiment.learned_margins import StatesEncoder, drawn, fit_margins, quality
 from llm_bridge.experiment.on_tables import main as on_tables
 from llm_bridge.experiment.on_tables import orders_on_tables
@@ -168,6 +169,22 @@ def test_a_level_that_changes_nothing_is_the_experiment_itself(
     assert none["intransitivity"]["cyclic_energy"] < 1e-12 < all_["intransitivity"]["cyclic_energy"]
     assert found["causes"]["judgments"][0]["preference_model"]["error"] > 0
     assert json.loads((folder / "causes.json").read_text()) == found
+
+
+def test_a_level_s_win_rate_is_that_of_its_curve(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the shipped results, where every method has left μ and wins more than half against it."""
+    shipped = json.loads((files("llm_bridge") / "results" / "closed-1000.json").read_text(encoding="utf-8"))
+    monkeypatch.setattr(causes, "results_of", lambda *arguments: shipped)
+    found = causes._level(read_experiment(config).causes["cycles"][1], Path("unused"), print, None)
+    rates = found["win_rate"]
+    for m, *numbers in zip(found["methods"], *(rates[k] for k in ("low", "mean", "high", "by_seed")), strict=True):
+        low, mean, high, by_seed = numbers
+        now = found["chosen"][m]
+        curve = next(c for c in shipped["evidence"]["curves"]
+                     if (c["method"], c["tau"], c["beta"]) == (m, now["tau"], now["beta"]))  # fmt: skip
+        assert mean == pytest.approx(curve["win_rate"][curve["step"].index(now["step"])], abs=1e-6)  # six decimals
+        assert 0.5 < low < mean < high
+        assert mean == pytest.approx(np.mean(by_seed), rel=1e-12)
 
 
 @pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE") != "deep", reason="half a minute; the deep profile runs it")
