@@ -243,8 +243,8 @@ def _show_causes(found: Mapping[str, Any]) -> None:
         print(f"{name}: exploitability on unseen texts")
         columns = ["", *(f"{level['at']:g}" for level in levels)]
         values = [dict(zip(level["methods"], level["exploitability"]["mean"], strict=True)) for level in levels]
-        rows = [[m, *(f"{row[m]:.4f}" if m in row else "" for row in values)] for m in found["methods"]
-                if any(m in row for row in values)]  # fmt: skip
+        methods = dict.fromkeys(m for row in values for m in row)
+        rows = [[m, *(f"{row[m]:.4f}" if m in row else "" for row in values)] for m in methods]
         show_table(columns, rows)
 
 
@@ -268,6 +268,9 @@ def sweep_command(
     from llm_bridge.experiment import Cluster, run_grid
 
     experiment, folder, stages = _opened(config, override, resume, out)
+    if experiment.causes:
+        raise BadInput(f"causes = {', '.join(experiment.causes)}, are not swept; `llm-bridge run` runs them, "
+                       "--override 'causes={}' leaves them out")  # fmt: skip
     if not experiment.trials():
         raise BadInput("grid is missing, must list numbers of tau or beta to try")
     with Progress(stages) as advance:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from llm_bridge.experiment.configuration import Experiment, Level
-from llm_bridge.experiment.pipeline import results_of
+from llm_bridge.experiment.pipeline import check_sources, results_of
 from nashlab.files import replacing
+from nashlab.game import BadInput
 from nashlab.parallel import Cluster
 
 __all__ = ["run_causes"]
@@ -32,6 +33,11 @@ def run_causes(
     Of each level: what was changed, each quantity's mean, interval and values by seed on the held-out texts, the order
     with its agreement with the paper's, and how cyclic the games and how good the preference model were.
     """
+    if not experiment.causes:
+        raise BadInput(f"{experiment.name}: causes is empty, must hold lists of changes, [[causes.NAME]]")
+    for levels in experiment.causes.values():
+        for level in levels:
+            check_sources(level.experiment)  # refused now, not after the levels before it
     causes = {name: [_level(level, folder, advance, cluster) for level in levels]
               for name, levels in experiment.causes.items()}  # fmt: skip
     last = next(reversed(causes.values()))[-1]
@@ -62,7 +68,8 @@ def _level(
         "methods": results["methods"],
         "seeds": evidence["seeds"],
         "exploitability": _of(evidence["order"]["exploitability"], *NUMBERS, "order", "ahead", "paper"),
-        **{name: _of(evidence["order"][name], *NUMBERS) for name in ("distance", "win_rate", "kl")},
+        **{name: _of(evidence["order"][name], *NUMBERS) for name in ("distance", "kl")},
+        "win_rate": _won(evidence["order"]["win_rate"]),
         "chosen": evidence["chosen"],
         "unstopped": {curve["method"]: curve["exploitability"][-1] for curve in evidence["curves"]},
         "ends": evidence["ends"],
@@ -70,6 +77,12 @@ def _level(
         "preference_model": results["preference_model"],
         "environment": results["environment"],
     }
+
+
+def _won(lost: Mapping[str, Any]) -> dict[str, Any]:
+    """The win rate, of which the order has the rest to 1, since in an order smaller is better."""
+    mean, low, high = ([1 - v for v in lost[name]] for name in ("mean", "high", "low"))
+    return {"mean": mean, "low": low, "high": high, "by_seed": [[1 - v for v in seeds] for seeds in lost["by_seed"]]}
 
 
 def _of(order: Mapping[str, Any], *names: str) -> dict[str, Any]:

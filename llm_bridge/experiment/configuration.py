@@ -39,8 +39,8 @@ __all__ = [
 DTYPES = ("float32", "bfloat16", "float64")
 HEADS = 4
 """Of the "small" policy."""
-LEAST = 200
-"""Comparisons to fit a preference model to: a tenth of them stops the fit."""
+LEAST, MOST = 200, 10_000_000
+"""Comparisons to fit a preference model to: a tenth of them stops the fit, and all are kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,9 @@ class ClosedSets:
             raise BadInput(f"kinds and samples = {self.samples} make {len(self.kinds) + self.samples} candidates, "
                            "must be at least 3 (and samples at least 0)")  # fmt: skip
         _at_least_one(self, "max_new_tokens")
-        if self.comparisons != 0 and self.comparisons < LEAST:
-            raise BadInput(f"comparisons = {self.comparisons}, must be 0 (exact preferences) or at least {LEAST}")
+        if self.comparisons != 0 and not LEAST <= self.comparisons <= MOST:
+            raise BadInput(f"comparisons = {self.comparisons}, must be 0 (exact preferences) or at least {LEAST} and "
+                           f"at most {MOST}")  # fmt: skip
         if not 0 <= self.cycles <= 1:
             raise BadInput(f"cycles = {self.cycles}, must be between 0 (a ranking) and 1 (the judge as it is)")
 

@@ -96,7 +96,7 @@ def fit_margins(
 
 def quality(learned: Array, margins: Array) -> dict[str, float]:
     """Of learned margins [X, K, K] against the exact ones, over all pairs: root mean square error, the share of decided
-    pairs that it orders right, and the mean KL of the truth from it in nats per judgment.
+    pairs that it orders right (1 if none is decided), and the mean KL of the truth from it in nats per judgment.
 
     >>> exact = np.array([[[0.0, 0.3], [-0.3, 0.0]]])
     >>> quality(exact, exact)
@@ -110,6 +110,6 @@ def quality(learned: Array, margins: Array) -> dict[str, float]:
         parts = [np.where(a > 0, a * (np.log(a) - np.log(b)), 0.0) for a, b in ((p, q), (1 - p, 1 - q))]
     return {
         "error": float(np.sqrt(np.mean((guess - truth) ** 2))),
-        "ordered": float(np.mean(np.sign(guess[decided]) == np.sign(truth[decided]))),
+        "ordered": float(np.mean(np.sign(guess[decided]) == np.sign(truth[decided]))) if decided.any() else 1.0,
         "excess": float(np.mean(sum(parts))),
     }

@@ -1,6 +1,6 @@
 """Reading a configuration: a TOML file or a shipped one, what it is like, overrides, and controlled changes.
 
-    like = "NAME"         another configuration, into whose tables these are merged
+    like = "NAME"         another configuration, shipped or a file, into whose tables these are merged
     [[causes.NAME]]       a controlled change: at = a number, and whatever differs from the tables above
 """
 
@@ -49,6 +49,8 @@ SECTIONS: dict[str, type[Any]] = {
     "grid": Grid,
 }
 OPTIONAL = ("sft", "closed", "head", "grid")
+FARTHEST = 1e15
+"""The largest place of a level: what is larger, infinite or no number cannot be drawn."""
 
 
 def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -61,11 +63,24 @@ def read_experiment(source: str | Path, overrides: Sequence[str] = ()) -> Experi
     """
     content = read_settings(source, CONFIGS)
     if "like" in content:
-        content = merged(read_settings(str(content.pop("like")), CONFIGS), content)
+        content = merged(_liked(f"{source}: like", content.pop("like")), content)
     for override in overrides:
         _put(content, override)
     causes = content.pop("causes", {})
     return replace(_parsed(content, str(source)), causes=_causes(causes, content))
+
+
+def _liked(name: str, given: Any) -> dict[str, Any]:
+    """The configuration that another one is like."""
+    if not isinstance(given, str):
+        raise BadInput(f"{name} = {given!r}, must be the name of a configuration, or of a file")
+    try:
+        content = read_settings(given, CONFIGS)
+    except BadInput as error:
+        raise BadInput(f"{name} = {given!r}: {error}") from None
+    if "like" in content:
+        raise BadInput(f"{name} = {given!r}, must be a configuration that is not like another one itself")
+    return content
 
 
 def _parsed(content: Mapping[str, Any], source: str) -> Experiment:
@@ -89,15 +104,20 @@ def _causes(given: Any, content: Mapping[str, Any]) -> dict[str, list[Level]]:
     """Every level of every cause, as the whole experiment with its change."""
     if not isinstance(given, dict) or not all(isinstance(levels, list) and levels for levels in given.values()):
         raise BadInput("causes must hold lists of changes, [[causes.NAME]]")
-    return {name: [_level(f"causes.{name}[{i}]", level, content) for i, level in enumerate(levels)]
-            for name, levels in given.items()}  # fmt: skip
+    found = {name: [_level(f"causes.{name}[{i}]", level, content) for i, level in enumerate(levels)]
+             for name, levels in given.items()}  # fmt: skip
+    for name, levels in found.items():
+        places = [level.at for level in levels]
+        if len(set(places)) < len(places):
+            raise BadInput(f"causes.{name}: at = {places}, must be different numbers")
+    return found
 
 
 def _level(name: str, given: Any, content: Mapping[str, Any]) -> Level:
     change = dict(given) if isinstance(given, dict) else {}
     at = change.pop("at", None)
-    if type(at) not in (int, float):
-        raise BadInput(f"{name}: at = {at!r}, must be the number at which this change is drawn")
+    if type(at) not in (int, float) or not abs(at) <= FARTHEST:
+        raise BadInput(f"{name}: at = {at!r}, must be the number at which this change is drawn, at most {FARTHEST:g}")
     for key in ("causes", "like", "name"):
         if key in change:
             raise BadInput(f"{name}: {key} cannot be changed by a cause")
@@ -174,14 +194,21 @@ def _named(experiment: Experiment) -> Experiment:
     names = [bridged(name).spec.name for name in experiment.methods]
     distinct("methods", names, str)
     grid = experiment.grid and replace(
-        experiment.grid, tau=_by_method(experiment.grid.tau), beta=_by_method(experiment.grid.beta)
+        experiment.grid,
+        tau=_by_method("grid.tau", experiment.grid.tau),
+        beta=_by_method("grid.beta", experiment.grid.beta),
     )
-    return replace(experiment, methods=names, tuned=_by_method(experiment.tuned), grid=grid)
+    return replace(experiment, methods=names, tuned=_by_method("tuned", experiment.tuned), grid=grid)
 
 
-def _by_method(table: Any) -> Any:
+def _by_method(name: str, table: Any) -> Any:
     """A table keyed by methods with their registered names; anything else unchanged."""
-    return {bridged(name).spec.name: value for name, value in table.items()} if isinstance(table, dict) else table
+    if not isinstance(table, dict):
+        return table
+    found = {bridged(method).spec.name: value for method, value in table.items()}
+    if len(found) < len(table):
+        raise BadInput(f"{name} = {', '.join(table)}, must name each method once, and not by two of its names")
+    return found
 
 
 def _put(content: dict[str, Any], override: str) -> None:

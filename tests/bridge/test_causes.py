@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ import pytest
 import torch
 from bridge.experiments import texts_in, written
 
-from llm_bridge.experiment import read_experiment, run_causes, run_experiment, stages_of
+from llm_bridge.cli import _show_causes, main
+from llm_bridge.experiment import causes, read_experiment, run_causes, run_experiment, stages_of
 from llm_bridge.experiment.learned_margins import StatesEncoder, drawn, fit_margins, quality
+from llm_bridge.experiment.on_tables import main as on_tables
 from llm_bridge.experiment.on_tables import orders_on_tables
 from nashlab.game import BadInput
 
@@ -92,12 +96,58 @@ def test_the_shipped_causes_change_one_thing_each() -> None:
     ("[[causes.a]]\nat = 1\nhead.width = 0", r"causes\.a\[0\]: must have a head"),
     ("[[causes.a]]\nat = 1\nclosed.comparisons = 50", "comparisons = 50, must be 0 .* or at least 200"),
     ("[[causes.a]]\nat = true", "at = True"),
+    ("[[causes.a]]\nat = nan", r"causes\.a\[0\]: at = nan, must be the number"),
+    ("[[causes.a]]\nat = 1" + "0" * 400, r"causes\.a\[0\]: at = 10+, must be the number"),
+    ("[[causes.a]]\nat = 1\n[[causes.a]]\nat = 1.0\nseeds = [3]", r"causes\.a: at = \[1\.0, 1\.0\], must be different"),
+    ("[[causes.a]]\nat = 1\nclosed.comparisons = 1000000000000", r"comparisons = 10+, must be 0 .* at most 10000000"),
+    ("[tuned.rlhf-pg]\nlearning_rate = 0.1\n[[causes.a]]\nat = 1\ntuned.rlhf.tau = 0.5",
+     r"causes\.a\[0\]: tuned = rlhf-pg, rlhf, must name each method once"),
 ])  # fmt: skip
 def test_bad_causes_are_refused_by_name(change: str, said: str, config: Path, tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(config.read_text().replace(CAUSES, "") + "\n" + change)
     with pytest.raises(BadInput, match=said):
         read_experiment(path)
+
+
+@pytest.mark.parametrize(("like", "said"), [
+    ("3", r"bad\.toml: like = 3, must be the name"),
+    ('"nowhere.toml"', r"bad\.toml: like = 'nowhere\.toml': nowhere\.toml: cannot be read"),
+    ('"closed-1000-causes"', r"bad\.toml: like = 'closed-1000-causes', must be a configuration that is not"),
+])  # fmt: skip
+def test_what_a_configuration_cannot_be_like_is_refused_by_name(like: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text(f"like = {like}\n")
+    with pytest.raises(BadInput, match=said):
+        read_experiment(tmp_path / "bad.toml")
+
+
+def test_what_a_later_level_lacks_is_refused_before_the_first_one(config: Path, tmp_path: Path) -> None:
+    late = '[[causes.late]]\nat = 1\npolicy.source = "/nowhere"\n'
+    (tmp_path / "late.toml").write_text(config.read_text() + late)
+    with pytest.raises(BadInput, match=r"policy: .*nowhere"):
+        run_causes(read_experiment(tmp_path / "late.toml"), tmp_path / "ran")
+    assert not (tmp_path / "ran").exists()
+    with pytest.raises(BadInput, match="causes is empty"):
+        run_causes(read_experiment(config, ["causes={}"]), tmp_path / "ran")
+
+
+def test_a_method_of_one_level_alone_has_its_row(
+    ran: tuple[Path, dict[str, Any], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The level is a finished one with a method renamed, so that no other run is needed."""
+    first, second = (dict(level) for level in ran[1]["causes"]["cycles"])
+    second["methods"] = ["online-ipo", "egpo"]
+    _show_causes({**ran[1], "causes": {"cycles": [first, second]}})
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:]}
+    assert {name: len(cells) for name, cells in rows.items()} == {"online-ipo": 2, "nash-md-pg": 1, "egpo": 1}
+    assert rows["egpo"] == [f"{second['exploitability']['mean'][1]:.4f}"]
+
+
+def test_a_sweep_refuses_causes(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", str(config), "--out", str(tmp_path / "swept"), "--override", "grid.tau=[0.1]"])
+    assert ended.value.code == 2
+    assert "causes = cycles, judgments, are not swept" in capsys.readouterr().err
 
 
 def test_judgments_need_a_head(config: Path) -> None:
@@ -119,6 +169,22 @@ def test_a_level_that_changes_nothing_is_the_experiment_itself(
     assert none["intransitivity"]["cyclic_energy"] < 1e-12 < all_["intransitivity"]["cyclic_energy"]
     assert found["causes"]["judgments"][0]["preference_model"]["error"] > 0
     assert json.loads((folder / "causes.json").read_text()) == found
+
+
+def test_a_level_s_win_rate_is_that_of_its_curve(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the shipped results, where every method has left μ and wins more than half against it."""
+    shipped = json.loads((files("llm_bridge") / "results" / "closed-1000.json").read_text(encoding="utf-8"))
+    monkeypatch.setattr(causes, "results_of", lambda *arguments: shipped)
+    found = causes._level(read_experiment(config).causes["cycles"][1], Path("unused"), print, None)
+    rates = found["win_rate"]
+    for m, *numbers in zip(found["methods"], *(rates[k] for k in ("low", "mean", "high", "by_seed")), strict=True):
+        low, mean, high, by_seed = numbers
+        now = found["chosen"][m]
+        curve = next(c for c in shipped["evidence"]["curves"]
+                     if (c["method"], c["tau"], c["beta"]) == (m, now["tau"], now["beta"]))  # fmt: skip
+        assert mean == pytest.approx(curve["win_rate"][curve["step"].index(now["step"])], abs=1e-6)  # six decimals
+        assert 0.5 < low < mean < high
+        assert mean == pytest.approx(np.mean(by_seed), rel=1e-12)
 
 
 @pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE") != "deep", reason="half a minute; the deep profile runs it")
@@ -193,6 +259,7 @@ def test_quality_by_hand() -> None:
     found = quality(guess, exact)
     assert (found["error"], found["ordered"]) == (pytest.approx(0.4), 0.0)
     assert found["excess"] == pytest.approx(0.8 * np.log(0.8 / 0.4) + 0.2 * np.log(0.2 / 0.6))
+    assert quality(guess, np.zeros_like(guess))["ordered"] == 1.0  # no pair is decided, so none is wrong
 
 
 def test_a_states_encoder_reads_the_states_of_its_text() -> None:
@@ -208,8 +275,8 @@ def test_a_states_encoder_reads_the_states_of_its_text() -> None:
 # -- on tables -------------------------------------------------------------------------------------------------------
 
 
-def test_the_order_on_tables_takes_each_method_s_best_setting(tmp_path: Path) -> None:
-    """Numbers chosen so that the best setting and the means are known without a computation."""
+def swept(path: Path, keep: Callable[[dict[str, Any]], bool] = lambda row: True) -> Path:
+    """A sweep's table, with numbers chosen so that the best setting and the means are known without a computation."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -219,11 +286,39 @@ def test_the_order_on_tables_takes_each_method_s_best_setting(tmp_path: Path) ->
         for m, base in (("online-ipo", 0.3), ("ipo-md", 0.2), ("rlhf-pg", 0.4)) for f in ("mixed:0", "mixed:1")
         for g in (0, 1) for s in (0, 1, 2) for step in (0, 9) for size in (0.02, 0.05)
     ]  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "sweep.parquet")
-    found = orders_on_tables(tmp_path / "sweep.parquet")
+    pq.write_table(pa.Table.from_pylist([row for row in rows if keep(row)]), path)
+    return path
+
+
+def test_the_order_on_tables_takes_each_method_s_best_setting(tmp_path: Path) -> None:
+    found = orders_on_tables(swept(tmp_path / "sweep.parquet"))
     assert (found["games"], found["seeds"], found["tau"]) == ({"mixed:0": 2, "mixed:1": 2}, 3, 0.1)
     assert found["start"]["mixed:0"] == pytest.approx(1 + (0.3 + 0.2 + 0.4) / 3 + 0.05 + 0.005)
     for order in (found["families"]["mixed:1"], found["all"]):
         assert order["mean"] == pytest.approx([0.305, 0.205, 0.405])
         assert order["order"] == ["ipo-md", "online-ipo", "rlhf-pg"]
         assert order["paper"]["kendall"] == pytest.approx(1 / 3)  # the paper: online IPO, IPO-MD, ..., RLHF
+
+
+@pytest.mark.parametrize(("keep", "said"), [
+    (lambda r: (r["algorithm"], r["family"]) != ("rlhf-pg", "mixed:1"), "0 rows .* rlhf-pg,.*family = mixed:1"),
+    (lambda r: (r["step_size"], r["seed"]) != (0.02, 2), "0 rows .* step_size = 0.02.* seed = 2"),
+    (lambda r: (r["algorithm"], r["step"]) != ("rlhf-pg", 9), "0 rows .* algorithm = rlhf-pg"),
+    (lambda r: r.update(temperature=0.1 + r["seed"]) is None, r"temperature = \[0\.1, 1\.1, 2\.1\], must be one"),
+    (lambda r: r["seed"] > 2, "algorithm.* is missing or empty"),
+    (lambda r: bool(r.pop("beta")), "beta is missing"),
+])  # fmt: skip
+def test_a_sweep_with_gaps_or_two_temperatures_is_refused(
+    keep: Callable[[dict[str, Any]], bool], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        orders_on_tables(swept(tmp_path / "sweep.parquet", keep))
+
+
+@pytest.mark.parametrize("arguments", [(), ("nowhere.parquet", "out.json"), (__file__, "out.json")])
+def test_bad_arguments_of_tables_are_one_line(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        on_tables(arguments)
+    said = capsys.readouterr().err
+    assert (ended.value.code, said.count("\n")) == (2, 1)
+    assert said.startswith("on_tables: " + (f"table = {arguments[0]}: " if arguments else "arguments = [], must be"))
