@@ -316,6 +316,13 @@ class Experiment:
         """The experiment with the chosen settings added to each method's own."""
         return replace(self, tuned={m: {**self.tuned.get(m, {}), **chosen.get(m, {})} for m in self.methods})
 
+    @property
+    def fitted_seeds(self) -> list[int]:
+        """The seeds of which a preference model of closed sets is fitted; none without ``closed.comparisons``."""
+        if self.closed is None or not self.closed.comparisons:
+            return []
+        return sorted({*self.seeds, *(settings.seed for _, settings in self.trials())})
+
     def trials(self) -> list[tuple[str, Settings]]:
         """The grid's runs: (method, settings)."""
         if self.grid is None:

@@ -41,8 +41,11 @@ class HeadGround:
 
     @classmethod
     def prepared(cls, experiment: Experiment, start: Start) -> HeadGround:
-        """The ground with its states."""
-        return cls(experiment, start, start.made("states", states_about(experiment), make_states))
+        """The ground with its states, and every seed's preference model: two runs of one seed must not both fit it."""
+        ground = cls(experiment, start, start.made("states", states_about(experiment), make_states))
+        for seed in experiment.fitted_seeds:
+            ground._model(seed)
+        return ground
 
     def about(self, method: str, settings: Settings) -> dict[str, Any]:
         """States, head and training settings."""
@@ -86,26 +89,32 @@ class HeadGround:
 
     def _learned_from(self, seed: int) -> Closed:
         """The training texts that are used, with exact preferences or those of the model fitted from this seed."""
-        whole = self._sets()["training"]
-        used = self._head.texts or len(whole)
-        if used > len(whole):
-            raise BadInput(f"head.texts = {used}, must be at most the {len(whole)} training texts")
+        whole, used = self._sets()["training"], self._used
         margins = np.load(self._model(seed) / "margins.npy") if self._fitted else whole.margins
         return Closed(whole.prompts.only(range(used)), whole.candidates[:used], margins[:used])
 
+    @property
+    def _used(self) -> int:
+        """The number of training texts that are learned from."""
+        there = len(self._splits["training"]["texts"])
+        if self._head.texts > there:
+            raise BadInput(f"head.texts = {self._head.texts}, must be at most the {there} training texts")
+        return self._head.texts or there
+
+    def _about_model(self, seed: int) -> dict[str, Any]:
+        return {"states": self.folder.name, "cycles": self._closed.cycles, "texts": self._used,
+                "width": self._head.width, "seed": seed, **self._fitted}  # fmt: skip
+
     def _model(self, seed: int) -> Path:
         """The stage of the preference model that is fitted to judgments drawn from this seed."""
-        split, cycles = self._splits["training"], self._closed.cycles
-        used = self._head.texts or len(split["texts"])
-        about = {"states": self.folder.name, "cycles": cycles, "texts": used, "width": self._head.width, "seed": seed,
-                 **self._fitted}  # fmt: skip
+        split, used = self._splits["training"], self._used
 
         def make(part: Path, work: Path) -> None:
             features = _table(self.folder)[1][:used]
             fit_margins(features, split["margins"][:used], split["texts"][:used], split["candidates"][:used],
                         count=self._closed.comparisons, width=self._head.width, seed=seed, part=part)  # fmt: skip
 
-        return self.start.stages.made("margins", about, make)
+        return self.start.stages.made("margins", self._about_model(seed), make)
 
     def policy(self, seed: int) -> HeadPolicy:
         """The policy at its start, which is μ^(1/T) on the candidates."""
@@ -172,7 +181,8 @@ class HeadGround:
         """Mean quality over seeds of the models that the methods learned from; None if they learned from the judge."""
         if not self._fitted:
             return None
-        found = [read_json(self._model(seed) / "quality.json") for seed in seeds]
+        places = [self.start.stages.place("margins", self._about_model(seed)) for seed in seeds]
+        found = [read_json(place / "quality.json") for place in places]
         return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
     def _last(self, place: Path) -> dict[str, Array]:

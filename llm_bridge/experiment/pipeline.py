@@ -135,7 +135,7 @@ def stages_of(experiment: Experiment) -> int:
     """The number of stages; of an experiment with causes, those of all their levels."""
     if experiment.causes:
         return sum(stages_of(level.experiment) for levels in experiment.causes.values() for level in levels)
-    before = 4 if experiment.closed is None else 1 + len(experiment.seeds) * bool(experiment.closed.comparisons)
+    before = 4 if experiment.closed is None else 1 + len(experiment.fitted_seeds)
     runs = len(experiment.methods) * len(experiment.seeds)
     scored = 0 if experiment.closed is not None or experiment.judge.source == "none" else runs + 2
     return before + (experiment.sft is not None) + len(experiment.trials()) + runs + scored

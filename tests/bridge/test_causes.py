@@ -19,11 +19,12 @@ import torch
 from bridge.experiments import texts_in, written
 
 from llm_bridge.cli import _show_causes, main
-from llm_bridge.experiment import causes, read_experiment, run_causes, run_experiment, stages_of
+from llm_bridge.experiment import causes, pipeline, read_experiment, run_causes, run_experiment, stages_of
 from llm_bridge.experiment.learned_margins import StatesEncoder, drawn, fit_margins, quality
 from llm_bridge.experiment.on_tables import main as on_tables
 from llm_bridge.experiment.on_tables import orders_on_tables
 from nashlab.game import BadInput
+from nashlab.parallel import in_parallel
 
 HEAD: dict[str, Any] = {
     "methods": ["online-ipo", "nash-md-pg"],
@@ -223,6 +224,24 @@ def world(texts: int = 40, k: int = 4) -> tuple[torch.Tensor, np.ndarray, list[s
     names = [f"text {i}" for i in range(texts)]
     candidates = [[f"{i} {j}" for j in range(k)] for i in range(texts)]
     return torch.from_numpy(3 * features).float(), margins, names, candidates
+
+
+def test_preference_models_are_there_before_the_first_run(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes with two methods of one seed would both want to fit its model, and one would be refused."""
+    there: list[int] = []
+
+    def watched(*arguments: Any) -> None:
+        there.append(len(list((tmp_path / "stages").glob("margins-*/margins.npy"))))
+        in_parallel(*arguments)
+
+    monkeypatch.setattr(pipeline, "in_parallel", watched)
+    changes = ["causes={}", "closed.comparisons=200", "seeds=[0, 1]", "train.steps=2"]
+    said: list[str] = []
+    run_experiment(read_experiment(config, changes), tmp_path, said.append)
+    assert there == [2]
+    assert len(said) == stages_of(read_experiment(config, changes))
 
 
 def test_judgments_are_draws_from_the_judge() -> None:
