@@ -15,6 +15,8 @@ from nashlab.game import PreferenceGame
 from nashlab.verify import subject
 from nashlab.verify.oracle import Array
 
+FEWER = ((0.74, 0.5, 0.3, 22, 0.86), (0.75, 1 / (1 + np.exp(2.06275)), 0.12838178, 54, 0.8912))
+"""Games with fewer judgments that N20 (f) does not hold for: p, μ₁, τ, judgments, and the coverage at most."""
 RARE = 1e-9  # tables of a smaller probability are left out: all of them have less than 1e-6
 
 
@@ -68,9 +70,9 @@ def _coverage(case: Case, count: int, share: float) -> tuple[Array, float]:
 
 @claim(
     "N20.f",
-    "conjectured: by the delta method log π̂ ± 1.96 standard errors covers log q with a probability of .90 to .97 where "
-    "every p is in [¼, ¾], pairs have 50 judgments (30 of three responses) or more and the errors are at most ¼; not "
-    "with fewer: .86 with 22",
+    "conjectured for two responses: by the delta method log π̂ ± 1.96 standard errors covers log q with a probability "
+    "of .90 to .97 where p is in [¼, ¾], the pair has 80 judgments or more and the errors are at most ¼ (and in a game "
+    "of three with 30 a pair); not with fewer: .891 with 54, .86 with 22",
     tolerance=1e-6,
     because="probabilities over all outcomes but those below 1e-9; equilibria known to 1e-12",
     twin="standard errors understated by a factor of 1.25",
@@ -80,7 +82,7 @@ def n20_f(cases: Cases, twin: bool) -> Iterator[Observation]:
     share = 0.8 if twin else 1.0
     sizes = itertools.chain([3], itertools.repeat(2, max(20, cases.samples // 8)))
     for n in sizes:
-        count = 30 if n == 3 else int(rng.integers(50, 200))
+        count = 30 if n == 3 else int(rng.integers(80, 200))
         case = Case(_game(n, 0.25, rng), float(10 ** rng.uniform(-1, 0.5)), np.zeros(n))
         covered, error = _coverage(case, count, share)
         if error > 0.25:
@@ -89,11 +91,13 @@ def n20_f(cases: Cases, twin: bool) -> Iterator[Observation]:
         about = {**case.describe(), "judgments of each pair": count, "coverage": covered.tolist()}
         yield Observation(off, lambda about=about: about)
     yield from _the_same_errors(rng)
-    if not twin:  # the counterexample with fewer
-        game = PreferenceGame.from_preferences([[0.5, 0.74], [0.26, 0.5]])
-        covered, error = _coverage(Case(game, 0.3, np.zeros(2)), 22, 1.0)
-        off = max(0.0, float(covered.min()) - 0.86, error - 0.25)
-        yield Observation(off, lambda: {"judgments": 22, "coverage": covered.tolist()}, witness=True)
+    if not twin:
+        for p, odds, tau, count, most in FEWER:
+            game = PreferenceGame.from_preferences([[0.5, p], [1 - p, 0.5]], reference=[odds, 1 - odds])
+            covered, error = _coverage(Case(game, tau, np.zeros(2)), count, 1.0)
+            off = max(0.0, float(covered.min()) - most, error - 0.25)
+            about = {"judgments": count, "coverage": covered.tolist()}
+            yield Observation(off, lambda about=about: about, witness=True)
 
 
 def _the_same_errors(rng: np.random.Generator) -> Iterator[Observation]:

@@ -166,7 +166,7 @@ def n20_unplayed(cases: Cases, twin: bool) -> Iterator[Observation]:
 @claim(
     "N21",
     "V = Σ q_iq_j(q_i+q_j)/m_ij is least at m_ij ∝ √(q_iq_j(q_i+q_j)); self-play's pairs give (n−1)/(2M); "
-    "no estimator has a risk below ½ tanh(√(n/(64M+8n))/2τ)",
+    "for even n no estimator has a risk below ½ tanh(√(n/(64M+8n))/2τ)",
     tolerance=1e-11,
     because="relative; sums of n² terms, and the least risk of two responses from every outcome of M comparisons",
     twin="the power .55 of q_iq_j(q_i+q_j) in place of its root",

@@ -86,7 +86,8 @@ def _critical_momentum() -> Iterator[Observation]:
 
 @claim(
     "N6",
-    "in the OMD geometry r* = λ/(τ+√(τ²+λ²)), momentum m = −r*², step (1−r*²)/τ give local rate r*, the best of all",
+    "in the OMD geometry r* = λ/(τ+√(τ²+λ²)), momentum m = −r*², step (1−r*²)/τ give local rate r*, "
+    "best of all steps and momenta",
     tolerance=1e-6,
     because="a double root: spectral radii and measured slopes are right to the root of rounding",
     twin="the positive momentum m = +r*²",

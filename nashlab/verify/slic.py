@@ -87,7 +87,8 @@ def n12(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 @claim(
     "N13",
-    "for n = 2 and ½ < p < 1 online SLiC ends at h₁ − h₂ = 1/τ whatever p is; osc(h) ≤ (n−1)/τ at stationary points",
+    "for n = 2 and ½ < p < 1 online SLiC ends at h₁ − h₂ = 1/τ whatever p is; "
+    "osc(h) ≤ (n−1)/τ where it stops, if 0 < p < 1",
     tolerance=1e-2,
     because="relative to 1/τ; the kink is approached to within a step of η = .005",
     twin="h₁ − h₂ = (p − ½)/τ, the equilibrium's",

@@ -393,7 +393,7 @@ Qed.
 
 End Games.
 
-(** N21 (a).  n = 2k responses, M comparisons: for every strategy and estimator, which may draw a seed o by any law E, there is a
+(** N21 (a).  n = 2k responses, M comparisons: for every strategy and estimator, which may draw a seed o of finitely many values, there is a
     game, of those above, where the mean distance from the equilibrium is at least tanh(sqrt(n / (64 M + 8 n)) / 2 tau) / 2: no
     bound on all of them is smaller. *)
 Theorem N21_no_estimator_does_better {O : Type} (inside : O -> Prop) E k tau M (ask : O -> list bool -> nat * nat)
