@@ -127,15 +127,18 @@ def run_sweep(
     parts.mkdir(parents=True, exist_ok=True)
     with alone(folder):
         _claim(folder / "sweep.json", sweep, resume)
-        units = dict.fromkeys(sweep.units())  # a number that is listed twice is run once
-        missing = [unit for unit in units if _undamaged(parts, sweep, unit) is None]
+        # by unit: a number that is listed twice is run once
+        done = {unit: _undamaged(parts, sweep, unit) for unit in dict.fromkeys(sweep.units())}
+        missing = [unit for unit, path in done.items() if path is None]
         for _ in range(len(sweep.units()) - len(missing)):
             advance(KEPT)
         in_parallel(_run_unit, [(parts.absolute(), sweep, unit) for unit in missing], cluster, advance)
-        done = [path for unit in sweep.units() if (path := _undamaged(parts, sweep, unit))]
+        done |= {unit: _undamaged(parts, sweep, unit) for unit in missing}
+        if lost := [unit for unit in missing if done[unit] is None]:
+            raise BadInput(f"{parts}: {lost[0]} was run and is not there: do all machines share this folder?")
         whole = folder / "sweep.parquet"
         with replacing(whole) as part:
-            pq.write_table(pa.concat_tables([pq.read_table(path) for path in done]), part)
+            pq.write_table(pa.concat_tables([pq.read_table(done[unit]) for unit in sweep.units()]), part)
     return whole
 
 

@@ -116,6 +116,16 @@ def test_a_sweep_in_processes_or_on_a_cluster_ends_in_the_same_bytes(config: Pat
     assert re.search(r"^6/6 \d+ s, 0 s left run$", done.stderr, re.MULTILINE)
 
 
+def test_a_unit_that_was_run_elsewhere_and_is_not_here_is_missed(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Machines that do not share the folder must not make a table without their units."""
+    monkeypatch.setattr(module, "in_parallel", lambda *arguments: None)
+    with pytest.raises(BadInput, match=r"algorithm='omd'.* was run and is not there: do all machines share"):
+        run_sweep(read_sweep(config), tmp_path / "out")
+    assert not (tmp_path / "out" / "sweep.parquet").exists()
+
+
 def test_a_cluster_that_is_not_there_is_refused_at_once(config: Path, tmp_path: Path) -> None:
     """Nobody listens at this port; Ray alone would try for more than a minute."""
     began = time.monotonic()
