@@ -127,12 +127,14 @@ def coq(folder: Path, file: str) -> str:
     return done.stdout
 
 
-def build(sources: Path, folder: Path) -> None:
-    """Copy the sources to a folder and compile them there."""
-    for path in sources.glob("*.v"):
-        shutil.copy(path, folder)
+def build(sources: Path, folder: Path, last: str | None = None) -> None:
+    """Compile in a folder what is not yet compiled there: copies of all sources, or those up to one in build order."""
     for module in build_order(sources):
-        coq(folder, f"{module}.v")
+        if not (folder / f"{module}.vo").exists():
+            shutil.copy(sources / f"{module}.v", folder)
+            coq(folder, f"{module}.v")
+        if module == last:
+            return
 
 
 def parse_axioms(printed: str) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,8 @@ from nashlab.equilibrium import regularised_nash
 from nashlab.gallery import random_game
 from nashlab.losses import ipo
 
+NEAR = 1e-2  # ‖π − π*_τ‖₁ that a trained policy must be proved to keep within
+
 
 def expected_training(
     play: Play,
@@ -34,7 +37,7 @@ def expected_training(
     with torch.no_grad():
         log_mu = language.log_policy(play.reference, PROMPT)
     weights = [w for w in play.policy.model.parameters() if w.requires_grad]
-    optimiser = torch.optim.Adam(weights, lr=learning_rate, betas=(beta1, 0.99))
+    optimiser = torch.optim.Adam(weights, lr=learning_rate, betas=(beta1, 0.99), fused=True)
     for t in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate * ((1 - t / steps) if decay else 1.0)
@@ -50,7 +53,7 @@ def expected_training(
 @bridge_claim(
     "E3",
     "trained by expected gradients a transformer reaches its Nash equilibrium, with proof: min(E3, N14) below 1e-2",
-    tolerance=1e-2,
+    tolerance=NEAR,
     because="the statement's own bound on ‖π − π*_τ‖₁, from the policy alone",
     twin="trained on swapped labels",
 )
@@ -60,7 +63,7 @@ def e3(cases: Cases, twin: bool) -> Iterator[Observation]:
     for family in MODEL_FAMILIES:
         play = play_of(family, rng)
         trained = play._replace(p=play.p.T) if twin else play
-        bound, seen = _proved(trained, play, LANGUAGE, 1600)
+        bound, seen = _trained_until_proved(trained, play)
         content[family] = {"proved ‖π − π*‖₁ ≤": bound, "measured": seen}
         # the certificate must cover the distance to an independently computed equilibrium
         yield Observation(bound if seen <= bound + 1e-9 else 10.0, lambda: content)
@@ -69,16 +72,27 @@ def e3(cases: Cases, twin: bool) -> Iterator[Observation]:
         policy = tiny("gpt2", 4, seed=int(rng.integers(2**31)))
         game = random_game("uniform", len(large), rng)
         play = Play(policy, reference_of(policy), torch.tensor(game.preferences), 0.5, game.margins)
-        bound, seen = _proved(play, play, large, 300)
+        *_, log_pi = expected_training(play, 50, 0.01, language=large)
+        bound, seen = _proved(log_pi, play, large)
         content["gpt2, 341 sequences"] = {"proved ‖π − π*‖₁ ≤": bound, "measured": seen}
         yield Observation(0.0 if seen <= bound + 1e-9 else 10.0, lambda: content, witness=True)
 
 
-def _proved(trained: Play, play: Play, language: Language, steps: int) -> tuple[float, float]:
-    """(the proved bound on ‖π − π*_τ‖₁ after training, the distance itself)."""
+def _trained_until_proved(trained: Play, play: Play, rounds: int = 4) -> tuple[float, float]:
+    """What is proved of the policy after rounds of 400 steps, each shorter-stepped, up to the one that is near enough."""
+    found = math.inf, math.inf
+    for k in range(rounds):
+        *_, log_pi = expected_training(trained, 400, 0.01 * 0.7**k, beta1=0.5)
+        found = _proved(log_pi, play, LANGUAGE)
+        if found[0] <= NEAR:
+            break
+    return found
+
+
+def _proved(log_pi: Tensor, play: Play, language: Language) -> tuple[float, float]:
+    """(the proved bound on ‖π − π*_τ‖₁, the distance itself)."""
     with torch.no_grad():
         log_mu = language.log_policy(play.reference, PROMPT)
-    *_, log_pi = expected_training(trained, steps, 0.01, language=language)
     game = language.game(play.margins, log_mu)
     log_policy = restricted(log_pi).numpy()
     q = regularised_nash(game, play.tau).policy

@@ -167,13 +167,16 @@ Proof.
       pose proof (sum_nonneg_zero n (fun y => pi y * (a y - mean a) ^ 2)
         (fun y' Hy' => Rmult_le_pos _ _ (proj1 pi_dist y' Hy') (pow2_ge_0 _)) Ha z Hz) as E. cbv beta in E.
       unfold D_apply. destruct (Rmult_integral _ _ E) as [-> | E']; [ring |].
-      assert (a z - mean a = 0) as -> by nra. ring. }
+      assert (a z - mean a = 0) as -> by (apply Rsqr_0_uniq; unfold Rsqr; lra). ring. }
     destruct (Eig k Hk) as [E1 E2]. rewrite Flat in E1, E2 by (exact Hk || lra).
     assert (Sq : (alpha ^ 2 + omega ^ 2) * (u k ^ 2 + v k ^ 2) = 0).
     { replace ((alpha ^ 2 + omega ^ 2) * (u k ^ 2 + v k ^ 2))
         with ((alpha * u k - omega * v k) ^ 2 + (alpha * v k + omega * u k) ^ 2) by ring. rewrite <- E1, <- E2. ring. }
-    destruct (Rmult_integral _ _ Sq) as [E | E]; [| exfalso; destruct Nz; nra].
-    assert (alpha = 0) by nra. assert (omega = 0) by nra. subst. split; [reflexivity |].
+    pose proof (pow2_ge_0 alpha). pose proof (pow2_ge_0 omega).
+    pose proof (pow2_ge_0 (u k)). pose proof (pow2_ge_0 (v k)).
+    destruct (Rmult_integral _ _ Sq) as [E | E]; [| exfalso; destruct Nz as [Nz | Nz]; apply Nz, Rsqr_0_uniq; unfold Rsqr; lra].
+    assert (alpha = 0) by (apply Rsqr_0_uniq; unfold Rsqr; lra).
+    assert (omega = 0) by (apply Rsqr_0_uniq; unfold Rsqr; lra). subst. split; [reflexivity |].
     rewrite Rabs_R0. apply Rdiv_lt_0_compat; lra.
   - assert (A0 : alpha * (var u + var v) = 0) by lra.
     destruct (Rmult_integral _ _ A0) as [E | E]; [| contradiction]. split; [exact E |].

@@ -446,7 +446,7 @@ def test_a_stage_that_fails_leaves_no_finished_folder(tmp_path: Path) -> None:
 
 
 def test_the_papers_configuration_runs_on_local_files(corpus: Path, tmp_path: Path) -> None:
-    """A tiny T5, a file of texts, a file of human comparisons: everything else as published."""
+    """A tiny T5, a file of texts, a file of human comparisons: everything but lengths as published."""
     from transformers import T5Config, T5ForConditionalGeneration
 
     from llm_bridge.experiment.start import _tokenizer
@@ -458,13 +458,14 @@ def test_the_papers_configuration_runs_on_local_files(corpus: Path, tmp_path: Pa
     T5ForConditionalGeneration(T5Config(**(shape | ids))).save_pretrained(tmp_path / "t5")
     tokenizer.save_pretrained(tmp_path / "t5")
     pairs = [Comparison(e.prompt, e.summary, examples[i - 1].summary, 1.0) for i, e in enumerate(examples)]
-    write_comparisons(tmp_path / "human.jsonl", pairs)
+    write_comparisons(tmp_path / "human.jsonl", pairs[:12])
     local = [f"corpus.source={corpus}", f"comparisons.source={tmp_path / 'human.jsonl'}"]
     local += [f"{key}={tmp_path / 't5'}" for key in ("policy.source", "preference.encoder", "reward.encoder")]
     local += [f"judge.source={tmp_path / 't5'}", "judge.dtype=float32", "corpus.held_out=3", "corpus.validation=2"]
     local += ["sft.steps=2", "sft.batch=2", "train.steps=2", "train.batch=2", "train.micro_batch=1", "seeds=[0]"]
     local += ["sampling.max_new_tokens=4", "corpus.max_prompt_tokens=40", "policy.device=cpu", "judge.device=cpu"]
     local += ["sft.precision=no", "train.precision=no", "preference.mixed_precision=false"]
+    local += [f"{key}.max_{text}=40" for key in ("preference", "reward") for text in ("prompt", "answer")]
     results = run_experiment(read_experiment("paper-t5-tldr", local), tmp_path / "out")
     assert set(results["tables"]) == {"preference model", "likelihood judge"}
     assert results["tables"]["likelihood judge"]["methods"][:6] == results["paper"]["methods"]
