@@ -175,6 +175,14 @@ def readings(f: Transcription, s: Sample) -> list[Pair]:
     return [(ours, nashlab_residual(s.game.advantage(s.log_pi), s.log_mu, s.log_pi, s.tau))]
 
 
+def least_gaps(f: Transcription, s: Sample) -> list[Pair]:
+    # N22's bound is attained by e^{(1/(2τ) + v) 1_S} where S always wins against the rest
+    inside, v = np.arange(s.n) == 0, abs(s.vector[0])
+    game = PreferenceGame.from_margins((inside[:, None] - inside.astype(float)) / 2, reference=s.mu)
+    log_pi = stable_log_softmax(s.log_mu + (0.5 / s.tau + v) * inside)
+    return [(f(float(np.exp(log_pi[0])), v), math.exp(float(exploitability(game, log_pi, s.tau)) / s.tau))]
+
+
 def cycles(pairs: Comparison) -> Comparison:
     """A comparison for games of three only."""
     return lambda f, s: pairs(f, s) if s.n == 3 else []

@@ -25,6 +25,7 @@ from definitions.compare import (
     flow,
     half_variance,
     heights,
+    least_gaps,
     midpoints,
     mixtures_of_a_run,
     moments,
@@ -283,6 +284,15 @@ COMPARISONS: dict[str, Comparison] = {
         (f(s.n, s.pi, s.vector, [y % 2 == 0 for y in range(s.n)]),
          np.exp(s.log_pi)[::2] @ centred(np.array(s.vector), s.log_pi)[::2])
     ],
+    "Reach.mean_in": lambda f, s: [
+        (f(s.n, s.pi, s.vector, [y % 2 == 0 for y in range(s.n)]), np.average(s.vector[::2], weights=s.pi[::2]))
+    ],
+    "Reach.others": lambda f, s: [(f([True, False], 0), False), (f([True, False], 1), True)],
+    "Reach.proper": lambda f, s: [
+        (f(s.n, [y == s.n - 1 for y in range(s.n)]), True),
+        *((f(s.n, [b] * s.n + [not b]), False) for b in (True, False)),
+    ],
+    "Reach.two_cells": least_gaps,
     "Extragradient.pulled": lambda f, s: [(f(s.n, s.eta, s.tau, s.P, s.mu, s.pi, s.pi), s.step("mmd"))],
     "Extragradient.extragradient": lambda f, s: [
         # nashlab's EGPO with the step η/(1 + ητ)
@@ -359,6 +369,9 @@ AUXILIARY: dict[str, str] = {
     "LinearSolve.skip": "the indices without one: numpy's delete",
     "KlBudget.mass": "the probability of a set",
     "KlBudget.lift": "an expectation over a set, of what is above its mean",
+    "Reach.mean_in": "numpy's weighted average over a set",
+    "Reach.others": "the complement",
+    "Reach.proper": "sets that are neither empty nor everything",
     "Identities.covariance": "numpy's, with weights",
     "LogMean.log_mean": "against the integral that it is",
     "LogMean.sharpen": "a bound of nashlab's distance to the equilibrium, and the square that it solves",
