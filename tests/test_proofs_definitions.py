@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from definitions.in_chances import all_pairs, omwu_step, pull, row_spread, signed_policy, spread_matrix
+from definitions.in_chances import all_pairs, omwu_step, pull, row_spread, runs, signed_policy, spread_matrix
 from definitions.in_dynamics import heavy_ball_stable, log_moment, md_mix, omd_step
 from definitions.in_games import KL, J, best_reply, geo_mix, gibbs, total, win
 from definitions.in_gradients import contrast, dpo_loss, ipo_loss, nash_md_pg, second_moment
@@ -137,6 +137,8 @@ SLIPS: dict[str, tuple[str, Transcription]] = {
     "the bordered system without its border": (
         "LinearSolve.nonsingular", lambda m, M: nonsingular(m - 1, M)),
     "the cells of N22's bound swapped": ("Reach.two_cells", lambda w, v: two_cells(1 - w, v)),
+    "runs whose laws forget what was drawn": (
+        "Runs.runs", named(runs, lambda K, w, T, h, F: runs(K, lambda h: w(()), T, h, F))),
     "the arithmetic mean for the logarithmic": ("LogMean.log_mean", lambda a, b: (a + b) / 2),
     "the rows' spread with weights not squared": (
         "Counts.row_spread", named(row_spread, lambda n, q, v, y: total(n, lambda j: (j != y) * q[j] * v[y][j]))),

@@ -301,6 +301,22 @@ def share(i, p, q):
     return abs(p[i * 2] - q[i * 2]) + abs(p[i * 2 + 1] - q[i * 2 + 1])
 
 
+# -- Runs.v ------------------------------------------------------------------------------------------------------------
+
+
+@coq("Runs.runs")
+def runs(K, w, T, h, F):
+    """Fixpoint runs (K : nat) (w : list nat -> nat -> R) (T : nat) (h : list nat) (F : list nat -> R) : R := match T
+    with O => F h | S t => expect K (w h) (fun k => runs K w t (k :: h) F) end."""
+    return F(h) if T == 0 else expect(K, w(h), vector(K, lambda k: runs(K, w, T - 1, (k, *h), F)))
+
+
+@coq("Runs.possible")
+def possible(K, h):
+    """Definition possible (K : nat) (h : list nat) : Prop := List.Forall (fun k => (k < K)%nat) h."""
+    return all(k < K for k in h)
+
+
 # -- Pairs.v -----------------------------------------------------------------------------------------------------------
 
 

@@ -408,6 +408,8 @@ AUXILIARY: dict[str, str] = {
     "LowerBound.flip": "one sign changed",
     "LowerBound.sign_of": "a Kronecker product",
     "LowerBound.share": "the part of ‖p − q‖₁ from one pair of responses",
+    "Runs.runs": "a mean over draws, each by a law that depends on those before: the sum over all of them",
+    "Runs.possible": "the outcomes that count",
     "Products.path": "numpy's shifted unit matrices",
     "Products.minus_turn": "a product with I − K",
     "Products.combined": "powers of I − K, by numpy",

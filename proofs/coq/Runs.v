@@ -1,0 +1,341 @@
+(** * Runs on drawn comparisons: the rates of N24.
+
+    A history is the list of the outcomes so far, the newest first.  After the history h the next outcome k < K has the
+    probability w h k: what is asked, whom it is compared with and who judges may depend on all that was seen. *)
+
+From Coq Require Import Reals Lra Psatz Lia PeanoNat List.
+From Coquelicot Require Import Coquelicot.
+From Nashlab Require Import Basics Game Equilibrium Certificate WinRate NashMD KlBudget Bandits Chance.
+Import ListNotations.
+Open Scope R_scope.
+
+(** The mean of F over the histories T outcomes later than h. *)
+Fixpoint runs (K : nat) (w : list nat -> nat -> R) (T : nat) (h : list nat) (F : list nat -> R) : R :=
+  match T with O => F h | S t => expect K (w h) (fun k => runs K w t (k :: h) F) end.
+
+(** All outcomes are among the K. *)
+Definition possible (K : nat) (h : list nat) : Prop := List.Forall (fun k => (k < K)%nat) h.
+
+Lemma runs_last K w T h F : runs K w (S T) h F = runs K w T h (fun h' => expect K (w h') (fun k => F (k :: h'))).
+Proof.
+  revert h. induction T as [| T IH]; intro h; [reflexivity |].
+  change (runs K w (S (S T)) h F) with (expect K (w h) (fun k => runs K w (S T) (k :: h) F)).
+  simpl runs at 2. apply expect_ext. intros k _. apply IH.
+Qed.
+
+Lemma runs_le K w T F G : (forall h, dist K (w h)) -> forall h, possible K h ->
+  (forall h', length h' = (T + length h)%nat -> possible K h' -> F h' <= G h') -> runs K w T h F <= runs K w T h G.
+Proof.
+  intro Hw. induction T as [| T IH]; intros h Hh L; simpl; [apply L; [reflexivity | exact Hh] |].
+  apply expect_le; [apply Hw |]. intros k Hk. apply IH; [constructor; assumption |].
+  intros h' E. apply L. rewrite E. simpl. lia.
+Qed.
+
+Lemma runs_affine K w T F a b : (forall h, dist K (w h)) -> forall h,
+  runs K w T h (fun h' => a * F h' + b) = a * runs K w T h F + b.
+Proof.
+  intro Hw. induction T as [| T IH]; intro h; simpl; [reflexivity |].
+  rewrite (expect_ext K (w h) _ (fun k => a * runs K w T (k :: h) F + b)) by (intros; apply IH).
+  rewrite expect_plus, expect_scal, expect_const by apply Hw. reflexivity.
+Qed.
+
+(** x_(t+1) <= (t + s)/(t + s + 2) x_t + B/(t + s + 2)^2 gives x_T <= B/(T + s + 1); for s = 0 whatever x_0 is. *)
+Lemma harmonic_rate (x : nat -> R) s B T : 0 <= s -> 0 <= B -> (1 <= T)%nat -> s = 0 \/ x 0%nat <= B / (s + 1) ->
+  (forall t, x (S t) <= (INR t + s) / (INR t + s + 2) * x t + B / (INR t + s + 2) ^ 2) -> x T <= B / (INR T + s + 1).
+Proof.
+  intros Hs HB HT Start St.
+  assert (Next : forall a, 0 <= a -> a / (a + 2) * (B / (a + 1)) + B / (a + 2) ^ 2 <= B / (a + 2)).
+  { intros a Ha. replace (B / (a + 2)) with (a / (a + 2) * (B / (a + 1)) + B / (a + 2) ^ 2 + B / ((a + 1) * (a + 2) ^ 2)) by (field; lra).
+    assert (0 <= B / ((a + 1) * (a + 2) ^ 2)); [| lra].
+    apply Rdiv_le_0_compat; [exact HB | apply Rmult_lt_0_compat; [lra | apply pow_lt; lra]]. }
+  assert (Later : forall t, x t <= B / (INR t + s + 1) -> x (S t) <= B / (INR (S t) + s + 1)).
+  { intros t IH. pose proof (pos_INR t) as Ht. specialize (St t). specialize (Next (INR t + s) ltac:(lra)). rewrite S_INR.
+    replace (INR t + 1 + s + 1) with (INR t + s + 2) by ring. eapply Rle_trans; [exact St |]. eapply Rle_trans; [| exact Next].
+    apply Rplus_le_compat_r, Rmult_le_compat_l; [apply Rdiv_le_0_compat; lra | exact IH]. }
+  destruct Start as [-> | Start].
+  - destruct T as [| T]; [lia |]. clear HT. induction T as [| T IH]; [| apply Later, IH].
+    pose proof (St 0%nat) as S0. specialize (Next 0 ltac:(lra)). simpl INR in *. unfold Rdiv in *. rewrite ?Rplus_0_l, ?Rplus_0_r in *.
+    rewrite !Rmult_0_l, Rplus_0_l in *. replace (1 + 1) with 2 by ring. lra.
+  - clear HT. induction T as [| T IH]; [simpl INR; rewrite Rplus_0_l; exact Start | apply Later, IH].
+Qed.
+
+(** A cost that falls like a step of N24 at eta_t = 2/(tau (t + 2 + s)) is on average at most 4 c/(tau^2 (T + s + 1)). *)
+Lemma runs_rate K w V tau c s T : 0 < tau -> 0 <= c -> 0 <= s -> (1 <= T)%nat -> (forall h, dist K (w h)) ->
+  s = 0 \/ V [] <= 4 * c / tau ^ 2 / (s + 1) ->
+  (forall h, possible K h -> let eta := 2 / (tau * (INR (length h) + 2 + s)) in
+    expect K (w h) (fun k => V (k :: h)) <= (1 - eta * tau) * V h + c * eta ^ 2) ->
+  runs K w T [] V <= 4 * c / (tau ^ 2 * (INR T + s + 1)).
+Proof.
+  intros Ht Hc Hs HT Hw Start St. pose proof (pos_INR T).
+  replace (4 * c / (tau ^ 2 * (INR T + s + 1))) with (4 * c / tau ^ 2 / (INR T + s + 1)) by (field; lra).
+  apply (harmonic_rate (fun t => runs K w t [] V) s (4 * c / tau ^ 2) T Hs); [| exact HT | exact Start |].
+  - apply Rdiv_le_0_compat; [lra | apply pow_lt, Ht].
+  - intro t. pose proof (pos_INR t). rewrite runs_last. set (eta := 2 / (tau * (INR t + 2 + s))).
+    eapply Rle_trans; [apply (runs_le K w t _ (fun h => (1 - eta * tau) * V h + c * eta ^ 2) Hw); [constructor |] |].
+    + intros h L Hh. rewrite Nat.add_0_r in L. pose proof (St h Hh) as B. cbv zeta in B. rewrite L in B. exact B.
+    + rewrite runs_affine by exact Hw. right. unfold eta. field. lra.
+Qed.
+
+Section Rates.
+
+Variables (n : nat) (tau : R) (P : nat -> nat -> R) (mu q : nat -> R).
+Hypothesis tau_pos : 0 < tau.
+Hypothesis P_pref : pref n P.
+Hypothesis mu_policy : policy n mu.
+Hypothesis q_nash : is_nash n tau P mu q.
+
+(** The probabilities of the outcomes after a history, and the policy. *)
+Variables (K : nat) (w : list nat -> nat -> R) (pi : list nat -> nat -> R).
+Hypothesis w_dist : forall h, dist K (w h).
+
+Lemma step_size t s : 0 <= s -> let eta := 2 / (tau * (INR t + 2 + s)) in 0 < eta /\ eta * tau <= 1.
+Proof.
+  intros Hs eta. pose proof (pos_INR t). split; [apply Rdiv_lt_0_compat; [| apply Rmult_lt_0_compat]; lra |].
+  unfold eta. replace (2 / (tau * (INR t + 2 + s)) * tau) with (2 / (INR t + 2 + s)) by (field; lra).
+  apply Rmult_le_reg_r with (INR t + 2 + s); [lra |]. unfold Rdiv. rewrite Rmult_assoc, Rinv_l by lra. lra.
+Qed.
+
+(** N24 (a).  Nash-MD that sees one opponent's column a step, eta_t = 2/(tau (t + 2)), from any start:
+    E KL(q || pi_T) <= 1/(2 tau^2 (T + 1)). *)
+Theorem N24_nash_md_rate (o : list nat -> nat -> nat -> R) T :
+  let eta h := 2 / (tau * (INR (length h) + 2)) in
+  let m h := geo_mix n (eta h * tau) mu (pi h) in
+  (forall h k y, (k < K)%nat -> (y < n)%nat -> 0 <= o h k y <= 1) ->
+  (forall h y, (y < n)%nat -> expect K (w h) (fun k => o h k y) = win n P (m h) y) ->
+  policy n (pi []) ->
+  (forall h k, (k < K)%nat -> pi (k :: h) = gibbs n (m h) (fun y => eta h * o h k y)) ->
+  (1 <= T)%nat -> runs K w T [] (fun h => KL n q (pi h)) <= 1 / (2 * tau ^ 2 * (INR T + 1)).
+Proof.
+  intros eta m Ho Mean Start Next HT. pose proof (pos_INR T).
+  assert (Hpi : forall h, possible K h -> policy n (pi h)).
+  { intros h Hh. destruct h as [| k h]; [exact Start |]. inversion Hh as [| k' h' Hk _]. rewrite (Next h k Hk).
+    pose proof (geo_mix_policy n (eta h * tau) mu (pi h) mu_policy) as Hm. apply gibbs_policy; [apply (policy_n_pos n _ Hm) | apply Hm]. }
+  replace (1 / (2 * tau ^ 2 * (INR T + 1))) with (4 * (1 / 8) / (tau ^ 2 * (INR T + 0 + 1))) by (field; lra).
+  apply (runs_rate K w _ tau (1 / 8) 0 T tau_pos); [lra | lra | exact HT | exact w_dist | left; reflexivity |].
+  intros h Hh eta'. assert (E : eta' = eta h) by (unfold eta', eta; rewrite Rplus_0_r; reflexivity). rewrite E. clear eta' E.
+  destruct (step_size (length h) 0 ltac:(lra)) as [He Het]. rewrite Rplus_0_r in He, Het. fold (eta h) in He, Het.
+  rewrite (expect_ext K (w h) _ (fun k => KL n q (gibbs n (m h) (fun y => eta h * o h k y)))) by (intros k Hk; rewrite (Next h k Hk); reflexivity).
+  pose proof (N24_nash_md_step n tau (eta h) P mu tau_pos He (proj1 P_pref) mu_policy q (pi h) K (w h) (o h) q_nash (w_dist h)
+    (Ho h) (Mean h)) as B. fold (m h) in B.
+  pose proof (kl_nonneg n (m h) (pi h) (policy_dist n _ (geo_mix_policy n (eta h * tau) mu (pi h) mu_policy)) (Hpi h Hh)) as Pos.
+  assert (0 <= (1 - eta h * tau) * KL n (m h) (pi h)) by (apply Rmult_le_pos; lra). lra.
+Qed.
+
+(** N24 (b).  Mirror descent that sees one column of pi itself a step, eta_t = 2/(tau (t + 2)), from mu:
+    E KL(q || pi_T) <= 2/(tau^2 (T + 1)). *)
+Theorem N24_mirror_descent_rate (o : list nat -> nat -> nat -> R) T :
+  let eta h := 2 / (tau * (INR (length h) + 2)) in
+  (forall h k y, (k < K)%nat -> (y < n)%nat -> 0 <= o h k y <= 1) ->
+  (forall h y, (y < n)%nat -> expect K (w h) (fun k => o h k y) = win n P (pi h) y) ->
+  pi [] = mu ->
+  (forall h k, (k < K)%nat ->
+    pi (k :: h) = gibbs n (pi h) (fun y => eta h * (o h k y - tau * (ln (pi h y) - ln (mu y))))) ->
+  (1 <= T)%nat -> runs K w T [] (fun h => KL n q (pi h)) <= 2 / (tau ^ 2 * (INR T + 1)).
+Proof.
+  intros eta Ho Mean Start Next HT. pose proof (pos_INR T). pose proof (policy_n_pos n mu mu_policy) as Hn.
+  assert (Hpi : forall h, possible K h -> policy n (pi h)).
+  { induction h as [| k h IH]; intro Hh; [rewrite Start; exact mu_policy |]. inversion Hh as [| k' h' Hk Hh']. rewrite (Next h k Hk).
+    apply gibbs_policy; [exact Hn | apply IH, Hh']. }
+  assert (Near : forall h, possible K h -> forall i j, (i < n)%nat -> (j < n)%nat ->
+    tau * ((ln (pi h i) - ln (mu i)) - (ln (pi h j) - ln (mu j))) <= 1).
+  { induction h as [| k h IH]; intros Hh i j Hi Hj; [rewrite Start; lra |]. inversion Hh as [| k' h' Hk Hh'].
+    rewrite (Next h k Hk), !gibbs_log by (exact Hn || assumption || apply Hpi, Hh').
+    specialize (IH Hh' i j Hi Hj). pose proof (Ho h k i Hk Hi). pose proof (Ho h k j Hk Hj).
+    destruct (step_size (length h) 0 ltac:(lra)) as [He Het]. rewrite Rplus_0_r in He, Het. fold (eta h) in He, Het.
+    set (a := ln (pi h i) - ln (mu i)) in *. set (b := ln (pi h j) - ln (mu j)) in *.
+    apply Rle_trans with ((1 - eta h * tau) * (tau * (a - b)) + eta h * tau * (o h k i - o h k j)); [right; unfold a, b; ring |].
+    assert ((1 - eta h * tau) * (tau * (a - b)) <= (1 - eta h * tau) * 1) by (apply Rmult_le_compat_l; lra).
+    assert (eta h * tau * (o h k i - o h k j) <= eta h * tau * 1)
+      by (apply Rmult_le_compat_l; [apply Rlt_le, Rmult_lt_0_compat; assumption | lra]). lra. }
+  replace (2 / (tau ^ 2 * (INR T + 1))) with (4 * (1 / 2) / (tau ^ 2 * (INR T + 0 + 1))) by (field; lra).
+  apply (runs_rate K w _ tau (1 / 2) 0 T tau_pos); [lra | lra | exact HT | exact w_dist | left; reflexivity |].
+  intros h Hh eta'. assert (E : eta' = eta h) by (unfold eta', eta; rewrite Rplus_0_r; reflexivity). rewrite E. clear eta' E.
+  destruct (step_size (length h) 0 ltac:(lra)) as [He Het]. rewrite Rplus_0_r in He, Het. fold (eta h) in He, Het.
+  rewrite (expect_ext K (w h) _ (fun k => KL n q (gibbs n (pi h) (fun y => eta h * (o h k y - tau * (ln (pi h y) - ln (mu y)))))))
+    by (intros k Hk; rewrite (Next h k Hk); reflexivity).
+  pose proof (N24_mirror_descent_step n tau (eta h) P mu tau_pos He (proj1 P_pref) mu_policy q (pi h) K (w h) (o h) q_nash
+    (Hpi h Hh) (w_dist h) (Ho h) (Mean h) (Near h Hh)) as B.
+  pose proof (kl_nonneg n (pi h) q (policy_dist n _ (Hpi h Hh)) (nash_policy n tau P mu q mu_policy q_nash)) as Pos.
+  assert (0 <= eta h * tau * KL n (pi h) q) by (apply Rmult_le_pos; [apply Rlt_le, Rmult_lt_0_compat; assumption | exact Pos]). lra.
+Qed.
+
+(** log(sinh x / x) <= x. *)
+Lemma log_sinh_ratio x : 0 < x -> ln (sinh x / x) <= x.
+Proof.
+  intro Hx. apply Rle_trans with (ln (exp x)); [| rewrite ln_exp; lra]. unfold sinh. pose proof (exp_pos x) as E. rewrite exp_Ropp.
+  assert (U : exp x > 1) by (pose proof (exp_ge_line x); lra).
+  assert (I : / exp x < 1) by (rewrite <- Rinv_1; apply Rinv_lt_contravar; lra).
+  apply ln_le_mono; [apply Rdiv_lt_0_compat; lra |].
+  apply Rmult_le_reg_r with (2 * x * exp x); [apply Rmult_lt_0_compat; lra |].
+  replace ((exp x - / exp x) / 2 / x * (2 * x * exp x)) with (exp x * exp x - 1) by (field; lra).
+  pose proof (exp_ge_line (- (2 * x))) as L. rewrite exp_Ropp in L. replace (2 * x) with (x + x) in L by ring. rewrite exp_plus in L.
+  apply (Rmult_le_compat_l (exp x * exp x)) in L; [| nra]. rewrite Rinv_r in L by nra. nra.
+Qed.
+
+(** The start of (c): with t0 <= n/tau + 1, KL(q || mu) <= .5431 n/(tau^2 (t0 + 1)), from N23 (c). *)
+Lemma start_of_one_comparison (t0 : R) : 0 <= t0 <= INR n / tau + 1 ->
+  KL n q mu <= 4 * (5431 / 40000 * INR n) / tau ^ 2 / (t0 + 1).
+Proof.
+  intro H0. pose proof (policy_n_pos n mu mu_policy) as Hn. assert (T2 : 0 < tau ^ 2) by (apply pow_lt, tau_pos).
+  assert (N1 : 0 < INR n) by (apply lt_0_INR, Hn).
+  destruct (Nat.eq_dec n 1) as [E1 | N].
+  - replace (KL n q mu) with 0.
+    + apply Rdiv_le_0_compat; [apply Rdiv_le_0_compat; lra | lra].
+    + pose proof (nash_policy n tau P mu q mu_policy q_nash) as [_ Sq]. pose proof (proj2 mu_policy) as Sm. rewrite E1 in *.
+      unfold KL. simpl in *. replace (q 0%nat) with 1 by lra. replace (mu 0%nat) with 1 by lra. ring.
+  - assert (N2 : 2 <= INR n) by (apply (le_INR 2 n); lia).
+    destruct (N23_largest_divergence n tau P mu q tau_pos P_pref mu_policy q_nash) as [B1 B2].
+    assert (B3 : KL n q mu <= / tau / 2)
+      by (eapply Rle_trans; [exact B1 | apply log_sinh_ratio, Rdiv_lt_0_compat; [apply Rinv_0_lt_compat, tau_pos | lra]]).
+    apply Rmult_le_reg_r with (tau ^ 2 * (t0 + 1)); [apply Rmult_lt_0_compat; lra |].
+    replace (4 * (5431 / 40000 * INR n) / tau ^ 2 / (t0 + 1) * (tau ^ 2 * (t0 + 1))) with (5431 / 10000 * INR n) by (field; lra).
+    assert (Hd : tau * (t0 + 1) <= INR n + 2 * tau).
+    { apply Rle_trans with (tau * (INR n / tau + 2)); [apply Rmult_le_compat_l; lra | right; field; lra]. }
+    assert (D0 : 0 < tau ^ 2 * (t0 + 1)) by (apply Rmult_lt_0_compat; lra).
+    destruct (Rle_dec tau (431 / 5000)) as [Cold | Warm].
+    + apply Rle_trans with (/ tau / 2 * (tau ^ 2 * (t0 + 1))); [apply Rmult_le_compat_r; lra |].
+      replace (/ tau / 2 * (tau ^ 2 * (t0 + 1))) with (tau * (t0 + 1) / 2) by (field; lra). lra.
+    + assert (B : KL n q mu <= 1 / (24 * tau ^ 2)) by lra.
+      apply Rle_trans with (1 / (24 * tau ^ 2) * (tau ^ 2 * (t0 + 1))); [apply Rmult_le_compat_r; lra |].
+      replace (1 / (24 * tau ^ 2) * (tau ^ 2 * (t0 + 1))) with ((t0 + 1) / 24) by (field; lra).
+      assert (INR n / tau <= INR n * (5000 / 431)); [| lra].
+      unfold Rdiv. apply Rmult_le_compat_l; [lra |]. replace (5000 * / 431) with (/ (431 / 5000)) by field.
+      apply Rinv_le_contravar; lra.
+Qed.
+
+(** N24 (c).  Nash-MD that sees one comparison a step, from mu: Y uniform, y' from m, g = n (o - 1/2) e_Y, t0 = ceil(n/tau) and
+    eta_t = 2/(tau (t + 2 + t0)): E KL(q || pi_T) <= .5431 n/(tau^2 (T + t0 + 1)). *)
+Theorem N24_one_comparison_rate (Y : list nat -> nat -> nat) (o : list nat -> nat -> R) t0 T :
+  let eta h := 2 / (tau * (INR (length h) + 2 + INR t0)) in
+  let m h := geo_mix n (eta h * tau) mu (pi h) in
+  INR n / tau <= INR t0 < INR n / tau + 1 ->
+  (forall h k, (k < K)%nat -> (Y h k < n)%nat /\ 0 <= o h k <= 1) ->
+  (forall h y, (y < n)%nat -> expect K (w h) (fun k => delta (Y h k) y) = / INR n) ->
+  (forall h y, (y < n)%nat -> expect K (w h) (fun k => delta (Y h k) y * o h k) = / INR n * win n P (m h) y) ->
+  pi [] = mu ->
+  (forall h k, (k < K)%nat -> pi (k :: h) = gibbs n (m h) (fun y => eta h * (INR n * (o h k - 1 / 2) * delta (Y h k) y))) ->
+  (1 <= T)%nat -> runs K w T [] (fun h => KL n q (pi h)) <= 5431 / 10000 * INR n / (tau ^ 2 * (INR T + INR t0 + 1)).
+Proof.
+  intros eta m H0 HYo Uniform Mean Start Next HT. pose proof (pos_INR T). pose proof (pos_INR t0) as P0. pose proof (pos_INR n) as Pn.
+  assert (Hpi : forall h, possible K h -> policy n (pi h)).
+  { intros h Hh. destruct h as [| k h]; [rewrite Start; exact mu_policy |]. inversion Hh as [| k' h' Hk _]. rewrite (Next h k Hk).
+    pose proof (geo_mix_policy n (eta h * tau) mu (pi h) mu_policy) as Hm. apply gibbs_policy; [apply (policy_n_pos n _ Hm) | apply Hm]. }
+  replace (5431 / 10000 * INR n / (tau ^ 2 * (INR T + INR t0 + 1)))
+    with (4 * (5431 / 40000 * INR n) / (tau ^ 2 * (INR T + INR t0 + 1))) by (field; lra).
+  apply (runs_rate K w _ tau (5431 / 40000 * INR n) (INR t0) T tau_pos); [lra | exact P0 | exact HT | exact w_dist | |].
+  - right. rewrite Start. apply start_of_one_comparison. lra.
+  - intros h Hh eta'. change eta' with (eta h). clear eta'. pose proof (pos_INR (length h)) as Ph.
+    destruct (step_size (length h) (INR t0) P0) as [He Het]. fold (eta h) in He, Het.
+    assert (Small : eta h * INR n <= 2).
+    { unfold eta. apply Rmult_le_reg_r with (INR (length h) + 2 + INR t0); [lra |].
+      replace (2 / (tau * (INR (length h) + 2 + INR t0)) * INR n * (INR (length h) + 2 + INR t0)) with (2 * (INR n / tau)) by (field; lra). lra. }
+    rewrite (expect_ext K (w h) _ (fun k => KL n q (gibbs n (m h) (fun y => eta h * (INR n * (o h k - 1 / 2) * delta (Y h k) y)))))
+      by (intros k Hk; rewrite (Next h k Hk); reflexivity).
+    pose proof (N24_one_comparison_step n tau (eta h) P mu tau_pos He (proj1 P_pref) mu_policy q (pi h) K (w h) (Y h) (o h) q_nash
+      (w_dist h) (HYo h) (Uniform h) (Mean h) Small) as B. fold (m h) in B.
+    pose proof (kl_nonneg n (m h) (pi h) (policy_dist n _ (geo_mix_policy n (eta h * tau) mu (pi h) mu_policy)) (Hpi h Hh)) as Pos.
+    assert (0 <= (1 - eta h * tau) * KL n (m h) (pi h)) by (apply Rmult_le_pos; lra). lra.
+Qed.
+
+End Rates.
+
+(** ** Such runs exist *)
+
+(** The opponent y' is drawn and its column P(., y') is seen: the outcomes are the responses. *)
+Lemma column_mean n P nu y : expect n nu (fun z => P y z) = win n P nu y.
+Proof. apply sum_ext. intros; ring. Qed.
+
+Lemma column_runs_exist n tau P mu : pref n P -> policy n mu ->
+  let eta h := 2 / (tau * (INR (length h) + 2)) in
+  (exists K w pi o, (forall h : list nat, dist K (w h)) /\
+    (forall h k y, (k < K)%nat -> (y < n)%nat -> 0 <= o h k y <= 1) /\
+    (forall h y, (y < n)%nat -> expect K (w h) (fun k => o h k y) = win n P (geo_mix n (eta h * tau) mu (pi h)) y) /\
+    pi [] = mu /\
+    forall h k, (k < K)%nat -> pi (k :: h) = gibbs n (geo_mix n (eta h * tau) mu (pi h)) (fun y => eta h * o h k y)) /\
+  (exists K w pi o, (forall h : list nat, dist K (w h)) /\
+    (forall h k y, (k < K)%nat -> (y < n)%nat -> 0 <= o h k y <= 1) /\
+    (forall h y, (y < n)%nat -> expect K (w h) (fun k => o h k y) = win n P (pi h) y) /\
+    pi [] = mu /\
+    forall h k, (k < K)%nat -> pi (k :: h) = gibbs n (pi h) (fun y => eta h * (o h k y - tau * (ln (pi h y) - ln (mu y))))).
+Proof.
+  intros [_ HP] Hmu eta. split.
+  - set (pi := fix pi h := match h with
+      | [] => mu | k :: h' => gibbs n (geo_mix n (eta h' * tau) mu (pi h')) (fun y => eta h' * P y k) end).
+    exists n, (fun h => geo_mix n (eta h * tau) mu (pi h)), pi, (fun _ k y => P y k).
+    split; [intro h; apply policy_dist, geo_mix_policy, Hmu |]. split; [intros h k y Hk Hy; apply HP; assumption |].
+    split; [intros h y _; apply column_mean |]. split; reflexivity.
+  - set (pi := fix pi h := match h with
+      | [] => mu | k :: h' => gibbs n (pi h') (fun y => eta h' * (P y k - tau * (ln (pi h' y) - ln (mu y)))) end).
+    assert (Hpi : forall h, policy n (pi h)).
+    { induction h as [| k h IH]; [exact Hmu |]. apply gibbs_policy; [apply (policy_n_pos n mu Hmu) | apply IH]. }
+    exists n, pi, pi, (fun _ k y => P y k).
+    split; [intro h; apply policy_dist, Hpi |]. split; [intros h k y Hk Hy; apply HP; assumption |].
+    split; [intros h y _; apply column_mean |]. split; reflexivity.
+Qed.
+
+(** One comparison with a hard answer: the outcome k stands for Y, y' and who won. *)
+Lemma comparison_mean n P nu (f : nat -> bool -> R) : (0 < n)%nat ->
+  let Y k := (k / 2 / n)%nat in
+  expect (n * (n * 2))
+    (fun k => / INR n * (nu ((k / 2) mod n) * if Nat.even k then P (Y k) ((k / 2) mod n) else 1 - P (Y k) ((k / 2) mod n)))
+    (fun k => f (Y k) (Nat.even k))
+  = / INR n * sum n (fun y => sum n (fun z => nu z * (P y z * f y true + (1 - P y z) * f y false))).
+Proof.
+  intros Hn Y. unfold expect, Y. rewrite sum_blocks, <- sum_scal. apply sum_ext. intros y Hy. rewrite sum_blocks, <- sum_scal.
+  apply sum_ext. intros z Hz.
+  assert (Half : forall b, (b < 2)%nat -> ((y * (n * 2) + (z * 2 + b)) / 2 = y * n + z)%nat).
+  { intros b Hb. symmetry. apply (Nat.div_unique _ 2 _ b); lia. }
+  assert (Q : ((y * n + z) / n = y)%nat) by (symmetry; apply (Nat.div_unique _ n _ z); lia).
+  assert (M : ((y * n + z) mod n = z)%nat) by (symmetry; apply (Nat.mod_unique _ n y z); lia).
+  assert (E0 : Nat.even (y * (n * 2) + (z * 2 + 0)) = true) by (apply Nat.even_spec; exists (y * n + z)%nat; lia).
+  assert (E1 : Nat.even (y * (n * 2) + (z * 2 + 1)) = false).
+  { rewrite <- Nat.negb_odd. replace (Nat.odd (y * (n * 2) + (z * 2 + 1))) with true; [reflexivity |].
+    symmetry. apply Nat.odd_spec. exists (y * n + z)%nat. lia. }
+  cbn [sum]. rewrite E0, E1, !Half, Q, M by lia. ring.
+Qed.
+
+Lemma comparison_runs_exist n tau P mu t0 : pref n P -> policy n mu ->
+  let eta h := 2 / (tau * (INR (length h) + 2 + INR t0)) in
+  exists K w pi Y o, (forall h : list nat, dist K (w h)) /\
+    (forall h k, (k < K)%nat -> (Y h k < n)%nat /\ (o h k = 0 \/ o h k = 1)) /\
+    (forall h y, (y < n)%nat -> expect K (w h) (fun k => delta (Y h k) y) = / INR n) /\
+    (forall h y, (y < n)%nat -> expect K (w h) (fun k => delta (Y h k) y * o h k)
+      = / INR n * win n P (geo_mix n (eta h * tau) mu (pi h)) y) /\
+    pi [] = mu /\
+    forall h k, (k < K)%nat -> pi (k :: h) = gibbs n (geo_mix n (eta h * tau) mu (pi h))
+      (fun y => eta h * (INR n * (o h k - 1 / 2) * delta (Y h k) y)).
+Proof.
+  intros [_ HP] Hmu eta. pose proof (policy_n_pos n mu Hmu) as Hn. assert (N1 : 0 < INR n) by (apply lt_0_INR, Hn).
+  set (Y := fun k => (k / 2 / n)%nat). set (o := fun k => if Nat.even k then 1 else 0).
+  set (pi := fix pi h := match h with
+    | [] => mu
+    | k :: h' => gibbs n (geo_mix n (eta h' * tau) mu (pi h')) (fun y => eta h' * (INR n * (o k - 1 / 2) * delta (Y k) y)) end).
+  set (m := fun h => geo_mix n (eta h * tau) mu (pi h)).
+  assert (Hm : forall h, policy n (m h)) by (intro h; apply geo_mix_policy, Hmu).
+  set (w := fun h k => / INR n * (m h ((k / 2) mod n) * if Nat.even k then P (Y k) ((k / 2) mod n) else 1 - P (Y k) ((k / 2) mod n))).
+  exists (n * (n * 2))%nat, w, pi, (fun _ => Y), (fun _ => o).
+  assert (Range : forall k, (k < n * (n * 2))%nat -> (Y k < n)%nat).
+  { intros k Hk. unfold Y. apply Nat.div_lt_upper_bound; [lia |]. apply Nat.div_lt_upper_bound; lia. }
+  assert (Mean : forall h f, expect (n * (n * 2)) (w h) (fun k => f (Y k) (Nat.even k))
+    = / INR n * sum n (fun y => win n P (m h) y * f y true + (1 - win n P (m h) y) * f y false)).
+  { intros h f. unfold w, Y. rewrite (comparison_mean n P (m h) f Hn). f_equal. apply sum_ext. intros y _. unfold win.
+    rewrite (sum_ext n _ (fun z => P y z * m h z * f y true + (m h z * f y false - P y z * m h z * f y false))) by (intros; ring).
+    rewrite sum_plus, sum_minus, !sum_scal_r, (proj2 (Hm h)). ring. }
+  assert (One : forall h y, (y < n)%nat -> sum n (fun z => win n P (m h) z * delta z y + (1 - win n P (m h) z) * delta z y) = 1).
+  { intros h y Hy. rewrite (sum_ext n _ (fun z => 1 * delta y z)).
+    - apply (sum_delta n y (fun _ => 1) Hy).
+    - intros z _. unfold delta. rewrite (Nat.eqb_sym y z). ring. }
+  split; [| split; [| split; [| split; [| split; reflexivity]]]].
+  - intro h. split.
+    + intros k Hk. apply Rmult_le_pos; [apply Rlt_le, Rinv_0_lt_compat, N1 |]. apply Rmult_le_pos.
+      * apply Rlt_le, Hm, Nat.mod_upper_bound. lia.
+      * pose proof (HP (Y k) ((k / 2) mod n)%nat (Range k Hk) ltac:(apply Nat.mod_upper_bound; lia)). destruct (Nat.even k); lra.
+    + pose proof (Mean h (fun _ _ => 1)) as S. unfold expect in S. rewrite sum_scal_r, Rmult_1_r in S. rewrite S.
+      rewrite (sum_ext n _ (fun _ => 1)), sum_const by (intros; ring). field. lra.
+  - intros h k Hk. split; [apply Range, Hk |]. unfold o. destruct (Nat.even k); [right | left]; reflexivity.
+  - intros h y Hy. rewrite (Mean h (fun z _ => delta z y)), (One h y Hy). ring.
+  - intros h y Hy. unfold o. rewrite (Mean h (fun z won => delta z y * if won then 1 else 0)). f_equal.
+    rewrite (sum_ext n _ (fun z => win n P (m h) z * delta y z)).
+    + apply (sum_delta n y (win n P (m h)) Hy).
+    + intros z _. unfold delta. rewrite (Nat.eqb_sym y z). ring.
+Qed.
