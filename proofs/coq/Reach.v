@@ -86,31 +86,13 @@ Qed.
 Lemma cells_win n P pi S : pref n P -> policy n pi -> proper n S ->
   mean_in n pi (win n P pi) S - mean_in n pi (win n P pi) (others S) <= 1 / 2.
 Proof.
-  intros [P_pref HP] Hp HS. pose proof (proper_mass n pi S Hp HS) as M. pose proof Hp as [Pp Sp].
-  pose proof (mass_others n pi S (policy_dist n pi Hp)) as O.
-  set (w := mass n pi S) in *. set (a := fun y => if S y then pi y else 0). set (b := fun y => if others S y then pi y else 0).
-  assert (Cells : forall y, pi y = a y + b y) by (intro y; unfold a, b, others; destruct (S y); simpl; ring).
-  assert (Sa : sum n a = w) by reflexivity. assert (Sb : sum n b = 1 - w) by exact O.
-  assert (Win : forall c, beats n P c pi = beats n P c a + beats n P c b).
-  { intro c. rewrite !beats_sum, <- sum_plus. apply sum_ext. intros y _. rewrite <- sum_plus. apply sum_ext. intros z _.
-    rewrite (Cells z). ring. }
-  assert (In : forall T, mean_in n pi (win n P pi) T = beats n P (fun y => if T y then pi y else 0) pi / mass n pi T).
-  { intro T. unfold mean_in, beats, expect. f_equal. apply sum_ext. intros y _. destruct (T y); ring. }
-  rewrite !In. fold w. rewrite O. fold a. fold b. rewrite !Win.
-  pose proof (beats_transpose n P a a P_pref) as Taa. pose proof (beats_transpose n P b b P_pref) as Tbb.
-  pose proof (beats_transpose n P a b P_pref) as Tab. rewrite Sa in *. rewrite Sb in *.
-  assert (X : beats n P a b <= w * (1 - w)).
-  { rewrite <- Sa at 1. rewrite <- Sb, sum_product, beats_sum. apply sum_le. intros y Hy. apply sum_le. intros z Hz.
-    pose proof (HP y z Hy Hz). pose proof (Pp y Hy). pose proof (Pp z Hz).
-    assert (0 <= a y) by (unfold a; destruct (S y); lra). assert (0 <= b z) by (unfold b; destruct (others S z); lra).
-    assert (0 <= a y * b z) by (apply Rmult_le_pos; assumption). nra. }
-  replace (beats n P a a) with (w * w / 2) by lra. replace (beats n P b b) with ((1 - w) * (1 - w) / 2) by lra.
-  replace (beats n P b a) with (w * (1 - w) - beats n P a b) by lra.
-  replace ((w * w / 2 + beats n P a b) / w - (w * (1 - w) - beats n P a b + (1 - w) * (1 - w) / 2) / (1 - w))
-    with (beats n P a b / (w * (1 - w)) - 1 / 2) by (field; lra).
-  assert (W : 0 < w * (1 - w)) by (apply Rmult_lt_0_compat; lra).
-  assert (beats n P a b / (w * (1 - w)) <= 1); [| lra].
-  apply Rmult_le_reg_r with (w * (1 - w)); [exact W |]. unfold Rdiv. rewrite Rmult_assoc, Rinv_l by lra. lra.
+  intros HP Hp HS. pose proof (proper_mass n pi S Hp HS) as M. pose proof Hp as [_ Sp].
+  pose proof (wins_at_most n P pi S HP (policy_dist n pi Hp)) as B. rewrite <- (wins_of_a_set n P pi S (proj1 HP) Sp) in B.
+  pose proof (lift_of_cells n pi (win n P pi) S Hp HS) as L. set (w := mass n pi S) in *.
+  assert (E : lift n pi (win n P pi) S = sum n (fun y => (if S y then pi y else 0) * (win n P pi y - 1 / 2))).
+  { pose proof (beats_self n P pi (proj1 HP) Sp) as Half. unfold beats in Half. unfold lift. rewrite Half.
+    apply sum_ext. intros y _. destruct (S y); ring. }
+  assert (W : 0 < w * (1 - w)) by (apply Rmult_lt_0_compat; lra). apply Rmult_le_reg_l with (w * (1 - w)); [exact W | lra].
 Qed.
 
 (** w e^(-(1-w) v) + (1-w) e^(w v): E e^-X of an X that is v apart on two cells, and 0 on average. *)

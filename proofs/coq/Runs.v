@@ -114,7 +114,8 @@ Proof.
   apply (runs_rate K w _ tau (1 / 8) 0 T tau_pos); [lra | lra | exact HT | exact w_dist | left; reflexivity |].
   intros h Hh eta'. assert (E : eta' = eta h) by (unfold eta', eta; rewrite Rplus_0_r; reflexivity). rewrite E. clear eta' E.
   destruct (step_size (length h) 0 ltac:(lra)) as [He Het]. rewrite Rplus_0_r in He, Het. fold (eta h) in He, Het.
-  rewrite (expect_ext K (w h) _ (fun k => KL n q (gibbs n (m h) (fun y => eta h * o h k y)))) by (intros k Hk; rewrite (Next h k Hk); reflexivity).
+  rewrite (expect_ext K (w h) _ (fun k => KL n q (gibbs n (m h) (fun y => eta h * o h k y))))
+    by (intros k Hk; rewrite (Next h k Hk); reflexivity).
   pose proof (N24_nash_md_step n tau (eta h) P mu tau_pos He (proj1 P_pref) mu_policy q (pi h) K (w h) (o h) q_nash (w_dist h)
     (Ho h) (Mean h)) as B. fold (m h) in B.
   pose proof (kl_nonneg n (m h) (pi h) (policy_dist n _ (geo_mix_policy n (eta h * tau) mu (pi h) mu_policy)) (Hpi h Hh)) as Pos.
@@ -228,7 +229,8 @@ Proof.
     destruct (step_size (length h) (INR t0) P0) as [He Het]. fold (eta h) in He, Het.
     assert (Small : eta h * INR n <= 2).
     { unfold eta. apply Rmult_le_reg_r with (INR (length h) + 2 + INR t0); [lra |].
-      replace (2 / (tau * (INR (length h) + 2 + INR t0)) * INR n * (INR (length h) + 2 + INR t0)) with (2 * (INR n / tau)) by (field; lra). lra. }
+      replace (2 / (tau * (INR (length h) + 2 + INR t0)) * INR n * (INR (length h) + 2 + INR t0)) with (2 * (INR n / tau))
+        by (field; lra). lra. }
     rewrite (expect_ext K (w h) _ (fun k => KL n q (gibbs n (m h) (fun y => eta h * (INR n * (o h k - 1 / 2) * delta (Y h k) y)))))
       by (intros k Hk; rewrite (Next h k Hk); reflexivity).
     pose proof (N24_one_comparison_step n tau (eta h) P mu tau_pos He (proj1 P_pref) mu_policy q (pi h) K (w h) (Y h) (o h) q_nash

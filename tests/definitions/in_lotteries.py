@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from definitions.in_games import KL, beats, delta, dist, expect, gibbs, same, total, win
+from definitions.in_games import KL, beats, delta, dist, expect, gibbs, is_pref, same, total, win
 from definitions.transcribed import NEAR, coq, ln, vector
 
 # -- WinRate.v, ZeroTemperature.v --------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def lift(n, pi, h, S):
     return total(n, lambda y: pi[y] * (h[y] - expect(n, pi, h)) if S[y] else 0.0)
 
 
-# -- Reach.v -----------------------------------------------------------------------------------------------------------
+# -- Reach.v, Witness.v ------------------------------------------------------------------------------------------------
 
 
 @coq("Reach.mean_in")
@@ -162,6 +162,14 @@ def proper(n, S):
 def two_cells(w, v):
     """Definition two_cells (w v : R) : R := w * exp (- ((1 - w) * v)) + (1 - w) * exp (w * v)."""
     return w * math.exp(-((1 - w) * v)) + (1 - w) * math.exp(w * v)
+
+
+@coq("Witness.in_box")
+def in_box(n, L, U, P):
+    r"""Definition in_box n (L U P : nat -> nat -> R) : Prop := is_pref n P /\ forall y z, (y < n)%nat -> (z < n)%nat ->
+    L y z <= P y z <= U y z."""
+    pairs = list(itertools.product(range(n), repeat=2))
+    return is_pref(n, P) and all(L[y][z] <= P[y][z] <= U[y][z] for y, z in pairs)
 
 
 # -- Identities.v ------------------------------------------------------------------------------------------------------

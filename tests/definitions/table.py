@@ -11,6 +11,7 @@ from definitions.compare import (
     averages,
     balances,
     bordered_systems,
+    boxes,
     characteristic,
     construction,
     convexity,
@@ -293,6 +294,7 @@ COMPARISONS: dict[str, Comparison] = {
         *((f(s.n, [b] * s.n + [not b]), False) for b in (True, False)),
     ],
     "Reach.two_cells": least_gaps,
+    "Witness.in_box": boxes,
     "Extragradient.pulled": lambda f, s: [(f(s.n, s.eta, s.tau, s.P, s.mu, s.pi, s.pi), s.step("mmd"))],
     "Extragradient.extragradient": lambda f, s: [
         # nashlab's EGPO with the step η/(1 + ητ)
@@ -372,6 +374,7 @@ AUXILIARY: dict[str, str] = {
     "Reach.mean_in": "numpy's weighted average over a set",
     "Reach.others": "the complement",
     "Reach.proper": "sets that are neither empty nor everything",
+    "Witness.in_box": "preferences between two tables, against numpy's comparison",
     "Identities.covariance": "numpy's, with weights",
     "LogMean.log_mean": "against the integral that it is",
     "LogMean.sharpen": "a bound of nashlab's distance to the equilibrium, and the square that it solves",
