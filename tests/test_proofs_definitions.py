@@ -138,7 +138,7 @@ SLIPS: dict[str, tuple[str, Transcription]] = {
         "LinearSolve.nonsingular", lambda m, M: nonsingular(m - 1, M)),
     "the cells of N22's bound swapped": ("Reach.two_cells", lambda w, v: two_cells(1 - w, v)),
     "runs whose laws forget what was drawn": (
-        "Runs.runs", named(runs, lambda K, w, T, h, F: runs(K, lambda h: w(()), T, h, F))),
+        "Runs.runs", named(runs, lambda E, T, h, F: runs(lambda h, G: E((), G), T, h, F))),
     "the arithmetic mean for the logarithmic": ("LogMean.log_mean", lambda a, b: (a + b) / 2),
     "the rows' spread with weights not squared": (
         "Counts.row_spread", named(row_spread, lambda n, q, v, y: total(n, lambda j: (j != y) * q[j] * v[y][j]))),

@@ -1,43 +1,20 @@
 (** * Runs on drawn comparisons: the rates of N24.
 
-    A history is the list of the outcomes so far, the newest first.  After the history h the next outcome k < K has the
-    probability w h k: what is asked, whom it is compared with and who judges may depend on all that was seen. *)
+    A history is the list of the outcomes so far, the newest first.  After the history h the next outcome has the law E h:
+    what is asked, whom it is compared with and who judges may depend on all that was seen. *)
 
 From Coq Require Import Reals Lra Psatz Lia PeanoNat List.
 From Coquelicot Require Import Coquelicot.
-From Nashlab Require Import Basics Game Equilibrium Certificate WinRate NashMD KlBudget Bandits Chance.
+From Nashlab Require Import Basics Game Equilibrium Certificate WinRate NashMD KlBudget Bandits Chance Pairs.
 Import ListNotations.
 Open Scope R_scope.
 
 (** The mean of F over the histories T outcomes later than h. *)
-Fixpoint runs (K : nat) (w : list nat -> nat -> R) (T : nat) (h : list nat) (F : list nat -> R) : R :=
-  match T with O => F h | S t => expect K (w h) (fun k => runs K w t (k :: h) F) end.
+Fixpoint runs {A : Type} (E : list A -> (A -> R) -> R) (T : nat) (h : list A) (F : list A -> R) : R :=
+  match T with O => F h | S t => E h (fun x => runs E t (x :: h) F) end.
 
-(** All outcomes are among the K. *)
-Definition possible (K : nat) (h : list nat) : Prop := List.Forall (fun k => (k < K)%nat) h.
-
-Lemma runs_last K w T h F : runs K w (S T) h F = runs K w T h (fun h' => expect K (w h') (fun k => F (k :: h'))).
-Proof.
-  revert h. induction T as [| T IH]; intro h; [reflexivity |].
-  change (runs K w (S (S T)) h F) with (expect K (w h) (fun k => runs K w (S T) (k :: h) F)).
-  simpl runs at 2. apply expect_ext. intros k _. apply IH.
-Qed.
-
-Lemma runs_le K w T F G : (forall h, dist K (w h)) -> forall h, possible K h ->
-  (forall h', length h' = (T + length h)%nat -> possible K h' -> F h' <= G h') -> runs K w T h F <= runs K w T h G.
-Proof.
-  intro Hw. induction T as [| T IH]; intros h Hh L; simpl; [apply L; [reflexivity | exact Hh] |].
-  apply expect_le; [apply Hw |]. intros k Hk. apply IH; [constructor; assumption |].
-  intros h' E. apply L. rewrite E. simpl. lia.
-Qed.
-
-Lemma runs_affine K w T F a b : (forall h, dist K (w h)) -> forall h,
-  runs K w T h (fun h' => a * F h' + b) = a * runs K w T h F + b.
-Proof.
-  intro Hw. induction T as [| T IH]; intro h; simpl; [reflexivity |].
-  rewrite (expect_ext K (w h) _ (fun k => a * runs K w T (k :: h) F + b)) by (intros; apply IH).
-  rewrite expect_plus, expect_scal, expect_const by apply Hw. reflexivity.
-Qed.
+(** All outcomes are among those that count. *)
+Definition possible {A : Type} (inside : A -> Prop) (h : list A) : Prop := List.Forall inside h.
 
 (** x_(t+1) <= (t + s)/(t + s + 2) x_t + B/(t + s + 2)^2 gives x_T <= B/(T + s + 1); for s = 0 whatever x_0 is. *)
 Lemma harmonic_rate (x : nat -> R) s B T : 0 <= s -> 0 <= B -> (1 <= T)%nat -> s = 0 \/ x 0%nat <= B / (s + 1) ->
@@ -59,22 +36,51 @@ Proof.
   - clear HT. induction T as [| T IH]; [simpl INR; rewrite Rplus_0_l; exact Start | apply Later, IH].
 Qed.
 
-(** A cost that falls like a step of N24 at eta_t = 2/(tau (t + 2 + s)) is on average at most 4 c/(tau^2 (T + s + 1)). *)
-Lemma runs_rate K w V tau c s T : 0 < tau -> 0 <= c -> 0 <= s -> (1 <= T)%nat -> (forall h, dist K (w h)) ->
-  s = 0 \/ V [] <= 4 * c / tau ^ 2 / (s + 1) ->
-  (forall h, possible K h -> let eta := 2 / (tau * (INR (length h) + 2 + s)) in
-    expect K (w h) (fun k => V (k :: h)) <= (1 - eta * tau) * V h + c * eta ^ 2) ->
-  runs K w T [] V <= 4 * c / (tau ^ 2 * (INR T + s + 1)).
+Section Means.
+
+Variables (A : Type) (inside : A -> Prop) (E : list A -> (A -> R) -> R).
+Hypothesis E_mean : forall h, is_mean inside (E h).
+
+Lemma runs_last T h F : runs E (S T) h F = runs E T h (fun h' => E h' (fun x => F (x :: h'))).
 Proof.
-  intros Ht Hc Hs HT Hw Start St. pose proof (pos_INR T).
+  revert h. induction T as [| T IH]; intro h; [reflexivity |].
+  change (runs E (S (S T)) h F) with (E h (fun x => runs E (S T) (x :: h) F)).
+  simpl runs at 2. apply (mean_ext _ _ _ (E_mean h)). intros x _. apply IH.
+Qed.
+
+Lemma runs_le T F G h : possible inside h ->
+  (forall h', length h' = (T + length h)%nat -> possible inside h' -> F h' <= G h') -> runs E T h F <= runs E T h G.
+Proof.
+  revert h. induction T as [| T IH]; intros h Hh L; simpl; [apply L; [reflexivity | exact Hh] |].
+  apply (mean_le _ _ _ (E_mean h)). intros x Hx. apply IH; [constructor; assumption |].
+  intros h' Eq. apply L. rewrite Eq. simpl. lia.
+Qed.
+
+Lemma runs_affine T F a b h : runs E T h (fun h' => a * F h' + b) = a * runs E T h F + b.
+Proof.
+  revert h. induction T as [| T IH]; intro h; simpl; [reflexivity |].
+  rewrite (mean_ext _ _ _ (E_mean h) _ (fun x => a * runs E T (x :: h) F + b)) by (intros; apply IH).
+  rewrite (mean_plus _ _ _ (E_mean h)), (mean_scal _ _ _ (E_mean h)), (mean_const _ _ _ (E_mean h)). reflexivity.
+Qed.
+
+(** A cost that falls like a step of N24 at eta_t = 2/(tau (t + 2 + s)) is on average at most 4 c/(tau^2 (T + s + 1)). *)
+Lemma runs_rate V tau c s T : 0 < tau -> 0 <= c -> 0 <= s -> (1 <= T)%nat ->
+  s = 0 \/ V [] <= 4 * c / tau ^ 2 / (s + 1) ->
+  (forall h, possible inside h -> let eta := 2 / (tau * (INR (length h) + 2 + s)) in
+    E h (fun x => V (x :: h)) <= (1 - eta * tau) * V h + c * eta ^ 2) ->
+  runs E T [] V <= 4 * c / (tau ^ 2 * (INR T + s + 1)).
+Proof.
+  intros Ht Hc Hs HT Start St. pose proof (pos_INR T).
   replace (4 * c / (tau ^ 2 * (INR T + s + 1))) with (4 * c / tau ^ 2 / (INR T + s + 1)) by (field; lra).
-  apply (harmonic_rate (fun t => runs K w t [] V) s (4 * c / tau ^ 2) T Hs); [| exact HT | exact Start |].
+  apply (harmonic_rate (fun t => runs E t [] V) s (4 * c / tau ^ 2) T Hs); [| exact HT | exact Start |].
   - apply Rdiv_le_0_compat; [lra | apply pow_lt, Ht].
   - intro t. pose proof (pos_INR t). rewrite runs_last. set (eta := 2 / (tau * (INR t + 2 + s))).
-    eapply Rle_trans; [apply (runs_le K w t _ (fun h => (1 - eta * tau) * V h + c * eta ^ 2) Hw); [constructor |] |].
+    eapply Rle_trans; [apply (runs_le t _ (fun h => (1 - eta * tau) * V h + c * eta ^ 2)); [constructor |] |].
     + intros h L Hh. rewrite Nat.add_0_r in L. pose proof (St h Hh) as B. cbv zeta in B. rewrite L in B. exact B.
-    + rewrite runs_affine by exact Hw. right. unfold eta. field. lra.
+    + rewrite runs_affine. right. unfold eta. field. lra.
 Qed.
+
+End Means.
 
 Section Rates.
 
@@ -87,6 +93,12 @@ Hypothesis q_nash : is_nash n tau P mu q.
 (** The probabilities of the outcomes after a history, and the policy. *)
 Variables (K : nat) (w : list nat -> nat -> R) (pi : list nat -> nat -> R).
 Hypothesis w_dist : forall h, dist K (w h).
+
+Local Notation run T := (runs (fun h => expect K (w h)) T []).
+Local Notation within h := (possible (fun k => (k < K)%nat) h).
+
+Lemma law_mean h : is_mean (fun k => (k < K)%nat) (expect K (w h)).
+Proof. apply finite_mean, w_dist. Qed.
 
 Lemma step_size t s : 0 <= s -> let eta := 2 / (tau * (INR t + 2 + s)) in 0 < eta /\ eta * tau <= 1.
 Proof.
@@ -104,14 +116,14 @@ Theorem N24_nash_md_rate (o : list nat -> nat -> nat -> R) T :
   (forall h y, (y < n)%nat -> expect K (w h) (fun k => o h k y) = win n P (m h) y) ->
   policy n (pi []) ->
   (forall h k, (k < K)%nat -> pi (k :: h) = gibbs n (m h) (fun y => eta h * o h k y)) ->
-  (1 <= T)%nat -> runs K w T [] (fun h => KL n q (pi h)) <= 1 / (2 * tau ^ 2 * (INR T + 1)).
+  (1 <= T)%nat -> run T (fun h => KL n q (pi h)) <= 1 / (2 * tau ^ 2 * (INR T + 1)).
 Proof.
   intros eta m Ho Mean Start Next HT. pose proof (pos_INR T).
-  assert (Hpi : forall h, possible K h -> policy n (pi h)).
+  assert (Hpi : forall h, within h -> policy n (pi h)).
   { intros h Hh. destruct h as [| k h]; [exact Start |]. inversion Hh as [| k' h' Hk _]. rewrite (Next h k Hk).
     pose proof (geo_mix_policy n (eta h * tau) mu (pi h) mu_policy) as Hm. apply gibbs_policy; [apply (policy_n_pos n _ Hm) | apply Hm]. }
   replace (1 / (2 * tau ^ 2 * (INR T + 1))) with (4 * (1 / 8) / (tau ^ 2 * (INR T + 0 + 1))) by (field; lra).
-  apply (runs_rate K w _ tau (1 / 8) 0 T tau_pos); [lra | lra | exact HT | exact w_dist | left; reflexivity |].
+  apply (runs_rate nat _ _ law_mean _ tau (1 / 8) 0 T tau_pos); [lra | lra | exact HT | left; reflexivity |].
   intros h Hh eta'. assert (E : eta' = eta h) by (unfold eta', eta; rewrite Rplus_0_r; reflexivity). rewrite E. clear eta' E.
   destruct (step_size (length h) 0 ltac:(lra)) as [He Het]. rewrite Rplus_0_r in He, Het. fold (eta h) in He, Het.
   rewrite (expect_ext K (w h) _ (fun k => KL n q (gibbs n (m h) (fun y => eta h * o h k y))))
@@ -131,13 +143,13 @@ Theorem N24_mirror_descent_rate (o : list nat -> nat -> nat -> R) T :
   pi [] = mu ->
   (forall h k, (k < K)%nat ->
     pi (k :: h) = gibbs n (pi h) (fun y => eta h * (o h k y - tau * (ln (pi h y) - ln (mu y))))) ->
-  (1 <= T)%nat -> runs K w T [] (fun h => KL n q (pi h)) <= 2 / (tau ^ 2 * (INR T + 1)).
+  (1 <= T)%nat -> run T (fun h => KL n q (pi h)) <= 2 / (tau ^ 2 * (INR T + 1)).
 Proof.
   intros eta Ho Mean Start Next HT. pose proof (pos_INR T). pose proof (policy_n_pos n mu mu_policy) as Hn.
-  assert (Hpi : forall h, possible K h -> policy n (pi h)).
+  assert (Hpi : forall h, within h -> policy n (pi h)).
   { induction h as [| k h IH]; intro Hh; [rewrite Start; exact mu_policy |]. inversion Hh as [| k' h' Hk Hh']. rewrite (Next h k Hk).
     apply gibbs_policy; [exact Hn | apply IH, Hh']. }
-  assert (Near : forall h, possible K h -> forall i j, (i < n)%nat -> (j < n)%nat ->
+  assert (Near : forall h, within h -> forall i j, (i < n)%nat -> (j < n)%nat ->
     tau * ((ln (pi h i) - ln (mu i)) - (ln (pi h j) - ln (mu j))) <= 1).
   { induction h as [| k h IH]; intros Hh i j Hi Hj; [rewrite Start; lra |]. inversion Hh as [| k' h' Hk Hh'].
     rewrite (Next h k Hk), !gibbs_log by (exact Hn || assumption || apply Hpi, Hh').
@@ -149,7 +161,7 @@ Proof.
     assert (eta h * tau * (o h k i - o h k j) <= eta h * tau * 1)
       by (apply Rmult_le_compat_l; [apply Rlt_le, Rmult_lt_0_compat; assumption | lra]). lra. }
   replace (2 / (tau ^ 2 * (INR T + 1))) with (4 * (1 / 2) / (tau ^ 2 * (INR T + 0 + 1))) by (field; lra).
-  apply (runs_rate K w _ tau (1 / 2) 0 T tau_pos); [lra | lra | exact HT | exact w_dist | left; reflexivity |].
+  apply (runs_rate nat _ _ law_mean _ tau (1 / 2) 0 T tau_pos); [lra | lra | exact HT | left; reflexivity |].
   intros h Hh eta'. assert (E : eta' = eta h) by (unfold eta', eta; rewrite Rplus_0_r; reflexivity). rewrite E. clear eta' E.
   destruct (step_size (length h) 0 ltac:(lra)) as [He Het]. rewrite Rplus_0_r in He, Het. fold (eta h) in He, Het.
   rewrite (expect_ext K (w h) _ (fun k => KL n q (gibbs n (pi h) (fun y => eta h * (o h k y - tau * (ln (pi h y) - ln (mu y)))))))
@@ -215,15 +227,15 @@ Theorem N24_one_comparison_rate (Y : list nat -> nat -> nat) (o : list nat -> na
   (forall h y, (y < n)%nat -> expect K (w h) (fun k => delta (Y h k) y * o h k) = / INR n * win n P (m h) y) ->
   pi [] = mu ->
   (forall h k, (k < K)%nat -> pi (k :: h) = gibbs n (m h) (fun y => eta h * (INR n * (o h k - 1 / 2) * delta (Y h k) y))) ->
-  (1 <= T)%nat -> runs K w T [] (fun h => KL n q (pi h)) <= 5431 / 10000 * INR n / (tau ^ 2 * (INR T + INR t0 + 1)).
+  (1 <= T)%nat -> run T (fun h => KL n q (pi h)) <= 5431 / 10000 * INR n / (tau ^ 2 * (INR T + INR t0 + 1)).
 Proof.
   intros eta m H0 HYo Uniform Mean Start Next HT. pose proof (pos_INR T). pose proof (pos_INR t0) as P0. pose proof (pos_INR n) as Pn.
-  assert (Hpi : forall h, possible K h -> policy n (pi h)).
+  assert (Hpi : forall h, within h -> policy n (pi h)).
   { intros h Hh. destruct h as [| k h]; [rewrite Start; exact mu_policy |]. inversion Hh as [| k' h' Hk _]. rewrite (Next h k Hk).
     pose proof (geo_mix_policy n (eta h * tau) mu (pi h) mu_policy) as Hm. apply gibbs_policy; [apply (policy_n_pos n _ Hm) | apply Hm]. }
   replace (5431 / 10000 * INR n / (tau ^ 2 * (INR T + INR t0 + 1)))
     with (4 * (5431 / 40000 * INR n) / (tau ^ 2 * (INR T + INR t0 + 1))) by (field; lra).
-  apply (runs_rate K w _ tau (5431 / 40000 * INR n) (INR t0) T tau_pos); [lra | exact P0 | exact HT | exact w_dist | |].
+  apply (runs_rate nat _ _ law_mean _ tau (5431 / 40000 * INR n) (INR t0) T tau_pos); [lra | exact P0 | exact HT | |].
   - right. rewrite Start. apply start_of_one_comparison. lra.
   - intros h Hh eta'. change eta' with (eta h). clear eta'. pose proof (pos_INR (length h)) as Ph.
     destruct (step_size (length h) (INR t0) P0) as [He Het]. fold (eta h) in He, Het.
@@ -240,6 +252,101 @@ Proof.
 Qed.
 
 End Rates.
+
+(** ** k opponents a step *)
+
+(** N24 (a) for the mean of the columns of k opponents, drawn independently:
+    E KL(q || next) <= (1 - eta tau) (KL(q || pi) - KL(m || pi)) + (1/24 + 1/(8 k)) eta^2. *)
+Theorem N24_averaged_step n tau eta P mu q pi K w o k : 0 < tau -> 0 < eta -> pref n P -> policy n mu -> is_nash n tau P mu q ->
+  (1 <= k)%nat -> dist K w ->
+  (forall i y, (i < K)%nat -> (y < n)%nat -> 0 <= o i y <= 1) ->
+  (forall y, (y < n)%nat -> expect K w (fun i => o i y) = win n P (geo_mix n (eta * tau) mu pi) y) ->
+  completions K w k
+    (fun r => KL n q (gibbs n (geo_mix n (eta * tau) mu pi) (fun y => eta * (sum k (fun j => o (r j) y) / INR k))))
+  <= (1 - eta * tau) * (KL n q pi - KL n (geo_mix n (eta * tau) mu pi) pi) + (1 / 24 + 1 / (8 * INR k)) * eta ^ 2.
+Proof.
+  intros Ht He HP Hmu N Hk Hw Ho Mean. set (m := geo_mix n (eta * tau) mu pi) in *.
+  pose proof (geo_mix_policy n (eta * tau) mu pi Hmu) as Hm. fold m in Hm. pose proof (policy_dist n m Hm) as Dm.
+  pose proof (nash_policy n tau P mu q Hmu N) as Hq. pose proof (policy_n_pos n m Hm) as Hn. pose proof (proj1 Hm) as Mp.
+  assert (K1 : 1 <= INR k) by (apply (le_INR 1 k); exact Hk).
+  pose proof (all_mean K w Hw k) as M. pose proof (finite_mean K w Hw) as M1.
+  set (g := fun (r : nat -> nat) y => eta * (sum k (fun j => o (r j) y) / INR k)).
+  assert (Unit : forall r y, (forall c, (c < k)%nat -> (r c < K)%nat) -> (y < n)%nat -> 0 <= g r y).
+  { intros r y Hr Hy. apply Rmult_le_pos; [lra |]. apply Rdiv_le_0_compat; [| lra]. apply sum_nonneg.
+    intros j Hj. apply Ho; [apply Hr, Hj | exact Hy]. }
+  assert (Wins : completions K w k (fun r => expect n q (g r)) = eta * beats n P q m).
+  { unfold expect, g. rewrite (mean_sum _ _ _ M n (fun y r => q y * (eta * (sum k (fun j => o (r j) y) / INR k)))).
+    unfold beats, expect. rewrite <- sum_scal. apply sum_ext. intros y Hy.
+    rewrite (mean_ext _ _ _ M _ (fun r => q y * eta / INR k * sum k (fun j => o (r j) y))) by (intros; field; lra).
+    rewrite (mean_scal _ _ _ M), (mean_of_sum K w Hw k (fun i => o i y)), (Mean y Hy). field. lra. }
+  assert (Norm : forall r, (forall c, (c < k)%nat -> (r c < K)%nat) -> 1 <= gibbs_norm n m (g r)).
+  { intros r Hr. unfold gibbs_norm. rewrite <- (proj2 Dm). apply sum_le. intros y Hy. pose proof (exp_ge_line (g r y)) as L.
+    pose proof (Unit r y Hr Hy). pose proof (Mp y Hy). nra. }
+  assert (Each : forall y, (y < n)%nat -> completions K w k (fun r => exp (g r y)) <= exp (eta * win n P m y + eta ^ 2 / (8 * INR k))).
+  { intros y Hy. rewrite (mean_ext _ _ _ M _ (fun r => exp (sum k (fun j => eta / INR k * o (r j) y))))
+      by (intros r _; f_equal; unfold g; rewrite sum_scal; field; lra).
+    eapply Rle_trans.
+    - apply (product_exp_le nat 0%nat (fun _ i => (i < K)%nat) _ k (fun _ i => eta / INR k * o i y)
+        (fun _ => eta / INR k * win n P m y + (eta / INR k) ^ 2 / 8)); [intros; exact M1 |].
+      intros c _. pose proof (mean_hoeffding _ _ _ M1 (fun i => o i y) (eta / INR k) (fun i Hi => Ho i y Hi Hy)) as B.
+      rewrite (Mean y Hy) in B.
+      rewrite (expect_ext K w _ (fun i => exp (eta / INR k * win n P m y) * exp (eta / INR k * (o i y - win n P m y))))
+        by (intros; rewrite <- exp_plus; f_equal; ring).
+      rewrite expect_scal, exp_plus. apply Rmult_le_compat_l; [apply Rlt_le, exp_pos | exact B].
+    - right. f_equal. rewrite sum_const. field. lra. }
+  assert (Log : completions K w k (fun r => ln (gibbs_norm n m (g r))) <= eta / 2 + (1 / 24 + 1 / (8 * INR k)) * eta ^ 2).
+  { eapply Rle_trans; [apply (mean_ln _ _ _ M _ Norm) |].
+    assert (Z : completions K w k (fun r => gibbs_norm n m (g r))
+      <= exp (eta / 2 + eta ^ 2 / (8 * INR k)) * expect n m (fun y => exp (eta * (win n P m y - 1 / 2)))).
+    { unfold gibbs_norm. rewrite (mean_sum _ _ _ M n (fun y r => m y * exp (g r y))). unfold expect. rewrite <- sum_scal.
+      apply sum_le. intros y Hy. rewrite (mean_scal _ _ _ M). pose proof (Each y Hy) as B.
+      apply (Rmult_le_compat_l (m y)) in B; [| apply Rlt_le, Mp, Hy].
+      eapply Rle_trans; [exact B |]. right.
+      replace (eta * win n P m y + eta ^ 2 / (8 * INR k)) with (eta / 2 + eta ^ 2 / (8 * INR k) + eta * (win n P m y - 1 / 2))
+        by (field; lra).
+      rewrite exp_plus. ring. }
+    assert (Z1 : 1 <= completions K w k (fun r => gibbs_norm n m (g r)))
+      by (rewrite <- (mean_const _ _ _ M 1); apply (mean_le _ _ _ M); exact Norm).
+    eapply Rle_trans; [apply ln_le_mono; [lra | exact Z] |].
+    rewrite ln_mult, ln_exp by (apply exp_pos || apply (moment_pos n P m HP Dm)).
+    pose proof (N9_subgaussian n P m HP Dm eta) as B.
+    replace ((1 / 24 + 1 / (8 * INR k)) * eta ^ 2) with (eta ^ 2 / 24 + eta ^ 2 / (8 * INR k)) by (field; lra). lra. }
+  rewrite (mean_ext _ _ _ M _ (fun r => (KL n q m + -1 * expect n q (g r)) + ln (gibbs_norm n m (g r))))
+    by (intros r _; fold (g r); rewrite (kl_gibbs n m Hn Mp (g r) q (proj2 Hq)); ring).
+  rewrite !(mean_plus _ _ _ M), (mean_scal _ _ _ M), (mean_const _ _ _ M), Wins.
+  pose proof (mixture_divergence n tau eta P mu Ht (proj1 HP) Hmu q pi N) as S. cbv zeta in S. fold m in S.
+  pose proof (kl_nonneg n m q Dm Hq) as Pos. assert (0 <= eta * tau * KL n m q) by (apply Rmult_le_pos; [nra | exact Pos]). lra.
+Qed.
+
+(** ... and at eta_t = 2/(tau (t + 2)), from any start: E KL(q || pi_T) <= (1/6 + 1/(2 k))/(tau^2 (T + 1)). *)
+Theorem N24_averaged_rate n tau P mu q K w pi (o : list (nat -> nat) -> nat -> nat -> R) k T :
+  let eta h := 2 / (tau * (INR (length h) + 2)) in
+  let m h := geo_mix n (eta h * tau) mu (pi h) in
+  0 < tau -> pref n P -> policy n mu -> is_nash n tau P mu q -> (1 <= k)%nat -> (forall h, dist K (w h)) ->
+  (forall h i y, (i < K)%nat -> (y < n)%nat -> 0 <= o h i y <= 1) ->
+  (forall h y, (y < n)%nat -> expect K (w h) (fun i => o h i y) = win n P (m h) y) ->
+  policy n (pi []) ->
+  (forall h r, pi (r :: h) = gibbs n (m h) (fun y => eta h * (sum k (fun j => o h (r j) y) / INR k))) ->
+  (1 <= T)%nat ->
+  runs (fun h => completions K (w h) k) T [] (fun h => KL n q (pi h)) <= (1 / 6 + 1 / (2 * INR k)) / (tau ^ 2 * (INR T + 1)).
+Proof.
+  intros eta m Ht HP Hmu N Hk Hw Ho Mean Start Next HT. pose proof (pos_INR T). assert (K1 : 1 <= INR k) by (apply (le_INR 1 k); exact Hk).
+  assert (Hpi : forall h, policy n (pi h)).
+  { intro h. destruct h as [| r h]; [exact Start |]. rewrite Next. pose proof (geo_mix_policy n (eta h * tau) mu (pi h) Hmu) as Hm.
+    apply gibbs_policy; [apply (policy_n_pos n _ Hm) | apply Hm]. }
+  replace ((1 / 6 + 1 / (2 * INR k)) / (tau ^ 2 * (INR T + 1)))
+    with (4 * (1 / 24 + 1 / (8 * INR k)) / (tau ^ 2 * (INR T + 0 + 1))) by (field; lra).
+  assert (C : 0 <= 1 / 24 + 1 / (8 * INR k)) by (assert (0 < 1 / (8 * INR k)) by (apply Rdiv_lt_0_compat; lra); lra).
+  apply (runs_rate _ _ _ (fun h => all_mean K (w h) (Hw h) k) _ tau (1 / 24 + 1 / (8 * INR k)) 0 T Ht C);
+    [lra | exact HT | left; reflexivity |].
+  intros h _ eta'. assert (E : eta' = eta h) by (unfold eta', eta; rewrite Rplus_0_r; reflexivity). rewrite E. clear eta' E.
+  destruct (step_size tau Ht (length h) 0 ltac:(lra)) as [He Het]. rewrite Rplus_0_r in He, Het. fold (eta h) in He, Het.
+  rewrite (mean_ext _ _ _ (all_mean K (w h) (Hw h) k) _
+    (fun r => KL n q (gibbs n (m h) (fun y => eta h * (sum k (fun j => o h (r j) y) / INR k))))) by (intros r _; rewrite Next; reflexivity).
+  pose proof (N24_averaged_step n tau (eta h) P mu q (pi h) K (w h) (o h) k Ht He HP Hmu N Hk (Hw h) (Ho h) (Mean h)) as B. fold (m h) in B.
+  pose proof (kl_nonneg n (m h) (pi h) (policy_dist n _ (geo_mix_policy n (eta h * tau) mu (pi h) Hmu)) (Hpi h)) as Pos.
+  assert (0 <= (1 - eta h * tau) * KL n (m h) (pi h)) by (apply Rmult_le_pos; lra). lra.
+Qed.
 
 (** ** Such runs exist *)
 
@@ -273,6 +380,23 @@ Proof.
     exists n, pi, pi, (fun _ k y => P y k).
     split; [intro h; apply policy_dist, Hpi |]. split; [intros h k y Hk Hy; apply HP; assumption |].
     split; [intros h y _; apply column_mean |]. split; reflexivity.
+Qed.
+
+Lemma averaged_runs_exist n tau P mu k : pref n P -> policy n mu ->
+  let eta h := 2 / (tau * (INR (length h) + 2)) in
+  exists K w pi o, (forall h : list (nat -> nat), dist K (w h)) /\
+    (forall h i y, (i < K)%nat -> (y < n)%nat -> 0 <= o h i y <= 1) /\
+    (forall h y, (y < n)%nat -> expect K (w h) (fun i => o h i y) = win n P (geo_mix n (eta h * tau) mu (pi h)) y) /\
+    pi [] = mu /\
+    forall h r, pi (r :: h) = gibbs n (geo_mix n (eta h * tau) mu (pi h)) (fun y => eta h * (sum k (fun j => o h (r j) y) / INR k)).
+Proof.
+  intros [_ HP] Hmu eta.
+  set (pi := fix pi h := match h with
+    | [] => mu
+    | r :: h' => gibbs n (geo_mix n (eta h' * tau) mu (pi h')) (fun y => eta h' * (sum k (fun j => P y (r j)) / INR k)) end).
+  exists n, (fun h => geo_mix n (eta h * tau) mu (pi h)), pi, (fun _ i y => P y i).
+  split; [intro h; apply policy_dist, geo_mix_policy, Hmu |]. split; [intros h i y Hi Hy; apply HP; assumption |].
+  split; [intros h y _; apply column_mean |]. split; reflexivity.
 Qed.
 
 (** One comparison with a hard answer: the outcome k stands for Y, y' and who won. *)

@@ -282,7 +282,7 @@ def histories(f: Transcription, s: Sample) -> list[Pair]:
     mean = 0.0
     for i, j, k in itertools.product(range(s.n), repeat=3):
         mean += laws(())[i] * laws((i,))[j] * laws((j, i))[k] * value((k, j, i))
-    return [(f(s.n, laws, 3, (), value), mean)]
+    return [(f(lambda h, G: weighted(range(s.n), laws(h))(G), 3, (), value), mean)]
 
 
 def signs(s: Sample) -> list[float]:
@@ -365,7 +365,7 @@ CHANCES: dict[str, Comparison] = {
     "LowerBound.signed_policy": signed,
     "LowerBound.share": lambda f, s: [(f(0, s.pi, s.mu), np.abs(np.exp(s.log_pi) - np.exp(s.log_mu))[:2].sum())],
     "Runs.runs": histories,
-    "Runs.possible": lambda f, s: [(f(s.n, (0, s.n - 1)), True), (f(s.n, (0, s.n)), False)],
+    "Runs.possible": lambda f, s: [(f(s.n.__gt__, (0, s.n - 1)), True), (f(s.n.__gt__, (0, s.n)), False)],
     "Products.path": lambda f, s: [
         ([[f(s.tau, i, j) for j in range(s.n)] for i in range(s.n)],
          s.tau * (np.eye(s.n, k=1) - np.eye(s.n, k=-1)))

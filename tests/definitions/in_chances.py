@@ -305,16 +305,16 @@ def share(i, p, q):
 
 
 @coq("Runs.runs")
-def runs(K, w, T, h, F):
-    """Fixpoint runs (K : nat) (w : list nat -> nat -> R) (T : nat) (h : list nat) (F : list nat -> R) : R := match T
-    with O => F h | S t => expect K (w h) (fun k => runs K w t (k :: h) F) end."""
-    return F(h) if T == 0 else expect(K, w(h), vector(K, lambda k: runs(K, w, T - 1, (k, *h), F)))
+def runs(E, T, h, F):
+    """Fixpoint runs {A : Type} (E : list A -> (A -> R) -> R) (T : nat) (h : list A) (F : list A -> R) : R := match T
+    with O => F h | S t => E h (fun x => runs E t (x :: h) F) end."""
+    return F(h) if T == 0 else E(h, lambda x: runs(E, T - 1, (x, *h), F))
 
 
 @coq("Runs.possible")
-def possible(K, h):
-    """Definition possible (K : nat) (h : list nat) : Prop := List.Forall (fun k => (k < K)%nat) h."""
-    return all(k < K for k in h)
+def possible(inside, h):
+    """Definition possible {A : Type} (inside : A -> Prop) (h : list A) : Prop := List.Forall inside h."""
+    return all(inside(x) for x in h)
 
 
 # -- Pairs.v -----------------------------------------------------------------------------------------------------------
