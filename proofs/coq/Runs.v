@@ -255,15 +255,65 @@ End Rates.
 
 (** ** k opponents a step *)
 
+(** Powers are convex. *)
+Lemma power_line a b j : 0 <= a -> 0 <= b -> a ^ S j + INR (S j) * a ^ j * (b - a) <= b ^ S j.
+Proof.
+  intros Ha Hb. induction j as [| j IH]; [simpl; lra |].
+  apply (Rmult_le_compat_l b) in IH; [| exact Hb]. rewrite !S_INR in *. change (b ^ S (S j)) with (b * b ^ S j).
+  assert (G : 0 <= (INR j + 1) * a ^ j * (b - a) ^ 2).
+  { apply Rmult_le_pos; [apply Rmult_le_pos; [pose proof (pos_INR j); lra | apply pow_le, Ha] | apply pow2_ge_0]. }
+  replace (a ^ S (S j)) with (a * (a * a ^ j)) by reflexivity. replace (a ^ S j) with (a * a ^ j) in * by reflexivity. lra.
+Qed.
+
+(** k hard answers to p, where p is below uniform: log E_m (1 - p + p e^s)^k <= k s/2 + (1/24 + 1/(12 k)) (k s)^2. *)
+Lemma averaged_moment n P m k s : pref n P -> dist n m -> (1 <= k)%nat -> 0 < s ->
+  ln (expect n m (fun y => (1 - win n P m y + win n P m y * exp s) ^ k))
+  <= INR k * s / 2 + (1 / 24 + 1 / (12 * INR k)) * (INR k * s) ^ 2.
+Proof.
+  intros HP Hm Hk Hs. assert (K1 : 1 <= INR k) by (apply (le_INR 1 k); exact Hk).
+  assert (E : 1 < exp s) by (rewrite <- exp_0; apply exp_increasing, Hs).
+  set (line := fun u => 1 - u + u * exp s).
+  assert (Line : forall u, 0 <= u <= 1 -> 1 <= line u) by (intros u Hu; unfold line; nra).
+  set (X := INR (S k) * s / 2). set (x := s / 2). assert (Hx : 0 < x <= X) by (unfold X, x; rewrite S_INR; nra).
+  pose proof (sinh_pos x ltac:(lra)) as Sx. pose proof (sinh_pos X ltac:(lra)) as SX.
+  assert (B : expect n m (fun y => line (win n P m y) ^ k) <= exp (INR k * s / 2) * ((sinh X / X) / (sinh x / x))).
+  { eapply Rle_trans.
+    - apply (N9_convex_order n P m HP Hm (fun u => line u ^ k) (fun u => INR k * (exp s - 1) * line u ^ (k - 1))
+        (fun u => line u ^ S k / (INR (S k) * (exp s - 1)))).
+      + intros u v Hu Hv. pose proof (Line u Hu). pose proof (Line v Hv).
+        pose proof (power_line (line u) (line v) (k - 1) ltac:(lra) ltac:(lra)) as C. replace (S (k - 1)) with k in C by lia.
+        replace (line v - line u) with ((exp s - 1) * (v - u)) in C by (unfold line; ring). lra.
+      + intros u _. unfold line. auto_derive; [exact I |].
+        change (match k with 0%nat => 1 | S _ => INR k + 1 end) with (INR (S k)). rewrite S_INR.
+        replace (1 + - u + u * exp s) with (1 - u + u * exp s) by ring. field. lra.
+    - right. unfold line. replace (1 - 1 + 1 * exp s) with (exp s) by ring. replace (1 - 0 + 0 * exp s) with 1 by ring.
+      assert (E1 : exp s = exp x * exp x) by (rewrite <- exp_plus; f_equal; unfold x; field).
+      assert (E2 : exp s ^ S k = exp X * exp X).
+      { rewrite <- exp_plus, <- (exp_ln (exp s ^ S k)), ln_pow, ln_exp by (try apply pow_lt; apply exp_pos). f_equal. unfold X. field. }
+      assert (E3 : exp (INR k * s / 2) = exp X * / exp x)
+        by (rewrite <- exp_Ropp, <- exp_plus; f_equal; unfold X, x; rewrite S_INR; field).
+      assert (X1 : X = INR (S k) * x) by (unfold X, x; field).
+      rewrite pow1, !sinh_exp, E2, E3, E1, !exp_Ropp. pose proof (exp_pos X). pose proof (exp_pos x). rewrite E1 in E.
+      set (A := exp X) in *. set (a := exp x) in *. rewrite X1, S_INR. field. repeat split; nra. }
+  assert (Pos : 0 < expect n m (fun y => line (win n P m y) ^ k)).
+  { apply Rlt_le_trans with 1; [lra |]. rewrite <- (expect_const n m 1 (proj2 Hm)). apply expect_le; [exact Hm |].
+    intros y Hy. apply pow_R1_Rle, Line, (win_bounds n P m y HP Hm Hy). }
+  eapply Rle_trans; [apply ln_le_mono; [exact Pos | exact B] |].
+  assert (Rx : 0 < sinh x / x) by (apply Rdiv_lt_0_compat; lra). assert (RX : 0 < sinh X / X) by (apply Rdiv_lt_0_compat; lra).
+  rewrite ln_mult, ln_exp, ln_div by (try apply exp_pos; try assumption; apply Rdiv_lt_0_compat; assumption).
+  pose proof (log_sinh_growth x X Hx) as G.
+  replace ((1 / 24 + 1 / (12 * INR k)) * (INR k * s) ^ 2) with ((X ^ 2 - x ^ 2) / 6) by (unfold X, x; rewrite S_INR; field; lra). lra.
+Qed.
+
 (** N24 (a) for the mean of the columns of k opponents, drawn independently:
-    E KL(q || next) <= (1 - eta tau) (KL(q || pi) - KL(m || pi)) + (1/24 + 1/(8 k)) eta^2. *)
+    E KL(q || next) <= (1 - eta tau) (KL(q || pi) - KL(m || pi)) + (1/24 + 1/(12 k)) eta^2. *)
 Theorem N24_averaged_step n tau eta P mu q pi K w o k : 0 < tau -> 0 < eta -> pref n P -> policy n mu -> is_nash n tau P mu q ->
   (1 <= k)%nat -> dist K w ->
   (forall i y, (i < K)%nat -> (y < n)%nat -> 0 <= o i y <= 1) ->
   (forall y, (y < n)%nat -> expect K w (fun i => o i y) = win n P (geo_mix n (eta * tau) mu pi) y) ->
   completions K w k
     (fun r => KL n q (gibbs n (geo_mix n (eta * tau) mu pi) (fun y => eta * (sum k (fun j => o (r j) y) / INR k))))
-  <= (1 - eta * tau) * (KL n q pi - KL n (geo_mix n (eta * tau) mu pi) pi) + (1 / 24 + 1 / (8 * INR k)) * eta ^ 2.
+  <= (1 - eta * tau) * (KL n q pi - KL n (geo_mix n (eta * tau) mu pi) pi) + (1 / 24 + 1 / (12 * INR k)) * eta ^ 2.
 Proof.
   intros Ht He HP Hmu N Hk Hw Ho Mean. set (m := geo_mix n (eta * tau) mu pi) in *.
   pose proof (geo_mix_policy n (eta * tau) mu pi Hmu) as Hm. fold m in Hm. pose proof (policy_dist n m Hm) as Dm.
@@ -271,6 +321,8 @@ Proof.
   assert (K1 : 1 <= INR k) by (apply (le_INR 1 k); exact Hk).
   pose proof (all_mean K w Hw k) as M. pose proof (finite_mean K w Hw) as M1.
   set (g := fun (r : nat -> nat) y => eta * (sum k (fun j => o (r j) y) / INR k)).
+  set (s := eta / INR k). assert (Hs : 0 < s) by (apply Rdiv_lt_0_compat; lra).
+  assert (Es : INR k * s = eta) by (unfold s; field; lra).
   assert (Unit : forall r y, (forall c, (c < k)%nat -> (r c < K)%nat) -> (y < n)%nat -> 0 <= g r y).
   { intros r y Hr Hy. apply Rmult_le_pos; [lra |]. apply Rdiv_le_0_compat; [| lra]. apply sum_nonneg.
     intros j Hj. apply Ho; [apply Hr, Hj | exact Hy]. }
@@ -282,35 +334,25 @@ Proof.
   assert (Norm : forall r, (forall c, (c < k)%nat -> (r c < K)%nat) -> 1 <= gibbs_norm n m (g r)).
   { intros r Hr. unfold gibbs_norm. rewrite <- (proj2 Dm). apply sum_le. intros y Hy. pose proof (exp_ge_line (g r y)) as L.
     pose proof (Unit r y Hr Hy). pose proof (Mp y Hy). nra. }
-  assert (Each : forall y, (y < n)%nat -> completions K w k (fun r => exp (g r y)) <= exp (eta * win n P m y + eta ^ 2 / (8 * INR k))).
-  { intros y Hy. rewrite (mean_ext _ _ _ M _ (fun r => exp (sum k (fun j => eta / INR k * o (r j) y))))
-      by (intros r _; f_equal; unfold g; rewrite sum_scal; field; lra).
-    eapply Rle_trans.
-    - apply (product_exp_le nat 0%nat (fun _ i => (i < K)%nat) _ k (fun _ i => eta / INR k * o i y)
-        (fun _ => eta / INR k * win n P m y + (eta / INR k) ^ 2 / 8)); [intros; exact M1 |].
-      intros c _. pose proof (mean_hoeffding _ _ _ M1 (fun i => o i y) (eta / INR k) (fun i Hi => Ho i y Hi Hy)) as B.
-      rewrite (Mean y Hy) in B.
-      rewrite (expect_ext K w _ (fun i => exp (eta / INR k * win n P m y) * exp (eta / INR k * (o i y - win n P m y))))
-        by (intros; rewrite <- exp_plus; f_equal; ring).
-      rewrite expect_scal, exp_plus. apply Rmult_le_compat_l; [apply Rlt_le, exp_pos | exact B].
-    - right. f_equal. rewrite sum_const. field. lra. }
-  assert (Log : completions K w k (fun r => ln (gibbs_norm n m (g r))) <= eta / 2 + (1 / 24 + 1 / (8 * INR k)) * eta ^ 2).
-  { eapply Rle_trans; [apply (mean_ln _ _ _ M _ Norm) |].
-    assert (Z : completions K w k (fun r => gibbs_norm n m (g r))
-      <= exp (eta / 2 + eta ^ 2 / (8 * INR k)) * expect n m (fun y => exp (eta * (win n P m y - 1 / 2)))).
-    { unfold gibbs_norm. rewrite (mean_sum _ _ _ M n (fun y r => m y * exp (g r y))). unfold expect. rewrite <- sum_scal.
-      apply sum_le. intros y Hy. rewrite (mean_scal _ _ _ M). pose proof (Each y Hy) as B.
-      apply (Rmult_le_compat_l (m y)) in B; [| apply Rlt_le, Mp, Hy].
-      eapply Rle_trans; [exact B |]. right.
-      replace (eta * win n P m y + eta ^ 2 / (8 * INR k)) with (eta / 2 + eta ^ 2 / (8 * INR k) + eta * (win n P m y - 1 / 2))
-        by (field; lra).
-      rewrite exp_plus. ring. }
-    assert (Z1 : 1 <= completions K w k (fun r => gibbs_norm n m (g r)))
-      by (rewrite <- (mean_const _ _ _ M 1); apply (mean_le _ _ _ M); exact Norm).
-    eapply Rle_trans; [apply ln_le_mono; [lra | exact Z] |].
-    rewrite ln_mult, ln_exp by (apply exp_pos || apply (moment_pos n P m HP Dm)).
-    pose proof (N9_subgaussian n P m HP Dm eta) as B.
-    replace ((1 / 24 + 1 / (8 * INR k)) * eta ^ 2) with (eta ^ 2 / 24 + eta ^ 2 / (8 * INR k)) by (field; lra). lra. }
+  assert (Each : forall y, (y < n)%nat -> completions K w k (fun r => exp (g r y)) <= (1 - win n P m y + win n P m y * exp s) ^ k).
+  { intros y Hy. set (line := 1 - win n P m y + win n P m y * exp s). pose proof (win_bounds n P m y HP Dm Hy) as U.
+    assert (Pos : 0 < line) by (unfold line; pose proof (exp_ge_line s); nra).
+    replace (line ^ k) with (exp (sum k (fun _ => ln line))).
+    - rewrite (mean_ext _ _ _ M _ (fun r => exp (sum k (fun j => s * o (r j) y))))
+        by (intros r _; f_equal; unfold g, s; rewrite sum_scal; field; lra).
+      apply (product_exp_le nat 0%nat (fun _ i => (i < K)%nat) _ k (fun _ i => s * o i y) (fun _ => ln line)); [intros; exact M1 |].
+      intros c _. rewrite exp_ln by exact Pos. unfold line. rewrite <- (Mean y Hy).
+      replace (1 - expect K w (fun i => o i y) + expect K w (fun i => o i y) * exp s)
+        with (expect K w (fun i => 1 + (exp s - 1) * o i y)) by (rewrite expect_plus, expect_const, expect_scal by apply Hw; ring).
+      apply expect_le; [exact Hw |]. intros i Hi. pose proof (Ho i y Hi Hy) as B.
+      pose proof (exp_chord 0 s (s * o i y) ltac:(split; nra)) as Ch. rewrite exp_0 in Ch. apply Rmult_le_reg_l with s; [exact Hs | lra].
+    - rewrite sum_const, <- ln_pow, exp_ln by (try apply pow_lt; exact Pos). reflexivity. }
+  assert (Log : completions K w k (fun r => ln (gibbs_norm n m (g r))) <= eta / 2 + (1 / 24 + 1 / (12 * INR k)) * eta ^ 2).
+  { eapply Rle_trans; [apply (mean_ln _ _ _ M _ Norm) |]. pose proof (averaged_moment n P m k s HP Dm Hk Hs) as B. rewrite Es in B.
+    eapply Rle_trans; [| exact B]. apply ln_le_mono.
+    - apply Rlt_le_trans with 1; [lra |]. rewrite <- (mean_const _ _ _ M 1). apply (mean_le _ _ _ M). exact Norm.
+    - unfold gibbs_norm. rewrite (mean_sum _ _ _ M n (fun y r => m y * exp (g r y))). apply sum_le. intros y Hy.
+      rewrite (mean_scal _ _ _ M). apply Rmult_le_compat_l; [apply Rlt_le, Mp, Hy | apply Each, Hy]. }
   rewrite (mean_ext _ _ _ M _ (fun r => (KL n q m + -1 * expect n q (g r)) + ln (gibbs_norm n m (g r))))
     by (intros r _; fold (g r); rewrite (kl_gibbs n m Hn Mp (g r) q (proj2 Hq)); ring).
   rewrite !(mean_plus _ _ _ M), (mean_scal _ _ _ M), (mean_const _ _ _ M), Wins.
@@ -318,7 +360,7 @@ Proof.
   pose proof (kl_nonneg n m q Dm Hq) as Pos. assert (0 <= eta * tau * KL n m q) by (apply Rmult_le_pos; [nra | exact Pos]). lra.
 Qed.
 
-(** ... and at eta_t = 2/(tau (t + 2)), from any start: E KL(q || pi_T) <= (1/6 + 1/(2 k))/(tau^2 (T + 1)). *)
+(** ... and at eta_t = 2/(tau (t + 2)), from any start: E KL(q || pi_T) <= (1/6 + 1/(3 k))/(tau^2 (T + 1)). *)
 Theorem N24_averaged_rate n tau P mu q K w pi (o : list (nat -> nat) -> nat -> nat -> R) k T :
   let eta h := 2 / (tau * (INR (length h) + 2)) in
   let m h := geo_mix n (eta h * tau) mu (pi h) in
@@ -328,16 +370,16 @@ Theorem N24_averaged_rate n tau P mu q K w pi (o : list (nat -> nat) -> nat -> n
   policy n (pi []) ->
   (forall h r, pi (r :: h) = gibbs n (m h) (fun y => eta h * (sum k (fun j => o h (r j) y) / INR k))) ->
   (1 <= T)%nat ->
-  runs (fun h => completions K (w h) k) T [] (fun h => KL n q (pi h)) <= (1 / 6 + 1 / (2 * INR k)) / (tau ^ 2 * (INR T + 1)).
+  runs (fun h => completions K (w h) k) T [] (fun h => KL n q (pi h)) <= (1 / 6 + 1 / (3 * INR k)) / (tau ^ 2 * (INR T + 1)).
 Proof.
   intros eta m Ht HP Hmu N Hk Hw Ho Mean Start Next HT. pose proof (pos_INR T). assert (K1 : 1 <= INR k) by (apply (le_INR 1 k); exact Hk).
   assert (Hpi : forall h, policy n (pi h)).
   { intro h. destruct h as [| r h]; [exact Start |]. rewrite Next. pose proof (geo_mix_policy n (eta h * tau) mu (pi h) Hmu) as Hm.
     apply gibbs_policy; [apply (policy_n_pos n _ Hm) | apply Hm]. }
-  replace ((1 / 6 + 1 / (2 * INR k)) / (tau ^ 2 * (INR T + 1)))
-    with (4 * (1 / 24 + 1 / (8 * INR k)) / (tau ^ 2 * (INR T + 0 + 1))) by (field; lra).
-  assert (C : 0 <= 1 / 24 + 1 / (8 * INR k)) by (assert (0 < 1 / (8 * INR k)) by (apply Rdiv_lt_0_compat; lra); lra).
-  apply (runs_rate _ _ _ (fun h => all_mean K (w h) (Hw h) k) _ tau (1 / 24 + 1 / (8 * INR k)) 0 T Ht C);
+  replace ((1 / 6 + 1 / (3 * INR k)) / (tau ^ 2 * (INR T + 1)))
+    with (4 * (1 / 24 + 1 / (12 * INR k)) / (tau ^ 2 * (INR T + 0 + 1))) by (field; lra).
+  assert (C : 0 <= 1 / 24 + 1 / (12 * INR k)) by (assert (0 < 1 / (12 * INR k)) by (apply Rdiv_lt_0_compat; lra); lra).
+  apply (runs_rate _ _ _ (fun h => all_mean K (w h) (Hw h) k) _ tau (1 / 24 + 1 / (12 * INR k)) 0 T Ht C);
     [lra | exact HT | left; reflexivity |].
   intros h _ eta'. assert (E : eta' = eta h) by (unfold eta', eta; rewrite Rplus_0_r; reflexivity). rewrite E. clear eta' E.
   destruct (step_size tau Ht (length h) 0 ltac:(lra)) as [He Het]. rewrite Rplus_0_r in He, Het. fold (eta h) in He, Het.
