@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from definitions.in_chances import all_pairs, omwu_step, pull, row_spread, signed_policy, spread_matrix
+from definitions.in_chances import all_pairs, omwu_step, pull, row_spread, runs, signed_policy, spread_matrix
 from definitions.in_dynamics import heavy_ball_stable, log_moment, md_mix, omd_step
 from definitions.in_games import KL, J, best_reply, geo_mix, gibbs, total, win
 from definitions.in_gradients import contrast, dpo_loss, ipo_loss, nash_md_pg, second_moment
-from definitions.in_lotteries import is_accepted, is_strict, nonsingular, rank
+from definitions.in_lotteries import is_accepted, is_strict, nonsingular, rank, two_cells
 from definitions.samples import Sample
 from definitions.sources import definitions
 from definitions.table import AUXILIARY, COMPARISONS, TOLERANCES
@@ -136,6 +136,9 @@ SLIPS: dict[str, tuple[str, Transcription]] = {
             + [[float(a) for a in A[y]] for y in range(n) if v[y] != 0]) == n - 1),
     "the bordered system without its border": (
         "LinearSolve.nonsingular", lambda m, M: nonsingular(m - 1, M)),
+    "the cells of N22's bound swapped": ("Reach.two_cells", lambda w, v: two_cells(1 - w, v)),
+    "runs whose laws forget what was drawn": (
+        "Runs.runs", named(runs, lambda E, T, h, F: runs(lambda h, G: E((), G), T, h, F))),
     "the arithmetic mean for the logarithmic": ("LogMean.log_mean", lambda a, b: (a + b) / 2),
     "the rows' spread with weights not squared": (
         "Counts.row_spread", named(row_spread, lambda n, q, v, y: total(n, lambda j: (j != y) * q[j] * v[y][j]))),

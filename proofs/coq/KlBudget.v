@@ -15,6 +15,35 @@ Definition mass n (pi : nat -> R) (S : nat -> bool) : R := sum n (fun y => if S 
 Definition lift n (pi h : nat -> R) (S : nat -> bool) : R :=
   sum n (fun y => if S y then pi y * (h y - expect n pi h) else 0).
 
+(** What a set wins, it wins against the others: sum_S pi (P pi - 1/2) = sum_{S, S^c} pi_y pi_z (P_yz - 1/2). *)
+Lemma wins_of_a_set n P pi (S : nat -> bool) : is_pref n P -> sum n pi = 1 ->
+  sum n (fun y => (if S y then pi y else 0) * (win n P pi y - 1 / 2))
+  = sum n (fun y => sum n (fun z => (if S y then pi y else 0) * (P y z - 1 / 2) * (if S z then 0 else pi z))).
+Proof.
+  intros HP Sp. set (a := fun y => if S y then pi y else 0).
+  assert (Skew : sum n (fun y => sum n (fun z => a y * (P y z - 1 / 2) * a z)) = 0).
+  { apply sum_skew. intros i j Hi Hj. pose proof (HP i j Hi Hj). replace (P j i) with (1 - P i j) by lra. field. }
+  transitivity (sum n (fun y => sum n (fun z => a y * (P y z - 1 / 2) * pi z))).
+  - apply sum_ext. intros y _. change (if S y then pi y else 0) with (a y). unfold win.
+    transitivity (a y * (sum n (fun z => P y z * pi z) - 1 / 2 * sum n pi)); [rewrite Sp; ring |].
+    rewrite <- sum_scal, <- sum_minus, <- sum_scal. apply sum_ext. intros; ring.
+  - transitivity (sum n (fun y => sum n (fun z => a y * (P y z - 1 / 2) * (if S z then 0 else pi z)))
+      + sum n (fun y => sum n (fun z => a y * (P y z - 1 / 2) * a z))); [| rewrite Skew, Rplus_0_r; reflexivity].
+    rewrite <- sum_plus. apply sum_ext. intros y _. rewrite <- sum_plus. apply sum_ext. intros z _. unfold a. destruct (S z); ring.
+Qed.
+
+(** ... and that is at most pi(S) pi(S^c) / 2. *)
+Lemma wins_at_most n P pi (S : nat -> bool) : pref n P -> dist n pi ->
+  sum n (fun y => sum n (fun z => (if S y then pi y else 0) * (P y z - 1 / 2) * (if S z then 0 else pi z)))
+  <= 1 / 2 * (mass n pi S * (1 - mass n pi S)).
+Proof.
+  intros [_ HP] [Pp Sp].
+  assert (C : 1 - mass n pi S = sum n (fun z => if S z then 0 else pi z)).
+  { unfold mass. rewrite <- Sp, <- sum_minus. apply sum_ext. intros z _. destruct (S z); ring. }
+  rewrite C. unfold mass. rewrite sum_product, <- sum_scal. apply sum_le. intros y Hy. rewrite <- sum_scal. apply sum_le. intros z Hz.
+  pose proof (HP y z Hy Hz). pose proof (Rmult_le_pos _ _ (Pp y Hy) (Pp z Hz)). destruct (S y), (S z); lra || nra.
+Qed.
+
 Section Budget.
 
 Variables (n : nat) (tau : R) (P : nat -> nat -> R) (mu : nat -> R).
@@ -63,27 +92,11 @@ Proof.
   { rewrite <- expect_scal. rewrite (expect_ext n q _ (fun y => win n P q y + tau * c) H).
     rewrite expect_plus, expect_const by exact Sq.
     pose proof (beats_self n P q P_pref Sq) as B. unfold beats in B. lra. }
-  set (a := fun y => if S y then q y else 0).
-  assert (Skew : sum n (fun y => sum n (fun z => a y * (P y z - 1 / 2) * a z)) = 0).
-  { pose proof (beats_transpose n P a a P_pref) as T. rewrite beats_sum in T.
-    transitivity (sum n (fun y => sum n (fun z => a y * P y z * a z)) - 1 / 2 * (sum n a * sum n a)).
-    - rewrite sum_product, <- sum_scal, <- sum_minus. apply sum_ext. intros y _.
-      rewrite <- sum_scal, <- sum_minus. apply sum_ext. intros. ring.
-    - lra. }
-  transitivity (sum n (fun y => sum n (fun z => a y * (P y z - 1 / 2) * q z))).
-  - unfold lift. rewrite <- sum_scal. apply sum_ext. intros y Hy.
-    transitivity (a y * (win n P q y - 1 / 2)).
-    + unfold a. destruct (S y); [| ring]. specialize (H y Hy).
-      replace (tau * (q y * (ln (q y) - ln (mu y) - expect n q (fun z => ln (q z) - ln (mu z)))))
-        with (q y * (tau * (ln (q y) - ln (mu y)) - tau * expect n q (fun z => ln (q z) - ln (mu z)))) by ring.
-      rewrite H, M. ring.
-    + unfold win. transitivity (a y * sum n (fun z => P y z * q z) - a y / 2 * sum n q); [rewrite Sq; field |].
-      rewrite <- !sum_scal, <- sum_minus. apply sum_ext. intros. field.
-  - transitivity (sum n (fun y => sum n (fun z => a y * (P y z - 1 / 2) * (if S z then 0 else q z)))
-                  + sum n (fun y => sum n (fun z => a y * (P y z - 1 / 2) * a z)));
-      [| rewrite Skew, Rplus_0_r; reflexivity].
-    rewrite <- sum_plus. apply sum_ext. intros y _. rewrite <- sum_plus. apply sum_ext. intros z _.
-    unfold a. destruct (S z), (S y); ring.
+  rewrite <- (wins_of_a_set n P q S P_pref Sq). unfold lift. rewrite <- sum_scal. apply sum_ext. intros y Hy.
+  destruct (S y); [| ring]. specialize (H y Hy).
+  replace (tau * (q y * (ln (q y) - ln (mu y) - expect n q (fun z => ln (q z) - ln (mu z)))))
+    with (q y * (tau * (ln (q y) - ln (mu y)) - tau * expect n q (fun z => ln (q z) - ln (mu z)))) by ring.
+  rewrite H, M. ring.
 Qed.
 
 End Budget.
@@ -95,14 +108,8 @@ Theorem N22_necessary n tau P mu q S : 0 < tau -> pref n P -> policy n mu -> is_
 Proof.
   intros Ht [P_pref HP] Hmu N. pose proof (nash_policy n tau P mu q Hmu N) as [Hq Sq].
   pose proof (lift_of_nash n tau P mu Ht P_pref Hmu q S N) as E.
-  assert (B : sum n (fun y => sum n (fun z => (if S y then q y else 0) * (P y z - 1 / 2) * (if S z then 0 else q z)))
-              <= 1 / 2 * (mass n q S * sum n (fun z => if S z then 0 else q z))).
-  { unfold mass. rewrite sum_product, <- sum_scal. apply sum_le. intros y Hy. rewrite <- sum_scal. apply sum_le.
-    intros z Hz. pose proof (HP y z Hy Hz) as HPyz. pose proof (Hq y Hy). pose proof (Hq z Hz).
-    destruct (S y), (S z); try lra. pose proof (Rmult_lt_0_compat (q y) (q z) ltac:(lra) ltac:(lra)). nra. }
-  assert (C : sum n (fun z => if S z then 0 else q z) = 1 - mass n q S).
-  { unfold mass. rewrite <- Sq, <- sum_minus. apply sum_ext. intros z _. destruct (S z); ring. }
-  rewrite C in B. apply Rmult_le_reg_l with tau; [exact Ht |].
+  pose proof (wins_at_most n P q S (conj P_pref HP) (policy_dist n q (conj Hq Sq))) as B.
+  apply Rmult_le_reg_l with tau; [exact Ht |].
   replace (tau * (mass n q S * (1 - mass n q S) / (2 * tau))) with (1 / 2 * (mass n q S * (1 - mass n q S))) by (field; lra).
   rewrite E. exact B.
 Qed.

@@ -344,29 +344,37 @@ Proof.
   unfold k in L. rewrite Ropp_0 in L. lra.
 Qed.
 
+Lemma sinh_pos x : 0 < x -> 0 < sinh x.
+Proof. intro Hx. rewrite sinh_exp. pose proof (exp_increasing (- x) x ltac:(lra)). lra. Qed.
+
+(** log(sinh x / x) grows no faster than x^2 / 6. *)
+Lemma log_sinh_growth x y : 0 < x <= y -> ln (sinh y / y) - ln (sinh x / x) <= (y ^ 2 - x ^ 2) / 6.
+Proof.
+  intro Hxy. set (h := fun t => t ^ 2 / 6 - (ln ((exp t - exp (- t)) / 2) - ln t)).
+  assert (H : h x <= h y).
+  { apply (minimum_at h (fun t => (t ^ 2 * ((exp t - exp (- t)) / 2) / 3 - t * ((exp t + exp (- t)) / 2)
+        + (exp t - exp (- t)) / 2) / (t * ((exp t - exp (- t)) / 2))));
+      rewrite Rmin_left, Rmax_right by lra; intros t Ht; pose proof (sinh_pos t ltac:(lra)) as S; rewrite sinh_exp in S.
+    - unfold h. auto_derive; [split; [unfold Rdiv in S; exact S | lra] |]. field. lra.
+    - apply Rmult_le_pos; [| lra]. apply Rdiv_le_0_compat; [apply langevin; lra | apply Rmult_lt_0_compat; lra]. }
+  rewrite !ln_div by (apply sinh_pos || idtac; lra). rewrite !sinh_exp. unfold h in H. lra.
+Qed.
+
 (** log(sinh x / x) <= x^2 / 6. *)
 Lemma log_sinh x : 0 < x -> ln (sinh x / x) <= x ^ 2 / 6.
 Proof.
   intro Hx.
-  assert (Sh : forall t, 0 < t -> 0 < (exp t - exp (- t)) / 2)
-    by (intros t Ht; pose proof (exp_increasing (- t) t ltac:(lra)); lra).
-  set (h := fun t => t ^ 2 / 6 - (ln ((exp t - exp (- t)) / 2) - ln t)).
-  assert (Small : forall e, 0 < e -> e <= x -> - e <= h x).
-  { intros e He Hex. apply Rle_trans with (h e).
-    - unfold h. pose proof (Sh e He) as S.
-      assert (ln ((exp e - exp (- e)) / 2) <= ln e + e).
-      { rewrite <- (ln_exp e) at 4. rewrite <- ln_mult by (exact He || apply exp_pos). apply ln_le_mono; [exact S |].
-        pose proof (cosh_dominates e ltac:(lra)). pose proof (exp_increasing (- e) e ltac:(lra)). nra. }
-      pose proof (pow2_ge_0 e). lra.
-    - apply (minimum_at h (fun t => (t ^ 2 * ((exp t - exp (- t)) / 2) / 3 - t * ((exp t + exp (- t)) / 2)
-          + (exp t - exp (- t)) / 2) / (t * ((exp t - exp (- t)) / 2))));
-        rewrite Rmin_left, Rmax_right by lra; intros t Ht; pose proof (Sh t ltac:(lra)) as S.
-      + unfold h. auto_derive; [split; [unfold Rdiv in S; exact S | lra] |]. field. lra.
-      + apply Rmult_le_pos; [| lra]. apply Rdiv_le_0_compat; [apply langevin; lra | apply Rmult_lt_0_compat; lra]. }
-  rewrite sinh_exp, ln_div by (exact Hx || apply Sh, Hx).
-  destruct (Rle_dec 0 (h x)) as [H | H]; [unfold h in H; lra |].
-  pose proof (Small (Rmin x (- h x / 2)) ltac:(apply Rmin_glb_lt; lra) (Rmin_l _ _)).
-  pose proof (Rmin_r x (- h x / 2)). lra.
+  assert (Small : forall e, 0 < e -> e <= x -> ln (sinh x / x) <= x ^ 2 / 6 + e).
+  { intros e He Hex. pose proof (log_sinh_growth e x ltac:(lra)) as G.
+    assert (ln (sinh e / e) <= e).
+    { rewrite <- (ln_exp e) at 3. pose proof (sinh_pos e He) as S. apply ln_le_mono; [apply Rdiv_lt_0_compat; assumption |].
+      apply Rmult_le_reg_r with e; [exact He |]. unfold Rdiv. rewrite Rmult_assoc, Rinv_l, Rmult_1_r, sinh_exp by lra.
+      pose proof (cosh_dominates e ltac:(lra)). pose proof (exp_increasing (- e) e ltac:(lra)). nra. }
+    pose proof (pow2_ge_0 e). lra. }
+  destruct (Rle_dec (ln (sinh x / x)) (x ^ 2 / 6)) as [H | H]; [exact H |].
+  set (d := ln (sinh x / x) - x ^ 2 / 6) in *.
+  pose proof (Small (Rmin x (d / 2)) ltac:(apply Rmin_glb_lt; unfold d; lra) (Rmin_l _ _)).
+  pose proof (Rmin_r x (d / 2)). unfold d in *. lra.
 Qed.
 
 Lemma sinh_even x : x <> 0 -> sinh (- x) / (- x) = sinh x / x.

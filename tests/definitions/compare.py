@@ -175,6 +175,25 @@ def readings(f: Transcription, s: Sample) -> list[Pair]:
     return [(ours, nashlab_residual(s.game.advantage(s.log_pi), s.log_mu, s.log_pi, s.tau))]
 
 
+def least_gaps(f: Transcription, s: Sample) -> list[Pair]:
+    # N22's bound is attained by e^{(1/(2τ) + v) 1_S} where S always wins against the rest
+    inside, v = np.arange(s.n) == 0, abs(s.vector[0])
+    game = PreferenceGame.from_margins((inside[:, None] - inside.astype(float)) / 2, reference=s.mu)
+    log_pi = stable_log_softmax(s.log_mu + (0.5 / s.tau + v) * inside)
+    return [(f(float(np.exp(log_pi[0])), v), math.exp(float(exploitability(game, log_pi, s.tau)) / s.tau))]
+
+
+def boxes(f: Transcription, s: Sample) -> list[Pair]:
+    lower = np.minimum(s.game.preferences, 0.5) - 0.01
+    inside = 0.5 + 0.9 * s.game.margins
+    raised = lower + 0.5 * (np.arange(s.n) == 0)  # .99 on the diagonal, which no P has
+    tables = [(lower, inside), (lower, np.array(broken(s.P))), (raised, inside)]
+    return [
+        (f(s.n, low, 1 - low.T, P), bool(np.allclose(P + P.T, 1) and np.all(low <= P) and np.all(P <= 1 - low.T)))
+        for low, P in tables
+    ]
+
+
 def cycles(pairs: Comparison) -> Comparison:
     """A comparison for games of three only."""
     return lambda f, s: pairs(f, s) if s.n == 3 else []

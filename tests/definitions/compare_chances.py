@@ -275,6 +275,16 @@ def trees(f: Transcription, s: Sample) -> list[Pair]:
     return [(f(ask, s.P, cost, 4, ()), paid)]
 
 
+def histories(f: Transcription, s: Sample) -> list[Pair]:
+    """Over all ways that three draws can go; whose law comes next depends on those before."""
+    laws = lambda h: (s.pi, s.nu, s.mu)[(len(h) + 2 * sum(h)) % 3]  # noqa: E731
+    value = lambda h: math.sin(sum((k + 1) * x for k, x in enumerate(h)))  # noqa: E731
+    mean = 0.0
+    for i, j, k in itertools.product(range(s.n), repeat=3):
+        mean += laws(())[i] * laws((i,))[j] * laws((j, i))[k] * value((k, j, i))
+    return [(f(lambda h, G: weighted(range(s.n), laws(h))(G), 3, (), value), mean)]
+
+
 def signs(s: Sample) -> list[float]:
     return np.where(np.random.default_rng([s.seed, 23]).random(s.n) < 0.5, -1.0, 1.0).tolist()
 
@@ -354,6 +364,8 @@ CHANCES: dict[str, Comparison] = {
     "LowerBound.signed_game": signed,
     "LowerBound.signed_policy": signed,
     "LowerBound.share": lambda f, s: [(f(0, s.pi, s.mu), np.abs(np.exp(s.log_pi) - np.exp(s.log_mu))[:2].sum())],
+    "Runs.runs": histories,
+    "Runs.possible": lambda f, s: [(f(s.n.__gt__, (0, s.n - 1)), True), (f(s.n.__gt__, (0, s.n)), False)],
     "Products.path": lambda f, s: [
         ([[f(s.tau, i, j) for j in range(s.n)] for i in range(s.n)],
          s.tau * (np.eye(s.n, k=1) - np.eye(s.n, k=-1)))

@@ -301,6 +301,22 @@ def share(i, p, q):
     return abs(p[i * 2] - q[i * 2]) + abs(p[i * 2 + 1] - q[i * 2 + 1])
 
 
+# -- Runs.v ------------------------------------------------------------------------------------------------------------
+
+
+@coq("Runs.runs")
+def runs(E, T, h, F):
+    """Fixpoint runs {A : Type} (E : list A -> (A -> R) -> R) (T : nat) (h : list A) (F : list A -> R) : R := match T
+    with O => F h | S t => E h (fun x => runs E t (x :: h) F) end."""
+    return F(h) if T == 0 else E(h, lambda x: runs(E, T - 1, (x, *h), F))
+
+
+@coq("Runs.possible")
+def possible(inside, h):
+    """Definition possible {A : Type} (inside : A -> Prop) (h : list A) : Prop := List.Forall inside h."""
+    return all(inside(x) for x in h)
+
+
 # -- Pairs.v -----------------------------------------------------------------------------------------------------------
 
 

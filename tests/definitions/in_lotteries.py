@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from definitions.in_games import KL, beats, delta, dist, expect, gibbs, same, total, win
+from definitions.in_games import KL, beats, delta, dist, expect, gibbs, is_pref, same, total, win
 from definitions.transcribed import NEAR, coq, ln, vector
 
 # -- WinRate.v, ZeroTemperature.v --------------------------------------------------------------------------------------
@@ -133,6 +133,43 @@ def lift(n, pi, h, S):
     """Definition lift n (pi h : nat -> R) (S : nat -> bool) : R := sum n (fun y => if S y then pi y * (h y - expect n
     pi h) else 0)."""
     return total(n, lambda y: pi[y] * (h[y] - expect(n, pi, h)) if S[y] else 0.0)
+
+
+# -- Reach.v, Witness.v ------------------------------------------------------------------------------------------------
+
+
+@coq("Reach.mean_in")
+def mean_in(n, pi, f, S):
+    """Definition mean_in n (pi f : nat -> R) (S : nat -> bool) : R := sum n (fun y => if S y then pi y * f y else 0) /
+    mass n pi S."""
+    return total(n, lambda y: pi[y] * f[y] if S[y] else 0.0) / mass(n, pi, S)
+
+
+@coq("Reach.others")
+def others(S, y):
+    """Definition others (S : nat -> bool) (y : nat) : bool := negb (S y)."""
+    return not S[y]
+
+
+@coq("Reach.proper")
+def proper(n, S):
+    r"""Definition proper n (S : nat -> bool) : Prop := (exists y, (y < n)%nat /\ S y = true) /\ (exists y, (y < n)%nat
+    /\ S y = false)."""
+    return any(S[y] is True for y in range(n)) and any(S[y] is False for y in range(n))
+
+
+@coq("Reach.two_cells")
+def two_cells(w, v):
+    """Definition two_cells (w v : R) : R := w * exp (- ((1 - w) * v)) + (1 - w) * exp (w * v)."""
+    return w * math.exp(-((1 - w) * v)) + (1 - w) * math.exp(w * v)
+
+
+@coq("Witness.in_box")
+def in_box(n, L, U, P):
+    r"""Definition in_box n (L U P : nat -> nat -> R) : Prop := is_pref n P /\ forall y z, (y < n)%nat -> (z < n)%nat ->
+    L y z <= P y z <= U y z."""
+    pairs = list(itertools.product(range(n), repeat=2))
+    return is_pref(n, P) and all(L[y][z] <= P[y][z] <= U[y][z] for y, z in pairs)
 
 
 # -- Identities.v ------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from definitions.compare import (
     averages,
     balances,
     bordered_systems,
+    boxes,
     characteristic,
     construction,
     convexity,
@@ -25,6 +26,7 @@ from definitions.compare import (
     flow,
     half_variance,
     heights,
+    least_gaps,
     midpoints,
     mixtures_of_a_run,
     moments,
@@ -283,6 +285,16 @@ COMPARISONS: dict[str, Comparison] = {
         (f(s.n, s.pi, s.vector, [y % 2 == 0 for y in range(s.n)]),
          np.exp(s.log_pi)[::2] @ centred(np.array(s.vector), s.log_pi)[::2])
     ],
+    "Reach.mean_in": lambda f, s: [
+        (f(s.n, s.pi, s.vector, [y % 2 == 0 for y in range(s.n)]), np.average(s.vector[::2], weights=s.pi[::2]))
+    ],
+    "Reach.others": lambda f, s: [(f([True, False], 0), False), (f([True, False], 1), True)],
+    "Reach.proper": lambda f, s: [
+        (f(s.n, [y == s.n - 1 for y in range(s.n)]), True),
+        *((f(s.n, [b] * s.n + [not b]), False) for b in (True, False)),
+    ],
+    "Reach.two_cells": least_gaps,
+    "Witness.in_box": boxes,
     "Extragradient.pulled": lambda f, s: [(f(s.n, s.eta, s.tau, s.P, s.mu, s.pi, s.pi), s.step("mmd"))],
     "Extragradient.extragradient": lambda f, s: [
         # nashlab's EGPO with the step η/(1 + ητ)
@@ -359,6 +371,10 @@ AUXILIARY: dict[str, str] = {
     "LinearSolve.skip": "the indices without one: numpy's delete",
     "KlBudget.mass": "the probability of a set",
     "KlBudget.lift": "an expectation over a set, of what is above its mean",
+    "Reach.mean_in": "numpy's weighted average over a set",
+    "Reach.others": "the complement",
+    "Reach.proper": "sets that are neither empty nor everything",
+    "Witness.in_box": "preferences between two tables, against numpy's comparison",
     "Identities.covariance": "numpy's, with weights",
     "LogMean.log_mean": "against the integral that it is",
     "LogMean.sharpen": "a bound of nashlab's distance to the equilibrium, and the square that it solves",
@@ -395,6 +411,8 @@ AUXILIARY: dict[str, str] = {
     "LowerBound.flip": "one sign changed",
     "LowerBound.sign_of": "a Kronecker product",
     "LowerBound.share": "the part of ‖p − q‖₁ from one pair of responses",
+    "Runs.runs": "a mean over draws, each by a law that depends on those before: the sum over all of them",
+    "Runs.possible": "the outcomes that count",
     "Products.path": "numpy's shifted unit matrices",
     "Products.minus_turn": "a product with I − K",
     "Products.combined": "powers of I − K, by numpy",
