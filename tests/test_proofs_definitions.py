@@ -136,6 +136,7 @@ SLIPS: dict[str, tuple[str, Transcription]] = {
             + [[float(a) for a in A[y]] for y in range(n) if v[y] != 0]) == n - 1),
     "the bordered system without its border": (
         "LinearSolve.nonsingular", lambda m, M: nonsingular(m - 1, M)),
+    "the frontier's simple form for the frontier": ("KlBudget.frontier", lambda kappa: 0.5 + math.sqrt(kappa / 6)),
     "the cells of N22's bound swapped": ("Reach.two_cells", lambda w, v: two_cells(1 - w, v)),
     "runs whose laws forget what was drawn": (
         "Runs.runs", named(runs, lambda E, T, h, F: runs(lambda h, G: E((), G), T, h, F))),

@@ -79,6 +79,57 @@ Proof.
     [rewrite expect_scal; ring | intros y Hy; rewrite Hc by exact Hy; reflexivity].
 Qed.
 
+(** N28, the bound.  With c = D_g / (4 tau Var_pi g), if 1 + c (g - E_pi g) >= 0, that is, if pi can be tilted so far along g,
+    G(pi) >= D_g^2 / (16 tau Var_pi g). *)
+Theorem N28_gap_bound pi g : policy n pi -> 0 < covariance n pi g g ->
+  let D := slope n tau P mu pi g in
+  let c := D / (4 * tau * covariance n pi g g) in
+  (forall y, (y < n)%nat -> 0 <= 1 + c * (g y - expect n pi g)) ->
+  D ^ 2 / (16 * tau * covariance n pi g g) <= gap n tau P mu pi.
+Proof.
+  intros Hpi Var D c Tilt. pose proof Hpi as [Pp Sp]. set (v := covariance n pi g g) in *.
+  set (b := fun y => c * (g y - expect n pi g)). set (nu := fun y => pi y * (1 + b y)).
+  assert (Cov : forall f, expect n pi (fun y => b y * f y) = c * covariance n pi f g).
+  { intro f. unfold covariance, expect. set (e := sum n (fun y => pi y * g y)).
+    transitivity (c * (sum n (fun y => pi y * (f y * g y)) - e * sum n (fun y => pi y * f y))); [| ring].
+    rewrite <- (sum_scal n e), <- sum_minus, <- sum_scal. apply sum_ext. intros y _. unfold b, expect. fold e. ring. }
+  assert (Nu : forall f, expect n nu f = expect n pi f + c * covariance n pi f g).
+  { intro f. rewrite <- Cov, <- expect_plus. apply sum_ext. intros y _. unfold nu. ring. }
+  assert (Flat : covariance n pi (fun _ => 1) g = 0).
+  { unfold covariance. rewrite (expect_const n pi 1 Sp), (expect_ext n pi _ g) by (intros; ring). ring. }
+  assert (Dnu : dist n nu).
+  { split; [intros y Hy; apply Rmult_le_pos; [apply Rlt_le, Pp, Hy | apply Tilt, Hy] |].
+    pose proof (Nu (fun _ => 1)) as E. rewrite Flat, (expect_const n pi 1 Sp) in E. rewrite <- (Rmult_1_r (sum n nu)), <- sum_scal_r.
+    unfold expect in E. lra. }
+  assert (Chi : KL n nu pi <= c ^ 2 * v).
+  { apply Rle_trans with (expect n nu b).
+    - apply sum_le. intros y Hy. pose proof (Pp y Hy) as Py. pose proof (Tilt y Hy) as T. fold (b y) in T. unfold nu.
+      destruct (Req_dec (1 + b y) 0) as [Z | Z]; [rewrite Z, !Rmult_0_r, !Rmult_0_l; lra |].
+      apply Rmult_le_compat_l; [apply Rmult_le_pos; lra |]. rewrite ln_mult by lra.
+      pose proof (ln_le_line (1 + b y) ltac:(lra)). lra.
+    - right. rewrite Nu. rewrite (expect_ext n pi b (fun y => b y * 1)) by (intros; ring). rewrite (Cov (fun _ => 1)), Flat.
+      assert (E : covariance n pi b g = c * v); [| rewrite E; ring].
+      unfold covariance. rewrite (Cov g). rewrite (expect_ext n pi b (fun y => b y * 1)) by (intros; ring).
+      rewrite (Cov (fun _ => 1)), Flat. fold v. ring. }
+  apply Rle_trans with (J n tau P mu nu pi - 1 / 2);
+    [| apply (E2_gap_is_the_maximum n tau P mu tau_pos P_pref mu_policy pi (policy_dist n pi Hpi)), Dnu].
+  set (h := fun y => ln (pi y) - ln (mu y)).
+  assert (Kl : KL n nu mu = KL n nu pi + expect n nu h)
+    by (unfold KL, expect; rewrite <- sum_plus; apply sum_ext; intros; unfold h; ring).
+  assert (R : covariance n pi (residual n tau P mu pi) g = covariance n pi h g - / tau * covariance n pi (win n P pi) g).
+  { unfold covariance.
+    rewrite (expect_ext n pi _ (fun y => h y * g y - / tau * (win n P pi y * g y))) by (intros; unfold residual, h; field; lra).
+    rewrite (expect_ext n pi (residual n tau P mu pi) (fun y => h y - / tau * win n P pi y)) by (intros; unfold residual, h; field; lra).
+    rewrite !expect_minus, !expect_scal. change (expect n pi (fun y => win n P pi y)) with (expect n pi (win n P pi)). ring. }
+  assert (Gain : J n tau P mu nu pi - 1 / 2 = c * D / 2 - tau * KL n nu pi).
+  { unfold J, D. rewrite (N28_slope pi g Sp), R. unfold beats. rewrite Kl, !Nu.
+    pose proof (beats_self n P pi P_pref Sp) as B. unfold beats in B. rewrite B.
+    change (KL n pi mu) with (expect n pi h). field. lra. }
+  rewrite Gain. apply Rle_trans with (c * D / 2 - tau * (c ^ 2 * v)).
+  - right. unfold c. field. lra.
+  - apply (Rmult_le_compat_l tau) in Chi; lra.
+Qed.
+
 (** N29.  G(pi) = tau (KL(pi || q) + log E_q e^(x - E_q x)), x = A (pi - q) / tau. *)
 Theorem N29_gap_from_the_equilibrium q pi : is_nash n tau P mu q -> dist n pi ->
   let x := fun y => (win n P pi y - win n P q y) / tau in

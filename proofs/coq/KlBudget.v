@@ -1,7 +1,7 @@
 (** * What a divergence buys (N23), and which policies can be equilibria (N22).
 
     Against the equilibrium q a policy wins by tau (KL(pi || mu) - KL(q || mu) - KL(pi || q)): at equal divergence from
-    mu every policy loses to q by exactly tau KL(pi || q). *)
+    mu every policy loses to q by exactly tau KL(pi || q).  Said of two equilibria by each other, that is all of (b). *)
 
 From Coq Require Import Reals Lra Psatz Lia PeanoNat.
 From Coquelicot Require Import Coquelicot.
@@ -146,13 +146,124 @@ Proof.
   replace (1 / (24 * tau ^ 2)) with ((- / tau) ^ 2 / 24) by (field; lra). exact B2.
 Qed.
 
-(** N23 (d), in its simple form: a divergence from any opponent buys a win rate of at most 1/2 + sqrt(KL / 6). *)
-Theorem N23_frontier n P nu pi : pref n P -> policy n nu -> dist n pi ->
-  beats n P pi nu <= 1 / 2 + sqrt (KL n pi nu / 6).
+(** N23 (b).  Two temperatures, exactly: (tau - tau') (KL(q' || mu) - KL(q || mu)) = tau KL(q' || q) + tau' KL(q || q').  So the colder
+    equilibrium is the farther from mu, strictly unless they are the same. *)
+Theorem N23_two_temperatures n tau tau' P mu q q' : 0 < tau -> 0 < tau' -> is_pref n P -> policy n mu ->
+  is_nash n tau P mu q -> is_nash n tau' P mu q' ->
+  (tau - tau') * (KL n q' mu - KL n q mu) = tau * KL n q' q + tau' * KL n q q'.
 Proof.
-  intros HP Hnu Hpi. pose proof (N9_transport n P nu pi HP Hnu Hpi) as T.
-  pose proof (kl_nonneg n pi nu Hpi Hnu) as K.
-  destruct (Rle_dec (beats n P pi nu - 1 / 2) 0) as [L | G].
-  - pose proof (sqrt_pos (KL n pi nu / 6)). lra.
-  - apply sqrt_le_1_alt in T. rewrite sqrt_pow2 in T by lra. lra.
+  intros Ht Ht' HP Hmu N N'. pose proof (nash_policy n tau P mu q Hmu N) as Hq. pose proof (nash_policy n tau' P mu q' Hmu N') as Hq'.
+  pose proof (N23_win_rate_against_the_equilibrium n tau P mu Ht HP Hmu q q' N (policy_dist n q' Hq')) as W.
+  pose proof (N23_win_rate_against_the_equilibrium n tau' P mu Ht' HP Hmu q' q N' (policy_dist n q Hq)) as W'.
+  pose proof (beats_constant_sum n P q q' HP (proj2 Hq) (proj2 Hq')) as C. lra.
+Qed.
+
+Corollary N23_divergence_grows n tau tau' P mu q q' : 0 < tau' < tau -> is_pref n P -> policy n mu ->
+  is_nash n tau P mu q -> is_nash n tau' P mu q' ->
+  KL n q mu <= KL n q' mu /\ (KL n q mu = KL n q' mu -> same n q q').
+Proof.
+  intros Ht HP Hmu N N'. pose proof (nash_policy n tau P mu q Hmu N) as Hq. pose proof (nash_policy n tau' P mu q' Hmu N') as Hq'.
+  pose proof (N23_two_temperatures n tau tau' P mu q q' ltac:(lra) ltac:(lra) HP Hmu N N') as E.
+  pose proof (kl_nonneg n q q' (policy_dist n q Hq) Hq') as K. pose proof (kl_nonneg n q' q (policy_dist n q' Hq') Hq) as K'.
+  split; [nra |]. intro Eq. apply (kl_zero n q q' (policy_dist n q Hq) Hq'). rewrite Eq in E. nra.
+Qed.
+
+(** ** The frontier, W(kappa) = inf over lambda > 0 of (kappa + log((e^lambda - 1)/lambda))/lambda *)
+
+Definition frontier_at (kappa lam : R) : R := (kappa + ln ((exp lam - 1) / lam)) / lam.
+Definition frontier (kappa : R) : R := real (Glb_Rbar (fun w => exists lam, 0 < lam /\ w = frontier_at kappa lam)).
+
+Lemma frontier_at_sinh kappa lam : 0 < lam -> frontier_at kappa lam = 1 / 2 + (kappa + ln (sinh (lam / 2) / (lam / 2))) / lam.
+Proof.
+  intro L. unfold frontier_at. pose proof (sinh_pos (lam / 2) ltac:(lra)) as S.
+  replace ((exp lam - 1) / lam) with (exp (lam / 2) * (sinh (lam / 2) / (lam / 2))).
+  - rewrite ln_mult, ln_exp by (apply exp_pos || (apply Rdiv_lt_0_compat; lra)). field. lra.
+  - rewrite sinh_exp, exp_Ropp. replace (exp lam) with (exp (lam / 2) * exp (lam / 2)) by (rewrite <- exp_plus; f_equal; field).
+    pose proof (exp_pos (lam / 2)). field. lra.
+Qed.
+
+Lemma frontier_at_least_half kappa lam : 0 <= kappa -> 0 < lam -> 1 / 2 <= frontier_at kappa lam.
+Proof.
+  intros K L. rewrite frontier_at_sinh by exact L. set (x := lam / 2). assert (X : 0 < x) by (unfold x; lra).
+  assert (S : x <= sinh x).
+  { pose proof (minimum_at (fun t => sinh t - t) (fun t => cosh t - 1) 0 x) as M. rewrite Rmin_left, Rmax_right in M by lra.
+    cbv beta in M. replace (sinh 0 - 0) with 0 in M by (rewrite sinh_exp, Ropp_0; field).
+    enough (0 <= sinh x - x) by lra. apply M.
+    - intros t _. unfold sinh, cosh. auto_derive; [exact I | field].
+    - intros t Ht. apply Rmult_le_pos; [| lra]. unfold cosh. pose proof (exp_ge_line t). pose proof (exp_ge_line (- t)). lra. }
+  assert (0 <= ln (sinh x / x)).
+  { rewrite <- ln_1. apply ln_le_mono; [lra |]. apply Rmult_le_reg_r with x; [exact X |]. unfold Rdiv. rewrite Rmult_assoc, Rinv_l; lra. }
+  assert (0 <= (kappa + ln (sinh x / x)) / lam) by (apply Rdiv_le_0_compat; lra). lra.
+Qed.
+
+(** W is the infimum, not less than 1/2. *)
+Lemma frontier_spec kappa : 0 <= kappa -> 1 / 2 <= frontier kappa /\ (forall lam, 0 < lam -> frontier kappa <= frontier_at kappa lam) /\
+  forall w, (forall lam, 0 < lam -> w <= frontier_at kappa lam) -> w <= frontier kappa.
+Proof.
+  intro K. unfold frontier. set (E := fun w => exists lam, 0 < lam /\ w = frontier_at kappa lam).
+  destruct (Glb_Rbar_correct E) as [Lower Greatest].
+  assert (Above : forall w, (forall lam, 0 < lam -> w <= frontier_at kappa lam) -> is_lb_Rbar E w)
+    by (intros w B x [lam [L ->]]; apply B, L).
+  pose proof (fun w B => Greatest (Finite w) (Above w B)) as Best.
+  pose proof (Best (1 / 2) (fun lam => frontier_at_least_half kappa lam K)) as Half.
+  pose proof (fun lam (L : 0 < lam) => Lower (frontier_at kappa lam) (ex_intro _ lam (conj L eq_refl))) as Each.
+  destruct (Glb_Rbar E) as [g | |]; simpl in *; [| destruct (Each 1 Rlt_0_1) | destruct Half].
+  split; [exact Half |]. split; [exact Each | exact Best].
+Qed.
+
+(** N23 (d).  A divergence from any opponent buys a win rate of at most W, ... *)
+Theorem N23_frontier n P nu pi : pref n P -> policy n nu -> dist n pi -> beats n P pi nu <= frontier (KL n pi nu).
+Proof.
+  intros HP Hnu Hpi. apply (frontier_spec _ (kl_nonneg n pi nu Hpi Hnu)). intros lam L. rewrite frontier_at_sinh by exact L.
+  pose proof (variational n nu pi (fun y => lam * (win n P nu y - 1 / 2)) Hnu Hpi) as V. cbv beta in V.
+  destruct (N9_log_moment n P nu HP (policy_dist n nu Hnu) lam ltac:(lra)) as [M _].
+  rewrite expect_scal, expect_minus, expect_const in V by apply Hpi. fold (beats n P pi nu) in V.
+  apply Rmult_le_reg_l with lam; [exact L |].
+  replace (lam * (1 / 2 + (KL n pi nu + ln (sinh (lam / 2) / (lam / 2))) / lam))
+    with (lam / 2 + (KL n pi nu + ln (sinh (lam / 2) / (lam / 2)))) by (field; lra). lra.
+Qed.
+
+(** ... and so does any opponent's divergence from oneself. *)
+Corollary N23_frontier_reversed n P nu pi : pref n P -> dist n nu -> policy n pi -> beats n P pi nu <= frontier (KL n nu pi).
+Proof.
+  intros HP Hnu Hpi. set (Q := fun y z => P z y).
+  assert (HQ : pref n Q) by (destruct HP as [S B]; split; intros y z Hy Hz; [apply (S z y) | apply B]; assumption).
+  pose proof (N23_frontier n Q pi nu HQ Hpi Hnu) as F.
+  replace (beats n P pi nu) with (beats n Q nu pi); [exact F |].
+  rewrite !beats_sum, sum_swap. apply sum_ext. intros y _. apply sum_ext. intros z _. unfold Q. ring.
+Qed.
+
+(** W(kappa) <= 1/2 + sqrt(kappa / 6). *)
+Theorem N23_frontier_simple kappa : 0 <= kappa -> frontier kappa <= 1 / 2 + sqrt (kappa / 6).
+Proof.
+  intro K. destruct (frontier_spec kappa K) as [_ [Each _]].
+  assert (Line : forall lam, 0 < lam -> frontier kappa <= 1 / 2 + kappa / lam + lam / 24).
+  { intros lam L. eapply Rle_trans; [apply Each, L |]. rewrite frontier_at_sinh by exact L.
+    pose proof (log_sinh (lam / 2) ltac:(lra)) as S.
+    apply Rmult_le_reg_r with lam; [exact L |].
+    replace ((1 / 2 + (kappa + ln (sinh (lam / 2) / (lam / 2))) / lam) * lam) with (lam / 2 + kappa + ln (sinh (lam / 2) / (lam / 2))) by (field; lra).
+    replace ((1 / 2 + kappa / lam + lam / 24) * lam) with (lam / 2 + kappa + lam ^ 2 / 24) by (field; lra). lra. }
+  destruct K as [K | <-].
+  - assert (S : 0 < sqrt (kappa / 6)) by (apply sqrt_lt_R0; lra). pose proof (sqrt_sqrt (kappa / 6) ltac:(lra)) as S2.
+    pose proof (Line (12 * sqrt (kappa / 6)) ltac:(lra)) as B.
+    replace (kappa / (12 * sqrt (kappa / 6))) with (sqrt (kappa / 6) / 2) in B; [lra |].
+    apply Rmult_eq_reg_r with (12 * sqrt (kappa / 6)); [| lra].
+    replace (kappa / (12 * sqrt (kappa / 6)) * (12 * sqrt (kappa / 6))) with kappa by (field; lra). lra.
+  - replace (0 / 6) with 0 by field. rewrite sqrt_0. apply Rnot_lt_le. intro G.
+    pose proof (Line (12 * (frontier 0 - 1 / 2)) ltac:(lra)) as B.
+    replace (0 / (12 * (frontier 0 - 1 / 2))) with 0 in B by (field; lra). lra.
+Qed.
+
+(** The best replies to mu are on it: none of no more divergence from mu wins more. *)
+Theorem N23_best_replies n tau P mu pi : 0 < tau -> policy n mu -> dist n pi ->
+  KL n pi mu <= KL n (best_reply n tau P mu mu) mu -> beats n P pi mu <= beats n P (best_reply n tau P mu mu) mu.
+Proof.
+  intros Ht Hmu Hpi B. pose proof (policy_n_pos n mu Hmu) as Hn. set (b := best_reply n tau P mu mu) in *.
+  pose proof (best_reply_policy n tau P mu mu Hmu) as Hb. fold b in Hb.
+  assert (E : forall p, sum n p = 1 -> beats n P p mu = tau * (KL n p mu - KL n p b + ln (gibbs_norm n mu (fun y => win n P mu y / tau)))).
+  { intros p Sp. unfold b, best_reply. rewrite (kl_gibbs n mu Hn (proj1 Hmu) _ p Sp).
+    rewrite (expect_ext n p (fun y => win n P mu y / tau) (fun y => / tau * win n P mu y)) by (intros; field; lra).
+    rewrite expect_scal. unfold beats. field. lra. }
+  rewrite (E pi (proj2 Hpi)), (E b (proj2 Hb)), kl_self. pose proof (kl_nonneg n pi b Hpi Hb).
+  apply Rmult_le_compat_l; lra.
 Qed.

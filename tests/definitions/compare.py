@@ -183,6 +183,14 @@ def least_gaps(f: Transcription, s: Sample) -> list[Pair]:
     return [(f(float(np.exp(log_pi[0])), v), math.exp(float(exploitability(game, log_pi, s.tau)) / s.tau))]
 
 
+def tilted_uniforms(f: Transcription, s: Sample) -> list[Pair]:
+    from scipy.stats import truncexpon
+
+    rates = (0.5 + abs(s.vector[0]), 5.0 + s.tau)
+    densities = [(rate, truncexpon(b=rate, scale=1 / rate)) for rate in rates]
+    return [(f(-float(density.entropy()), rate), 1.0 - float(density.mean())) for rate, density in densities]
+
+
 def boxes(f: Transcription, s: Sample) -> list[Pair]:
     lower = np.minimum(s.game.preferences, 0.5) - 0.01
     inside = 0.5 + 0.9 * s.game.margins

@@ -135,6 +135,24 @@ def lift(n, pi, h, S):
     return total(n, lambda y: pi[y] * (h[y] - expect(n, pi, h)) if S[y] else 0.0)
 
 
+@coq("KlBudget.frontier_at")
+def frontier_at(kappa, lam):
+    """Definition frontier_at (kappa lam : R) : R := (kappa + ln ((exp lam - 1) / lam)) / lam."""
+    return (kappa + ln((math.exp(lam) - 1) / lam)) / lam
+
+
+@coq("KlBudget.frontier")
+def frontier(kappa):
+    r"""Definition frontier (kappa : R) : R := real (Glb_Rbar (fun w => exists lam, 0 < lam /\ w = frontier_at kappa
+    lam))."""
+    # it falls and then rises: the least of ever finer grids around the least so far
+    centre, width = 0.0, 6.0  # of log λ
+    for _ in range(12):
+        grid = (centre + width * k / 10 for k in range(-10, 11))
+        centre, width = min(grid, key=lambda x: frontier_at(kappa, math.exp(x))), width / 5
+    return frontier_at(kappa, math.exp(centre))
+
+
 # -- Reach.v, Witness.v ------------------------------------------------------------------------------------------------
 
 

@@ -50,6 +50,7 @@ from definitions.compare import (
     sppo_by_pairs,
     stationarity,
     supports,
+    tilted_uniforms,
     transitive,
     vertices,
     warm,
@@ -67,7 +68,7 @@ from nashlab.arrays import sigmoid as stable_sigmoid
 from nashlab.certificate import best_response, exploitability
 from nashlab.certificate import residual as nashlab_residual
 from nashlab.check.losses import NAMED
-from nashlab.equilibrium import maximal_lottery
+from nashlab.equilibrium import maximal_lottery, win_rate_bound
 from nashlab.gallery import get as gallery_game
 from nashlab.game import PreferenceGame
 from nashlab.losses import dpo, gpo_exponential, ipo, self_play_advantage, slic
@@ -285,6 +286,11 @@ COMPARISONS: dict[str, Comparison] = {
         (f(s.n, s.pi, s.vector, [y % 2 == 0 for y in range(s.n)]),
          np.exp(s.log_pi)[::2] @ centred(np.array(s.vector), s.log_pi)[::2])
     ],
+    "KlBudget.frontier_at": tilted_uniforms,
+    "KlBudget.frontier": lambda f, s: [
+        (f(min(kappa, 4.0)), win_rate_bound(min(kappa, 4.0)))
+        for kappa in (float(kl(s.log_pi, s.log_mu)), float(kl(s.log_mu, s.log_pi)), s.tau)
+    ],
     "Reach.mean_in": lambda f, s: [
         (f(s.n, s.pi, s.vector, [y % 2 == 0 for y in range(s.n)]), np.average(s.vector[::2], weights=s.pi[::2]))
     ],
@@ -371,6 +377,7 @@ AUXILIARY: dict[str, str] = {
     "LinearSolve.skip": "the indices without one: numpy's delete",
     "KlBudget.mass": "the probability of a set",
     "KlBudget.lift": "an expectation over a set, of what is above its mean",
+    "KlBudget.frontier_at": "at a density ∝ e^{λu} on [0, 1] and its divergence: the density's mean, scipy's",
     "Reach.mean_in": "numpy's weighted average over a set",
     "Reach.others": "the complement",
     "Reach.proper": "sets that are neither empty nor everything",
