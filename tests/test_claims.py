@@ -13,6 +13,7 @@ from nashlab.claims import Check, Observation
 from nashlab.display import show_claims
 from nashlab.game import BadInput
 from nashlab.verify import CHECKS, Cases, evaluate, run, select
+from nashlab.verify.reach import _flow
 
 THEORY = (
     [f"E{k}" for k in range(1, 8)]
@@ -20,7 +21,7 @@ THEORY = (
     + [f"L{k}" for k in (1, *range(3, 10), *range(11, 19))]
     + ["L5b", "L2.i", "L2.ii", "L2.iii", "L2.iv", "L2.v"]
     + ["R1", "R2", "R3"]
-    + [f"N{k}" for k in range(1, 18)]
+    + [f"N{k}" for k in range(1, 31)]
     + ["L10"]
     + [f"S{k}" for k in range(1, 6)]
 )
@@ -41,6 +42,19 @@ def test_the_claim_holds_and_its_wrong_twin_is_caught(id: str, seed: int) -> Non
     assert honest.status == "pass", honest
     assert honest.cases > 0
     assert evaluate(CHECKS[id], cases, canary=True).status == "pass"
+
+
+def test_n22_finds_a_preference_for_a_policy_whose_probabilities_a_linear_programme_leaves_out() -> None:
+    """Coefficients below 1e-9 are 0 to HiGHS: a game of four was called impossible, 5e-4 inside the threshold."""
+    pi = np.array([0.9999697340, 3.00307169e-05, 2.34739789e-07, 8.19199220e-10])
+    pi /= pi.sum()
+    pull = np.array([0.49, 0.49, 0.49])  # of the first response on the others, nearly all that they can lose
+    margins = np.zeros((4, 4))
+    margins[0, 1:], margins[1:, 0] = pull, -pull
+    h = margins @ pi / 0.03
+    found = _flow(pi, h, 0.03)
+    assert found is not None
+    assert np.ptp(h - found @ pi / 0.03) * 0.03 < 1e-8
 
 
 def check(errors: list[float]) -> Check:

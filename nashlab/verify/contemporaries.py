@@ -135,6 +135,8 @@ def l1_grpo(cases: Cases, twin: bool) -> Iterator[Observation]:
             self_play = oracle.objective_gradient(Model(log_pi), p, log_pi, log_mu, 0.0)
             found = [_grpo(p, log_pi, k, share=share), _grpo(p, log_pi, k, hard=False, share=share)]
             yield Observation(max(oracle.size(g - self_play) for g in found), case.describe)
+        larger = [_grpo(p, log_pi, 4), _grpo(p, log_pi, 6, hard=False)]
+        yield Observation(max(oracle.size(g - self_play) for g in larger), case.describe)
         divided = max(
             oracle.size(_grpo(p, log_pi, k, divide=True) - scale * self_play) for k, scale in ((2, 2.0), (3, 6**0.5))
         )

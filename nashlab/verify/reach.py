@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog, minimize_scalar
+from scipy.optimize import brentq, linprog, minimize_scalar
 
 from nashlab.certificate import exploitability, residual
 from nashlab.claims import Case, Cases, Observation, claim, random_policy
@@ -18,16 +18,25 @@ from nashlab.verify import oracle, subject
 from nashlab.verify.oracle import Array
 
 Mask = NDArray[np.bool_]
+Sets = list[Mask]
 
 
-def _flow(pi: Array, h: Array, tau: float) -> Array | None:
-    """Margins in [−½, ½] with the equilibrium π at μ and τ, by a linear programme over pairs; None: none exist."""
+def _flow(pi: Array, h: Array, tau: float, low: Array | None = None) -> Array | None:
+    """Margins with the equilibrium π at μ and τ, by a linear programme over pairs; None: none exist.
+
+    low  lower bounds of the margins, [n, n], and −low.T their upper bounds; −½ and ½ by default.
+    """
     n = len(pi)
     pairs = list(itertools.combinations(range(n), 2))
     balance = np.zeros((n, len(pairs)))
     for k, (i, j) in enumerate(pairs):
         balance[i, k], balance[j, k] = pi[j], -pi[i]
-    found = linprog(np.zeros(len(pairs)), A_eq=balance, b_eq=tau * (h - pi @ h), bounds=(-0.5, 0.5))
+    bounds = [(-0.5, 0.5) if low is None else (low[pair], -low.T[pair]) for pair in pairs]
+    # the most probable response's equation follows from the others; with all of them, rounding makes it infeasible
+    rest = np.arange(n) != np.argmax(pi)
+    right = tau * (h - pi @ h)[rest]
+    options = {"primal_feasibility_tolerance": 1e-10}
+    found = linprog(np.zeros(len(pairs)), A_eq=balance[rest], b_eq=right, bounds=bounds, options=options)
     if found.status != 0:
         return None
     margins = np.zeros((n, n))
@@ -67,10 +76,12 @@ def _on_the_edge(log_mu: Array, direction: Array, tau: float, side: float) -> Ar
 @claim(
     "N22",
     "π is an equilibrium at μ and τ of some preference iff E_S h − E_Sᶜ h ≤ 1/(2τ) for the threshold sets S of h; "
-    "else G_P(π) ≥ τ log(w e^{−(1−w)v} + (1−w) e^{wv}) for every P",
-    tolerance=1e-9,
-    because="decisions are compared away from the threshold, where a linear programme is right; G is a sum of n terms",
-    twin="the threshold a thousandth lower",
+    "else G_P(π) ≥ τ log(w e^{−(1−w)v} + (1−w) e^{wv}) for every P; it is one of some P ≥ L with P ≤ 1 − Lᵀ iff "
+    "Σ_{i∈S, j∉S} π_iπ_j(L_ij − ½) ≤ τπ(S)(E_S h − E_π h) for every S",
+    tolerance=1e-8,
+    because="decisions are compared away from the threshold, where a linear programme is right; it leaves out those of "
+    "an equation's n coefficients that are below 1e-9; G is a sum of n terms",
+    twin="the threshold a thousandth lower, and L a thousandth higher",
 )
 def n22(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("N22")
@@ -98,6 +109,39 @@ def n22(cases: Cases, twin: bool) -> Iterator[Observation]:
                 off = max(0.0, least - min(gaps))
             at = Case(case.game, tau, log_pi)
             yield Observation(off, at.describe)
+    yield from _boxes(cases, twin)
+
+
+def _boxes(cases: Cases, twin: bool) -> Iterator[Observation]:
+    """An equilibrium of one preference, and boxes around another that are almost or just wide enough for it."""
+    rng = cases.rng("N22.box")
+    for case in cases.random("N22.box", min_n=3, max_n=6, share=0.08):
+        tau, n = max(case.temperature, 0.1), case.game.n
+        log_pi = subject.solved(case.game, tau)
+        pi, h = np.exp(log_pi), log_pi - case.game.log_reference
+        centre = random_game("uniform", n, rng).margins
+        width = np.triu(rng.uniform(0.1, 1.0, (n, n)), 1)
+        sets = [np.array(part) for part in itertools.product((False, True), repeat=n) if 0 < sum(part) < n]
+
+        def lower(scale: float, centre: Array = centre, width: Array = width + width.T) -> Array:
+            return np.maximum(centre - scale * width, -0.5)
+
+        def missing(
+            low: Array, pi: Array = pi, gain: Array = tau * pi * (h - pi @ h), sets: list[Mask] = sets
+        ) -> float:
+            return max(float((pi * part) @ low @ (pi * ~part) - gain[part].sum()) for part in sets)
+
+        for side in (1e-5, -1e-5):
+            if missing(lower(0.0)) < 1e-5 or missing(lower(10.0)) > -1e-5:
+                continue
+            low = lower(float(brentq(lambda scale: missing(lower(scale)) - side, 0.0, 10.0)))  # noqa: B023
+            margins = _flow(pi, h, tau, low)
+            off = float((missing(low + 1e-3 * twin) <= 0) != (margins is not None))
+            if margins is not None and not off:
+                made = PreferenceGame.from_margins(margins, reference=case.game.reference)
+                off = float(np.ptp(residual(made.advantage(log_pi), case.game.log_reference, log_pi, tau))) * tau
+            about = {**case.describe(), "policy": pi.tolist(), "lower": (low + 0.5).tolist()}
+            yield Observation(off, lambda about=about: about)
 
 
 def _rivals(case: Case, h: Array, rng: np.random.Generator) -> list[PreferenceGame]:
