@@ -238,8 +238,20 @@ def test_a_budget_is_spent_at_its_temperature(share: float) -> None:
     assert spent(1.001 * tau) < share * most * (1 - 1e-6)
 
 
-@pytest.mark.parametrize("kl", [0.0, -1.0, float("nan"), float("inf"), 5.0])
+@pytest.mark.parametrize("kl", [1e-12, 1e-10, 1e-8])
+def test_a_small_budget_has_its_temperature(kl: float) -> None:
+    """KL is Var_μ(p(· ≻ μ))/(2τ²) up to 1/τ⁴: the cubic terms vanish by the game's skewness and the symmetry of this one."""
+    game = PreferenceGame.from_margins([[0, 0.3, 0.3], [-0.3, 0, 0.3], [-0.3, -0.3, 0]])
+    assert temperature_for(game, kl) == pytest.approx(np.sqrt(0.08 / 3 / (2 * kl)), rel=kl + 1e-8)
+
+
+@pytest.mark.parametrize("kl", [0.0, -1.0, 1e-13, float("nan"), float("inf"), 5.0])
 def test_a_budget_that_cannot_be_spent_is_refused(kl: float) -> None:
-    rule = "must be at most 1.29435" if kl == 5 else "must be positive and finite"
+    rule = "must be at most 1.29435" if kl == 5 else "must be at least 1e-12 and finite"
     with pytest.raises(BadInput, match=f"kl = {kl:g}, {rule}"):
         temperature_for(get("soundquality"), kl)
+
+
+def test_no_budget_can_be_spent_where_the_reference_is_the_equilibrium() -> None:
+    with pytest.raises(BadInput, match=r"kl = 0\.2: the reference is the equilibrium, at every temperature"):
+        temperature_for(get("rps"), 0.2)

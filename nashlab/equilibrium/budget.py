@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from nashlab.arrays import kl
 from nashlab.equilibrium.regularised import regularised_nash
 from nashlab.game import BadInput, PreferenceGame
 
 __all__ = ["temperature_for", "win_rate_bound"]
 
 COLDEST = 1e-6  # the lowest temperature tried
+LEAST = 1e-12  # the smallest divergence: of a smaller one, log π − log μ is known to fewer than nine digits
 
 
 def temperature_for(game: PreferenceGame, divergence: float) -> float:
@@ -21,22 +21,25 @@ def temperature_for(game: PreferenceGame, divergence: float) -> float:
     KL(π*_τ‖μ) grows with 1/τ, so this τ is unique; KL ≤ 1/(24τ²) gives the start, and bisection in log τ finds it to a
     relative 1e-9.  The divergence of a contextual game is averaged over its prompts.
 
-    Errors: BadInput if κ is not positive, or exceeds the divergence at every temperature down to 1e-6.
+    Errors: BadInput if κ is below 1e-12, or exceeds the divergence at every temperature down to 1e-6.
     Source: N23 (b), (c).
 
+    >>> from nashlab.arrays import kl
     >>> rps = PreferenceGame.from_margins([[0, 0.5, -0.5], [-0.5, 0, 0.5], [0.5, -0.5, 0]], reference=[0.5, 0.3, 0.2])
     >>> tau = temperature_for(rps, 0.01)
     >>> round(tau, 4), round(float(kl(regularised_nash(rps, tau).log_policy, rps.log_reference)), 9)
     (0.6411, 0.01)
     """
-    if not 0 < divergence < np.inf:
-        raise BadInput(f"kl = {divergence:g}, must be positive and finite")
+    if not LEAST <= divergence < np.inf:
+        raise BadInput(f"kl = {divergence:g}, must be at least {LEAST:g} and finite")
     if game.batch and game.weights is None:
         raise BadInput("kl: a budget applies to one game, not to a batch")
     high = 1.0 / np.sqrt(24.0 * divergence)
     low, spent = high, _spent(game, high)
     while spent < divergence:
         high, low = low, low / 4
+        if low < COLDEST and spent < LEAST:
+            raise BadInput(f"kl = {divergence:g}: the reference is the equilibrium, at every temperature")
         if low < COLDEST:
             raise BadInput(f"kl = {divergence:g}, must be at most {spent:.6g}: no temperature gives more on this game")
         spent = _spent(game, low)
@@ -47,8 +50,11 @@ def temperature_for(game: PreferenceGame, divergence: float) -> float:
 
 
 def _spent(game: PreferenceGame, temperature: float) -> float:
-    """KL(π*_τ‖μ), averaged over prompts."""
-    return game.mean(kl(regularised_nash(game, temperature).log_policy, game.log_reference))
+    """KL(π*_τ‖μ), averaged over prompts, as Σ μ(he^h − e^h + 1): of small h, the terms of Σ πh cancel."""
+    held = np.isfinite(game.log_reference)
+    h = np.where(held, regularised_nash(game, temperature).log_policy - np.where(held, game.log_reference, 0.0), 0.0)
+    grown = np.expm1(h)
+    return game.mean(np.sum(game.reference * (h * grown - (grown - h)), axis=-1))
 
 
 def win_rate_bound(divergence: float) -> float:
