@@ -77,12 +77,12 @@ class Cases:
     seed: int = 0
 
     def rng(self, salt: str) -> np.random.Generator:
-        """A random generator for one check."""
+        """A random generator for one check; independent of the games of the same salt."""
         return np.random.default_rng([self.seed, *salt.encode()])
 
     def random(self, salt: str, *, min_n: int = 2, max_n: int = 8, share: float = 1.0) -> Iterator[Case]:
         """``share · samples`` random games (at least 10) of all families, with random μ, τ and π."""
-        rng = self.rng(salt)
+        rng = self.rng("random" + salt)
         for k in range(max(10, int(self.samples * share))):
             n = int(rng.integers(min_n, max_n + 1))
             game = random_game(CASE_FAMILIES[k % len(CASE_FAMILIES)], n, rng).with_reference(random_policy(n, rng))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nashlab import report
-from nashlab.claims import Check, Observation
+from nashlab.claims import Check, Observation, random_policy
 from nashlab.display import show_claims
 from nashlab.game import BadInput
 from nashlab.verify import CHECKS, Cases, evaluate, run, select
@@ -42,6 +42,17 @@ def test_the_claim_holds_and_its_wrong_twin_is_caught(id: str, seed: int) -> Non
     assert honest.status == "pass", honest
     assert honest.cases > 0
     assert evaluate(CHECKS[id], cases, canary=True).status == "pass"
+
+
+@pytest.mark.parametrize("seed", [106, 107, 111])
+def test_a_policy_that_a_check_draws_beside_its_cases_is_no_case_s_own(seed: int) -> None:
+    """It was, with these seeds: the same numbers were drawn for both, and N23 met a divergence of 0."""
+    cases = Cases(samples=37, seed=seed)
+    rng = cases.rng("N23")
+    for case in cases.all("N23"):
+        drawn = random_policy(case.game.n, rng)
+        for own in (case.game.reference, np.exp(case.log_policy)):
+            assert np.max(np.abs(drawn - own)) > 1e-6
 
 
 def test_n22_finds_a_preference_for_a_policy_whose_probabilities_a_linear_programme_leaves_out() -> None:

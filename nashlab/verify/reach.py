@@ -158,6 +158,8 @@ def frontier(divergence: float) -> float:
         # log((e^λ − 1)/λ) = λ + log((1 − e^{−λ})/λ)
         return (divergence + rate + float(np.log(-np.expm1(-rate) / rate))) / rate
 
+    if divergence <= 0:  # to rounding
+        return 0.5
     guess = 0.5 * np.log(24.0 * divergence)
     found = minimize_scalar(value, bounds=(guess - 4, guess + 12), method="bounded", options={"xatol": 1e-10})
     return float(min(found.fun, 1.0))
