@@ -240,7 +240,7 @@ def test_a_budget_is_spent_at_its_temperature(share: float) -> None:
 
 @pytest.mark.parametrize("kl", [1e-12, 1e-10, 1e-8])
 def test_a_small_budget_has_its_temperature(kl: float) -> None:
-    """KL is Var_μ(p(· ≻ μ))/(2τ²) up to 1/τ⁴: the cubic terms vanish by the game's skewness and the symmetry of this one."""
+    """KL is Var_μ(p(· ≻ μ))/(2τ²) up to 1/τ⁴: cubic terms vanish by skewness and the symmetry of this game."""
     game = PreferenceGame.from_margins([[0, 0.3, 0.3], [-0.3, 0, 0.3], [-0.3, -0.3, 0]])
     assert temperature_for(game, kl) == pytest.approx(np.sqrt(0.08 / 3 / (2 * kl)), rel=kl + 1e-8)
 

@@ -25,7 +25,13 @@ from nashlab.equilibrium import (
     regularised_nash,
     resampled,
 )
-from nashlab.equilibrium.uncertainty import confidence_box, independent_judgments
+from nashlab.equilibrium.uncertainty import (
+    claim_test,
+    confidence_box,
+    independent_judgments,
+    lottery_claim_test,
+    lottery_ranges,
+)
 from nashlab.gallery import get
 from nashlab.game import BadInput, PreferenceGame
 from nashlab.losses import dpo, ipo, self_play_advantage
@@ -236,3 +242,37 @@ def test_intervals_of_a_response_against_itself_are_one_half() -> None:
         low, high = confidence_box([[0, 3, 0], [1, 0, 2], [0, 2, 0]], 0.9, ties=ties)
         assert np.diag(low).tolist() == np.diag(high).tolist() == [0.5, 0.5, 0.5]
         assert np.allclose(low + high.T, 1, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("wins", "message"),
+    [
+        ([[0, -1], [2, 0]], r"wins\[0, 1\] = -1, must be at least 0 and finite"),
+        ([[0, 3], [float("nan"), 0]], r"wins\[1, 0\] = nan, must be at least 0 and finite"),
+        ([[0, 1, 2], [1, 0, 3]], r"wins has shape \(2, 3\), must be square"),
+        ([], r"wins has shape \(0,\), must be square"),
+    ],
+)
+def test_what_is_no_table_of_wins_is_refused(wins: list[list[float]], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        confidence_box(wins, 0.9)
+    with pytest.raises(BadInput, match=message):
+        lottery_claim_test(wins, [0.5, 0.5])
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_claim_is_tested_at_a_temperature_that_is_one(temperature: float) -> None:
+    with pytest.raises(BadInput, match=f"temperature = {temperature}, must be positive and finite"):
+        claim_test(get("rps"), temperature, [0.2, 0.3, 0.5], 10)
+
+
+@pytest.mark.parametrize("bound", [[[0.5, 0.8], [0.3, 0.5]], [[0.5, 0.8]], [[0.5, float("nan")], [0.3, 0.5]]])
+def test_ranges_of_no_box_are_refused(bound: list[list[float]]) -> None:
+    with pytest.raises(BadInput, match="must be square, lower ≤ upper, and lower"):
+        lottery_ranges(bound, [[0.5, 0.7], [0.2, 0.5]])
+
+
+@pytest.mark.parametrize("size", [0.5, 1e-5, 1e-9, 1e-12])
+def test_ranges_do_not_depend_on_the_size_of_margins(size: float) -> None:
+    p = 0.5 + size * np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]])
+    assert np.allclose(lottery_ranges(p, p), 1 / 3, rtol=0, atol=1e-16 / size + 1e-9)  # what of p a double keeps

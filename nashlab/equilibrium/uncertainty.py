@@ -163,6 +163,8 @@ def claim_test(game: PreferenceGame, temperature: float, policy: ArrayLike, judg
     >>> claim_test(game, 1.0, [0.5, 0.5], 1000) < 1e-9, claim_test(game, 1.0, regularised_nash(game, 1.0).policy, 1000)
     (True, 1.0)
     """
+    if not 0 < temperature < np.inf:
+        raise BadInput(f"temperature = {temperature}, must be positive and finite")
     first, second, each, p = _pairs(game, judgments, least=0)
     pi = _claimed(policy, game.n, positive=True)
     met = each > 0
@@ -222,7 +224,7 @@ def lottery_claim_test(
     >>> lottery_claim_test([[0, 90], [10, 0]], [0, 1]) < 1e-9, lottery_claim_test([[0, 90], [10, 0]], [1, 0])
     (True, 1.0)
     """
-    w = np.asarray(wins, dtype=np.float64)
+    w = _counted(wins)
     pi = _claimed(policy, len(w), positive=False)
 
     def allowed(alpha: float) -> bool:
@@ -236,6 +238,17 @@ def lottery_claim_test(
         middle = 0.5 * (least + most)
         least, most = (middle, most) if allowed(float(np.exp(middle))) else (least, middle)
     return float(np.exp(most))
+
+
+def _counted(wins: ArrayLike) -> Array:
+    w = np.array(wins, dtype=np.float64)
+    if w.ndim != 2 or w.shape[0] != w.shape[1] or w.size == 0:
+        raise BadInput(f"wins has shape {w.shape}, must be square")
+    bad = np.argwhere(~(np.isfinite(w) & (w >= 0)))
+    if bad.size:
+        i, j = bad[0]
+        raise BadInput(f"wins[{i}, {j}] = {w[i, j]:g}, must be at least 0 and finite")
+    return w
 
 
 def _claimed(policy: ArrayLike, n: int, *, positive: bool) -> Array:
@@ -265,7 +278,7 @@ def confidence_box(
 
     if not 0 < level < 1:
         raise BadInput(f"confidence = {level}, must be above 0 and below 1")
-    w = np.array(wins, dtype=np.float64)
+    w = _counted(wins)
     n = len(w)
     first, second = np.triu_indices(n, 1)
     won, lost = w[first, second], w[second, first]
@@ -310,13 +323,19 @@ def lottery_ranges(lower: Bounds, upper: Bounds) -> Array:
     from scipy.optimize import linprog
 
     low, high = (np.array(bound, dtype=np.float64) - 0.5 for bound in (lower, upper))
-    if np.any(np.abs(low + high.T) > 1e-9):
-        raise BadInput("lower + upperᵀ must be 1: a box of preference matrices")
+    square = low.ndim == 2 and low.shape == low.shape[::-1] == high.shape
+    if not square or not np.all(np.abs(low + high.T) <= 1e-9) or not np.all(low <= high + 1e-9):
+        raise BadInput("lower and upper must be square, lower ≤ upper, and lower + upperᵀ = 1")
     n = len(low)
+    size = np.max(np.abs(low), axis=1, keepdims=True)  # no scale of a row matters, but for the tolerance
+    low = low / np.where(size > 0, size, 1.0)
     found = np.zeros((n, 2))
     for y in range(n):
         for k, sign in enumerate((1.0, -1.0)):
-            answer = linprog(sign * np.eye(n)[y], A_ub=low, b_ub=np.zeros(n), A_eq=np.ones((1, n)), b_eq=[1.0])
+            answer = linprog(
+                sign * np.eye(n)[y], A_ub=low, b_ub=np.zeros(n), A_eq=np.ones((1, n)), b_eq=[1.0],
+                options={"primal_feasibility_tolerance": 1e-10},
+            )  # fmt: skip
             value = sign * float(answer.fun) if answer.status == 0 else (0.0, 1.0)[k]
             found[y, k] = min(1.0, max(0.0, round(value, 12)))
     return found
