@@ -36,7 +36,8 @@ __all__ = [
     "trajectory_rate",
 ]
 
-FLOOR = 1e-10  # of a displacement: below, its last six digits are rounding
+FLOOR = 1e-10  # of a displacement: below, fewer than six of its digits are right
+NOISE = 1e-6  # its relative error there
 LINEAR = 1e-3  # of a displacement: above, growth is no longer in the linear regime
 FIXED = 1e-9  # movement of one step in log π that counts as a fixed point ...
 ROUNDING = 1e-15  # ... and the goal of the search: a movement of 1e-9 at rate .999 is a distance of 1e-6
@@ -49,13 +50,14 @@ class LocalRate:
 
     predicted     spectral radius ρ: ‖π_t − fixed point‖ shrinks by ρ per step; above 1 the point is unstable.
     eigenvalues   of the Jacobian, by decreasing modulus.
-    fixed_point   log-policy, [n].
+    fixed_point   log-policy, [n];  answer  the log-policy that the method gives there, which may be another, [n].
     measured      the rate of a run started near the fixed point; None if it shows no clean decay or growth.
     """
 
     predicted: float
     eigenvalues: NDArray[np.complex128]
     fixed_point: NDArray[np.float64]
+    answer: NDArray[np.float64]
     measured: float | None
 
 
@@ -287,12 +289,19 @@ def local_rate(
     eigenvalues = eigenvalues[np.argsort(-np.abs(eigenvalues))]
     rho = float(np.abs(eigenvalues[0]))
     fixed = step.log_policy(x)
-    measured = _measure(spec, game, setting, fixed, rho) if measure else None
-    return LocalRate(rho, eigenvalues, fixed, measured)
+    with np.errstate(all="ignore"):
+        answer = np.asarray(spec.answer({"log_policy": fixed}, setting))
+    measured = _measure(spec, game, setting, fixed, answer, rho) if measure else None
+    return LocalRate(rho, eigenvalues, fixed, answer, measured)
 
 
 def _measure(
-    spec: AlgorithmSpec, game: PreferenceGame, setting: Setting, fixed: NDArray[np.float64], rho: float
+    spec: AlgorithmSpec,
+    game: PreferenceGame,
+    setting: Setting,
+    fixed: NDArray[np.float64],
+    answer: NDArray[np.float64],
+    rho: float,
 ) -> float | None:
     """Run from 1e-3 off the fixed point until the distance is lost in rounding (or from 1e-9 until it is large)."""
     small = 1e-3 if rho < 1 else 1e-9
@@ -303,10 +312,7 @@ def _measure(
     start = (fixed + kick)[None]
     start = start - np.log(np.sum(np.exp(start)))
     seen = simulate(spec, judged[None], one, start, steps, truth=game.margins[None], keep_path=True)
-    with np.errstate(all="ignore"):
-        answer = spec.answer({"log_policy": fixed}, setting)
-        away = np.exp(seen.path[0]) - np.exp(answer)
-    return trajectory_rate(away)
+    return trajectory_rate(np.exp(seen.path[0]) - np.exp(answer))
 
 
 def trajectory_rate(away: NDArray[np.float64], every: int = 1) -> float | None:
@@ -334,7 +340,7 @@ def trajectory_rate(away: NDArray[np.float64], every: int = 1) -> float | None:
         return None
     scale = np.max(np.abs(tail[:-2]), axis=1)[:, None]
     columns = np.stack([(tail[1:-1] / scale).ravel(), (tail[:-2] / scale).ravel()], axis=1)
-    c1, c0 = np.linalg.lstsq(columns, (tail[2:] / scale).ravel(), rcond=1e-12)[0]
+    c1, c0 = np.linalg.lstsq(columns, (tail[2:] / scale).ravel(), rcond=NOISE)[0]
     return float(np.max(np.abs(np.roots([1.0, -c1, -c0]))) ** (1.0 / every))
 
 
@@ -370,4 +376,4 @@ def rated_run(
     path, moments = np.exp(solution.history["log_policy"]), solution.history["steps"]
     every = int(moments[1])
     end = len(path) if moments[-1] % every == 0 else -1  # the last interval may be shorter
-    return Run(spec, solution, rate.predicted, trajectory_rate(path[:end] - np.exp(rate.fixed_point), every))
+    return Run(spec, solution, rate.predicted, trajectory_rate(path[:end] - np.exp(rate.answer), every))
