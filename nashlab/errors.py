@@ -20,12 +20,15 @@ def suggestion(name: str, known: Iterable[str], otherwise: str = "") -> str:
     "; did you mean 'online-ipo'?"
     >>> suggestion("dpo", ["spo", "offline-dpo", "online-dpo"])
     "; did you mean 'online-dpo'?"
+    >>> suggestion("rspo", ["spo", "rspo-chi2", "rspo-renyi"])
+    "; did you mean 'rspo-chi2'?"
     """
     from difflib import get_close_matches
 
     known = list(known)
     endings = sorted((whole for whole in known if name and whole.endswith(f"-{name}")), key=len)
-    near = endings or get_close_matches(name, known, n=1, cutoff=0.4)
+    beginnings = sorted((whole for whole in known if name and whole.startswith(f"{name}-")), key=len)
+    near = endings or beginnings or get_close_matches(name, known, n=1, cutoff=0.4)
     return f"; did you mean {near[0]!r}?" if near else otherwise
 
 
