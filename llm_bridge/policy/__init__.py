@@ -16,7 +16,7 @@ from llm_bridge.policy.loading import (
 from llm_bridge.policy.policy import Policy
 from llm_bridge.policy.prompts import Prompts, completions_of, continued, encoded, prompt_ids, shortened, texts_of
 from llm_bridge.policy.reference import REFERENCE_KINDS, Reference, check_reference, reference_of
-from llm_bridge.policy.sampler import Decoder, draw, mixture_log_probs, sample
+from llm_bridge.policy.sampler import Decoder, draw, mixture_log_probs, mixture_tilt, sample
 from llm_bridge.policy.switches import seeded
 from llm_bridge.policy.tokens import Tokens, pad_left, pad_right
 
@@ -40,6 +40,7 @@ __all__ = [
     "load_policy",
     "located",
     "mixture_log_probs",
+    "mixture_tilt",
     "pad_left",
     "pad_right",
     "prompt_ids",

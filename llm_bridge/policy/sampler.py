@@ -21,7 +21,7 @@ from llm_bridge.policy.stream import Stream
 from llm_bridge.policy.tokens import Tokens
 from nashlab.game import BadInput, check_temperature
 
-__all__ = ["Decoder", "draw", "mixture_log_probs", "sample"]
+__all__ = ["Decoder", "draw", "mixture_log_probs", "mixture_tilt", "sample"]
 
 # rows still decoding [b], log m of their next token [b, V]
 Observer = Callable[[Tensor, Tensor], None]
@@ -198,6 +198,27 @@ def mixture_log_probs(
     logits = _mixed([(w, model.logits(prompt, completion)) for w, model in _weighted(policy, reference, beta)])
     early = _normalised(logits[:, :min_new_tokens], temperature, _policy(policy).ends)
     return torch.cat([early, _normalised(logits[:, min_new_tokens:], temperature, None)], dim=1)
+
+
+def mixture_tilt(
+    policy: Policy | Reference,
+    reference: Policy | Reference,
+    prompt: Tokens,
+    completion: Tokens,
+    beta: float,
+    *,
+    temperature: float = 1.0,
+) -> Tensor:
+    """S(y) = log m(y) − (1−β) log π(y) − β log μ(y) = Σ_t C(prefix) ≥ 0 of the mixture made token by token, [B].
+
+    Source: theory, N25.
+    """
+    check_temperature(temperature, positive=True)
+    parts = [
+        weight * _normalised(model.logits(prompt, completion).double(), temperature, None)
+        for weight, model in _weighted(policy, reference, beta)
+    ]
+    return -(torch.stack(parts).sum(dim=0).logsumexp(dim=-1) * completion.mask).sum(dim=1)
 
 
 def draw(log_probs: Tensor, uniforms: Tensor) -> Tensor:

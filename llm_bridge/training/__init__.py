@@ -1,6 +1,7 @@
 """nashlab's algorithms on transformers: objectives, players, sources, and one training loop for all methods."""
 
 from llm_bridge.training.checkpoint import checksum
+from llm_bridge.training.diagnostics import share_interval
 from llm_bridge.training.engines import ServedPolicy
 from llm_bridge.training.enumerable import Language, expected_samples, restricted
 from llm_bridge.training.forms import (
@@ -15,7 +16,7 @@ from llm_bridge.training.forms import (
 )
 from llm_bridge.training.generated import LABELS, Generated
 from llm_bridge.training.methods import BRIDGED, IMITATION, Bridged, bridged
-from llm_bridge.training.metrics import HeldOut, share_interval
+from llm_bridge.training.metrics import HeldOut
 from llm_bridge.training.objective import Samples, all_pairs, cross_pairs, surrogate
 from llm_bridge.training.players import Players, Weights
 from llm_bridge.training.recipe import Project, Recipe, prepared, push

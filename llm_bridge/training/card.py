@@ -11,7 +11,8 @@ from nashlab.algorithm import AlgorithmSpec
 __all__ = ["model_card"]
 
 SHOWN = ("win_rate", "win_rate_low", "win_rate_high", "win_rate_most", "held_out_kl", "held_out_length",
-         "held_out_ended", "slope", "slope_low", "slope_high", "stretch", "stretch_low")  # fmt: skip
+         "held_out_ended", "slope", "slope_low", "slope_high", "stretch", "stretch_low", "gap_most", "mixture_sd",
+         "mixture_sd_high")  # fmt: skip
 
 
 def model_card(
@@ -42,7 +43,8 @@ def model_card(
                     "",
                     "`win_rate` is against the policy that training started from, with its 95 % interval; "
                     "`held_out_kl` is KL(π‖μ) in nats per completion, and `win_rate_most` the largest win rate that it "
-                    "allows for any preferences. At the equilibrium `slope` is τ and `stretch` at most 1.",
+                    "allows for any preferences. At the equilibrium `slope` is τ and `stretch` at most 1; `gap_most` "
+                    "bounds what the best reply to the policy could still gain.",
                     "",
                 ]
                 if numbers

@@ -8,8 +8,13 @@ If π is the equilibrium of every prompt's game, pairs y, y' sampled from it sat
 and for any two policies and any preferences
 
     P(π ≻ μ) ≤ W(KL(π‖μ))                     N23: the largest win rate at a given divergence; W is concave
+    G ≤ τ KL(π‖μ) − ½ + τ log E e^{p(y₀ ≻ y)/τ}    N15, and Jensen: y₀ from μ and y from π, independently
 
-All three are stated for means over prompts.  With one pair per prompt, ratios of means come with Fieller's interval.
+and for the mixture ν of two completions' S = log ν − (1−β) log π − β log μ, made token by token,
+
+    Var S = ½ E (S − S')²                     N25: of 0, ν is the sequence-level mixture
+
+All are stated for means over prompts.  With one pair per prompt, ratios of means come with Fieller's interval.
 """
 
 from __future__ import annotations
@@ -22,7 +27,37 @@ from numpy.typing import ArrayLike
 from nashlab.equilibrium import win_rate_bound
 from nashlab.game import BadInput
 
-__all__ = ["log_ratio_slope", "quotient", "ratio_stretch", "upper_mean", "win_rate_most"]
+__all__ = [
+    "gap_most",
+    "log_ratio_slope",
+    "mixture_sd",
+    "quotient",
+    "ratio_stretch",
+    "share_interval",
+    "upper_mean",
+    "win_rate_most",
+]
+
+
+def share_interval(wins: float, total: int, level: float = 0.95) -> tuple[float, float]:
+    """A confidence interval for the mean of ``total`` independent numbers in [0, 1] whose sum is ``wins``.
+
+    Clopper-Pearson's, at a sum that need not be whole: numbers in [0, 1] vary no more than coins of the same mean
+    (Hoeffding 1963), so for shares it is conservative, and for coins it is the exact one.
+
+    >>> [round(v, 4) for v in share_interval(0, 10)]
+    [0.0, 0.3085]
+    """
+    from scipy.stats import beta
+
+    if not 0 <= wins <= total:
+        raise BadInput(f"wins = {wins}, must be between 0 and total = {total}")
+    if not 0 < level < 1:
+        raise BadInput(f"level = {level}, must be between 0 and 1")
+    tail = (1 - level) / 2
+    low = float(beta.ppf(tail, wins, total - wins + 1)) if wins > 0 else 0.0
+    high = float(beta.ppf(1 - tail, wins + 1, total - wins)) if wins < total else 1.0
+    return low, high
 
 
 def quotient(above: ArrayLike, below: ArrayLike, level: float = 0.95) -> tuple[float, float, float] | None:
@@ -83,4 +118,37 @@ def win_rate_most(log_ratios: ArrayLike, level: float = 0.95) -> float:
 
     log_ratios  log π − log μ of completions of the policy, averaged within each prompt, [n].
     """
-    return win_rate_bound(max(0.0, upper_mean(log_ratios, level)))
+    return win_rate_bound(max(upper_mean(log_ratios, level), 0.0))
+
+
+def gap_most(losses: ArrayLike, log_ratios: ArrayLike, tau: float, level: float = 0.95) -> float | None:
+    """An upper bound of G(π) = max_π' J(π', π) − ½, averaged over prompts, from what μ's completions win (N15).
+
+    losses      p(y₀ ≻ y) of completions of μ against the policy's, [n, k]: n prompts, k pairs of each.
+    log_ratios  log π − log μ of completions of the policy, averaged within each prompt, [n].
+
+    Each of the two terms is at the upper end of its interval, Student's for KL and :func:`share_interval` for the
+    other, whose numbers e^{(p − 1)/τ} are in [0, 1]; so it holds at ``level``.  ‖π − π*_τ‖₁ ≤ √(2G/τ) (N14).  None for
+    one prompt, which bounds nothing.
+
+    >>> round(gap_most([[0.5]] * 400, [0.0] * 400, 1.0), 3)  # π = μ, all even: G = 0
+    0.048
+    """
+    lost, spent = np.asarray(losses, dtype=np.float64), upper_mean(log_ratios, level)
+    if not 0 < tau < math.inf:
+        raise BadInput(f"tau = {tau}, must be positive and finite")
+    if not math.isfinite(spent):
+        return None
+    grown = np.exp((lost - 1) / tau).mean(axis=1)
+    most = share_interval(min(float(grown.sum()), len(grown)), len(grown), level)[1]
+    return max(0.0, tau * spent + 0.5 + tau * math.log(most))
+
+
+def mixture_sd(tilts: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """(sd of S within a prompt, its upper confidence bound), from the S of two completions of ν for each, [n, 2] (N25).
+
+    At a fixed point ν is the equilibrium for the reference μe^S, not μ: where S does not vary that is the same.
+    """
+    s = np.asarray(tilts, dtype=np.float64)
+    halves = 0.5 * (s[:, 0] - s[:, 1]) ** 2
+    return math.sqrt(float(halves.mean())), math.sqrt(upper_mean(halves, level))

@@ -86,6 +86,11 @@ class Bridged:
         """Whether some response is drawn from a mixture, so that β matters."""
         return any(sampler_of(side).pull is not None for side in (self.left, self.right))
 
+    @property
+    def mixes_with_reference(self) -> bool:
+        """Whether that mixture is one of the policy with the reference, as in N25."""
+        return any(sampler_of(side) == SAMPLERS["mixture"] for side in (self.left, self.right))
+
     @cached_property
     def reads_right(self) -> bool:
         """Whether a pair's weight depends on h(y'); otherwise y' need not be scored."""

@@ -8,6 +8,8 @@
     win_rate_most              the largest win rate at this KL for any preference, if the reference is the start (N23)
     slope, slope_low, _high    of wins on log-ratios between two completions of the policy: τ at π*_τ (N28)
     stretch, stretch_low       of log-ratios; above 1 the policy is the equilibrium of no preference (N22)
+    gap_most                   a bound of the exploitability at τ, if the reference is the start (N15)
+    mixture_sd, _high          of the log-normaliser S of the method's token-level mixture; 0: a sequence's (N25)
 
 y and y₀ share their random numbers crosswise: with two completions each, y₁ meets y₀₂ and y₂ meets y₀₁.  These are
 independent, hence unbiased, and at the start one comparison is the reverse of the other.
@@ -25,33 +27,19 @@ import torch
 from numpy.typing import NDArray
 
 from llm_bridge.judges import Judge, ask
-from llm_bridge.policy import Policy, Prompts, Reference, Tokens, sample, texts_of
-from llm_bridge.training.diagnostics import log_ratio_slope, ratio_stretch, win_rate_most
+from llm_bridge.policy import Policy, Prompts, Reference, Tokens, mixture_tilt, sample, texts_of
+from llm_bridge.training.diagnostics import (
+    gap_most,
+    log_ratio_slope,
+    mixture_sd,
+    ratio_stretch,
+    share_interval,
+    win_rate_most,
+)
 from llm_bridge.training.players import Players
 from nashlab.game import BadInput
 
 __all__ = ["HeldOut", "share_interval"]
-
-
-def share_interval(wins: float, total: int, level: float = 0.95) -> tuple[float, float]:
-    """A confidence interval for the mean of ``total`` independent numbers in [0, 1] whose sum is ``wins``.
-
-    Clopper-Pearson's, at a sum that need not be whole: numbers in [0, 1] vary no more than coins of the same mean
-    (Hoeffding 1963), so for shares it is conservative, and for coins it is the exact one.
-
-    >>> [round(v, 4) for v in share_interval(0, 10)]
-    [0.0, 0.3085]
-    """
-    from scipy.stats import beta
-
-    if not 0 <= wins <= total:
-        raise BadInput(f"wins = {wins}, must be between 0 and total = {total}")
-    if not 0 < level < 1:
-        raise BadInput(f"level = {level}, must be between 0 and 1")
-    tail = (1 - level) / 2
-    low = float(beta.ppf(tail, wins, total - wins + 1)) if wins > 0 else 0.0
-    high = float(beta.ppf(1 - tail, wins + 1, total - wins)) if wins < total else 1.0
-    return low, high
 
 
 @dataclass
@@ -59,7 +47,8 @@ class HeldOut:
     """The measurement for ``train(..., measure=)``: see the module docstring.
 
     prompts   held out;  judge  also used in training;  columns, cut_mark  its further inputs.
-    tau       temperature of the game; 0: no stretch.
+    tau       temperature of the game; 0: no stretch, and no bound of the exploitability.
+    beta      β of the mixture with the reference from which the method samples; 0: none.
     start     completions of the policy before the first step: call :meth:`begin` before a run is resumed.
     answers   of the last measurement, two per prompt.
     """
@@ -71,6 +60,7 @@ class HeldOut:
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     cut_mark: str = ""
     tau: float = 0.0
+    beta: float = 0.0
     batch: int = 16
     seed: int = 2
     start: list[str] = field(default_factory=list, init=False)
@@ -93,15 +83,17 @@ class HeldOut:
         lengths: list[int] = []
         ended: list[bool] = []
         self.answers = []
+        tilts = self._tilts(policy, reference) if 0 < self.beta < 1 else None
         for tokens, rows in self._drawn(policy):
             self.answers += self._texts(policy, tokens)
             ratios += self._log_ratios(policy, reference, tokens, rows)
             lengths += tokens.mask.sum(dim=1).tolist()
             ended += policy.ended(tokens).tolist()
         means: dict[str, Sequence[float]] = {"held_out_kl": ratios, "held_out_length": lengths, "held_out_ended": ended}
-        told, own = self._judged()
+        told, p, own = self._judged()
         found = told | {name: float(np.mean(values)) for name, values in means.items()}
-        return found | self._diagnosed(own, np.array(ratios).reshape(-1, 2))
+        found |= self._diagnosed(p, own, np.array(ratios).reshape(-1, 2))
+        return found if tilts is None else found | dict(zip(("mixture_sd", "mixture_sd_high"), tilts, strict=True))
 
     def examples(self, count: int = 3) -> list[dict[str, str]]:
         """Prompts with their answers at the start and now."""
@@ -110,8 +102,9 @@ class HeldOut:
             {"prompt": x, "start": self.start[2 * i], "now": self.answers[2 * i]} for i, x in enumerate(texts)
         ]
 
-    def _judged(self) -> tuple[dict[str, float], NDArray[np.float64]]:
-        """The win rate against the start; and p(first answer ≻ second answer) of the policy itself, [prompts]."""
+    def _judged(self) -> tuple[dict[str, float], NDArray[np.float64], NDArray[np.float64]]:
+        """The win rate against the start; p of its pairs, [prompts, 2]; and p(first answer ≻ second answer) of the policy
+        itself, [prompts]."""
         thrice = [x for x in self.prompts.texts for _ in range(3)]
         columns = {name: [v for v in values for _ in range(3)] for name, values in self.columns.items()}
         answers, start = (np.array(texts, dtype=object).reshape(-1, 2) for texts in (self.answers, self.start))
@@ -122,22 +115,39 @@ class HeldOut:
         judged = p[~np.isnan(p).any(axis=1)].mean(axis=1)  # one without the other would not give ½ at the start
         left_out = {"held_out_left_out": 1 - len(judged) / len(p)}
         if not len(judged):
-            return {"win_rate": math.nan, "win_rate_low": 0.0, "win_rate_high": 1.0, **left_out}, own
+            return {"win_rate": math.nan, "win_rate_low": 0.0, "win_rate_high": 1.0, **left_out}, p, own
         low, high = share_interval(min(float(judged.sum()), len(judged)), len(judged))
-        return {"win_rate": float(judged.mean()), "win_rate_low": low, "win_rate_high": high, **left_out}, own
+        return {"win_rate": float(judged.mean()), "win_rate_low": low, "win_rate_high": high, **left_out}, p, own
 
-    def _diagnosed(self, p: NDArray[np.float64], ratios: NDArray[np.float64]) -> dict[str, float]:
-        """The diagnostics of log-ratios, [prompts, 2], and of p between the policy's own answers, where defined."""
-        gaps, judged = ratios[:, 0] - ratios[:, 1], ~np.isnan(p)
+    def _diagnosed(
+        self, p: NDArray[np.float64], own: NDArray[np.float64], ratios: NDArray[np.float64]
+    ) -> dict[str, float]:
+        """The diagnostics of log-ratios and of p against the start, [prompts, 2] both, and of p between the policy's own
+        answers, [prompts], where defined."""
+        gaps, judged, both = ratios[:, 0] - ratios[:, 1], ~np.isnan(own), ~np.isnan(p).any(axis=1)
         found = {"win_rate_most": win_rate_most(ratios.mean(axis=1))}
-        if (slope := log_ratio_slope(p[judged], gaps[judged])) is not None:
+        if (slope := log_ratio_slope(own[judged], gaps[judged])) is not None:
             found |= dict(zip(("slope", "slope_low", "slope_high"), slope, strict=True))
         if self.tau > 0 and (stretch := ratio_stretch(gaps, self.tau)) is not None:
             found |= {"stretch": stretch[0], "stretch_low": stretch[1]}
+        if self.tau > 0 and (gap := gap_most(1 - p[both], ratios[both].mean(axis=1), self.tau)) is not None:
+            found["gap_most"] = gap
         return found
 
-    def _drawn(self, policy: Policy) -> list[tuple[Tokens, range]]:
-        """Two completions of every prompt, in batches; random numbers depend on the prompt."""
+    def _tilts(self, policy: Policy, reference: Reference) -> tuple[float, float]:
+        """The sd of S and its upper bound, from two completions of the mixture for every prompt."""
+        found = []
+        for tokens, rows in self._drawn(policy, reference):
+            for k, row in enumerate(rows):  # one prompt at a time: all tokens' probabilities at once need much memory
+                both = Tokens(tokens.ids[2 * k : 2 * k + 2], tokens.mask[2 * k : 2 * k + 2])
+                prompt = self.prompts.tokens(policy, range(row, row + 1))
+                with torch.no_grad():
+                    tilt = mixture_tilt(policy, reference, prompt, both, self.beta, temperature=self.temperature)
+                found.append(tilt.double().tolist())
+        return mixture_sd(found)
+
+    def _drawn(self, policy: Policy, mixed: Reference | None = None) -> list[tuple[Tokens, range]]:
+        """Two completions of every prompt, of the policy or a mixture, in batches; random numbers depend on the prompt."""
         found = []
         for first in range(0, len(self.prompts.rows), self.batch):
             rows = range(first, min(first + self.batch, len(self.prompts.rows)))
@@ -149,6 +159,8 @@ class HeldOut:
                     self.prompts.tokens(policy, rows),
                     completions=2,
                     max_new_tokens=self.max_new_tokens,
+                    beta=0.0 if mixed is None else self.beta,
+                    reference=mixed,
                     temperature=self.temperature,
                     uniforms=torch.from_numpy(uniforms),
                 )

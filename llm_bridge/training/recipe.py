@@ -254,7 +254,8 @@ class Project:
         prompts, kept = self._encoded(self.texts.held_out)
         recipe, columns = self.recipe, _columns([self.texts.held_out[i] for i in kept])
         numbers = (recipe.max_new_tokens, recipe.temperature)
-        return HeldOut(prompts, self.judge, *numbers, columns, recipe.cut_mark, recipe.settings.tau)
+        beta = recipe.settings.beta if recipe.bridged.mixes_with_reference else 0.0
+        return HeldOut(prompts, self.judge, *numbers, columns, recipe.cut_mark, recipe.settings.tau, beta)
 
     def _encoded(self, questions: Sequence[Question]) -> tuple[Prompts, Sequence[int]]:
         """The prompts as the policy reads them, and the indices of their questions."""

@@ -12,8 +12,17 @@ from numpy.typing import NDArray
 from llm_bridge.judges import OneOrder
 from llm_bridge.policy import Prompts
 from llm_bridge.training import HeldOut, Players
-from llm_bridge.training.diagnostics import log_ratio_slope, quotient, ratio_stretch, upper_mean, win_rate_most
-from llm_bridge.verify import tiny
+from llm_bridge.training.diagnostics import (
+    gap_most,
+    log_ratio_slope,
+    mixture_sd,
+    quotient,
+    ratio_stretch,
+    upper_mean,
+    win_rate_most,
+)
+from llm_bridge.verify import LANGUAGE, tiny
+from nashlab.certificate import exploitability
 from nashlab.equilibrium import regularised_nash, win_rate_bound
 from nashlab.gallery import random_game
 from nashlab.game import BadInput, PreferenceGame
@@ -133,3 +142,85 @@ def test_held_out_diagnostics_are_those_of_the_enumerated_language() -> None:
     assert not {"slope", "stretch"} & set(at_start)
     assert at_start["win_rate_most"] == 0.5
     assert win_rate_most([math.log(2)]) == 1.0  # one prompt alone bounds nothing
+
+
+@pytest.mark.parametrize("tau", [0.1, 0.3, 1.0])
+def test_the_bound_of_the_exploitability_holds(tau: float) -> None:
+    """Of 400 sets of 60 prompts at least 95 % are above what bounds G, by little; without intervals many are below."""
+    rng = np.random.default_rng(3)
+    game, log_q, _ = equilibrium(5, tau)
+    log_pi = np.log(0.7 * np.exp(log_q) + 0.3 * rng.dirichlet(np.ones(game.n)))
+    mu, pi, h = game.reference, np.exp(log_pi), log_pi - game.log_reference
+    gap = float(exploitability(game, log_pi, tau))
+    exact = tau * float(pi @ h) - 0.5 + tau * float(np.log(mu @ np.exp((0.5 + game.margins) / tau) @ pi))
+    assert gap <= exact
+    found, points = [], []
+    for _ in range(400):
+        y, z = drawn(log_pi, 60, rng).T
+        start = rng.choice(game.n, size=(60, 2), p=mu)
+        losses = 0.5 + game.margins[start, np.column_stack([z, y])]
+        found.append(gap_most(losses, 0.5 * (h[y] + h[z]), tau))
+        points.append(tau * float(np.mean([h[y], h[z]])) - 0.5 + tau * math.log(float(np.mean(np.exp(losses / tau)))))
+    bounds = np.array(found, dtype=float)
+    assert np.mean(bounds >= exact) >= 0.95
+    assert np.mean(bounds) < exact + 0.25
+    assert np.mean(np.array(points) >= exact) < 0.7
+
+
+def test_what_bounds_no_exploitability_is_none_or_refused() -> None:
+    assert gap_most([[0.5, 0.5]], [0.1], 0.3) is None
+    rare = 1 - 0.025 ** (1 / 40)  # what 40 prompts without a loss do not exclude
+    assert gap_most(np.zeros((40, 2)), np.zeros(40), 1e-3) == pytest.approx(0.5 + 1e-3 * math.log(rare))
+    for tau in (0.0, math.nan):
+        with pytest.raises(BadInput, match=f"tau = {tau}, must be positive and finite"):
+            gap_most([[0.5], [0.5]], [0.0, 0.0], tau)
+    with pytest.raises(BadInput, match="divergence = nan, must be at least 0"):
+        win_rate_most([0.1, math.nan])
+
+
+def tilted(log_pi: Array, log_mu: Array, beta: float) -> tuple[Array, Array]:
+    """(log ν, S) of the language's token-level mixture, from the probabilities of whole sequences alone."""
+    words = LANGUAGE.sequences
+    log_nu, total = np.zeros(len(words)), np.zeros(len(words))
+    for k, word in enumerate(words):
+        for t in range(len(word)):
+            below = [j for j, other in enumerate(words) if other[:t] == word[:t]]
+            tokens = sorted({words[j][t] for j in below})
+            logs = {}
+            for token in tokens:
+                inside = [j for j in below if words[j][t] == token]
+                parts = [np.logaddexp.reduce(p[inside]) - np.logaddexp.reduce(p[below]) for p in (log_pi, log_mu)]
+                logs[token] = (1 - beta) * parts[0] + beta * parts[1]
+            normaliser = np.logaddexp.reduce(list(logs.values()))
+            log_nu[k] += logs[word[t]] - normaliser
+            total[k] -= normaliser
+    return log_nu, total
+
+
+def test_a_mixtures_tilt_is_that_of_the_enumerated_language() -> None:
+    """The sd of S lies between the measured one less four standard errors and its upper bound; G is below its own."""
+    start, policy, beta, tau = tiny("gpt2", seed=1), tiny("gpt2", seed=4), 0.4, 0.5
+    log_pi, log_mu = enumerated(policy), enumerated(start)
+    log_nu, s = tilted(log_pi, log_mu, beta)
+    nu, h = np.exp(log_nu), log_pi - log_mu
+    assert nu.sum() == pytest.approx(1, abs=1e-9)
+    assert np.allclose(log_nu, (1 - beta) * log_pi + beta * log_mu + s, rtol=0, atol=1e-9)
+    sd = float(np.sqrt(nu @ (s - nu @ s) ** 2))
+    wins = 1 / (1 + np.exp(-0.5 * (h[:, None] - h)))
+    judge = OneOrder(lambda x, y, z: [wins[NAMES[a], NAMES[b]] for a, b in zip(y, z, strict=True)])
+    held_out = HeldOut(Prompts(["a"] * 300, [PROMPTS.rows[0]] * 300), judge, 3, tau=tau, beta=beta, batch=150)
+    held_out.begin(start)
+    found = held_out(Players(policy, start.reference(), start.reference()))
+    error = found["mixture_sd_high"] - found["mixture_sd"]
+    assert found["mixture_sd"] - 2 * error < sd < found["mixture_sd_high"]
+    assert error < 0.3 * sd
+    game = PreferenceGame.from_preferences(wins, reference=np.exp(log_mu))
+    assert float(exploitability(game, log_pi, tau)) < found["gap_most"] < 0.5
+    # a method without a mixture has none, and where nothing has moved S is 0
+    still = HeldOut(Prompts(["a"] * 8, [PROMPTS.rows[0]] * 8), judge, 3, tau=tau, beta=beta)
+    at_start = still(Players(start, start.reference(), start.reference()))
+    assert abs(at_start["mixture_sd"]) < 1e-9
+    assert "mixture_sd" not in HeldOut(Prompts(["a"] * 8, [PROMPTS.rows[0]] * 8), judge, 3)(
+        Players(policy, start.reference(), start.reference())
+    )
+    assert mixture_sd([[1.0, 1.0], [0.0, 2.0]])[0] == 1.0
