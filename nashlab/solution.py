@@ -73,8 +73,8 @@ def effective_temperature(largest: NDArray[np.float64], temperature: float) -> N
 
     A and 1e-9·A are the same problem at the same τ'.
     """
-    with np.errstate(divide="ignore", over="ignore"):
-        return np.asarray(temperature / 2 / largest)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.asarray(np.where(largest == 0, np.inf, temperature / 2 / largest))
 
 
 class NotSolved(RuntimeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -11,23 +10,43 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 import bench_solvers
+import page
+
+BOOK = page.PAGE.read_text(encoding="utf-8")
 
 
-def test_the_book_holds_the_table_of_the_benchmark_s_figures() -> None:
-    results = json.loads(bench_solvers.RESULTS.read_text())
-    page = bench_solvers.PAGE.read_text()
-    assert bench_solvers.written(page, results) == page
-    # the canary: another figure, machine or date is another table
-    for name in ("date", "machine"):
-        assert bench_solvers.written(page, {**results, name: "x"}) != page
-    first, *rest = results["rows"]
-    assert bench_solvers.written(page, {**results, "rows": [{**first, "ours": 2 * first["ours"]}, *rest]}) != page
+def test_the_book_holds_the_tables_of_the_benchmarks_figures_and_no_other_figure() -> None:
+    results = page.kept()
+    assert page.written(BOOK, results) == BOOK
+    assert sorted(page.marks(BOOK)) == sorted(results)
+    assert BOOK.count("|---|") == sum(page.table(found).count("|---|") for found in results.values())
 
 
-def test_seconds_are_printed_in_their_unit() -> None:
-    row = {"what": "a game", "ours": 0.002, "HiGHS": 0.006, "12 products": 1e-6, "products": 7, "peak bytes": 3 * 2**20}
-    line = bench_solvers.table({"date": "d", "machine": "m", "rows": [row]}).splitlines()[-1]
-    assert line == "| a game | 2 ms | HiGHS 6 ms; 12 products 1 µs | 3x; 2e+03 times the limit | 7 products, 3.0 MiB |"
+@pytest.mark.parametrize("script", page.marks(BOOK))
+def test_another_figure_machine_or_date_is_another_table(script: str) -> None:
+    found = page.kept()[script]
+    for name in ("date", "machine", "how"):
+        assert page.written(BOOK, {script: {**found, name: "x"}}) != BOOK
+    first, *rest = found["rows"]
+    assert page.written(BOOK, {script: {**found, "rows": [{**first, "ours": 2 * first["ours"]}, *rest]}}) != BOOK
+
+
+def lines(*rows: page.Row) -> list[str]:
+    return page.table({"how": "h", "date": "d", "machine": "m", "rows": list(rows)}).splitlines()
+
+
+def test_a_row_is_printed_in_its_unit_with_the_ratio_in_our_favour() -> None:
+    row = {"what": "a game", "ours": 0.002, "peers": {"HiGHS": 0.006}, "limits": {"12 products": 1e-6}, "work": "7 LU"}
+    rate = {"what": "a loop", "unit": "steps/s", "ours": 6.0, "peers": {"TRL": 3.0}}
+    head, _, names, _, *body = lines(row, rate)
+    assert head == "h; d, m."
+    assert names == "| | ours | peer or limit | ratio | work |"
+    assert body == [
+        "| a game | 2 ms | HiGHS 6 ms; 12 products 1 µs | 3x; 2e+03 times the limit | 7 LU |",
+        "| a loop | 6 steps/s | TRL 3 steps/s | 2x | |",
+    ]
+    assert lines(rate)[2:] == ["| | ours | peer or limit | ratio |", "|---|---|---|---|",
+                               "| a loop | 6 steps/s | TRL 3 steps/s | 2x |"]  # fmt: skip
 
 
 def test_a_slow_call_is_made_once() -> None:

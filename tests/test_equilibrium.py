@@ -212,10 +212,22 @@ def test_no_temperature_brings_a_warning(tau: float) -> None:
             assert np.isfinite(answer.certificate.exploitability)
 
 
+@pytest.mark.parametrize("tau", [1e-250, 4e-292, 5e-324, 1e308])
+def test_where_all_tie_every_temperature_has_the_reference_as_equilibrium(tau: float) -> None:
+    mu = np.array([0.2, 0.7, 0.1])
+    ties = PreferenceGame.from_margins(np.zeros((3, 3)), reference=mu)
+    for answer in (nash(ties, tau), *(regularised_nash(ties, tau, method=method) for method in METHODS)):
+        assert answer.policy == pytest.approx(mu, rel=1e-15)
+        assert answer.status.ok
+        assert answer.certificate.l1_bound <= 1e-15
+    with pytest.raises(BadInput, match="below 1e-280 of the largest margin"):
+        regularised_nash(game(np.array([[0.0, 0.5], [-0.5, 0.0]])), 1e-281)
+
+
 # -- a divergence for a temperature ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.75])
 def test_a_budget_is_spent_at_its_temperature(share: float) -> None:
     """KL of the equilibrium that a fixed-point iteration finds there, to 1e-6 of it; twice τ spends visibly less."""
     game = get("soundquality")

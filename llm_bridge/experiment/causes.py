@@ -68,8 +68,7 @@ def _level(
         "methods": results["methods"],
         "seeds": evidence["seeds"],
         "exploitability": _of(evidence["order"]["exploitability"], *NUMBERS, "order", "ahead", "paper"),
-        **{name: _of(evidence["order"][name], *NUMBERS) for name in ("distance", "kl")},
-        "win_rate": _won(evidence["order"]["win_rate"]),
+        **{name: _of(evidence["order"][name], *NUMBERS) for name in ("distance", "kl", "win_rate")},
         "chosen": evidence["chosen"],
         "unstopped": {curve["method"]: curve["exploitability"][-1] for curve in evidence["curves"]},
         "ends": evidence["ends"],
@@ -77,12 +76,6 @@ def _level(
         "preference_model": results["preference_model"],
         "environment": results["environment"],
     }
-
-
-def _won(lost: Mapping[str, Any]) -> dict[str, Any]:
-    """The win rate, of which the order has the rest to 1, since in an order smaller is better."""
-    mean, low, high = ([1 - v for v in lost[name]] for name in ("mean", "high", "low"))
-    return {"mean": mean, "low": low, "high": high, "by_seed": [[1 - v for v in seeds] for seeds in lost["by_seed"]]}
 
 
 def _of(order: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_bridge.experiment.frontier import Budget, along, budget, win_rate
-from llm_bridge.experiment.order import differ, order_of
+from llm_bridge.experiment.order import differ, order_by_wins, order_of
 from nashlab.arrays import kl, l1
 from nashlab.certificate import exploitability
 from nashlab.equilibrium import regularised_nash, win_rate_bound
@@ -98,8 +98,7 @@ def evidence_of(
         "seeds": sorted({trial.seed for trial in trials}),
         "curves": [_curve(setting, runs, grounds) for setting, runs in settings.items()],
         "chosen": {m: {"tau": t, "beta": b, "step": step} for m, ((_, t, b), step) in chosen.items()},
-        "order": {name: order_of(methods, values[name] if name != "win_rate" else 1 - values[name])
-                  for name in values},
+        "order": {name: (order_by_wins if name == "win_rate" else order_of)(methods, values[name]) for name in values},
         "ends": {name: {k: float(v.mean()) for k, v in held.measured(log_pi).items()}
                  for name, log_pi in (("reference", held.log_mu), ("equilibrium", held.log_target))},
         "equal_kl": [row for row in at_budgets if row],

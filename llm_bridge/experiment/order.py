@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from llm_bridge.experiment.evaluate import PAPER
 from nashlab.game import BadInput
 
-__all__ = ["differ", "order_of", "resampled"]
+__all__ = ["differ", "order_by_wins", "order_of", "resampled"]
 
 Array = NDArray[np.float64]
 
@@ -63,6 +63,15 @@ def order_of(methods: Sequence[str], values: ArrayLike, resamples: int = 2000, l
         "difference_high": np.quantile(gaps, tails[1], axis=0).tolist(),
         "paper": _agreement(methods, mean, drawn, tails),
     }
+
+
+def order_by_wins(methods: Sequence[str], win_rates: ArrayLike, resamples: int = 2000) -> dict[str, Any]:
+    """:func:`order_of` for win rates, [M, S, X]: larger is better, and every number is of the win rate itself."""
+    lost = order_of(methods, 1 - np.asarray(win_rates, dtype=np.float64), resamples)
+    turned = {"mean": "mean", "low": "high", "high": "low", "by_seed": "by_seed"}
+    found = {name: (1 - np.asarray(lost[other])).tolist() for name, other in turned.items()}
+    ends = {"difference": "difference", "difference_low": "difference_high", "difference_high": "difference_low"}
+    return lost | found | {name: (-np.asarray(lost[other])).tolist() for name, other in ends.items()}
 
 
 def _agreement(methods: Sequence[str], mean: Array, drawn: Array, tails: list[float]) -> dict[str, Any] | None:

@@ -79,7 +79,7 @@ def e3(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 
 def _trained_until_proved(trained: Play, play: Play, rounds: int = 4) -> tuple[float, float]:
-    """What is proved of the policy after the first round of 400 steps that brings it near; later rounds step shorter."""
+    """What is proved of the policy after the first round of 400 steps that brings it near; later ones step shorter."""
     found = math.inf, math.inf
     for k in range(rounds):
         *_, log_pi = expected_training(trained, 400, 0.01 * 0.7**k, beta1=0.5)

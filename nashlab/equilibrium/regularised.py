@@ -79,6 +79,7 @@ def regularised_nash(
         margins = np.ldexp(margins, -exponent[:, None, None])
         with np.errstate(over="ignore"):  # an infinite τ' is harmless: π* is μ
             least = np.ldexp(least, -exponent)
+    least[game.largest.reshape(-1) == 0] = 1.0  # where all responses tie π* is μ at any temperature
     if least.min() < LEAST_TEMPERATURE:
         raise BadInput(
             f"temperature = {tau:g} is below {LEAST_TEMPERATURE:g} of the largest margin, where 1/τ leaves float64; "

@@ -9,7 +9,8 @@ or once.  Two torch sides, one thread each:
               responses (a policy-gradient loss for Nash-MD-PG), ``backward``, ``SGD.step``; float32, as there
     closed    the leanest torch that we can write: closed-form updates in place, float64
 
-The limit is the time that the exponentials of the updates take alone, in the same run.
+The limit is the time that the exponentials of the updates take alone, in the same run.  ``--keep`` writes the table of
+notebooks/background/speed.md.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_
 
 import numpy as np
 import torch
+from page import Row, keep
 
 from nashlab.algorithm import Setting
 from nashlab.algorithms import REGISTRY
@@ -154,13 +156,13 @@ def closed_simulation(
 
 
 def best_of(times: int, work: Callable[[], object]) -> float:
-    """The shortest of several wall-clock times, in seconds; the first run warms up."""
+    """The shortest of several processor times, in seconds; the first run warms up."""
     work()
     seen = []
     for _ in range(times):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        seen.append(time.perf_counter() - began)
+        seen.append(time.process_time() - began)
     return min(seen)
 
 
@@ -180,6 +182,7 @@ def main() -> None:
     parser.add_argument("--games", type=int, default=1000)
     parser.add_argument("--n", type=int, default=10)
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--keep", action="store_true", help="write the figures into the book")
     options = parser.parse_args()
     games, n, steps = options.games, options.n, options.steps
     torch.set_num_threads(1)
@@ -195,6 +198,7 @@ def main() -> None:
         "autograd, float32": (autograd_simulation, torch.float32),
         "closed, float64": (closed_simulation, torch.float64),
     }
+    rows: list[Row] = []
     for gaps in (False, True):
         ours = best_of(
             2,
@@ -204,10 +208,12 @@ def main() -> None:
             ],
         )
         print(f"gaps {'every step' if gaps else 'at the end'}: {updates / ours / 1e6:6.2f} M updates/s")
+        peers: dict[str, float] = {}
         short = max(steps // 20, 1)  # a part of the steps: a Python loop's cost is linear in them
         for label, (side, dtype) in sides.items():
             a, m = torch.tensor(margins, dtype=dtype), torch.tensor(log_mu, dtype=dtype)
             spent = best_of(2, lambda: [side(x, a, m, short, gaps) for x in ALGORITHMS]) * steps / short  # noqa: B023
+            peers[f"torch, {label}"] = updates / spent / 1e6
             print(f"  torch, {label}: {updates / spent / 1e6:5.2f} M updates/s, ratio {spent / ours:.1f}x")
         # exponentials of the updates: one softmax a step, two for Nash-MD, Nash-MD-PG and EGPO, two more for a gap
         calls = steps * (8 + (10 if gaps else 0))
@@ -215,6 +221,11 @@ def main() -> None:
         sink = np.empty_like(block)
         limit = best_of(2, lambda b=block, s=sink: [np.exp(b, out=s) for _ in range(200)]) / 200 * calls
         print(f"  exp-bound limit {updates / limit / 1e6:.1f} M updates/s; we reach {limit / ours:.0%} of it")
+        what = "exploitability at every step" if gaps else f"five algorithms, {games:,} games of {n}"
+        rows.append({"what": what, "unit": "M updates/s", "ours": updates / ours / 1e6, "peers": peers,
+                     "limits": {"exponentials alone": updates / limit / 1e6}})  # fmt: skip
+    if options.keep:
+        keep("bench_dynamics", "CPU time of one thread, the best of three runs", rows, ("numpy", "jax", "torch"))
 
 
 if __name__ == "__main__":

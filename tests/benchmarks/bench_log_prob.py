@@ -5,7 +5,8 @@
 The naive way is a trainer's: all logits, in float32, log-softmax, gather.  Each way runs in a process of its own on the
 same random one-layer Llama; its peak is the largest resident size during forward and backward less the size before,
 or what was allocated on the GPU where there is one.
-Values and gradients of the two ways are compared, and the difference is printed.
+Values and gradients of the two ways are compared, and the difference is printed.  ``--keep`` writes the table of
+notebooks/background/speed.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import time
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from page import keep
 from torch import Tensor
 from transformers import LlamaConfig
 
@@ -77,6 +79,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--keep", action="store_true", help="write the figures into the book")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way:
@@ -94,6 +97,11 @@ def main() -> None:
     print(f"memory {one['peak_mib'] / other['peak_mib']:.1f}x less, time {other['seconds'] / one['seconds']:.2f}x")
     for name in ("value", "slope"):
         print(f"{name}: naive {one[name]:.8g}, chunked {other[name]:.8g}")
+    if options.keep:
+        what = f"log-probabilities and gradient, {options.vocabulary:,} tokens of vocabulary, T = {options.tokens:,}"
+        rows = [{"what": f"{what}: {name}", "unit": unit, "ours": other[key], "peers": {"all logits at once": one[key]}}
+                for name, key, unit in (("peak memory", "peak_mib", "MiB"), ("time", "seconds", "s"))]  # fmt: skip
+        keep("bench_log_prob", f"One pass of each, {options.dtype}", rows, ("torch", "transformers"))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ memory's: each token takes all weights and the keys and values so far, once, at 
 tensor was seen to move in the same run; its share is taken of what the tokens after the first cost.
 
 TRL's wrapper is measured where TRL 1.13 is installed, once a length, and without a cache: with one, its default when
-gradient checkpointing is off, both of its models write into it and sample another distribution.
+gradient checkpointing is off, both of its models write into it and sample another distribution.  ``--keep`` writes the
+table of notebooks/background/speed.md.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from page import Row, keep
 from transformers import GenerationConfig, LlamaConfig
 
 from llm_bridge.experiment.start import device_name
@@ -138,6 +140,19 @@ def compare(
     return row
 
 
+def shown(row: dict[str, float], options: argparse.Namespace) -> list[Row]:
+    """A row as the page shows it: plain sampling, and the mixture."""
+    tokens = int(options.batch * row["length"])
+    what = f"{int(row['length'])} tokens after {options.prompt}, {options.batch} rows"
+    rate = {name: tokens / seconds for name, seconds in row.items() if name != "length"}
+    peers = {"plain": rate["plain"]} | ({"TRL 1.13's mixture, cache off": rate["TRL"]} if "TRL" in rate else {})
+    return [
+        {"what": f"plain, {what}", "unit": "tokens/s", "ours": rate["plain"],
+         "peers": {"transformers' generate": rate["generate"]}},
+        {"what": f"mixture, {what}", "unit": "tokens/s", "ours": rate["mixture"], "peers": peers},
+    ]  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lengths", type=int, nargs="+", default=[32, 128, 256])
@@ -151,6 +166,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--lora", action="store_true", help="the reference is the policy with its adapters off")
+    parser.add_argument("--keep", action="store_true", help="write the figures into the book")
     parser.add_argument("--json", help="where to write the seconds, and what device they are of")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -161,6 +177,10 @@ def main() -> None:
         about = environment_of(("torch", "transformers"), device=device_name(policy.device), options=vars(options))
         with replacing(Path(options.json)) as part:
             part.write_text(json.dumps({"environment": about, "seconds": rows}, indent=1) + "\n", encoding="utf-8")
+    if options.keep:
+        how = f"{policy.model.num_parameters() / 1e6:.1f} M weights, {options.dtype}; CPU time, best of turns"
+        both = [found for row in rows for found in shown(row, options)]
+        keep("bench_sampler", how, both, ("torch", "transformers"))
 
 
 if __name__ == "__main__":

@@ -7,30 +7,18 @@
     products alone                games whose matrix is never formed, and their memory
 
 One thread; CPU seconds of the best of several warm calls, since other work on the machine only ever adds to them.
-The figures go to solvers.json beside this file, and from there into the table of notebooks/background/speed.md:
-``--table`` writes that table again without measuring.  quantecon is optional: pip install "nashlab[bench]".
+quantecon is optional: pip install "nashlab[bench]".
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import time
 import tracemalloc
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-HERE = Path(__file__).parent
-RESULTS = HERE / "solvers.json"
-PAGE = HERE.parents[1] / "notebooks" / "background" / "speed.md"
-BEGIN, END = "<!-- bench_solvers.py writes from here -->\n", "<!-- to here -->\n"
-Row = dict[str, Any]
+from page import Row, keep
 
 
 def timed(call: Callable[[], object], budget: float = 1.0) -> float:
@@ -83,8 +71,8 @@ def lotteries(rng: np.random.Generator, minmax: Any) -> list[Row]:
             seconds["HiGHS"].append(timed(lambda: highs(game.margins), 0.3))  # noqa: B023
             if minmax is not None:
                 seconds["quantecon"].append(timed(lambda: minmax(np.array(game.margins)), 0.3))  # noqa: B023
-        medians = {name: float(np.median(each)) for name, each in seconds.items() if each}
-        rows.append({"what": f"maximal lottery with its proof, n = {n}", **medians})
+        peers = {name: float(np.median(each)) for name, each in seconds.items() if each}
+        rows.append({"what": f"maximal lottery with its proof, n = {n}", "ours": peers.pop("ours"), "peers": peers})
     return rows
 
 
@@ -97,7 +85,7 @@ def batches(rng: np.random.Generator, minmax: Any) -> list[Row]:
         row: Row = {"what": f"many maximal lotteries, n = {n}, each"}
         row["ours"] = timed(lambda: lottery_batch(games)) / count  # noqa: B023
         if minmax is not None:
-            row["quantecon"] = timed(lambda: [minmax(a) for a in games]) / count  # noqa: B023
+            row["peers"] = {"quantecon": timed(lambda: [minmax(a) for a in games]) / count}  # noqa: B023
         rows.append(row)
     return rows
 
@@ -114,11 +102,9 @@ def regularised(rng: np.random.Generator) -> list[Row]:
         for tau in (1.0, 0.1, 0.01):
             answer = regularised_nash(game, tau)
             assert answer.status.ok
-            row: Row = {"what": f"regularised equilibrium, n = {n}, τ = {tau:g}", "12 products": limit}
+            row: Row = {"what": f"regularised equilibrium, n = {n}, τ = {tau:g}"}
             row["ours"] = timed(lambda: regularised_nash(game, tau), 0.5)  # noqa: B023
-            row["products"] = answer.stats["products"]
-            row["factorisations"] = answer.stats["factorisations"]
-            rows.append(row)
+            rows.append({**row, "limits": {"12 products": limit}, "work": work(answer.stats)})
         if n <= 100:
             what = f"the same with a proof that neglects no rounding, n = {n}, τ = 0.1"
             rows.append({"what": what, "ours": timed(lambda: nash(game, 0.1), 0.5)})  # noqa: B023
@@ -147,61 +133,19 @@ def products_alone(rng: np.random.Generator) -> list[Row]:
                 peak = tracemalloc.get_traced_memory()[1]
                 tracemalloc.stop()
                 assert answer.status.ok
-                row: Row = {"what": f"products alone, {name}, n = {n:,}, τ = {tau:g}", **answer.stats}
+                row: Row = {"what": f"products alone, {name}, n = {n:,}, τ = {tau:g}"}
                 row["ours"] = timed(lambda: operator_nash(game, tau), 0.5)  # noqa: B023
-                rows.append({**row, "peak bytes": peak})
+                rows.append({**row, "work": f"{work(answer.stats)}, {peak / 2**20:.1f} MiB"})
     return rows
 
 
-def machine() -> str:
-    """The processor as Linux names it, with the number of cores, versions, and how busy the machine was."""
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return (
-        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores{load}; Python "
-        f"{platform.python_version()}, numpy {np.__version__}"
-    )
+def work(stats: dict[str, Any]) -> str:
+    """What a solver did, in words."""
+    counts = [(stats.get("products"), "products"), (stats.get("factorisations"), "LU")]
+    return ", ".join(f"{count} {name}" for count, name in counts if count)
 
 
-def table(results: dict[str, Any]) -> str:
-    """The results as the book prints them."""
-    lines = [
-        f"One thread, CPU time of the best of several calls; {results['date']}, {results['machine']}.",
-        "",
-        "| | ours | peer or limit | ratio | work |",
-        "|---|---|---|---|---|",
-    ]
-    for row in results["rows"]:
-        peers = [name for name in ("HiGHS", "quantecon", "12 products") if name in row]
-        shown = "; ".join(f"{name} {_seconds(row[name])}" for name in peers)
-        ratios = "; ".join(f"{_ratio(row[name], row['ours'], name)}" for name in peers)
-        counts = [(row.get("products"), "products"), (row.get("factorisations"), "LU")]
-        work = [f"{count} {name}" for count, name in counts if count]
-        if "peak bytes" in row:
-            work.append(f"{row['peak bytes'] / 2**20:.1f} MiB")
-        lines.append(f"| {row['what']} | {_seconds(row['ours'])} | {shown} | {ratios} | {', '.join(work)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _seconds(x: float) -> str:
-    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if x >= unit or name == "µs":
-            return f"{x / unit:.3g} {name}"
-    raise AssertionError
-
-
-def _ratio(theirs: float, ours: float, name: str) -> str:
-    return f"{ours / theirs:.2g} times the limit" if name == "12 products" else f"{theirs / ours:.2g}x"
-
-
-def written(page: str, results: dict[str, Any]) -> str:
-    """The page with the table between its two marks."""
-    before, rest = page.split(BEGIN)
-    return before + BEGIN + table(results) + END + rest.split(END)[1]
-
-
-def measured() -> dict[str, Any]:
+def measured() -> list[Row]:
     from threadpoolctl import threadpool_limits
 
     try:
@@ -211,17 +155,9 @@ def measured() -> dict[str, Any]:
     except ImportError:
         minmax = None
     rng = np.random.default_rng(0)
-    about = {"date": date.today().isoformat(), "machine": machine()}
     with threadpool_limits(1):
-        rows = [*lotteries(rng, minmax), *batches(rng, minmax), *regularised(rng), *products_alone(rng)]
-    return {**about, "rows": rows}
+        return [*lotteries(rng, minmax), *batches(rng, minmax), *regularised(rng), *products_alone(rng)]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--table", action="store_true", help="write the page from solvers.json without measuring")
-    if not parser.parse_args().table:
-        RESULTS.write_text(json.dumps(measured(), indent=1, ensure_ascii=False) + "\n")
-    found = json.loads(RESULTS.read_text())
-    PAGE.write_text(written(PAGE.read_text(), found))
-    print(table(found))
+    keep("bench_solvers", "CPU time of one thread, the best of several calls", measured())

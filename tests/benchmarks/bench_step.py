@@ -10,7 +10,8 @@ one, ours between two of theirs.  Then where the time of our step goes.
 
 TRL's Nash-MD trainer is measured without a cache, as it runs by default, with gradient checkpointing, and samples from
 the right distribution; and with one: faster, but both models write into it, and the mixture is another policy.
-TRL 1.13 is a peer, not a requirement: where it is missing its columns are left out.
+TRL 1.13 is a peer, not a requirement: where it is missing its columns are left out.  ``--keep`` writes the table of
+notebooks/background/speed.md.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from page import Row, keep
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import LlamaConfig, PreTrainedTokenizerFast, PrinterCallback, TrainerCallback
@@ -215,6 +217,15 @@ def compare(method: str, base: Policy, length: int, options: argparse.Namespace)
     return {"method": method, "length": length, "ours": min(own), **peers, "parts": parts}
 
 
+def shown(row: dict[str, Any], options: argparse.Namespace) -> Row:
+    """A row as the page shows it: steps a second, and the share of a step that each part takes."""
+    peers = {f"{name} 1.13": 1 / row[name] for name in ("TRL",) if name in row}
+    whole = sum(row["parts"].values())
+    shares = ", ".join(f"{name} {x / whole:.0%}" for name, x in row["parts"].items())
+    what = f"{row['method']}, {2 * options.batch} completions of {row['length']} tokens"
+    return {"what": what, "unit": "steps/s", "ours": 1 / row["ours"], "peers": peers, "work": shares}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", default=["nash-md-pg", "online-dpo", "online-ipo"])
@@ -227,6 +238,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["no", "bf16"], default="no", help="of forward passes; weights: float32")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--keep", action="store_true", help="write the figures into the book")
     parser.add_argument("--json", help="where to write the seconds, and what device they are of")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -238,6 +250,9 @@ def main() -> None:
         about = environment_of(("torch", "transformers"), device=device_name(policy.device), options=vars(options))
         with replacing(Path(options.json)) as part:
             part.write_text(json.dumps({"environment": about, "seconds": rows}, indent=1) + "\n", encoding="utf-8")
+    if options.keep:
+        how = f"{policy.model.num_parameters() / 1e6:.1f} M weights; CPU time of one thread, the best of turns"
+        keep("bench_step", how, [shown(row, options) for row in rows], ("torch", "transformers"))
 
 
 if __name__ == "__main__":

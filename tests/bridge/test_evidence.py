@@ -16,7 +16,7 @@ from llm_bridge.experiment import evidence_plots, read_experiment, run_experimen
 from llm_bridge.experiment.evidence import Trial, drawable, evidence_of, evidence_of_records
 from llm_bridge.experiment.frontier import along, budget, geometric, win_rate
 from llm_bridge.experiment.on_states import HeadGround
-from llm_bridge.experiment.order import differ, order_of, resampled
+from llm_bridge.experiment.order import differ, order_by_wins, order_of, resampled
 from llm_bridge.experiment.report import read_results, write_report
 from llm_bridge.experiment.stages import Stages
 from llm_bridge.experiment.start import Start
@@ -436,6 +436,20 @@ def test_an_order_is_certain_where_every_text_agrees_and_even_where_nothing_diff
     assert found["paper"]["positive"] == 1.0
 
 
+def test_in_an_order_by_wins_larger_is_better_and_the_numbers_are_win_rates() -> None:
+    rng = np.random.default_rng(4)
+    base = rng.uniform(0.3, 0.6, size=(3, 20))
+    rates = np.stack([base - 0.01, base, base + 0.02])
+    found = order_by_wins(["rlhf-pg", "online-ipo", "ipo-md"], rates, 500)
+    assert found["order"] == ["ipo-md", "online-ipo", "rlhf-pg"]
+    assert found["mean"] == pytest.approx(rates.mean(axis=(1, 2)))
+    assert np.allclose(found["by_seed"], rates.mean(axis=2))
+    assert all(low < mean < high for low, mean, high in zip(found["low"], found["mean"], found["high"], strict=True))
+    for name in ("difference", "difference_low", "difference_high"):
+        assert found[name][2][0] == pytest.approx(0.03)
+    assert found["ahead"][2][0] == 1.0
+
+
 def test_methods_that_differ_are_told_from_methods_that_do_not() -> None:
     rng = np.random.default_rng(3)
     noise = rng.normal(size=(3, 4, 60))
@@ -457,6 +471,8 @@ def test_chosen_settings_come_from_the_validation_texts_and_numbers_from_the_hel
     found = evidence_of(["online-ipo"], both, {"validation": log_mu, "held out": log_mu}, [one, other], 0.3)
     assert found["chosen"]["online-ipo"] == {"tau": 0.1, "beta": None, "step": 5}
     assert found["order"]["distance"]["mean"][0] == pytest.approx(np.abs(np.exp(away) - np.exp(q)).sum(axis=1).mean())
+    wins = np.einsum("xi,xij,xj->x", np.exp(away), margins, mu).mean() + 0.5
+    assert found["order"]["win_rate"]["mean"][0] == pytest.approx(wins)
     for row in found["equal_kl"]:
         assert row["identity_error"] < 1e-8
 
