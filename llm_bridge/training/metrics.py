@@ -103,8 +103,8 @@ class HeldOut:
         ]
 
     def _judged(self) -> tuple[dict[str, float], NDArray[np.float64], NDArray[np.float64]]:
-        """The win rate against the start; p of its pairs, [prompts, 2]; and p(first answer ≻ second answer) of the policy
-        itself, [prompts]."""
+        """The win rate against the start; p of its pairs, [prompts, 2]; and p(first answer ≻ second answer) of the
+        policy itself, [prompts]."""
         thrice = [x for x in self.prompts.texts for _ in range(3)]
         columns = {name: [v for v in values for _ in range(3)] for name, values in self.columns.items()}
         answers, start = (np.array(texts, dtype=object).reshape(-1, 2) for texts in (self.answers, self.start))
@@ -122,8 +122,8 @@ class HeldOut:
     def _diagnosed(
         self, p: NDArray[np.float64], own: NDArray[np.float64], ratios: NDArray[np.float64]
     ) -> dict[str, float]:
-        """The diagnostics of log-ratios and of p against the start, [prompts, 2] both, and of p between the policy's own
-        answers, [prompts], where defined."""
+        """The diagnostics of log-ratios and of p against the start, [prompts, 2] both, and of p between the policy's
+        own answers, [prompts], where defined."""
         gaps, judged, both = ratios[:, 0] - ratios[:, 1], ~np.isnan(own), ~np.isnan(p).any(axis=1)
         found = {"win_rate_most": win_rate_most(ratios.mean(axis=1))}
         if (slope := log_ratio_slope(own[judged], gaps[judged])) is not None:
@@ -147,7 +147,7 @@ class HeldOut:
         return mixture_sd(found)
 
     def _drawn(self, policy: Policy, mixed: Reference | None = None) -> list[tuple[Tokens, range]]:
-        """Two completions of every prompt, of the policy or a mixture, in batches; random numbers depend on the prompt."""
+        """Two completions of every prompt, of the policy or a mixture, in batches; random numbers go by prompt."""
         found = []
         for first in range(0, len(self.prompts.rows), self.batch):
             rows = range(first, min(first + self.batch, len(self.prompts.rows)))
