@@ -102,6 +102,8 @@ def test_the_command_trains_measures_and_saves_what_loads_again(
     assert (first["step"], first["win_rate"], first["held_out_kl"]) == (0, 0.5, 0.0)
     assert [r["step"] for r in records if "win_rate" in r] == [0, 2, 4]
     assert all(r["win_rate_low"] <= r["win_rate"] <= r["win_rate_high"] for r in records if "win_rate" in r)
+    assert first["mixture_sd"] < 1e-6 < last["mixture_sd"] < last["mixture_sd_high"]  # π = μ at the start
+    assert last["gap_most"] > 0
     assert last["held_out_kl"] > 0  # ipo-md samples from a mixture, and has a KL all the same
     again = load_policy(out / "policy")
     assert again.tokenizer("red fig")["input_ids"] == word_tokenizer(WORDS)("red fig")["input_ids"]
@@ -110,6 +112,7 @@ def test_the_command_trains_measures_and_saves_what_loads_again(
     card = (out / "policy" / "README.md").read_text()
     assert "IPO-MD" in card
     assert f"| win_rate | {last['win_rate']:.4g} |" in card
+    assert f"| gap_most | {last['gap_most']:.4g} |\n| mixture_sd | {last['mixture_sd']:.4g} |" in card
     assert json.loads((out / "policy" / "training.json").read_text())["settings"]["tau"] == 0.1
     examples = [json.loads(line) for line in (out / "completions.jsonl").read_text().splitlines()]
     assert [line["step"] for line in examples] == [2, 4]
