@@ -132,7 +132,7 @@ def gap_most(losses: ArrayLike, log_ratios: ArrayLike, tau: float, level: float 
     one prompt, which bounds nothing.
 
     >>> round(gap_most([[0.5]] * 400, [0.0] * 400, 1.0), 3)  # π = μ, all even: G = 0
-    0.048
+    0.076
     """
     lost, spent = np.asarray(losses, dtype=np.float64), upper_mean(log_ratios, level)
     if not 0 < tau < math.inf:
