@@ -65,7 +65,8 @@ class Progress:
     """A progress bar on stderr for n pieces of work; ``with Progress(n) as advance: advance(name)``.
 
     ``advance(name, 3)`` counts three pieces at once; pieces named ``KEPT`` were there already and say nothing about the
-    time that is left.  If stderr is not a terminal, it prints about fifty lines instead.
+    time that is left.  More pieces than n may follow, for which none is told.  If stderr is not a terminal, it prints
+    about fifty lines instead.
     """
 
     def __init__(self, total: int):
@@ -96,7 +97,9 @@ class Progress:
             seconds = time.perf_counter() - self.started
             made = self.done - self.kept
             left = f", {seconds / made * (self.total - self.done):.0f} s left" if made else ""
-            print(f"{self.done}/{self.total} {seconds:.0f} s{left} {name}", file=sys.stderr, flush=True)
+            beyond = self.done > self.total
+            of = f"{self.done}" if beyond else f"{self.done}/{self.total}"
+            print(f"{of} {seconds:.0f} s{'' if beyond else left} {name}", file=sys.stderr, flush=True)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: Mapping[str, str] | None = None) -> None:
