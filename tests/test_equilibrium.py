@@ -224,6 +224,15 @@ def test_where_all_tie_every_temperature_has_the_reference_as_equilibrium(tau: f
         regularised_nash(game(np.array([[0.0, 0.5], [-0.5, 0.0]])), 1e-281)
 
 
+def test_newton_alone_far_beyond_its_reach_stalls_without_a_warning() -> None:
+    wide = PreferenceGame.from_margins(np.array([[0.0, -4e120], [4e120, 0.0]]), reference=[0.75, 0.25])
+    answer = regularised_nash(wide, 1.9, method="newton")
+    assert answer.status is Status.STALLED
+    assert np.all(np.isfinite(answer.log_policy))
+    assert answer.certificate.l1_bound >= np.abs(answer.policy - [0.0, 1.0]).sum()
+    assert regularised_nash(wide, 1.9).policy.tolist() == [0.0, 1.0]
+
+
 # -- a divergence for a temperature ----------------------------------------------------------------------------------
 
 

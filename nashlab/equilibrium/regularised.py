@@ -249,6 +249,7 @@ def _dense(work: _Work) -> Solver:
 # -- three methods -------------------------------------------------------------------------------------------------
 
 
+@np.errstate(over="ignore", invalid="ignore")  # no part of a direction that leaves float64 is ever taken
 def _newton(margins: Array, log_mu: Array, t: Array, work: _Work) -> tuple[Array, NDArray[np.bool_]]:
     """Damped Newton from μ for X games at once: (h [X, n], which of them were solved)."""
     inside = np.isfinite(log_mu)
