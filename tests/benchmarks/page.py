@@ -22,6 +22,7 @@ ROOT = HERE.parents[1]
 PAGE = ROOT / "notebooks" / "background" / "speed.md"
 H200 = ROOT / "llm_bridge" / "results" / "h200.json"
 BEGIN, END = "<!-- {} writes from here -->\n", "<!-- to here -->\n"
+HELD = "\N{NO-BREAK SPACE}"  # between a figure and its unit
 Row = dict[str, Any]
 
 
@@ -107,10 +108,10 @@ def _line(cells: list[str]) -> str:
 def figure(x: float, unit: str) -> str:
     """Three digits and the unit: 1.61 ms, 398 MiB, 6.8 M updates/s."""
     if unit != "s":
-        return f"{x:,.0f} {unit}" if x >= 100 else f"{x:.3g} {unit}"
+        return f"{x:,.0f}{HELD}{unit}" if x >= 100 else f"{x:.3g}{HELD}{unit}"
     for size, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if x >= size or name == "µs":
-            return f"{x / size:.3g} {name}"
+            return f"{x / size:.3g}{HELD}{name}"
     raise AssertionError
 
 
