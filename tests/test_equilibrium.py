@@ -224,6 +224,20 @@ def test_where_all_tie_every_temperature_has_the_reference_as_equilibrium(tau: f
         regularised_nash(game(np.array([[0.0, 0.5], [-0.5, 0.0]])), 1e-281)
 
 
+def test_a_gap_below_the_smallest_double_bounds_no_distance() -> None:
+    """G = τ·KL is 0 in float64 at τ = 3e-301, a policy 1e-13 away notwithstanding."""
+    a = np.array([[0.0, 2.0, -1.0], [-2.0, 0.0, 3.0], [1.0, -3.0, 0.0]]) / 8
+    small = PreferenceGame.from_margins(a * 2.0**-1000)
+    tau = 0.3 * 2.0**-1000
+    q = regularised_nash(PreferenceGame.from_margins(a), 0.3).policy
+    away = q + np.array([1e-12, -1e-12, 0.0])
+    for log_policy in (np.log(away), np.log(away)[None]):
+        batch = small if log_policy.ndim == 1 else PreferenceGame.from_margins(a[None] * 2.0**-1000)
+        found = certify(batch, log_policy, tau)
+        assert float(np.max(found.exploitability)) < 1e-320
+        assert 1.9e-12 <= found.worst_l1_bound <= 1e-11
+
+
 def test_newton_alone_far_beyond_its_reach_stalls_without_a_warning() -> None:
     wide = PreferenceGame.from_margins(np.array([[0.0, -4e120], [4e120, 0.0]]), reference=[0.75, 0.25])
     answer = regularised_nash(wide, 1.9, method="newton")

@@ -21,6 +21,7 @@ from nashlab.game import PreferenceGame, check_temperature
 __all__ = ["Certificate", "best_response", "certify", "exploitability", "gap", "residual"]
 
 TAME = 500.0  # e⁵⁰⁰ is far from overflow
+FLAT = 1e-250  # a temperature below which G = τ·KL may leave float64 where KL is still a distance
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def certify(game: PreferenceGame, log_policy: NDArray[np.float64], temperature: 
     with np.errstate(invalid="ignore"):
         spread = oscillation(r, game.support)
     spread = np.where(np.isnan(spread), np.inf, spread)
-    bound = np.minimum(2.0 * np.tanh(spread / 4.0), np.sqrt(2.0 * value / tau))
+    by_gap = np.sqrt(2.0 * value / tau) if tau > FLAT else np.inf
+    bound = np.minimum(2.0 * np.tanh(spread / 4.0), by_gap)
     return Certificate(value, np.minimum(bound, 2.0), "float", rigorous=False)
 
 
@@ -141,6 +143,7 @@ def _certify_tame(
     low, high = float(np.minimum.reduce(r)), float(np.maximum.reduce(r))
     if not (low > -TAME and high < math.inf):  # also if a response has no mass
         return None
-    value = max(float(tau * _excess(weight, r)), 0.0)
-    bound = min(2.0 * math.tanh((high - low) / 4.0), math.sqrt(2.0 * value / tau), 2.0)
+    excess = max(float(_excess(weight, r)), 0.0)
+    value = tau * excess
+    bound = min(2.0 * math.tanh((high - low) / 4.0), math.sqrt(2.0 * (value / tau if tau > FLAT else excess)), 2.0)
     return Certificate(np.float64(value), np.float64(bound), "float", rigorous=False)
