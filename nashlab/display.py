@@ -96,10 +96,10 @@ class Progress:
         if self.done * LINES // max(1, self.total) > before * LINES // max(1, self.total):
             seconds = time.perf_counter() - self.started
             made = self.done - self.kept
-            left = f", {seconds / made * (self.total - self.done):.0f} s left" if made else ""
-            beyond = self.done > self.total
-            of = f"{self.done}" if beyond else f"{self.done}/{self.total}"
-            print(f"{of} {seconds:.0f} s{'' if beyond else left} {name}", file=sys.stderr, flush=True)
+            of, left = f"/{self.total}", f", {seconds / made * (self.total - self.done):.0f} s left" if made else ""
+            if self.done > self.total:
+                of = left = ""
+            print(f"{self.done}{of} {seconds:.0f} s{left} {name}", file=sys.stderr, flush=True)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], colours: Mapping[str, str] | None = None) -> None:

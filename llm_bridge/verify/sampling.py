@@ -61,6 +61,7 @@ from nashlab.losses import ipo
 
 DIFFERENT = 1e-9  # a total variation that is no rounding: two policies, however near, as an adapter's are at first
 
+
 @bridge_claim(
     "mixture",
     "the token-level mixture is the sequence-level one for one token and at β = 0, 1; otherwise it is another policy",

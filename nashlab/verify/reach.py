@@ -18,7 +18,6 @@ from nashlab.verify import oracle, subject
 from nashlab.verify.oracle import Array
 
 Mask = NDArray[np.bool_]
-Sets = list[Mask]
 
 
 def _flow(pi: Array, h: Array, tau: float, low: Array | None = None) -> Array | None:

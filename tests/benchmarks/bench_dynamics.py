@@ -225,7 +225,7 @@ def main() -> None:
         rows.append({"what": what, "unit": "M updates/s", "ours": updates / ours / 1e6, "peers": peers,
                      "limits": {"exponentials alone": updates / limit / 1e6}})  # fmt: skip
     if options.keep:
-        keep("bench_dynamics", "CPU time of one thread, the best of three runs", rows, ("numpy", "jax", "torch"))
+        keep("bench_dynamics", "CPU time of one thread, the best of two warm runs", rows, ("numpy", "jax", "torch"))
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _line(cells: list[str]) -> str:
-    return re.sub(r"  +", " ", f"| {' | '.join(cells)} |") if cells[0] else f"| | {' | '.join(cells[1:])} |"
+    return re.sub(r"  +", " ", f"| {' | '.join(cells)} |")
 
 
 def figure(x: float, unit: str) -> str:
