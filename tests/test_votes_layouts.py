@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -370,6 +371,29 @@ def test_a_line_of_json_that_is_null_is_refused(lines: str) -> None:
     done = subprocess.run([sys.executable, "-c", code, lines], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert re.search(r"BadInput: x: (record \d is not an object|line 1 is not JSON)", done.stderr)
+
+
+BROKEN = """
+import pathlib, sys
+from nashlab.game import BadInput
+from nashlab.votes import parse_votes
+whole = pathlib.Path(sys.argv[1]).read_bytes()
+for place in range(len(whole)):
+    try:
+        parse_votes(whole[:place] + b"\\xff" + whole[place + 1 :], "broken", ".arrow")
+    except BadInput:
+        continue
+print("alive")
+"""
+
+
+@pytest.mark.parametrize("file", [True, False])
+def test_an_arrow_file_with_any_wrong_byte_is_read_or_refused(file: bool, tmp_path: Path) -> None:
+    """In a process of its own: pyarrow reads a column as it stands, and a wrong length ended the process."""
+    path = tmp_path / "votes.arrow"
+    path.write_bytes(arrow({"winner": ["a", "b", "c"], "loser": ["b", "c", "a"]}, file))
+    done = subprocess.run([sys.executable, "-c", BROKEN, str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr[-500:]
 
 
 def test_a_parquet_file_of_several_parts_with_other_names_and_blank_rows_is_read() -> None:

@@ -338,6 +338,7 @@ def arrow_sheet(data: bytes, suffix: str) -> Sheet:
         else:
             check_unpacked(arrow_bytes(data), len(data))
             table = ipc.open_stream(io.BytesIO(data)).read_all()
+        table.validate(full=True)  # Arrow's buffers are read as they stand: a wrong length would end the process
     except BadInput:
         raise
     except Exception as error:  # pyarrow raises many kinds of errors for a broken file
