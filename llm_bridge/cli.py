@@ -55,7 +55,7 @@ def verify_command(
 
     from llm_bridge.verify import CHECKS
     from nashlab.claims import environment_of, recorded, select
-    from nashlab.report import book_address, claims_figure, write_verify_report
+    from nashlab.report import book_address, claims_figure, save_figures, write_verify_report
 
     torch.set_num_threads(1)  # for two-layer models a second thread costs more than it gains
     checks = select(claims, CHECKS)
@@ -67,7 +67,7 @@ def verify_command(
     with Progress(len(checks)) as advance:
         rows = recorded(checks, folder, environment, advance=advance, workers=1, **numbers)
     where = "on transformers whose languages, or sets of candidates, can be enumerated"
-    write_verify_report(folder, rows, environment, claims_figure(rows), where, book=book)
+    write_verify_report(folder, rows, environment, save_figures(folder, claims_figure(rows)), where, book=book)
     if json_output:
         print_json({"claims": [r.row() for r in rows], "environment": environment})
     else:

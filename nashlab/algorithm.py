@@ -335,7 +335,7 @@ def gradient_step(spec: AlgorithmSpec, state: State, setting: Setting, environme
     if spec.geometry == "entropic":
         xp = array_namespace(log_policy)
         held = log_left > -700.0  # e⁻⁷⁰⁰ is the edge of float64: below it the quotient would be 0/0
-        pull = xp.where(held, pull / xp.exp(xp.where(held, log_left, xp.zeros_like(log_left))), xp.zeros_like(pull))
+        pull = xp.where(held, pull / xp.exp(xp.where(held, log_left, 0.0)), 0.0)
     gradient = spec.objective.unit(setting.temperature) * pull
     movement, memory = spec.optimiser.step(gradient, state, setting.step_size, setting.time)
     return {**state, **memory, "log_policy": log_softmax(log_policy + movement)}

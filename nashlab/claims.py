@@ -238,23 +238,36 @@ def place(id: str) -> tuple[int, int, str]:
 
 
 def run(
-    checks: list[Check], *, samples: int = 200, seed: int = 0, canary: bool = False, workers: int = 1
+    checks: list[Check],
+    *,
+    samples: int = 200,
+    seed: int = 0,
+    canary: bool = False,
+    workers: int = 1,
+    beside: Sequence[Callable[[], object]] = (),
 ) -> Iterator[Result]:
     """Evaluate checks, yielding each result when it is ready; ``workers`` > 1 uses that many processes.
 
     Results come in order of completion; their content does not depend on it.
+
+    beside  other work for the same processes, done by the end; what it returns is dropped.
     """
     if workers <= 1 or len(checks) == 1:
         for check in checks:
             yield _evaluate_on(check, samples, seed, canary)
+        for task in beside:
+            task()
         return
     from concurrent.futures import as_completed
 
     from nashlab.processes import process_pool
 
     with process_pool(workers, ready=_one_thread) as pool:
+        others = [pool.submit(task) for task in beside]
         for done in as_completed([pool.submit(_evaluate_on, check, samples, seed, canary) for check in checks]):
             yield done.result()
+        for other in others:
+            other.result()
 
 
 def _evaluate_on(check: Check, samples: int, seed: int, canary: bool) -> Result:
@@ -285,6 +298,7 @@ def recorded(
     workers: int,
     advance: Callable[[str], object],
     proved: Iterable[Result] = (),
+    beside: Sequence[Callable[[], object]] = (),
 ) -> list[Result]:
     """:func:`run`, with ``verify.json`` written after every claim so that an interrupted run keeps its results; returns
     them in the order of the checks, then those of ``proved``.
@@ -298,7 +312,7 @@ def recorded(
         return [finished[id] for id in (*known, *(id for id in finished if id not in known))]
 
     with alone(folder):
-        computed = run(checks, samples=samples, seed=seed, canary=canary, workers=workers)
+        computed = run(checks, samples=samples, seed=seed, canary=canary, workers=workers, beside=beside)
         for result in itertools.chain(computed, proved):
             finished[result.id] = result
             advance(result.id)

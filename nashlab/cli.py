@@ -7,6 +7,7 @@ interrupted.  Each command imports only what it uses, so that `nashlab solve` st
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import sys
 from pathlib import Path
@@ -369,9 +370,9 @@ def verify_command(
              nashlab verify --claims L1,L5 --canary --json
              nashlab verify --proofs
     """
-    from nashlab.report import book_address, write_verify_report
+    from nashlab.report import book_address, save_figures, write_verify_report
     from nashlab.verify import environment_of, recorded, select
-    from nashlab.verify.figures import laboratory_figures
+    from nashlab.verify.figures import DRAWINGS, draw, figures_of, illustrations
     from nashlab.verify.proofs import proof_results
 
     if samples < 1:
@@ -385,15 +386,18 @@ def verify_command(
         raise BadInput(f"out = {folder}: cannot be written ({error.strerror or error})") from None
     workers = workers or min(os.cpu_count() or 1, 4)
     environment = environment_of(PACKAGES, samples=samples, seed=seed, canary=canary)
+    pictures = illustrations(check.id for check in checks)
+    beside = [functools.partial(draw, name, folder) for name in pictures]
     try:
         with Progress(len(checks)) as advance:
             numbers: dict[str, Any] = {"samples": samples, "seed": seed, "canary": canary, "workers": workers}
             proved = proof_results() if proofs else ()
-            rows = recorded(checks, folder, environment, advance=advance, proved=proved, **numbers)
+            rows = recorded(checks, folder, environment, advance=advance, proved=proved, beside=beside, **numbers)
     except KeyboardInterrupt:
         print(f"interrupted: the claims that ended are in {folder / 'verify.json'}", file=sys.stderr)
         raise
-    write_verify_report(folder, rows, environment, laboratory_figures(rows), book=book)
+    figures = save_figures(folder, figures_of(rows)) | {name: DRAWINGS[name].caption for name in pictures}
+    write_verify_report(folder, rows, environment, figures, book=book)
     if json_output:
         print_json({"claims": [r.row() for r in rows], "environment": environment})
     else:

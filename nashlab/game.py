@@ -109,8 +109,9 @@ class PreferenceGame:
         """From skew margins A of any scale (A = P − ½ when |A| ≤ ½); exact if A holds ints or Fractions."""
         margins, tolerance, kwargs = _unwrapped(margins, kwargs)
         a = _as_floats(margins, "margins")
-        off = np.abs(a + np.swapaxes(a, -1, -2))
-        if np.any(off > tolerance * np.max(np.abs(a), axis=(-1, -2), keepdims=True)):
+        turned = -a.swapaxes(-1, -2)
+        # a matrix that is skew to the bit needs no tolerance
+        if (off := np.abs(a - turned)).any() and (off > tolerance * np.abs(a).max(axis=(-1, -2), keepdims=True)).any():
             i = _worst(off)
             j = (*i[:-2], i[-1], i[-2])
             raise BadInput(
@@ -189,8 +190,8 @@ class PreferenceGame:
             if any(exact[i][j] != -exact[j][i] for i in order for j in range(i + 1)):
                 exact = None  # skew only within the tolerance, so the text was rounded: use the doubles
         # exactly skew from here on; a matrix that is already skew is kept bit for bit
-        turned = np.swapaxes(margins, -1, -2)
-        skew = margins if np.array_equal(margins, -turned) else 0.5 * margins - 0.5 * turned
+        turned = margins.swapaxes(-1, -2)
+        skew = margins if (margins == -turned).all() else 0.5 * margins - 0.5 * turned
         n = margins.shape[-1]
         batch = margins.shape[:-2]
         return cls(
@@ -308,7 +309,7 @@ def _as_floats(matrix: MatrixLike, argument: str) -> NDArray[np.float64]:
         raise BadInput(f"{argument} has shape {values.shape}, must be square ([n, n] or [X, n, n])")
     if values.size == 0:
         raise BadInput(f"{argument} is empty, must hold at least one response")
-    if not np.all(np.isfinite(values)):
+    if not np.isfinite(values).all():
         i = tuple(int(k) for k in np.argwhere(~np.isfinite(values))[0])
         raise BadInput(f"{argument}{_at(i)} = {values[i]}, must be finite")
     return values
@@ -372,12 +373,12 @@ def log_reference_of(reference: VectorLike | None, n: int, batch: tuple[int, ...
     if mu.shape[-1:] != (n,) or mu.shape not in ((n,), (*batch, n)):
         raise BadInput(f"reference has shape {mu.shape}, must be {(n,)} like the {n} responses")
     padding = bool(batch) and mu.ndim > 1  # only a contextual game has padded prompts
-    bad = ~np.isfinite(mu) | (mu < 0) | ((mu == 0) & (not padding))
-    if np.any(bad):
+    bad = ~(mu >= 0) | np.isinf(mu) if padding else ~(mu > 0) | np.isinf(mu)
+    if bad.any():
         i = tuple(int(k) for k in np.argwhere(bad)[0])
         raise BadInput(f"reference{_at(i)} = {mu[i]:g}, must be positive and finite")
     total = mu.sum(axis=-1)
-    if np.any(np.abs(total - 1) > SUM_TOLERANCE):
+    if (np.abs(total - 1) > SUM_TOLERANCE).any():
         worst = np.ravel(total)[np.argmax(np.abs(np.ravel(total) - 1))]
         raise BadInput(f"reference sums to {worst:.8g}, must sum to 1 (tolerance {SUM_TOLERANCE:g})")
     with np.errstate(divide="ignore"):
@@ -390,7 +391,9 @@ def _as_given(reference: VectorLike | None) -> tuple[Any, ...] | None:
     if reference is None:
         return None
     rows = reference if isinstance(reference, (list, tuple)) else np.asarray(reference, dtype=np.float64).tolist()
-    return tuple(_as_given(x) if np.ndim(x) else x if isinstance(x, (int, Fraction)) else float(x) for x in rows)
+    if not isinstance(rows, list) or not all(type(x) is float for x in rows):  # not the common case
+        rows = [_as_given(x) if np.ndim(x) else x if isinstance(x, (int, Fraction)) else float(x) for x in rows]
+    return tuple(rows)
 
 
 def _labels(labels: Sequence[str] | None, n: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ Sequence log-ratios arrive *summed* over tokens; nothing in this file divides by
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -56,10 +57,14 @@ class PairwiseLoss:
 
         It is τ/4 for IPO (L1), 1/(2τ) for DPO and 1/(4τ) for SLiC; a tabular step size E means E · unit · (−∇).
         """
+        return 1.0 / (4.0 * abs(self._slope_at_zero) * self.scale(temperature) * temperature)
+
+    @functools.cached_property
+    def _slope_at_zero(self) -> float:
+        """f′(0), the same at every τ."""
         import numpy as np
 
-        at_zero = float(self.slope(np.zeros(()), 1.0, 1.0)) / self.scale(1.0)  # f′(0), the same at every τ
-        return 1.0 / (4.0 * abs(at_zero) * self.scale(temperature) * temperature)
+        return float(self.slope(np.zeros(()), 1.0, 1.0)) / self.scale(1.0)
 
 
 def gpo(

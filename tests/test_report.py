@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from html.parser import HTMLParser
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from nashlab import plots, report
+from nashlab import claims, plots, report
 from nashlab.claims import Result
 from nashlab.equilibrium import maximal_lottery, regularised_nash
 from nashlab.gallery import get
@@ -121,7 +122,7 @@ def test_the_report_is_one_self_contained_page(tmp_path: Path) -> None:
         Result("N9", "fails", "fail", 2.0, 0.0, 1, 0.1, {"game": "<b>", "margins": [[0.0]]}),
     ]
     about = {"samples": 3, "seed": 0, "canary": False}
-    report.write_verify_report(tmp_path, rows, about, figures.laboratory_figures(rows))
+    report.write_verify_report(tmp_path, rows, about, report.save_figures(tmp_path, figures.figures_of(rows)))
     page = Page()
     page.feed((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.open == []
@@ -155,20 +156,22 @@ def test_indices_accents_and_braces_become_elements() -> None:
 
 
 @pytest.mark.parametrize(
-    ("claims", "drawn"),
-    [
-        (["E2"], ["claims"]),
-        (["E4"], ["claims", "soundquality"]),
-        (["E5", "N7"], ["claims", "optimisers", "temperature"]),
-    ],
+    ("asked", "drawn"), [(["E2"], []), (["E4"], ["soundquality"]), (["E5", "N7"], ["optimisers", "temperature"])]
 )
-def test_what_is_drawn_is_what_was_asked_for(
-    claims: list[str], drawn: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stubs = {name: drawing._replace(draw=lambda: "a figure") for name, drawing in figures.DRAWINGS.items()}
-    monkeypatch.setattr(figures, "DRAWINGS", stubs)
-    rows = [Result(id, "holds", "pass", 0.0, 1e-9, 1, 0.1, None) for id in claims]
-    assert sorted(figures.laboratory_figures(rows)) == drawn
+def test_what_is_drawn_is_what_was_asked_for(asked: list[str], drawn: list[str]) -> None:
+    assert sorted(figures.illustrations(asked)) == drawn
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_other_work_is_done_beside_the_claims(workers: int, tmp_path: Path) -> None:
+    """It is done by the end in one process and in two, and an error in it is not lost."""
+    checks = [CHECKS["E2"], CHECKS["E4"]]
+    made = [tmp_path / "a", tmp_path / "b"]
+    beside = [functools.partial(Path.touch, path) for path in made]
+    assert {r.id for r in claims.run(checks, samples=10, workers=workers, beside=beside)} == {"E2", "E4"}
+    assert all(path.exists() for path in made)
+    with pytest.raises(FileNotFoundError):
+        list(claims.run(checks, samples=10, workers=workers, beside=[functools.partial(Path.unlink, tmp_path / "c")]))
 
 
 def test_every_figure_illustrates_claims_that_there_are() -> None:

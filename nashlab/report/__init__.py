@@ -36,6 +36,7 @@ __all__ = [
     "claims_figure",
     "page",
     "png",
+    "save_figures",
     "verify_page",
     "write_gallery",
     "write_verify_report",
@@ -127,27 +128,29 @@ def png(data: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
 
 
+def save_figures(folder: Path, figures: Figures) -> dict[str, str]:
+    """Save figures (name -> caption, figure) as PNG files in a folder; name -> caption."""
+    for name, (_, figure) in figures.items():
+        save(figure, folder / f"{name}.png")
+    return {name: caption for name, (caption, _) in figures.items()}
+
+
 def write_verify_report(
     folder: Path,
     rows: Sequence[Row],
     environment: Mapping[str, Any],
-    figures: Figures,
+    figures: Mapping[str, str],
     where: str = "on named games, on human judgments and on random games",
     book: str | None = None,
 ) -> None:
-    """Draw figures (name -> caption, figure) into a folder and write ``report.html`` next to
-    them; every file is written atomically.
+    """Write ``report.html`` into the folder of its figures (name -> caption), which :func:`save_figures` put there.
 
     book  address or folder of the built book, whose pages the statements link to; None: ``build/book`` if it is there.
 
     Errors: BadInput for a folder that holds no book.
     """
     links = book_links(rows, book_address(book, folder))
-    images = []
-    for name, (caption, figure) in figures.items():
-        path = folder / f"{name}.png"
-        save(figure, path)
-        images.append((png(path.read_bytes()), caption))
+    images = [(png((folder / f"{name}.png").read_bytes()), caption) for name, caption in figures.items()]
     with replacing(folder / "report.html") as part:
         part.write_text(verify_page(rows, environment, images, where, links), encoding="utf-8")
 

@@ -7,12 +7,11 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.stats import binom
 
 from nashlab.claims import Case, Cases, Observation, claim, random_policy
 from nashlab.equilibrium import log_errors, regularised_nash
 from nashlab.game import PreferenceGame
-from nashlab.verify import subject
+from nashlab.verify import oracle, subject
 from nashlab.verify.oracle import Array
 
 FEWER = ((0.74, 0.5, 0.3, 22, 0.86), (0.75, 1 / (1 + np.exp(2.06275)), 0.12838178, 54, 0.8912))
@@ -28,7 +27,7 @@ def _outcomes(case: Case, count: int) -> tuple[Array, Array, Array]:
     log equilibria, [K, n]."""
     game = case.game
     pairs = list(itertools.combinations(range(game.n), 2))
-    each = [binom.pmf(np.arange(count + 1), count, game.margins[i, j] + 0.5) for i, j in pairs]
+    each = [oracle.binomial(count, game.margins[i, j] + 0.5) for i, j in pairs]
     joint = functools.reduce(np.multiply.outer, each)
     drawn = np.argwhere(joint > RARE)
     margins = np.zeros((len(drawn), game.n, game.n))

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.stats import binom
 
 from nashlab.claims import Case, Cases, Observation, claim, random_policy
 from nashlab.equilibrium import claim_test, lottery_ranges, maximal_lottery, regularised_nash
@@ -25,7 +24,7 @@ def _tables(wins: Array, counts: tuple[int, ...]) -> Iterator[tuple[float, Array
         table, chance = np.full((n, n), 0.5), 1.0
         for (i, j), k, m in zip(pairs, drawn, counts, strict=True):
             table[i, j], table[j, i] = k / m, 1 - k / m
-            chance *= float(binom.pmf(k, m, wins[i, j]))
+            chance *= float(oracle.binomial(m, wins[i, j])[k])
         yield chance, table
 
 
@@ -200,7 +199,7 @@ def _least_risk(count: int, tau: float) -> float:
     The best estimator answers one of two mirror images, and is wrong with probability ½ Σ min of the two likelihoods.
     """
     delta = np.sqrt(2 / (64 * count + 16))
-    ends = [binom.pmf(np.arange(count + 1), count, 0.5 + s * delta) for s in (1, -1)]
+    ends = [oracle.binomial(count, 0.5 + s * delta) for s in (1, -1)]
     distance = 2 * np.tanh(delta / (2 * tau))
     return float(distance * 0.5 * np.sum(np.minimum(*ends)))
 
@@ -276,7 +275,7 @@ def _after_one(game: PreferenceGame, log_q: Array, log_m: Array, step: float) ->
 )
 def n27(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("N27")
-    for case in cases.random("N27", max_n=6, share=0.25):
+    for case in cases.random("N27", max_n=6, share=0.15):
         game = case.game
         wins = game.margins + 0.5
         solution = maximal_lottery(game)

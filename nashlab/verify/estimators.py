@@ -193,7 +193,7 @@ def _shares(cases: Cases) -> Iterator[Observation]:
     rng, shares = cases.rng("L10 shares"), {}
     for family in FAMILIES:
         seen = []
-        for _ in range(max(10, 2 * cases.samples)):
+        for _ in range(max(10, cases.samples)):
             n = int(rng.integers(2, 9))
             game = random_game(family, n, rng).with_reference(random_policy(n, rng))
             case = Case(game, float(rng.choice([0.1, 0.3, 1.0])), np.log(random_policy(n, rng)))
@@ -297,4 +297,6 @@ def _sampled_variance(case: Case, completions: int, mean: Array, draws: int = 40
             pulled = environment.pull(Pairwise(ipo), log_policy, log_policy, log_policy, setting)
             return jnp.sum((pulled * case.temperature / 4 - mean) ** 2)
 
-        return float(jnp.mean(quickly(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(completions), draws))))
+        # keys that differ; to split one for each draw would be compiled for longer than it runs
+        keys = np.stack([np.full(draws, completions), np.arange(draws)], axis=1).astype(np.uint32)
+        return float(np.mean(quickly(jax.vmap(one))(keys)))

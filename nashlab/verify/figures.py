@@ -1,8 +1,12 @@
-"""The figures of ``nashlab verify``: each is drawn if one of the claims that it illustrates was selected."""
+"""The figures of ``nashlab verify``: each is drawn if one of the claims that it illustrates was selected.
+
+Those of :data:`DRAWINGS` need no result, so they are drawn while claims are still being checked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from nashlab import plots
@@ -11,7 +15,7 @@ from nashlab.gallery import get
 from nashlab.rates import Run, rated_run
 from nashlab.report import Row, claims_figure
 
-__all__ = ["laboratory_figures"]
+__all__ = ["draw", "figures_of", "illustrations"]
 
 
 class Drawing(NamedTuple):
@@ -54,13 +58,24 @@ DRAWINGS: dict[str, Drawing] = {
 }
 
 
-def laboratory_figures(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
-    """name -> (caption, figure) for these rows, computed from scratch."""
-    asked = {r.id for r in rows}
+def illustrations(claims: Iterable[str]) -> list[str]:
+    """The names of the figures that illustrate one of these claims.
+
+    >>> illustrations(["E2", "E4"])
+    ['soundquality']
+    """
+    asked = set(claims)
+    return [name for name, drawing in DRAWINGS.items() if asked.intersection(drawing.claims)]
+
+
+def draw(name: str, folder: Path) -> None:
+    """Draw one illustration into a folder."""
+    plots.save(DRAWINGS[name].draw(), folder / f"{name}.png")
+
+
+def figures_of(rows: Sequence[Row]) -> dict[str, tuple[str, Any]]:
+    """name -> (caption, figure) of what these results measured."""
     drawn = claims_figure(rows)
-    for name, drawing in DRAWINGS.items():
-        if asked.intersection(drawing.claims):
-            drawn[name] = (drawing.caption, drawing.draw())
     measured = {r.id: r.measured for r in rows if r.measured}
     if "L10" in measured and "N17" in measured:
         pairs = measured["N17"]

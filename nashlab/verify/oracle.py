@@ -7,6 +7,7 @@ games are their margins A = P − ½ and log μ.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +22,7 @@ __all__ = [
     "Complex",
     "Model",
     "all_vertices",
+    "binomial",
     "damped",
     "defect",
     "derivatives",
@@ -63,8 +65,8 @@ STEP = 1e-30
 
 def log_softmax(logits: Complex) -> Any:
     """x − log Σ eˣ along the last axis, of real or complex logits."""
-    shifted = logits - np.max(np.real(logits), axis=-1, keepdims=True)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+    shifted = logits - np.maximum.reduce(logits.real, axis=-1, keepdims=True)
+    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=-1, keepdims=True))
 
 
 def mixture(log_p: Array, log_q: Array, beta: float) -> Array:
@@ -107,6 +109,12 @@ def size(x: Array) -> float:
 def nearby(log_q: Array, rng: np.random.Generator, nearest: float = -6) -> Array:
     """A policy at a random distance from q, from 10 to the power ``nearest`` up to far away."""
     return np.asarray(log_softmax(log_q + 10.0 ** rng.uniform(nearest, 1) * rng.normal(size=log_q.shape)))
+
+
+def binomial(count: int, p: float) -> Array:
+    """The probabilities of 0, 1, ..., ``count`` wins of ``count`` ≤ 1,000 comparisons, [count + 1]."""
+    wins = np.arange(count + 1)
+    return np.array([math.comb(count, k) for k in wins], dtype=np.float64) * p**wins * (1 - p) ** (count - wins)
 
 
 # -- derivatives of losses ---------------------------------------------------------------------------------------------

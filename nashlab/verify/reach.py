@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, linprog, minimize_scalar
 
 from nashlab.certificate import exploitability, residual
 from nashlab.claims import Case, Cases, Observation, claim, random_policy
@@ -25,6 +24,8 @@ def _flow(pi: Array, h: Array, tau: float, low: Array | None = None) -> Array | 
 
     low  lower bounds of the margins, [n, n], and −low.T their upper bounds; −½ and ½ by default.
     """
+    from scipy.optimize import linprog
+
     n = len(pi)
     pairs = list(itertools.combinations(range(n), 2))
     balance = np.zeros((n, len(pairs)))
@@ -44,16 +45,14 @@ def _flow(pi: Array, h: Array, tau: float, low: Array | None = None) -> Array | 
     return margins
 
 
-def _excess(pi: Array, h: Array, tau: float, part: Mask) -> float:
-    """E_S h − E_{S^c} h − 1/(2τ)."""
-    return float(pi[part] @ h[part] / pi[part].sum() - pi[~part] @ h[~part] / pi[~part].sum() - 0.5 / tau)
-
-
-def _thresholds(h: Array) -> Iterator[Mask]:
-    for k in range(1, len(h)):
-        part = np.zeros(len(h), dtype=bool)
-        part[np.argsort(-h)[:k]] = True
-        yield part
+def _excesses(pi: Array, h: Array, tau: float) -> tuple[Array, NDArray[np.int_]]:
+    """E_S h − E_{S^c} h − 1/(2τ) of the threshold sets S, and the order in which responses enter them: by falling h."""
+    order = np.argsort(-h)
+    mass, weighed = pi[order], (pi * h)[order]
+    inside = np.add.accumulate(weighed)[:-1] / np.add.accumulate(mass)[:-1]
+    # summed from the other end: 1 − π(S) would lose the digits of a small complement
+    outside = (np.add.accumulate(weighed[::-1])[:-1] / np.add.accumulate(mass[::-1])[:-1])[::-1]
+    return inside - outside - 0.5 / tau, order
 
 
 def _on_the_edge(log_mu: Array, direction: Array, tau: float, side: float) -> Array:
@@ -61,7 +60,7 @@ def _on_the_edge(log_mu: Array, direction: Array, tau: float, side: float) -> Ar
 
     def excess(s: float) -> float:
         log_pi = oracle.log_softmax(log_mu + s * direction)
-        return max(_excess(np.exp(log_pi), log_pi - log_mu, tau, part) for part in _thresholds(log_pi - log_mu))
+        return float(_excesses(np.exp(log_pi), log_pi - log_mu, tau)[0].max())
 
     low, high = 0.0, 1.0
     while excess(high) < side / (2 * tau):
@@ -85,14 +84,14 @@ def _on_the_edge(log_mu: Array, direction: Array, tau: float, side: float) -> Ar
 def n22(cases: Cases, twin: bool) -> Iterator[Observation]:
     rng = cases.rng("N22")
     limit = -1e-3 if twin else 0.0  # of 1/(2τ)
-    for case in cases.random("N22", max_n=6, share=0.5):
+    for case in cases.random("N22", max_n=6, share=0.3):
         tau = max(case.temperature, 0.03)  # below, π underflows before it leaves the set
         log_mu = case.game.log_reference
         for side in (-5e-4, 5e-4, float(rng.uniform(-0.5, 1.0))):
             log_pi = _on_the_edge(log_mu, rng.normal(size=case.game.n), tau, side)
             pi, h = np.exp(log_pi), log_pi - log_mu
-            excess = {tuple(part): _excess(pi, h, tau, part) for part in _thresholds(h)}
-            worst = max(excess, key=lambda part: excess[part])
+            excess, order = _excesses(pi, h, tau)
+            worst = int(np.argmax(excess))
             margins = _flow(pi, h, tau)
             allowed = excess[worst] <= limit / (2 * tau)
             off = float(allowed != (margins is not None))
@@ -100,7 +99,7 @@ def n22(cases: Cases, twin: bool) -> Iterator[Observation]:
                 made = PreferenceGame.from_margins(margins, reference=case.game.reference)
                 off = float(np.ptp(residual(made.advantage(log_pi), log_mu, log_pi, tau))) * tau
             elif not off:
-                w, v = float(pi[list(worst)].sum()), excess[worst]
+                w, v = float(pi[order[: worst + 1]].sum()), float(excess[worst])
                 least = tau * oracle.log_sum(np.log([w, 1 - w]) + np.array([-(1 - w) * v, w * v]))
                 gaps = [
                     float(exploitability(g.with_reference(np.exp(log_mu)), log_pi, tau)) for g in _rivals(case, h, rng)
@@ -113,6 +112,8 @@ def n22(cases: Cases, twin: bool) -> Iterator[Observation]:
 
 def _boxes(cases: Cases, twin: bool) -> Iterator[Observation]:
     """An equilibrium of one preference, and boxes around another that are almost or just wide enough for it."""
+    from scipy.optimize import brentq
+
     rng = cases.rng("N22.box")
     for case in cases.random("N22.box", min_n=3, max_n=6, share=0.08):
         tau, n = max(case.temperature, 0.1), case.game.n
@@ -151,6 +152,7 @@ def _rivals(case: Case, h: Array, rng: np.random.Generator) -> list[PreferenceGa
 
 def frontier(divergence: float) -> float:
     """W(κ) = inf_λ (κ + log((e^λ − 1)/λ))/λ: the largest win rate attainable at divergence κ (N23)."""
+    from scipy.optimize import minimize_scalar
 
     def value(log_rate: float) -> float:
         rate = float(np.exp(log_rate))

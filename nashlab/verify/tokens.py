@@ -27,18 +27,18 @@ def _prefixes(depth: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]
 def _mixed(log_pi: Array, log_mu: Array, beta: float, depth: int) -> tuple[Array, Array]:
     """(log ν, S): ν ∝ π^{1−β} μ^β token by token below every prefix, and S the sum of −log of the normalisers."""
     log_nu, total = np.zeros_like(log_pi), np.zeros_like(log_pi)
-    for halves in _prefixes(depth):
-        both = halves[0] | halves[1]
-        tokens = [
-            (1 - beta) * (oracle.log_sum(log_pi[half]) - oracle.log_sum(log_pi[both]))
-            + beta * (oracle.log_sum(log_mu[half]) - oracle.log_sum(log_mu[both]))
-            for half in halves
-        ]
-        normaliser = oracle.log_sum(np.array(tokens))
-        total[both] -= normaliser
-        for half, token in zip(halves, tokens, strict=True):
-            log_nu[half] += token - normaliser
+    for length in range(depth):
+        tree = (2**length, 2, -1)  # prefixes of this length, their next token, what follows it
+        tokens = (1 - beta) * _next_token(log_pi.reshape(tree)) + beta * _next_token(log_mu.reshape(tree))
+        normaliser = np.logaddexp.reduce(tokens, axis=1, keepdims=True)
+        log_nu.reshape(tree)[...] += (tokens - normaliser)[..., None]
+        total.reshape(2**length, -1)[...] -= normaliser
     return log_nu, total
+
+
+def _next_token(log_policy: Array) -> Array:
+    """log π(token | prefix), [prefixes, 2], of sequences [prefixes, 2, continuations]."""
+    return np.asarray(oracle.log_softmax(np.logaddexp.reduce(log_policy, axis=-1)))
 
 
 def _fixed(margins: Array, log_mu: Array, tau: float, beta: float, depth: int) -> tuple[Array, Array, Array] | None:
