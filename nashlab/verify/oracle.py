@@ -137,6 +137,10 @@ class Model:
         """∇_θ f(log π_θ)."""
         return gradient(lambda theta: f(self.log_policy(theta)), self.theta)
 
+    def moved(self) -> Any:
+        """log π after a complex step of each parameter, [parameters, n]: for functions that take all of them at once."""
+        return self.log_policy(self.theta + 1j * STEP * np.eye(self.theta.size))
+
     def mixed(self, log_mu: Array, beta: float) -> Model:
         """Its mixture with μ, differentiated through π."""
         return Model(self.theta, lambda theta: log_softmax((1 - beta) * self.log_policy(theta) + beta * log_mu))
@@ -147,21 +151,21 @@ def models(log_policy: Array, rng: np.random.Generator) -> list[Model]:
     n = log_policy.size
     parameters = max(1, n - 1)
     first, second = rng.normal(size=(n + 2, parameters)), rng.normal(size=(n, n + 2))
-    network = Model(rng.normal(size=parameters), lambda theta: log_softmax(second @ np.tanh(first @ theta)))
+    network = Model(rng.normal(size=parameters), lambda theta: log_softmax(np.tanh(theta @ first.T) @ second.T))
     return [Model(log_policy), network]
 
 
 def loss(value: Callable[[Any, Any, Any], Any], p: Array, h: Complex, log_nu: Array, tau: float) -> Any:
-    """The expected pairwise loss of log-ratios h under frozen samples from ν ⊗ ν."""
+    """The expected pairwise loss of log-ratios h, [..., n], under frozen samples from ν ⊗ ν."""
     nu = np.exp(log_nu.real)
-    return nu @ value(h[:, None] - h[None, :], p, tau) @ nu
+    return nu @ value(h[..., :, None] - h[..., None, :], p, tau) @ nu
 
 
 def loss_gradient(
     value: Callable[[Any, Any, Any], Any], model: Model, p: Array, log_mu: Array, log_nu: Array, tau: float
 ) -> Array:
     """∇_θ of :func:`loss` at h = log π_θ − log μ."""
-    return model.gradient(lambda log_pi: loss(value, p, log_pi - log_mu, log_nu, tau))
+    return np.asarray(np.imag(loss(value, p, model.moved() - log_mu, log_nu, tau)) / STEP)
 
 
 def ipo(d: Any, p: Any, tau: float) -> Any:
@@ -184,13 +188,13 @@ def slic(d: Any, p: Any, tau: float) -> Any:
 
 
 def objective(p: Array, log_opponent: Array, log_mu: Array, tau: float, log_pi: Complex) -> Any:
-    """P(π ≻ SG ν) − τ KL(π‖μ)."""
-    return np.sum(np.exp(log_pi) * (p @ np.exp(log_opponent) - tau * (log_pi - log_mu)))
+    """P(π ≻ SG ν) − τ KL(π‖μ) of policies [..., n]."""
+    return np.sum(np.exp(log_pi) * (p @ np.exp(log_opponent) - tau * (log_pi - log_mu)), axis=-1)
 
 
 def objective_gradient(model: Model, p: Array, log_opponent: Array, log_mu: Array, tau: float) -> Array:
     """∇_θ of :func:`objective`."""
-    return model.gradient(lambda log_pi: objective(p, log_opponent, log_mu, tau, log_pi))
+    return np.asarray(np.imag(objective(p, log_opponent, log_mu, tau, model.moved())) / STEP)
 
 
 def defect(wrong: Array, right: Array) -> float:

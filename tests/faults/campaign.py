@@ -362,6 +362,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=None, help="where it happens (default: a temporary folder)")
     options = parser.parse_args()
+    # a shell lets what runs in its background ignore Ctrl-C, and so would every command under test
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     work = options.work or Path(tempfile.mkdtemp(prefix="faults-"))
     wrong = 0
     for name in options.only.split(","):
