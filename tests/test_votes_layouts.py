@@ -418,6 +418,7 @@ def test_a_parquet_file_of_several_parts_with_other_names_and_blank_rows_is_read
         (b"3:A>A\n", ".abif", "line 1: ranks 'A' twice"),
         (b"hello\n", ".abif", "line 1: 'hello' must be COUNT"),
         (b"4 2\n3 1 3 4 0\n", ".blt", "no line 0 ends the ballots"),
+        (b",0.5\n0.5,0\n", ".csv", "row 1, column 1 is empty and row 2, column 2 is not"),
     ],
 )
 def test_broken_files_are_refused_in_one_line(data: bytes, suffix: str, message: str) -> None:

@@ -138,7 +138,7 @@ class Model:
         return gradient(lambda theta: f(self.log_policy(theta)), self.theta)
 
     def moved(self) -> Any:
-        """log π after a complex step of each parameter, [parameters, n]: for functions that take all of them at once."""
+        """log π after a complex step of each parameter, [parameters, n]: for functions that take all at once."""
         return self.log_policy(self.theta + 1j * STEP * np.eye(self.theta.size))
 
     def mixed(self, log_mu: Array, beta: float) -> Model:
