@@ -1,5 +1,12 @@
 """``python -m llm_bridge`` is ``llm-bridge``."""
 
-from llm_bridge.cli import main
+from nashlab.start import begin
 
-main()
+
+def program() -> None:
+    """Entry point of ``llm-bridge``."""
+    begin("llm_bridge.cli")
+
+
+if __name__ == "__main__":
+    program()

@@ -91,3 +91,34 @@ def test_a_worker_is_made_ready_first() -> None:
 
 def ready() -> None:
     os.environ["NASHLAB_READY"] = "yes"
+
+
+PLACES = {"loading": ("wait()", "pass"), "running": ("pass", "wait()")}
+PROGRAM = """
+import time
+def wait():
+    print("here", flush=True)
+    time.sleep(30)
+{0}
+def main():
+    {1}
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process")
+@pytest.mark.parametrize("code", ["from nashlab.start import begin; begin('slow')", "import slow; slow.main()"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_program_that_is_being_loaded_ends_by_ctrl_c_without_a_traceback(
+    place: str, code: str, tmp_path: Path
+) -> None:
+    """Once it runs, Python hears Ctrl-C again; without :func:`begin`, a traceback is printed in both places."""
+    (tmp_path / "slow.py").write_text(PROGRAM.format(*PLACES[place]))
+    about = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", f"import signal; signal.signal(2, signal.default_int_handler); {code}"]
+    process = subprocess.Popen(command, env=about, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "here\n"
+    process.send_signal(signal.SIGINT)
+    error = process.communicate()[1]
+    assert process.returncode == -signal.SIGINT
+    assert ("KeyboardInterrupt" in error) == (place == "running" or "begin" not in code)

@@ -131,7 +131,7 @@ def _borders(rows: Iterable[list[str]], oblong: bool = False) -> tuple[list[str]
         raise BadInput(f"has {height} rows and {width} columns, must be square")
     alike = first[1:] == left[1:] and len(set(first)) == width
     if height == 2 and diagonal and not named and not first[0]:
-        raise BadInput(f"row 1, column 1 is empty and row 2, column 2 is not: fill both, or neither")
+        raise BadInput("row 1, column 1 is empty and row 2, column 2 is not: fill both, or neither")
     if height > 1 and (named or (not first[0] and (alike or diagonal))):
         return first[1:], left[1:]
     return None, None

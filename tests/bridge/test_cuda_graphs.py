@@ -104,7 +104,7 @@ def test_a_replayed_recording_knows_nothing_but_its_buffers(
     """Other prompts, rows and values of the weights: one recording for each model and shape."""
     recordings = Recordings(monkeypatch)
     policy, reference, frozen = pair(family, lora)
-    for padded, beta, factor in itertools.product((False, True), (0.0, 0.5), (1.5, 0.8)):
+    for padded, beta, factor in ((False, 0.0, 1.5), (True, 0.5, 0.8), (False, 0.5, 1.5), (True, 0.0, 0.8)):
         assert error(policy, reference, frozen, prompts(padded=padded, rows=5), beta) <= 1e-12
         with torch.no_grad():
             for weight in policy.model.parameters():

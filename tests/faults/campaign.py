@@ -161,9 +161,8 @@ def signalled(number: int, everyone: bool) -> Callable[[Make, int, random.Random
 
     def fault(make: Make, moments: int, rng: random.Random) -> None:
         done, tries = 0, 0
-        # before a command has begun, SIGTERM ends it as it ends any process
-        its_own = {signal.SIGKILL: (-signal.SIGKILL,), signal.SIGTERM: (130, -signal.SIGTERM)}
-        allowed = (0, *its_own.get(number, (130,)))
+        # before a command has begun, a signal ends it as it ends any process
+        allowed = (0, -number) if number == signal.SIGKILL else (0, 130, -number)
         while done < moments and tries < 3 * moments:
             trial = make()
             for _ in range(min(KILLS_IN_A_ROW if trial.scene.resumable else 1, moments - done)):

@@ -167,16 +167,16 @@ TRAIN = str(Path(__file__).with_name("training.py"))
 SCENES = {
     s.name: s
     for s in (
-        Scene("sweep", ("nashlab.cli", "sweep", "sweep.toml", "--out", "out"), {"sweep.toml": SWEEP},
+        Scene("sweep", ("nashlab", "sweep", "sweep.toml", "--out", "out"), {"sweep.toml": SWEEP},
               r"parts/[^.].*\.parquet", program="nashlab"),
         Scene("train", ("faults_training", "out"), {}, r"weights\.npz", again=(), program="training"),
-        Scene("run", ("llm_bridge.cli", "run", "run.toml", "--out", "out"),
+        Scene("run", ("llm_bridge", "run", "run.toml", "--out", "out"),
               {"run.toml": CLOSED + "[closed]\ntemperature = 5.0\n", "texts.jsonl": None}, STAGE),
-        Scene("preference", ("llm_bridge.cli", "run", "run.toml", "--out", "out"),
+        Scene("preference", ("llm_bridge", "run", "run.toml", "--out", "out"),
               {"run.toml": SAMPLED, "texts.jsonl": None}, STAGE),
-        Scene("verify", ("nashlab.cli", "verify", "--claims", "L1,L5,N1", "--samples", "3", "--workers", "1",
+        Scene("verify", ("nashlab", "verify", "--claims", "L1,L5,N1", "--samples", "3", "--workers", "1",
                          "--out", "out"), {}, r"", again=(), program="nashlab", resumable=False),
-        Scene("rank", ("nashlab.cli", "rank", "votes.csv", "--bootstrap", "40", "--plan", "9",
+        Scene("rank", ("nashlab", "rank", "votes.csv", "--bootstrap", "40", "--plan", "9",
                        *BOARD, "--plot", "out/board.svg"), {"votes.csv": VOTES, "out/": ""}, r"", again=(),
               program="nashlab", resumable=False),
     )
