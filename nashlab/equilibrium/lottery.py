@@ -37,7 +37,7 @@ __all__ = ["maximal_lottery"]
 
 Array = NDArray[np.float64]
 
-SIMPLEX_TO = 40  # responses up to which the simplex takes less time than an interior point method
+SIMPLEX_TO = 50  # responses up to which the simplex takes less time than an interior point method
 EXACT_LIMIT = 100  # responses up to which rational input is solved in rationals by default
 GUESSED_LIMIT = 300  # responses up to which rationals are tried if float64 proves nothing
 LEAST = Fraction(1, 10**300)  # a larger rational has a float64 of full precision

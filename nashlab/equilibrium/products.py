@@ -99,7 +99,7 @@ def solve(
 
 def start(multiply: Product, log_mu: Array, t: float) -> Near:
     """The recurrence alone, for as long as it is very fast: h if it reaches the level of rounding, and the nearest."""
-    work = _Work(multiply, multiply, log_mu, t)
+    work = _Work(multiply, multiply, log_mu, t, enough=0.0)
     now = _recurred(work, FASTER)
     return Near(now.h if work.solved(now) else None, 0, work.products, now.h)
 
@@ -107,8 +107,8 @@ def start(multiply: Product, log_mu: Array, t: float) -> Near:
 class _Work:
     """One problem, and the number of products spent on it."""
 
-    def __init__(self, multiply: Product, rough: Product, log_mu: Array, t: float):
-        self.log_mu, self.t, self.products = log_mu, t, 0
+    def __init__(self, multiply: Product, rough: Product, log_mu: Array, t: float, enough: float = ENOUGH):
+        self.log_mu, self.t, self.enough, self.products = log_mu, t, enough, 0
         self._multiply, self._rough = multiply, rough
 
     def at(self, h: Array) -> At:
@@ -120,7 +120,7 @@ class _Work:
         return self._rough(v)
 
     def solved(self, now: At) -> bool:
-        return now.size <= ENOUGH or now.size <= 4.0 * floor(now.h, self.t)
+        return now.size <= self.enough or now.size <= 4.0 * floor(now.h, self.t)
 
 
 def _recurred(work: _Work, fall: float) -> At:

@@ -24,7 +24,7 @@ def simplex_support(margins: Array) -> NDArray[np.intp] | None:
     n = len(margins)
     table = np.ones((n + 1, n + 1))
     table[:n, :n] += margins
-    gains, most = table[n, :n], table[:n, n]
+    gains, most, turned = table[n, :n], table[:n, n], table.T
     gains -= 2.0
     table[n, n] = 0.0
     rows, columns = list(range(n, 2 * n)), list(range(n))  # responses, and n + slacks
@@ -43,6 +43,6 @@ def simplex_support(margins: Array) -> NDArray[np.intp] | None:
             column[r] = 0.0
             table[:, c] = 0.0
             row[c] = 1.0 / pivot
-            dger(-1.0, row, column, a=table.T, overwrite_a=True)
+            dger(-1.0, row, column, 1, 1, turned, 1, 1, 1)  # the last 1: in the memory of the table
             rows[r], columns[c] = columns[c], rows[r]
     return None
