@@ -8,6 +8,7 @@ belongs to the game; the temperature τ does not (theory §1).
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -35,7 +36,7 @@ def check_temperature(temperature: float, *, positive: bool = False, name: str =
         value = float(temperature)
     except (TypeError, ValueError):
         raise BadInput(f"{name} = {temperature!r}, must be a number") from None
-    if not np.isfinite(value) or value < 0 or (positive and value == 0):
+    if not math.isfinite(value) or value < 0 or (positive and value == 0):
         rule = "positive and finite" if positive else "finite and at least 0"
         raise BadInput(f"{name} = {value}, must be {rule}")
     return value
@@ -253,7 +254,10 @@ class PreferenceGame:
 
     def advantage(self, log_policy: NDArray[np.float64]) -> NDArray[np.float64]:
         """(Aπ)(y) = p(y ≻ π) − ½, shape [..., n]."""
-        return np.matmul(self.margins, np.exp(log_policy)[..., None])[..., 0]
+        policy = np.exp(log_policy)
+        if policy.ndim == 1:  # one product, in half of the time where n is small
+            return np.asarray(self.margins.dot(policy))
+        return np.matmul(self.margins, policy[..., None])[..., 0]
 
     def mean(self, values: NDArray[np.float64]) -> float:
         """The contextual average Σ_x ρ(x) v(x) (plain mean without weights) of one value per prompt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -31,8 +32,10 @@ class Status(enum.Enum):
         """CONVERGED if every bound on ‖π − equilibrium‖₁ is within the tolerance promised at τ', else STALLED."""
         if certificate.l1_bound is None:
             return cls.STALLED
-        within = certificate.l1_bound <= promised(effective)
-        return cls.CONVERGED if np.all(within) else cls.STALLED
+        bound = certificate.l1_bound
+        if np.ndim(effective) == 0 and isinstance(bound, float):  # one game
+            return cls.CONVERGED if bound <= _promised(float(effective)) else cls.STALLED
+        return cls.CONVERGED if np.all(bound <= promised(effective)) else cls.STALLED
 
     @property
     def token(self) -> str:
@@ -60,12 +63,18 @@ def promised(effective: NDArray[np.float64] | float) -> NDArray[np.float64]:
     ['1e-12', '1e-10', '1e-06', '1e-10']
     """
     tau = np.asarray(effective, dtype=np.float64)
-    if tau.ndim == 0:  # of one game, which is solved in less time than functions of arrays take
-        least = TOLERANCE_PER_T / max(float(tau), 1e-300)
-        return np.asarray(min(max(least, TOLERANCE), WORST_TOLERANCE) if tau else LOTTERY_TOLERANCE)
+    if tau.ndim == 0:
+        return np.asarray(_promised(float(tau)))
     with np.errstate(divide="ignore", over="ignore"):
         allowed = np.clip(TOLERANCE_PER_T / tau, TOLERANCE, WORST_TOLERANCE)
     return np.where(tau == 0, LOTTERY_TOLERANCE, allowed)
+
+
+def _promised(tau: float) -> float:
+    """The same of one game, which is solved in less time than functions of arrays take."""
+    if tau == 0:
+        return LOTTERY_TOLERANCE
+    return min(max(TOLERANCE_PER_T / max(tau, 1e-300), TOLERANCE), WORST_TOLERANCE)
 
 
 def effective_temperature(largest: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
@@ -73,6 +82,8 @@ def effective_temperature(largest: NDArray[np.float64], temperature: float) -> N
 
     A and 1e-9·A are the same problem at the same τ'.
     """
+    if np.ndim(largest) == 0:
+        return np.asarray(temperature / 2 / float(largest) if largest else math.inf)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         return np.asarray(np.where(largest == 0, np.inf, temperature / 2 / largest))
 

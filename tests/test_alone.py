@@ -108,16 +108,36 @@ def test_each_method_of_the_product_solver_is_used_and_what_is_out_of_reach_is_s
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_mixed", "_newton_step", "_extragradient"):
+        for name in ("_recurred", "_newton_step", "_extragradient"):
             patch.setattr(products, name, counted(name))
         assert by_products(margins, np.log(mu), 0.1).h is not None
-        assert used == {"_mixed": 1}
+        assert used == {"_recurred": 1}
         assert by_products(margins, np.log(mu), 10.0).h is not None
         assert used["_newton_step"] > 0
         assert by_products(margins, np.log(mu), 300.0).h is not None
         assert used["_extragradient"] > 0
     assert products.solve(margins.__matmul__, np.log(mu), 300.0, 0.01, 50).h is None
     assert by_products(margins, np.log(mu), 1e7) == Near(None)
+
+
+def test_the_recurrence_falls_as_fast_as_theory_says_and_without_its_shares_it_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """osc F per product falls by s/(1 + √(1 + s²)) for I − S with |S| ≤ s; plainly iterated, h ← tAπ, by s."""
+    margins, _ = drawn(300, 2)
+    log_mu, t = np.full(300, -np.log(300.0)), 20.0
+    found = products.start(margins.dot, log_mu, t)
+    assert found.h is None  # slow enough for a factorisation
+    whole = by_products(margins, log_mu, t)
+    assert whole.h is not None
+    root = np.exp(0.5 * (log_mu + whole.h - np.logaddexp.reduce(log_mu + whole.h)))
+    centred = np.eye(300) - np.outer(root, root)
+    s = np.linalg.norm(centred @ (t * root[:, None] * margins * root) @ centred, 2)
+    most = math.log(1e-12 / (t * margins.max())) / math.log(s / (1 + math.hypot(1, s)))
+    assert whole.products <= most + 2
+    monkeypatch.setattr(products, "_next_share", lambda *given: 1.0)
+    plain = by_products(margins, log_mu, t)
+    assert plain.products > 2 * most
 
 
 def test_directions_in_single_precision_cost_no_digits() -> None:

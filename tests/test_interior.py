@@ -1,4 +1,4 @@
-"""The interior point method for lotteries: supports against enumeration, one-response repairs, wide ranges of sizes."""
+"""Lotteries in float64, by the interior point method and the simplex: supports against enumeration, repairs, ties."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nashlab.equilibrium import interior
+from nashlab.equilibrium import interior, maximal_lottery, tableau
 from nashlab.equilibrium.interior import interior_point, kernel_policy
+from nashlab.equilibrium.tableau import simplex_support
+from nashlab.game import PreferenceGame
 
 Array = NDArray[np.float64]
 
@@ -39,7 +41,7 @@ def test_the_support_is_the_one_found_by_enumeration(n: int) -> None:
         a = drawn(n, rng)
         found = interior_point(a)
         assert found.sure
-        assert found.support.tolist() == support_by_enumeration(a)
+        assert found.support.tolist() == simplex_support(a).tolist() == support_by_enumeration(a)
         assert np.max(a @ found.policy) <= 1e-13
         assert found.policy.sum() == pytest.approx(1, abs=1e-15)
 
@@ -90,3 +92,32 @@ def test_ties_are_never_called_sure_and_close_races_are_decided() -> None:
         found = interior_point(apart)
         assert found.sure
         assert found.support.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("n", [9, 30, 40])
+def test_the_simplex_finds_the_lottery_of_the_interior_point_method_to_the_last_bit(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for _ in range(8):
+        a = drawn(n, rng)
+        support = simplex_support(a)
+        assert support is not None
+        assert np.array_equal(kernel_policy(a, support), interior_point(a).policy)
+
+
+def test_a_simplex_that_stops_too_soon_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its supports are wrong then, and none is proved; where responses tie, it proves nothing either."""
+    rng, wrong = np.random.default_rng(0), 0
+    games = [PreferenceGame.from_margins(drawn(n, rng)) for n in range(5, 25)]
+    right = [maximal_lottery(game, exact=False) for game in games]
+    monkeypatch.setattr(tableau, "TOLERANCE", 0.3)
+    for game, answer in zip(games, right, strict=True):
+        support = simplex_support(game.margins)
+        wrong += support is None or not np.array_equal(support, np.flatnonzero(answer.policy))
+        again = maximal_lottery(game, exact=False)
+        assert np.array_equal(again.policy, answer.policy)
+        assert again.status is answer.status
+    assert wrong > 10
+    monkeypatch.undo()
+    even = np.zeros((4, 4))
+    support = simplex_support(even)
+    assert support is None or kernel_policy(even, support) is None

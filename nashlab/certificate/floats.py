@@ -138,12 +138,14 @@ def _certify_tame(
     """The same for one game whose residual, [n], is finite and tame, as near every equilibrium; None: it is not."""
     weight = np.exp(log_policy)
     with np.errstate(over="ignore", invalid="ignore"):  # what leaves float64 is not tame
-        r = log_policy - (log_mu + advantage / tau)
-        r -= weight @ r
-    low, high = float(np.minimum.reduce(r)), float(np.maximum.reduce(r))
+        r = advantage / tau
+        r += log_mu
+        np.subtract(log_policy, r, out=r)
+        r -= weight.dot(r)
+    low, high = float(r[r.argmin()]), float(r[r.argmax()])
     if not (low > -TAME and high < math.inf):  # also if a response has no mass
         return None
-    excess = max(float(_excess(weight, r)), 0.0)
+    excess = max(math.log1p(float(weight.dot(np.expm1(-r) + r))), 0.0)  # as in _excess
     value = tau * excess
     bound = min(2.0 * math.tanh((high - low) / 4.0), math.sqrt(2.0 * (value / tau if tau > FLAT else excess)), 2.0)
     return Certificate(np.float64(value), np.float64(bound), "float", rigorous=False)

@@ -40,12 +40,13 @@ def enclosed(game: PreferenceGame, log_policy: Array) -> Certificate | None:
     if found is None:
         return None
     (x, error), (payoffs, loss) = found
-    if not (np.all(x > error) and np.all(payoffs + loss < 0)):
+    if not (np.logical_and.reduce(x > error) and np.logical_and.reduce(payoffs + loss < 0)):
         return None
-    apart, mass = printed_apart(log_policy[held], np.exp(log_policy)[held], x)
+    inside = log_policy[held]
+    apart, mass = printed_apart(inside, np.exp(inside), x)
     moved = np.zeros(game.n)
     moved[held] = (apart + error) * rounding.ABOVE
-    bound = min(float(moved.sum()) * rounding.ABOVE, 1.0 + mass)
+    bound = min(float(np.add.reduce(moved)) * rounding.ABOVE, 1.0 + mass)
     return Certificate(moved_payoff(margins, exponent, moved), bound, "ball", rigorous=True)
 
 
@@ -54,35 +55,38 @@ def weights_and_payoffs(margins: Array, held: NDArray[np.bool_], blur: float) ->
 
     None: not enclosed.
     """
-    support, rest = np.flatnonzero(held), np.flatnonzero(~held)
+    support, rest = held.nonzero()[0], (~held).nonzero()[0]
     k = support.size
     if k % 2 == 0:  # a skew matrix of even order has no kernel of one dimension
         return None
     bordered, last = np.ones((k + 1, k + 1)), np.zeros(k + 1)
-    bordered[:k, :k], bordered[k, k], last[k] = margins[support[:, None], support], 0.0, 1.0
+    columns = margins.take(support, axis=1)
+    bordered[:k, :k], bordered[k, k], last[k] = columns.take(support, axis=0), 0.0, 1.0
     solved = rounding.solve(bordered, last, blur)
     if solved is None:
         return None
     # the multiplier of the border is 0 because xᵀA_BB x = 0, so A_BB x = 0
     x, error = solved.x[:k], solved.error[:k]
-    rows = margins[rest[:, None], support]
-    payoffs, loss = rounding.product(rows, x)
-    loss = loss + np.abs(rows) @ (error + blur * np.abs(x.astype(np.float64))) * rounding.ABOVE
+    rows = columns.take(rest, axis=0)
+    size = np.abs(rows)
+    payoffs, loss = rounding.extended(rows, x), rounding.product_error(size, x)
+    loss = loss + size.dot(error + blur * np.abs(x.astype(np.float64))) * rounding.ABOVE
     return Bounded(x, error), Bounded(payoffs, loss * rounding.ABOVE)
 
 
 def printed_apart(log_policy: Array, policy: Array, x: Long) -> tuple[Array, float]:
     """(bounds of |p − x|, [k], of Σp) for p as printed: policy, or exp(log_policy), as doubles or as their texts."""
-    read = rounding.printed(policy)
+    both = rounding.printed(np.concatenate((policy, log_policy)))
+    read, blurred = both[: len(x)], both[len(x) :]
     value, error = rounding.exponential(log_policy)
     high = value.astype(np.float64)
-    error = error + high * rounding.printed(log_policy) * rounding.ABOVE  # e^t − 1 ≤ t(1 + t) for so small a t
+    error = error + high * blurred * rounding.ABOVE  # e^t − 1 ≤ t(1 + t) for so small a t
     apart = np.maximum(np.abs(policy - x).astype(np.float64) + read, np.abs(value - x).astype(np.float64) + error)
     mass = np.maximum(policy + read, high * rounding.ABOVE + error)
-    return apart * rounding.ABOVE, float(mass.sum()) * rounding.ABOVE
+    return apart * rounding.ABOVE, float(np.add.reduce(mass)) * rounding.ABOVE
 
 
 def moved_payoff(scaled: Array, exponent: NDArray[np.intc], moved: Array) -> float:
     """An upper bound of max_y (Ap)_y for p within ``moved`` of a lottery: max_y Σ_j |A_yj| moved_j."""
-    worst = float((np.abs(scaled) @ moved).max()) * rounding.ABOVE + len(moved) * math.ulp(0.0)
+    worst = rounding.largest(np.abs(scaled).dot(moved)) * rounding.ABOVE + len(moved) * math.ulp(0.0)
     return math.nextafter(math.ldexp(worst, int(exponent)), math.inf)  # above margins too that doubles round to 0

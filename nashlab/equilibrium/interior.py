@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nashlab.certificate.rounding import inverse_of, largest
+
 __all__ = ["MARGIN", "Guess", "interior_point", "kernel_policy"]
 
 Array = NDArray[np.float64]
@@ -57,13 +59,13 @@ def interior_point(margins: Array) -> Guess:
     z = np.empty((2, n))  # x and s: as one array, since for small games every call counts
     x, s = z
     x.fill(1.0 / n)
-    advantage = margins @ x
-    v = max(START * float(advantage.max()), LEAST_START)
+    advantage = margins.dot(x)
+    v = max(START * largest(advantage), LEAST_START)
     np.subtract(v, advantage, out=s)
     above = np.zeros(n, dtype=bool)
     for k in range(ITERATIONS):
         before, above = above, x > s
-        at_end = v <= 1e-15 or x.min() < 1e-200
+        at_end = v <= 1e-15 or x[x.argmin()] < 1e-200
         if at_end or np.count_nonzero(above != before) <= NEARLY:
             found = _proved_near(margins, above)
             if found is not None:
@@ -75,8 +77,9 @@ def interior_point(margins: Array) -> Guess:
             break
         dz, dv, reach = step
         length = min(1.0, 0.995 * reach)
-        z += length * dz
-        x /= x.sum()
+        dz *= length
+        z += dz
+        x /= np.add.reduce(x)
         v += length * dv
         np.maximum(s, 1e-300, out=s)
         if length < 1e-8:
@@ -98,41 +101,57 @@ def _step(margins: Array, z: Array, v: float) -> tuple[Array, float, float] | No
     factors, pivots, singular = factorise(system.T, overwrite_a=True)
     if singular:
         return None
-    missing = v - margins @ x - s  # what rounding, above all in single precision, has left of s = v − Ax
-    q = solve(factors, pivots, np.ones(n))[0].astype(np.float64)
-    per_v = q / q.sum()
+    ones = np.ones(n)
+    missing = v - margins.dot(x)  # what rounding, above all in single precision, has left of s = v − Ax
+    missing -= s
+    q = solve(factors, pivots, ones)[0].astype(np.float64, copy=False)
+    total = q.dot(ones)
+    per_v = q / total
 
     def direction(right: Array) -> tuple[Array, float, float]:
-        p = solve(factors, pivots, right - missing)[0].astype(np.float64)
-        dv = float(p.sum())
+        p = solve(factors, pivots, right - missing)[0].astype(np.float64, copy=False)
+        dv = float(p.dot(ones))
         dz = np.empty_like(z)
-        dx = np.subtract(p, per_v * dv, out=dz[0])
-        np.subtract(right, slope * dx, out=dz[1])
+        dx, ds = dz
+        np.multiply(per_v, -dv, out=dx)
+        dx += p
+        np.multiply(slope, dx, out=ds)
+        np.subtract(right, ds, out=ds)
         return dz, dv, _reach(z, dz)
 
     ahead, _, reach = direction(-s)
     goal = (1.0 - reach) ** 3 * v / n
-    right = (goal - reach**2 * ahead[0] * ahead[1]) / x - s
+    right = ahead[0] * ahead[1]
+    right *= -(reach**2)
+    right += goal
+    right /= x
+    right -= s
     best = direction(right)
     for _ in range(CORRECTIONS):
         dz, _, reach = best
         if reach > 0.95:
             break
-        aim = z + min(1.0, reach + AHEAD) * dz
+        aim = dz * min(1.0, reach + AHEAD)
+        aim += z
         products = aim[0] * aim[1]
-        off = np.minimum(np.maximum(products, CENTRED * goal), goal / CENTRED) - products
-        right = right + np.maximum(off, -goal / CENTRED) / x
+        off = np.minimum(np.maximum(products, CENTRED * goal), goal / CENTRED)
+        off -= products
+        np.maximum(off, -goal / CENTRED, out=off)
+        off /= x
+        off += right
+        right = off
         trial = direction(right)
         if trial[2] < reach + 0.1 * AHEAD:
             break
         best = trial
     dz, dv, reach = best
-    return dz, dv / float(q.sum()), reach
+    return dz, dv / float(total), reach
 
 
 def _reach(z: Array, dz: Array) -> float:
     """The longest step in [0, 1] that keeps x and s from becoming negative."""
-    worst = -float((dz / z).min())
+    ratio = (dz / z).ravel()
+    worst = -float(ratio[ratio.argmin()])
     return 1.0 if worst <= 1.0 else 1.0 / worst
 
 
@@ -147,29 +166,29 @@ def kernel_policy(margins: Array, support: Indices) -> Array | None:
 
 def _kernel(margins: Array, support: Indices) -> Array | None:
     """The solution of A_BB x_B = 0, Σx_B = 1, [k], whatever its signs; None if there is none or there are several."""
-    from scipy.linalg.lapack import dgesv
+    from scipy.linalg import lapack
 
     k = support.size
     if k % 2 == 0:
         return None  # a skew matrix of even order has no one-dimensional kernel
     bordered, right = np.ones((k + 1, k + 1)), np.zeros(k + 1)
-    bordered[:k, :k] = margins[support[:, None], support]
+    bordered[:k, :k] = margins.take(support, axis=0).take(support, axis=1)
     bordered[k, k], right[k] = 0.0, 1.0
     # LAPACK reads columns, so it solves with −A for A: the border's multiplier, which is 0, changes its sign
-    _, _, x, singular = dgesv(bordered.T, right, overwrite_a=True, overwrite_b=True)
-    return None if singular else x[:k]
+    factors, pivots, singular = lapack.dgetrf(bordered.T, overwrite_a=True)
+    return None if singular else lapack.dgetrs(factors, pivots, right)[0][:k]
 
 
 def _policy(margins: Array, support: Indices, x: Array) -> Array | None:
     """The kernel x, [k], as a policy, [n], if weights and slacks are positive beyond rounding; else None."""
-    if not x.min() > MARGIN / x.size:  # also if it is NaN
+    if not x[x.argmin()] > MARGIN / x.size:  # also if it is NaN
         return None
     policy = np.zeros(len(margins))
-    policy[support] = x / x.sum()
-    slack = -(margins @ policy)
-    on_support = np.abs(slack[support]).max()
+    policy[support] = x / np.add.reduce(x)
+    slack = -margins.dot(policy)
+    on_support = largest(np.abs(slack[support]))
     slack[support] = np.inf
-    return policy if slack.min() > MARGIN and on_support <= 1e-13 else None
+    return policy if slack[slack.argmin()] > MARGIN and on_support <= 1e-13 else None
 
 
 def _proved_near(margins: Array, above: NDArray[np.bool_]) -> tuple[Array, Indices] | None:
@@ -177,22 +196,21 @@ def _proved_near(margins: Array, above: NDArray[np.bool_]) -> tuple[Array, Indic
 
     A support of odd order that is not proved is first changed where it fails most.
     """
-    support = np.flatnonzero(above)
-    if support.size % 2:
-        x = _kernel(margins, support)
-        if x is None:
-            return None
-        policy = _policy(margins, support, x)
-        if policy is not None:
-            return policy, support
-        with np.errstate(over="ignore", invalid="ignore"):
-            above = _flipped(above, _worst(margins, support, x))
-        support = np.flatnonzero(above)
+    support = above.nonzero()[0]
     with np.errstate(over="ignore", invalid="ignore"):  # of huge inverses; what they suggest is checked
-        change = _change(margins, support, np.flatnonzero(~above)) if support.size else None
+        if support.size % 2:
+            x = _kernel(margins, support)
+            if x is None:
+                return None
+            policy = _policy(margins, support, x)
+            if policy is not None:
+                return policy, support
+            above = _flipped(above, _worst(margins, support, x))
+            support = above.nonzero()[0]
+        change = _change(margins, support, (~above).nonzero()[0]) if support.size else None
     if change is None:
         return None
-    support = np.flatnonzero(_flipped(above, change))
+    support = _flipped(above, change).nonzero()[0]
     policy = kernel_policy(margins, support)
     return None if policy is None else (policy, support)
 
@@ -205,26 +223,28 @@ def _flipped(held: NDArray[np.bool_], response: int) -> NDArray[np.bool_]:
 
 def _worst(margins: Array, support: Indices, x: Array) -> int:
     """The response with the most negative weight or slack, weights in units of 1/k."""
-    failing = -(margins[:, support] @ x)
+    failing = -margins.take(support, axis=1).dot(x)
     failing[support] = x * x.size
     return int(failing.argmin())
 
 
 def _change(margins: Array, support: Indices, rest: Indices) -> int | None:
     """The response without which, or with which, a support of even order has positive weights and slacks, if any."""
-    k, rows = support.size, margins[support]
-    try:
-        inverse = np.linalg.inv(rows[:, support])
-    except np.linalg.LinAlgError:
+    k, rows = support.size, margins.take(support, axis=0)
+    inverse = inverse_of(rows.take(support, axis=1))
+    if inverse is None:
         return None
-    removed = inverse * np.sign(inverse.sum(axis=0))
-    removed.ravel()[:: k + 1] = np.inf  # what is removed need not be positive
-    added = -(inverse @ rows[:, rest])
-    i, j = np.flatnonzero(removed.min(axis=0) > 0), np.flatnonzero(added.min(axis=0, initial=np.inf) > 0)
+    removed = inverse * np.sign(np.add.reduce(inverse, axis=0))
+    removed[np.arange(k), np.arange(k)] = np.inf  # what is removed need not be positive
+    added = -inverse.dot(rows.take(rest, axis=1))
+    i = (np.minimum.reduce(removed, axis=0) > 0).nonzero()[0]
+    j = (np.minimum.reduce(added, axis=0, initial=np.inf) > 0).nonzero()[0]
+    if not i.size + j.size:
+        return None
     weights = np.zeros((len(margins), i.size + j.size))
     weights[support] = np.concatenate((removed[:, i], added[:, j]), axis=1)
     weights[support[i], np.arange(i.size)] = 0.0
     weights[rest[j], np.arange(i.size, i.size + j.size)] = 1.0
-    slack = np.where(weights > 0, np.inf, -(margins @ weights)).min(axis=0) / weights.sum(axis=0)
-    best = int(slack.argmax()) if slack.size else -1
-    return None if best < 0 or not slack[best] > 0 else int(np.concatenate((support[i], rest[j]))[best])
+    slack = np.where(weights > 0, np.inf, -margins.dot(weights)).min(axis=0) / weights.sum(axis=0)
+    best = int(slack.argmax())
+    return None if not slack[best] > 0 else int(np.concatenate((support[i], rest[j]))[best])

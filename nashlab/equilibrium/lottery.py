@@ -27,8 +27,9 @@ from nashlab.certificate import (
 )
 from nashlab.certificate.rounding import unit_scale
 from nashlab.equilibrium.exact import ExactFace, exact_face, guessed_face
-from nashlab.equilibrium.interior import Guess, interior_point
+from nashlab.equilibrium.interior import Guess, interior_point, kernel_policy
 from nashlab.equilibrium.projection import Projection, nearest, project
+from nashlab.equilibrium.tableau import simplex_support
 from nashlab.game import PreferenceGame
 from nashlab.solution import Face, Solution, Status
 
@@ -36,6 +37,7 @@ __all__ = ["maximal_lottery"]
 
 Array = NDArray[np.float64]
 
+SIMPLEX_TO = 50  # responses up to which the simplex takes less time than an interior point method
 EXACT_LIMIT = 100  # responses up to which rational input is solved in rationals by default
 GUESSED_LIMIT = 300  # responses up to which rationals are tried if float64 proves nothing
 LEAST = Fraction(1, 10**300)  # a larger rational has a float64 of full precision
@@ -61,7 +63,7 @@ def maximal_lottery(game: PreferenceGame, *, exact: bool | None = None, throw: b
         return together(game, 0.0, parts).checked(throw)
     rational = exact if exact is not None else game.exact is not None and game.n <= EXACT_LIMIT
     margins, _ = unit_scale(game.margins)
-    guess = interior_point(margins)
+    guess = _guess(margins)
     if rational:
         return _in_rationals(game, margins, guess).checked(throw)
     answer = _in_floats(game, margins, guess)
@@ -72,6 +74,16 @@ def maximal_lottery(game: PreferenceGame, *, exact: bool | None = None, throw: b
     # an exact simplex would take hours: only the guess is tried
     face = guessed_face(_exact_margins(game), guess.policy, guess.support)
     return (answer if face is None else _from_face(game, margins, guess, face)).checked(throw)
+
+
+def _guess(margins: Array) -> Guess:
+    """By the simplex, if its support is proved, in small games; else by the interior point method."""
+    if len(margins) <= SIMPLEX_TO:
+        support = simplex_support(margins)
+        policy = None if support is None else kernel_policy(margins, support)
+        if support is not None and policy is not None:
+            return Guess(policy, support, True, 0)
+    return interior_point(margins)
 
 
 # -- answers ------------------------------------------------------------------------------------------------------

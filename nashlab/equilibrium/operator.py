@@ -159,7 +159,7 @@ def operator_nash(game: OperatorGame, temperature: float, *, throw: bool = False
 
     The certificate is float64's (E3, N14): it ignores the rounding of the products.  Status as for
     :func:`nashlab.equilibrium.regularised_nash`, with ``largest`` in the place of max|A|; STALLED also if 100,000
-    products do not suffice, and the bound then says how near the answer is.  Memory: about 30 vectors of n numbers.
+    products do not suffice, and the bound then says how near the answer is.  Memory: about 15 vectors of n numbers.
     Errors: BadInput for τ = 0, whose lottery needs the entries of A; NotSolved with ``throw``.  Source: E1-E3, N26.
 
     >>> from scipy.sparse import csr_array

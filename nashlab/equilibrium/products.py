@@ -4,9 +4,14 @@ With h = log π − log μ up to a constant, w = ητ/(1+ητ) and η = 2(τ + �
 
     h½ = (1−w) h + wt Aπ,   h₊ = (1−w) h + wt Aπ½              KL(π*‖π₊) ≤ e^{−2 arcsinh τ} KL(π*‖π), from anywhere: N26
 
-Two faster methods are tried first: Anderson's mixing while tλ is small, then Newton's directions by conjugate gradients
-with products in single precision if there are any.  A direction is followed only if that halves osc F, F = h − tAπ,
-which can happen only so often; extragradient converges from wherever it stands, so the whole ends.
+Two faster methods are tried first.  Newton's matrix in the coordinates √π is I − S, S skew (E4), for which a recurrence
+of three terms takes the place of a basis of all vectors before (Concus and Golub 1976, Widlund 1978).  While it is fast
+it is applied to F itself,
+
+    h₊ = h₋ + ω (tAπ − h₋),   1/ω = 1 + ρ/(ρ₋ω₋),   ρ = Var_π F,   F = h − tAπ
+
+then to Newton's directions, with products in single precision if there are any.  A direction is followed only if that
+halves osc F, which can happen only so often; extragradient converges from wherever it stands, so the whole ends.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["At", "Near", "Product", "evaluate", "floor", "solve"]
+__all__ = ["At", "Near", "Product", "evaluate", "floor", "solve", "start"]
 
 Array = NDArray[np.float64]
 Product = Callable[[Array], Array]
@@ -25,11 +30,12 @@ Product = Callable[[Array], Array]
 EPS = float(np.finfo(np.float64).eps)
 ENOUGH = 1e-12  # of osc F: by E3 a distance of at most 5e-13, half the promised bound
 UP_TO = 1e6  # of t: far beyond what products can solve, far below overflow of their sums
-WINDOW = 8  # of Anderson's mixing
-MIXING = 0.25  # fall of osc F over two mixing steps above which conjugate gradients take fewer products
+WINDOW = 4  # steps of the recurrence over which osc F is to fall, so that it goes on: ...
+FALL = 0.1  # ... to this share, else directions take fewer products,
+FASTER = 0.004  # or to this, else a factorisation, which costs as much as ten steps, takes less time
 FORCING = 0.03  # relative accuracy of Newton's first directions
 SHARES = (1.0, 0.5, 0.25, 0.125)  # of a Newton direction that are tried
-INNER = 2000  # iterations of conjugate gradients for one direction
+INNER = 4000  # products for one direction
 FEWEST = 8  # extragradient steps before the fast methods are tried again, doubled each time
 
 
@@ -54,15 +60,18 @@ class At(NamedTuple):
 def evaluate(multiply: Product, log_mu: Array, h: Array, t: float) -> At:
     """π ∝ μ eʰ and F; h carries its constant, so that F, not only its oscillation, is 0 at the equilibrium."""
     x = log_mu + h
-    x -= np.maximum.reduce(x)
+    x -= x[x.argmax()]  # of short vectors, the place of the maximum is found in a quarter of the time of a reduction
     pi: Array = np.exp(x, out=x)
     pi /= np.add.reduce(pi)
-    f = h - t * multiply(pi)
-    return At(h, pi, f, float(np.maximum.reduce(f) - np.minimum.reduce(f)))
+    f = t * multiply(pi)
+    np.subtract(h, f, out=f)
+    return At(h, pi, f, float(f[f.argmax()] - f[f.argmin()]))
 
 
 def floor(h: Array, t: Any) -> Any:
     """The oscillation of F due to rounding, [..., n] -> [...], below which no method can go."""
+    if h.ndim == 1:
+        return 4.0 * EPS * (1.0 + max(float(h[h.argmax()]), -float(h[h.argmin()])) + t)
     return 4.0 * EPS * (1.0 + np.maximum.reduce(np.abs(h), axis=-1) + t)
 
 
@@ -77,7 +86,7 @@ def solve(
     if t > UP_TO:
         return Near(None)
     work = _Work(multiply, rough or multiply, log_mu, t)
-    now = _mixed(work, work.at(np.zeros_like(log_mu)))
+    now = _recurred(work, FALL)
     steps = FEWEST
     while not work.solved(now) and work.products < patience:
         ahead = _newton_step(work, now, patience)
@@ -88,50 +97,61 @@ def solve(
     return Near(now.h if work.solved(now) else None, 0, work.products, now.h)
 
 
+def start(multiply: Product, log_mu: Array, t: float) -> Near:
+    """The recurrence alone, for as long as it is very fast: h if it reaches the level of rounding, and the nearest."""
+    work = _Work(multiply, multiply, log_mu, t, enough=0.0)
+    now = _recurred(work, FASTER)
+    return Near(now.h if work.solved(now) else None, 0, work.products, now.h)
+
+
 class _Work:
     """One problem, and the number of products spent on it."""
 
-    def __init__(self, multiply: Product, rough: Product, log_mu: Array, t: float):
-        self.log_mu, self.t, self.products = log_mu, t, 0
+    def __init__(self, multiply: Product, rough: Product, log_mu: Array, t: float, enough: float = ENOUGH):
+        self.log_mu, self.t, self.enough, self.products = log_mu, t, enough, 0
         self._multiply, self._rough = multiply, rough
 
     def at(self, h: Array) -> At:
-        return evaluate(self.product, self.log_mu, h, self.t)
-
-    def product(self, v: Array) -> Array:
         self.products += 1
-        return self._multiply(v)
+        return evaluate(self._multiply, self.log_mu, h, self.t)
 
     def rough(self, v: Array) -> Array:
         self.products += 1
         return self._rough(v)
 
     def solved(self, now: At) -> bool:
-        return bool(now.size <= max(ENOUGH, 4.0 * floor(now.h, self.t)))
+        return now.size <= self.enough or now.size <= 4.0 * floor(now.h, self.t)
 
 
-def _mixed(work: _Work, now: At) -> At:
-    """Anderson acceleration of h ← tAπ for as long as it is fast: the best point found."""
-    moves, changes = np.zeros((2, WINDOW, len(now.h)))
-    gram = np.zeros((WINDOW, WINDOW))
-    best, before, k = now, np.inf, 0
-    while not work.solved(now) and now.size <= MIXING * before:
-        step = -now.f
-        if held := min(k, WINDOW):
-            past = changes[:held]
-            inner = gram[:held, :held].copy()
-            # a trace of the identity: near the end the changes are almost parallel
-            inner.ravel()[:: held + 1] *= 1.0 + 1e-15 * held
-            mixing = np.linalg.solve(inner, past @ now.f)
-            step += mixing @ past - mixing @ moves[:held]
-        ahead = work.at(now.h + step)
-        place = k % WINDOW
-        np.subtract(ahead.h, now.h, out=moves[place])
-        np.subtract(ahead.f, now.f, out=changes[place])
-        gram[place] = gram[:, place] = changes @ changes[place]
-        before, now, k = best.size if k % 2 else before, ahead, k + 1
-        best = min(best, now, key=lambda x: x.size)
+def _recurred(work: _Work, fall: float) -> At:
+    """The best point of the recurrence from μ, which ends when osc F has not fallen so much over a window of steps."""
+    now = best = work.at(np.zeros_like(work.log_mu))
+    before, share, size, sizes = now.h, 1.0, _variance(now), [now.size]
+    while not work.solved(now) and (len(sizes) <= WINDOW or sizes[-1] <= fall * sizes[-1 - WINDOW]):
+        before, now = now.h, work.at(_between(before, now.h - now.f, share))
+        share, size = _next_share(share, size, moved := _variance(now)), moved
+        best = now if now.size < best.size else best
+        sizes.append(best.size)
     return best
+
+
+def _variance(now: At) -> float:
+    """Var_π F."""
+    centred = now.f - now.pi.dot(now.f)
+    return float(now.pi.dot(np.multiply(centred, centred, out=centred)))
+
+
+def _between(a: Array, b: Array, share: float) -> Array:
+    """a + share · (b − a), in the memory of b."""
+    b -= a
+    b *= share
+    b += a
+    return b
+
+
+def _next_share(share: float, before: float, now: float) -> float:
+    """ω from the last one and the squares of two residuals."""
+    return share * before / (share * before + now) if now else 1.0
 
 
 def _newton_step(work: _Work, now: At, patience: int) -> At | None:
@@ -140,7 +160,7 @@ def _newton_step(work: _Work, now: At, patience: int) -> At | None:
     shift = _shift(work, now, accuracy, patience)
     if shift is None:
         return None
-    step = work.t * work.product(shift) - now.f
+    step = work.t * work.rough(shift) - now.f
     for share in SHARES:
         ahead = work.at(now.h + share * step)
         if ahead.size <= 0.5 * now.size or work.solved(ahead):
@@ -149,32 +169,26 @@ def _newton_step(work: _Work, now: At, patience: int) -> At | None:
 
 
 def _shift(work: _Work, now: At, accuracy: float, patience: int) -> Array | None:
-    """The shift Dd of π for (I − tAD) d = −F: conjugate gradients on I + SᵀS in the coordinates √π, S skew (E4)."""
+    """The shift Dd of π for (I − tAD) d = −F: the recurrence on I − S in the coordinates √π."""
     root = np.sqrt(now.pi)
     scaled = work.t * root
-
-    def skew(v: Array) -> Array:  # for v orthogonal to √π, as all are here
-        v = scaled * work.rough(root * v)
-        return v - root * (root @ v)
-
-    right = -root * now.f
-    right -= root * (root @ right)
-    z = np.zeros_like(right)
-    left = right + skew(right)  # (I − S)ᵀ = I + S
-    step, size = left.copy(), float(left @ left)
+    residual = -root * now.f
+    residual -= root.dot(residual) * root  # orthogonal to √π, as all vectors here
+    z = before = last = np.zeros_like(residual)
+    share, size = 1.0, float(residual.dot(residual))
     goal = accuracy**2 * size
     for _ in range(INNER):
         if size <= goal:
             return root * z
         if work.products >= patience:
             return None
-        moved = step - skew(step)
-        curved = moved + skew(moved)
-        a = size / float(step @ curved)
-        z += a * step
-        left -= a * curved
-        size, before = float(left @ left), size
-        step = left + (size / before) * step
+        # z₊ = z₋ + ω (z + r − z₋),  r₊ = r₋ + ω (Sr − r₋)
+        z, before = _between(before, z + residual, share), z
+        pull = work.rough(root * residual)
+        pull *= scaled
+        pull -= root.dot(pull) * root
+        residual, last = _between(last, pull, share), residual
+        share, size = _next_share(share, size, square := float(residual.dot(residual))), square
     return None
 
 

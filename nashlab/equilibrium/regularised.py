@@ -11,6 +11,7 @@ found is the right one, and :mod:`nashlab.certificate` bounds the error.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -71,23 +72,21 @@ def regularised_nash(
         raise ValueError(f"method = {method!r}, must be one of {', '.join(METHODS)}")
     n = game.n
     margins, log_mu = game.margins.reshape(-1, n, n), game.log_reference.reshape(-1, n)
+    sizes = game.largest.reshape(-1).tolist()
     # scaling A and τ by a power of two brings max|A| into [¼, 1) without rounding; preferences need none
-    exponent = np.frexp(game.largest.reshape(-1))[1]
-    least = np.full(len(exponent), tau)
-    if np.any((exponent != 0) & (exponent != -1)):
-        exponent[exponent == -1] = 0
-        margins = np.ldexp(margins, -exponent[:, None, None])
-        with np.errstate(over="ignore"):  # an infinite τ' is harmless: π* is μ
-            least = np.ldexp(least, -exponent)
-    least[game.largest.reshape(-1) == 0] = 1.0  # where all responses tie π* is μ at any temperature
-    if least.min() < LEAST_TEMPERATURE:
+    exponents = [0 if exponent == -1 else exponent for exponent in (math.frexp(size)[1] for size in sizes)]
+    if any(exponents):
+        margins = np.ldexp(margins, -np.array(exponents)[:, None, None])
+    # where all responses tie π* is μ at any temperature
+    least = [_over_power(tau, exponent) if size else 1.0 for size, exponent in zip(sizes, exponents, strict=True)]
+    if min(least) < LEAST_TEMPERATURE:
         raise BadInput(
             f"temperature = {tau:g} is below {LEAST_TEMPERATURE:g} of the largest margin, where 1/τ leaves float64; "
             "use 0, its limit"
         )
     effective = effective_temperature(game.largest, tau)
     work = _Work()
-    h = _solve(margins, log_mu, 1.0 / least, effective.reshape(-1), method, work)
+    h = _solve(margins, log_mu, 1.0 / np.array(least), effective.reshape(-1), method, work)
     # twice, because the first sum of large log-ratios is rounded to the unit of the largest
     if game.batch:
         log_policy = log_softmax(log_softmax(np.where(np.isfinite(log_mu), log_mu + h, -np.inf)))
@@ -101,8 +100,16 @@ def regularised_nash(
 
 def _normalised(x: Array) -> Array:
     """log softmax of a finite vector: one game is solved in less time than the general function takes."""
-    x = x - np.maximum.reduce(x)
-    return x - np.log(np.add.reduce(np.exp(x)))
+    x = x - x[x.argmax()]
+    return x - math.log(np.add.reduce(np.exp(x)))
+
+
+def _over_power(temperature: float, exponent: int) -> float:
+    """τ/2^e; an infinite one is harmless: π* is μ."""
+    try:
+        return math.ldexp(temperature, -exponent)
+    except OverflowError:
+        return math.inf
 
 
 @dataclass
@@ -156,14 +163,13 @@ def _in_single_precision(margins: Array) -> Callable[[Array], Array]:
 
 def _near(h: Array, margins: Array, log_mu: Array, t: float, work: _Work, find: Callable[..., Near]) -> bool:
     """Fill h, [n], by a method for one game on the support of μ; whether it came near."""
-    inside = np.isfinite(log_mu)
-    whole = bool(inside.all())
+    inside = None if log_mu[log_mu.argmin()] > -np.inf else np.isfinite(log_mu)
     with np.errstate(over="ignore", invalid="ignore"):  # what leaves float64 is not near
-        found = find(*((margins, log_mu) if whole else (margins[np.ix_(inside, inside)], log_mu[inside])), t)
+        found = find(*((margins, log_mu) if inside is None else (margins[np.ix_(inside, inside)], log_mu[inside])), t)
     work.factorisations += found.factorisations
     work.products += found.products
     if found.h is not None:
-        h[inside] = found.h
+        h[... if inside is None else inside] = found.h
     return found.h is not None
 
 

@@ -3,7 +3,7 @@
     extragradient       N26's step, from the reference
     with N6's blocks    momentum m = −r², step (1 − r²)/τ, r = e^{−arcsinh πτ}, best for |λ| ≤ 1/π; a block that
                         does not halve osc F is dropped, and extragradient has as many products
-    what we ship        nashlab.equilibrium.products: Anderson, then Newton by conjugate gradients
+    what we ship        nashlab.equilibrium.products: a recurrence of three terms, then Newton by the same recurrence
 
 A uniform random game, and a cycle, whose λ is near 1/π; to osc F ≤ 1e-12, F = h − Aπ/τ, so within 5e-13 by E3.
 """

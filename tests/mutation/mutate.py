@@ -68,6 +68,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nashlab.certify": CERTIFY,
     "nashlab.equilibrium": EQUILIBRIUM,
     "nashlab.equilibrium.alone": ("tests/test_alone.py", *SOLVERS),
+    "nashlab.equilibrium.tableau": ("tests/test_interior.py", *SOLVERS),
     "nashlab.equilibrium.possible": ("tests/test_possible.py",),
     "nashlab.equilibrium.uncertainty": ("tests/test_uncertainty.py", *FAULTS),
     "nashlab.equilibrium.sensitivity": (*SOLVERS, "tests/test_uncertainty.py"),
