@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -150,3 +151,35 @@ def give_room(cache: Any) -> None:
     for i, layer in enumerate(layers):
         if type(layer) is DynamicLayer:
             layers[i] = _RoomyLayer(layer)
+
+
+def layers_of(cache: Any) -> tuple[list[Any], list[Any]]:
+    """The layers that grow with each token, and those with a decoder's view of its encoder."""
+    if not is_plain(cache):
+        raise TypeError(f"the cache is a {type(cache).__name__}")
+    own = getattr(cache, "self_attention_cache", cache).layers
+    crossing = cache.cross_attention_cache.layers if own is not getattr(cache, "layers", None) else []
+    plain = all(isinstance(layer, DynamicLayer) and not layer.is_sliding for layer in [*own, *crossing])
+    if not own or not plain:
+        kinds = sorted({type(layer).__name__ for layer in [*own, *crossing]})
+        raise TypeError(f"the cache has layers of kind {', '.join(kinds) or 'unknown'}")
+    return own, crossing
+
+
+def holding(cache: Any, own: list[Any], crossing: list[Any]) -> Any:
+    """A cache like this one, with other layers."""
+    twin = copy.copy(cache)
+    if not crossing:
+        twin.layers = own
+        return twin
+    for name, layers in (("self_attention_cache", own), ("cross_attention_cache", crossing)):
+        part = copy.copy(getattr(cache, name))
+        part.layers = layers
+        setattr(twin, name, part)
+    return twin
+
+
+def filled(keys: Tensor, values: Tensor) -> DynamicLayer:
+    layer = DynamicLayer()
+    layer.update(keys, values)
+    return layer
