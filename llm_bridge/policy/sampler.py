@@ -1,8 +1,8 @@
 """Sampling with caches from the token-level mixture log m(· | prefix) = (1−β) log π + β log μ + C(prefix).
 
-Each model has its own cache; β = 0 never uses the reference, β = 1 never the policy.  The temperature T divides the
-logits, and :meth:`Policy.log_prob` takes the same T, so the sampled and scored distributions agree.  The product of m
-over tokens is in general not the sequence-level mixture m_β ∝ π^(1−β) μ^β (theory §6).
+Each model has its own keys and values; β = 0 never uses the reference, β = 1 never the policy.  The temperature T
+divides the logits, and :meth:`Policy.log_prob` takes the same T, so the sampled and scored distributions agree.  The
+product of m over tokens is in general not the sequence-level mixture m_β ∝ π^(1−β) μ^β (theory §6).
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,14 +30,14 @@ from torch import Tensor
 from llm_bridge.policy.forward import Forward
 from llm_bridge.policy.rows import Rows, Unlike, lay_out, spoiled, swaps
 from llm_bridge.policy.soundness import close, precision
-from llm_bridge.policy.stream import Stream, filled, give_room, holding, layers_of
+from llm_bridge.policy.stream import Stream, merged
 from llm_bridge.policy.tokens import Tokens
 
 __all__ = ["Together"]
 
 logger = logging.getLogger(__name__)
 
-WORTH_IT = 4  # tokens after which weights are laid out for more of them, at the price of one or two
+WORTH_IT = 12  # tokens after which weights are laid out for more: it costs about what it saves on so many
 
 
 @dataclass
@@ -58,6 +57,8 @@ class Together:
     """The streams of one or two models, which go on in one forward pass from the first pushed token if they can.
 
     streams  of the models: what they hold is meaningless once ``joint`` is not None.
+
+    Streams in fixed buffers (:mod:`llm_bridge.policy.cuda_graphs`) stay by themselves.
     """
 
     def __init__(self, streams: Sequence[Stream]) -> None:
@@ -96,26 +97,29 @@ class Together:
         if self.joint is not None:
             self.streams = [self.joint.first_alone()]
             self.joint = None
+        self._begun = True
         del self.streams[1:]
         self.keep([rows])
 
     def _begin(self, tokens: Sequence[Tensor]) -> None:
         """Push the first token, jointly if the models allow it."""
         first, second = self.streams
-        verdict, joint, why = _verdict(first, second), None, ""
+        verdict, whole, joint = _verdict(first, second), torch.cat(list(tokens)), None
+        why = verdict.shown or ""
         try:
-            joint = _Joint(first, second) if not verdict.shown else None
+            joint = None if why else _Joint(first, second)
+            if joint is not None and verdict.shown is not None:
+                joint.push(whole)
         except Unlike as unlike:
-            why = str(unlike)
-        if joint is not None and verdict.shown is not None:
+            joint, why = None, str(unlike)
+        if joint is None or verdict.shown is None:
+            for stream, pushed in zip(self.streams, tokens, strict=True):
+                stream.push(pushed)
+        if joint is not None and verdict.shown is None:
+            why = verdict.shown = joint.distrust(whole, torch.cat([first.logits, second.logits]))
+        if joint is not None and not why:
             self.joint = joint
-            joint.push(torch.cat(list(tokens)))
-            return
-        for stream, pushed in zip(self.streams, tokens, strict=True):
-            stream.push(pushed)
-        if joint is not None:
-            why = verdict.shown = joint.distrust(torch.cat(list(tokens)), torch.cat([first.logits, second.logits]))
-            self.joint = None if why else joint
+            first.cache = second.cache = None  # it has its own
         if why and why != verdict.said:
             logger.info("%s and its reference decode in two passes a token: %s", first.forward.name, why)
             verdict.said = why
@@ -137,7 +141,10 @@ class _Joint(Stream):
         self._pushed = 0
         self._swaps = swaps(first, second, self.rows)
         self.silent = first.silent if second.silent else []
-        self.cache = _merged(first.cache, second.cache)
+        try:
+            self.cache = merged(first.cache, second.cache)
+        except TypeError as error:
+            raise Unlike(str(error)) from error
         self.logits = torch.cat([first.logits, second.logits])
         if first.mask is not None and second.mask is not None:
             self.mask = torch.cat([first.mask, second.mask])
@@ -175,8 +182,6 @@ class _Joint(Stream):
             return str(error) if isinstance(error, Unlike) else f"{type(error).__name__}: {error}"
         if not close(self.logits, theirs, (8 * torch.finfo(precision(self.forward)).eps) ** 0.75):
             return f"one pass is off by {float((self.logits - theirs).abs().max()):.2g}"
-        self._first = copy.copy(self._first)  # without what it holds
-        self._first.cache = None
         return ""
 
     @contextmanager
@@ -189,18 +194,3 @@ class _Joint(Stream):
             finally:
                 for swap in self._swaps:
                     del vars(swap.module)[swap.name]
-
-
-def _merged(first: Any, second: Any) -> Any:
-    """A cache of the rows of two caches that hold as many tokens."""
-    try:
-        both = layers_of(first), layers_of(second)
-    except TypeError as error:
-        raise Unlike(str(error)) from error
-    own, crossing = (
-        [filled(torch.cat([a.keys, b.keys]), torch.cat([a.values, b.values])) for a, b in zip(*layers, strict=True)]
-        for layers in zip(*both, strict=True)
-    )
-    cache = holding(first, own, crossing)
-    give_room(cache)
-    return cache

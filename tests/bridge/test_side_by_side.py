@@ -20,8 +20,16 @@ from transformers.models.llama.modeling_llama import LlamaMLP
 
 from llm_bridge.policy import Decoder, Policy, Reference, Tokens, load_policy, pad_left, rows, sample
 from llm_bridge.policy import side_by_side as together
+from llm_bridge.policy.stream import merged
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def soon_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the few tokens of these tests."""
+    monkeypatch.setattr(together, "WORTH_IT", 3)
+
 
 EACH = pytest.mark.parametrize("family", FAMILIES)
 Patch = pytest.MonkeyPatch
@@ -131,6 +139,20 @@ def test_a_policy_may_be_the_reference_and_the_reference_the_policy(family: str,
             each.push(tokens)
     assert mixed.passes == 1
     assert distance(mixed.log_probs, alone.log_probs) <= 1e-12
+
+
+def test_all_completions_may_be_the_policy_s_own() -> None:
+    policy, reference = pair("llama", "copy")
+    own, none = drawn(policy, reference, plain=3), drawn(policy, None, beta=0.0, plain=0)
+    assert apart(own, none) == 0
+
+
+def test_mixed_precision_differs_by_its_rounding(monkeypatch: Patch) -> None:
+    policy, reference = pair("llama", "copy", dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert passes(policy, reference) == 1
+        one, two = drawn(policy, reference)[1], in_two_passes(monkeypatch, policy, reference)[1]
+    assert max(distance(a[1], b[1]) for a, b in zip(one.steps, two.steps, strict=True) if len(a) > 1 < len(b)) <= 0.02
 
 
 @EACH
@@ -286,8 +308,8 @@ def share_all_products(monkeypatch: Patch) -> None:
 
 
 def mix_up_the_caches(monkeypatch: Patch) -> None:
-    original = together._merged
-    monkeypatch.setattr(together, "_merged", lambda first, second: original(second, first))
+    original = merged
+    monkeypatch.setattr(together, "merged", lambda first, second: original(second, first))
 
 
 @pytest.mark.parametrize(
