@@ -184,7 +184,7 @@ def _check_configurations(one: Forward, other: Forward) -> None:
     if type(both[0]) is not type(both[1]):
         raise Unlike(f"a {type(both[0]).__name__} and a {type(both[1]).__name__}")
     different = sorted(name for name in told[0] | told[1] if told[0].get(name) != told[1].get(name))
-    if different or both[0]._attn_implementation != both[1]._attn_implementation:
+    if different or len({getattr(config, "_attn_implementation", None) for config in both}) > 1:
         raise Unlike(f"their configurations differ in {', '.join(different) or 'the way of attention'}")
     if one.dtype != other.dtype or one.device != other.device:
         raise Unlike(f"weights in {one.dtype} on {one.device} and in {other.dtype} on {other.device}")
@@ -209,9 +209,9 @@ def _check_kinds(name: str, a: Any, b: Any, embedding: nn.Module) -> None:
 def _shared(a: nn.Module, b: nn.Module) -> bool:
     """Whether the modules' own weights are the same tensors.  Raises :class:`Unlike` for other constants or shapes."""
     name = type(a).__name__
-    for x, y in zip(_tensors(a._buffers), _tensors(b._buffers), strict=True):
-        if x.shape != y.shape or not torch.equal(x, y):
-            raise Unlike(f"{name} has other constants")
+    constants = [list(module.buffers(recurse=False)) for module in (a, b)]
+    if len(constants[0]) != len(constants[1]) or not all(map(torch.equal, *constants)):
+        raise Unlike(f"{name} has other constants")
     ours, theirs = _tensors(a._parameters), _tensors(b._parameters)
     if [x.shape for x in ours] != [y.shape for y in theirs]:
         raise Unlike(f"{name} has other shapes")

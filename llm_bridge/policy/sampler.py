@@ -142,7 +142,7 @@ class Decoder:
 
     @property
     def parts(self) -> list[tuple[float, Stream]]:
-        """The models of m with a positive exponent, each with its exponent and its stream."""
+        """The models of m with a positive exponent, each with its exponent and its stream until they go on together."""
         return list(zip(self._weights, self._streams.streams, strict=True))
 
     @property

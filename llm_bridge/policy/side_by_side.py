@@ -110,8 +110,8 @@ class Together:
             joint = None if why else _Joint(first, second)
             if joint is not None and verdict.shown is not None:
                 joint.push(whole)
-        except Unlike as unlike:
-            joint, why = None, str(unlike)
+        except Exception as error:  # whatever a model is made of, two passes are possible
+            joint, why = None, _told(error)
         if joint is None or verdict.shown is None:
             for stream, pushed in zip(self.streams, tokens, strict=True):
                 stream.push(pushed)
@@ -123,6 +123,10 @@ class Together:
         if why and why != verdict.said:
             logger.info("%s and its reference decode in two passes a token: %s", first.forward.name, why)
             verdict.said = why
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, Unlike) else f"{type(error).__name__}: {error}"
 
 
 def _verdict(first: Stream, second: Stream) -> _Verdict:
@@ -179,7 +183,7 @@ class _Joint(Stream):
             with spoiled(self._swaps):
                 self.push(tokens)
         except Exception as error:  # models fail in many ways
-            return str(error) if isinstance(error, Unlike) else f"{type(error).__name__}: {error}"
+            return _told(error)
         if not close(self.logits, theirs, (8 * torch.finfo(precision(self.forward)).eps) ** 0.75):
             return f"one pass is off by {float((self.logits - theirs).abs().max()):.2g}"
         return ""
