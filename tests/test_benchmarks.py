@@ -38,16 +38,16 @@ def lines(*rows: page.Row) -> list[str]:
 
 def test_a_row_is_printed_in_its_unit_with_the_ratio_in_our_favour() -> None:
     row = {"what": "a game", "ours": 0.002, "peers": {"HiGHS": 0.006}, "limits": {"12 products": 1e-6}, "work": "7 LU"}
-    rate = {"what": "a loop", "unit": "steps/s", "ours": 6.0, "peers": {"TRL": 3.0}}
+    rate = {"what": "a loop", "unit": "steps/s", "ours": 6.0, "peers": {"TRL": 3.0, "another": None}}
     head, _, names, _, *body = lines(row, rate)
     assert head == "h; d, m."
     assert names == "| | ours | peer or limit | ratio | work |"
     assert body == [
         "| a game | 2 ms | HiGHS 6 ms; 12 products 1 µs | 3x; 2e+03 times the limit | 7 LU |",
-        "| a loop | 6 steps/s | TRL 3 steps/s | 2x | |",
+        "| a loop | 6 steps/s | TRL 3 steps/s; another none | 2x | |",
     ]
     assert lines(rate)[2:] == ["| | ours | peer or limit | ratio |", "|---|---|---|---|",
-                               "| a loop | 6 steps/s | TRL 3 steps/s | 2x |"]  # fmt: skip
+                               "| a loop | 6 steps/s | TRL 3 steps/s; another none | 2x |"]  # fmt: skip
 
 
 def test_a_slow_call_is_made_once() -> None:

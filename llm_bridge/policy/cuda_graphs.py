@@ -14,7 +14,6 @@ which is how the tests check them.
 
 from __future__ import annotations
 
-import copy
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -25,15 +24,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.cache_utils import DynamicLayer, StaticLayer
+from transformers.cache_utils import StaticLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from llm_bridge.policy.forward import Forward
 from llm_bridge.policy.policy import Policy
 from llm_bridge.policy.reference import Reference
-from llm_bridge.policy.soundness import close
-from llm_bridge.policy.stream import Stream, give_room, is_plain
+from llm_bridge.policy.soundness import close, precision
+from llm_bridge.policy.stream import Stream, filled, give_room, holding, layers_of
 from llm_bridge.policy.tokens import Tokens
 
 __all__ = ["CapturedStream", "opened"]
@@ -105,7 +104,7 @@ class CapturedStream(Stream):
             return
         if not step.trusted:
             super().push(tokens)
-            if not close(logits, self.logits, (8 * torch.finfo(_precision(self.forward)).eps) ** 0.75):
+            if not close(logits, self.logits, (8 * torch.finfo(precision(self.forward)).eps) ** 0.75):
                 self._refuse(f"its logits are off by {float((logits - self.logits).abs().max()):.2g}")
                 return
             step.trusted = True
@@ -139,16 +138,16 @@ class _Step:
         self.key, self.slots, self.places = key, slots, places
         self.held, self.trusted = 0, False
         device = stream.logits.device
-        own, crossing = _layers(stream.cache)
+        own, crossing = layers_of(stream.cache)
         self._place = torch.zeros((), dtype=torch.long, device=device)  # of the next token, in all layers
         self._own: list[Any] = [_FixedLayer(layer, slots, places, self._place) for layer in own]
         width = _rounded(crossing[0].keys.shape[2]) if crossing else 0
         self._crossing: list[Any] = [
-            _filled(*(t.new_zeros(slots, t.shape[1], width, t.shape[3]) for t in (layer.keys, layer.values)))
+            filled(*(t.new_zeros(slots, t.shape[1], width, t.shape[3]) for t in (layer.keys, layer.values)))
             for layer in crossing
         ]
         self.bytes = sum(t.nbytes for layer in (*self._own, *self._crossing) for t in (layer.keys, layer.values))
-        self._cache = _holding(stream.cache, self._own, self._crossing)
+        self._cache = holding(stream.cache, self._own, self._crossing)
         self._tokens = torch.zeros(slots, dtype=torch.long, device=device)
         self._positions = torch.zeros(slots, 1, dtype=torch.long, device=device)
         self._mask = None if stream.mask is None else stream.mask.new_ones(slots, places)
@@ -163,7 +162,7 @@ class _Step:
 
     def load(self, cache: Any, mask: Tensor | None, encoded: Tokens | None) -> None:
         """Take over a stream's state; everything else is zero, so that nothing remains from an earlier batch."""
-        own, crossing = _layers(cache)
+        own, crossing = layers_of(cache)
         rows, self.held = len(own[0].keys), own[0].keys.shape[2]
         for fixed, layer in zip([*self._own, *self._crossing], [*own, *crossing], strict=True):
             for there, here in ((fixed.keys, layer.keys), (fixed.values, layer.values)):
@@ -186,10 +185,10 @@ class _Step:
     def unload(self, slots: Tensor) -> tuple[Any, Tensor | None, Tokens | None]:
         """Cache, mask and encoded prompt of the rows in these slots, as a stream holds them."""
         own, crossing = (
-            [_filled(*(t[slots, :, :width] for t in (layer.keys, layer.values))) for layer in layers]
+            [filled(*(t[slots, :, :width] for t in (layer.keys, layer.values))) for layer in layers]
             for layers, width in ((self._own, self.held), (self._crossing, self._width))
         )
-        cache = _holding(self._cache, own, crossing)
+        cache = holding(self._cache, own, crossing)
         give_room(cache)
         mask = None if self._mask is None else self._mask[slots, : self.held]
         encoded = None if self._encoded is None else Tokens(*(t[slots, : self._width] for t in self._encoded))
@@ -290,7 +289,7 @@ def _attending_in_groups(forward: Forward) -> Iterator[None]:
 def _step_for(stream: CapturedStream) -> _Step:
     """A free step with enough slots and places: an idle one, or a new one."""
     forward = stream.forward
-    own, crossing = _layers(stream.cache)
+    own, crossing = layers_of(stream.cache)
     rows, held = len(own[0].keys), own[0].keys.shape[2]
     slots, places = 1 << (rows - 1).bit_length(), _rounded(held + 1)
     weights = (*forward.model.parameters(), *forward.model.buffers())
@@ -334,43 +333,5 @@ def _capture(run: Callable[[], None], device: torch.device) -> Callable[[], None
     return graph.replay
 
 
-def _layers(cache: Any) -> tuple[list[Any], list[Any]]:
-    """The layers that grow with each token, and those with a decoder's view of its encoder."""
-    if not is_plain(cache):
-        raise TypeError(f"the cache is a {type(cache).__name__}")
-    own = getattr(cache, "self_attention_cache", cache).layers
-    crossing = cache.cross_attention_cache.layers if own is not getattr(cache, "layers", None) else []
-    plain = all(isinstance(layer, DynamicLayer) and not layer.is_sliding for layer in [*own, *crossing])
-    if not own or not plain:
-        kinds = sorted({type(layer).__name__ for layer in [*own, *crossing]})
-        raise TypeError(f"the cache has layers of kind {', '.join(kinds) or 'unknown'}")
-    return own, crossing
-
-
-def _holding(cache: Any, own: list[Any], crossing: list[Any]) -> Any:
-    """A cache like this one, with other layers."""
-    twin = copy.copy(cache)
-    if not crossing:
-        twin.layers = own
-        return twin
-    for name, layers in (("self_attention_cache", own), ("cross_attention_cache", crossing)):
-        part = copy.copy(getattr(cache, name))
-        part.layers = layers
-        setattr(twin, name, part)
-    return twin
-
-
-def _filled(keys: Tensor, values: Tensor) -> DynamicLayer:
-    layer = DynamicLayer()
-    layer.update(keys, values)
-    return layer
-
-
 def _rounded(length: int) -> int:
     return -(-length // PLACES) * PLACES
-
-
-def _precision(forward: Forward) -> torch.dtype:
-    """The precision of the forward pass."""
-    kind = forward.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else forward.dtype

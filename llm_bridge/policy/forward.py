@@ -131,7 +131,7 @@ class Forward:
                 if positions is None:
                     positions = (mask.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
                 inputs["position_ids"] = positions + self.first_position
-        output = self._decoder(**inputs)
+        output = self.decoder(**inputs)
         states = output.last_hidden_state if self.chunked else output.logits
         return states, getattr(output, self._cache_name, None) if caching else None
 
@@ -144,7 +144,7 @@ class Forward:
         return {"decoder_input_ids": ids, "encoder_outputs": outputs, "attention_mask": mask}
 
     @property
-    def _decoder(self) -> Any:
+    def decoder(self) -> Any:
         """The module that computes states: the part below the head, or the whole model if the head is unknown."""
         if not self.chunked:
             return self.base

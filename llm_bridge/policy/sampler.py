@@ -1,8 +1,8 @@
 """Sampling with caches from the token-level mixture log m(· | prefix) = (1−β) log π + β log μ + C(prefix).
 
-Each model has its own cache; β = 0 never uses the reference, β = 1 never the policy.  The temperature T divides the
-logits, and :meth:`Policy.log_prob` takes the same T, so the sampled and scored distributions agree.  The product of m
-over tokens is in general not the sequence-level mixture m_β ∝ π^(1−β) μ^β (theory §6).
+Each model has its own keys and values; β = 0 never uses the reference, β = 1 never the policy.  The temperature T
+divides the logits, and :meth:`Policy.log_prob` takes the same T, so the sampled and scored distributions agree.  The
+product of m over tokens is in general not the sequence-level mixture m_β ∝ π^(1−β) μ^β (theory §6).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from llm_bridge.policy.cuda_graphs import opened
 from llm_bridge.policy.forward import NotFinite
 from llm_bridge.policy.policy import Policy
 from llm_bridge.policy.reference import Reference
+from llm_bridge.policy.side_by_side import Together
 from llm_bridge.policy.stream import Stream
 from llm_bridge.policy.tokens import Tokens
 from nashlab.game import BadInput, check_temperature
@@ -111,7 +112,9 @@ class Decoder:
     """log m(· | x, y_<t) of (1−β) log π + β log μ, token by token: the distributions from which :func:`sample` draws.
 
     log_probs  of the next token, shape [B, V], float32 (float64 for float64 models).
-    parts      the models of m with a positive exponent, each with its exponent and its own stream.
+
+    Two models of one shape decode in one forward pass from the first pushed token on, if nothing stands against it:
+    see :mod:`llm_bridge.policy.side_by_side`.
     """
 
     def __init__(
@@ -127,20 +130,30 @@ class Decoder:
     ) -> None:
         check_temperature(temperature, positive=True)
         self._temperature = temperature
-        self.parts: list[tuple[float, Stream]] = [
-            (weight, opened(model, prompt, captured=captured)) for weight, model in _weighted(policy, reference, beta)
-        ]
+        found = _weighted(policy, reference, beta)
+        self._weights = [weight for weight, _ in found]
+        self._streams = Together([opened(model, prompt, captured=captured) for _, model in found])
         self._owner = _policy(policy)
         self._mixed_rows: Tensor | None = None  # the rows that the second model decodes; None: all of them
         self._still_barred = min_new_tokens
-        sizes = {stream.logits.shape[-1] for _, stream in self.parts}
+        sizes = {logits.shape[-1] for logits in self._streams.logits}
         if len(sizes) > 1:
             raise BadInput(f"policy and reference have vocabularies of {sorted(sizes)} tokens, must be the same")
 
     @property
+    def parts(self) -> list[tuple[float, Stream]]:
+        """The models of m with a positive exponent, each with its exponent and its stream until they go on together."""
+        return list(zip(self._weights, self._streams.streams, strict=True))
+
+    @property
+    def passes(self) -> int:
+        """Forward passes that the last token took: 2 for a mixture whose models cannot share one."""
+        return 1 if self._streams.joint is not None else len(self._weights)
+
+    @property
     def log_probs(self) -> Tensor:
         """log m of the next token of each row."""
-        parts = [(weight, stream.logits) for weight, stream in self.parts]
+        parts = list(zip(self._weights, self._streams.logits, strict=True))
         if self._mixed_rows is None:
             logits = _mixed(parts)
         else:
@@ -152,35 +165,31 @@ class Decoder:
     def push(self, tokens: Tensor) -> None:
         """Append one token [B] to each row."""
         self._still_barred -= 1
-        self.parts[0][1].push(tokens)
-        for _, stream in self.parts[1:]:
-            stream.push(tokens if self._mixed_rows is None else tokens[self._mixed_rows])
+        mixed = tokens if self._mixed_rows is None else tokens[self._mixed_rows]
+        self._streams.push([tokens, mixed][: len(self._weights)])
 
     def keep(self, rows: Tensor) -> None:
         """Continue with the rows of these indices only; an index may occur more than once."""
-        self.parts[0][1].keep(rows)
-        mixed, self._mixed_rows = self._mixed_rows, None
-        if mixed is None:
-            for _, stream in self.parts[1:]:
-                stream.keep(rows)
+        if self._mixed_rows is None:
+            self._streams.keep([rows] * len(self._weights))
         else:
-            self._keep_mixed((mixed.cumsum(0) - 1)[rows], mixed[rows])
+            self._keep_mixed(rows, (self._mixed_rows.cumsum(0) - 1)[rows], self._mixed_rows[rows])
 
     def unmix(self, rows: Tensor) -> None:
         """Rows marked True, [B], continue with the first model alone; the second one drops them."""
-        if len(self.parts) > 1:
+        if len(self._weights) > 1:
             mixed = torch.ones_like(rows) if self._mixed_rows is None else self._mixed_rows
-            self._mixed_rows = None
-            self._keep_mixed(mixed.cumsum(0) - 1, mixed & ~rows)
+            every = torch.arange(len(rows), device=rows.device)
+            self._keep_mixed(every, mixed.cumsum(0) - 1, mixed & ~rows)
 
-    def _keep_mixed(self, places: Tensor, mixed: Tensor) -> None:
-        """Reduce the second model's rows to those of ``places`` that are mixed."""
-        if not mixed.any():
-            del self.parts[1:]
-            return
-        for _, stream in self.parts[1:]:
-            stream.keep(places[mixed])
-        self._mixed_rows = None if mixed.all() else mixed
+    def _keep_mixed(self, rows: Tensor, places: Tensor, mixed: Tensor) -> None:
+        """Continue with these rows of the first model, and the second's at those of ``places`` that are mixed."""
+        if mixed.any():
+            self._streams.keep([rows, places[mixed]])
+            self._mixed_rows = None if mixed.all() else mixed
+        else:
+            self._streams.leave(rows)
+            self._mixed_rows, self._weights[1:] = None, []
 
 
 def mixture_log_probs(

@@ -20,9 +20,10 @@ from llm_bridge.policy.tokens import Tokens, pad_left, pad_right
 from nashlab.game import BadInput, first_line
 
 if TYPE_CHECKING:
+    from llm_bridge.policy.forward import Forward
     from llm_bridge.policy.policy import Policy
 
-__all__ = ["close", "settle"]
+__all__ = ["close", "precision", "settle"]
 
 
 def settle(policy: Policy) -> None:
@@ -210,3 +211,9 @@ def close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
     ours, theirs = ours.double(), theirs.double()
     scale = theirs.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
     return ours.shape == theirs.shape and bool((ours - theirs).abs().max() <= tolerance * scale)
+
+
+def precision(forward: Forward) -> torch.dtype:
+    """The precision of the forward pass."""
+    kind = forward.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else forward.dtype

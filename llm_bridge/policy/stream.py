@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -106,14 +107,31 @@ class _RoomyLayer(DynamicLayer):
         """Append the states of new tokens, and return all keys and values."""
         held, end = self.keys.shape[-2], self.keys.shape[-2] + key_states.shape[-2]
         if self._buffers is None or end > self._buffers[0].shape[-2]:
-            shapes = ((*t.shape[:2], 2 * end, t.shape[3]) for t in (self.keys, self.values))
-            keys, values = (key_states.new_empty(shape) for shape in shapes)
-            keys[:, :, :held], values[:, :, :held] = self.keys, self.values
-            self._buffers = keys, values
+            self._make_room([self], end)
+        assert self._buffers is not None
         keys, values = self._buffers
         keys[:, :, held:end], values[:, :, held:end] = key_states, value_states
         self.keys, self.values = keys[:, :, :end], values[:, :, :end]
         return self.keys, self.values
+
+    def _make_room(self, layers: Sequence[Any], end: int) -> None:
+        """Buffers for twice as many tokens, which begin with the rows of these layers, one layer's after another's."""
+        buffers = []
+        for held in ([layer.keys for layer in layers], [layer.values for layer in layers]):
+            first = held[0]
+            room = first.new_empty(sum(map(len, held)), first.shape[1], 2 * end, first.shape[3])
+            torch.cat(held, out=room[:, :, : first.shape[2]])
+            buffers.append(room)
+        self._buffers = buffers[0], buffers[1]
+
+    @classmethod
+    def of_rows(cls, layers: Sequence[Any]) -> _RoomyLayer:
+        """One layer of the rows of all these, which hold as many tokens each."""
+        joined, held = cls(layers[0]), layers[0].keys.shape[-2]
+        joined._make_room(layers, held + 1)
+        assert joined._buffers is not None
+        joined.keys, joined.values = (room[:, :, :held] for room in joined._buffers)
+        return joined
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep the rows of these indices."""
@@ -150,3 +168,44 @@ def give_room(cache: Any) -> None:
     for i, layer in enumerate(layers):
         if type(layer) is DynamicLayer:
             layers[i] = _RoomyLayer(layer)
+
+
+def layers_of(cache: Any) -> tuple[list[Any], list[Any]]:
+    """The layers that grow with each token, and those with a decoder's view of its encoder."""
+    if not is_plain(cache):
+        raise TypeError(f"the cache is a {type(cache).__name__}")
+    own = getattr(cache, "self_attention_cache", cache).layers
+    crossing = cache.cross_attention_cache.layers if own is not getattr(cache, "layers", None) else []
+    plain = all(isinstance(layer, DynamicLayer) and not layer.is_sliding for layer in [*own, *crossing])
+    if not own or not plain:
+        kinds = sorted({type(layer).__name__ for layer in [*own, *crossing]})
+        raise TypeError(f"the cache has layers of kind {', '.join(kinds) or 'unknown'}")
+    return own, crossing
+
+
+def holding(cache: Any, own: list[Any], crossing: list[Any]) -> Any:
+    """A cache like this one, with other layers."""
+    twin = copy.copy(cache)
+    if not crossing:
+        twin.layers = own
+        return twin
+    for name, layers in (("self_attention_cache", own), ("cross_attention_cache", crossing)):
+        part = copy.copy(getattr(cache, name))
+        part.layers = layers
+        setattr(twin, name, part)
+    return twin
+
+
+def filled(keys: Tensor, values: Tensor) -> DynamicLayer:
+    layer = DynamicLayer()
+    layer.update(keys, values)
+    return layer
+
+
+def merged(first: Any, second: Any) -> Any:
+    """A cache of the rows of two caches after as many tokens.  Raises TypeError for caches with other layers."""
+    both = layers_of(first), layers_of(second)
+    own, crossing = ([list(pair) for pair in zip(*layers, strict=True)] for layers in zip(*both, strict=True))
+    views = [filled(*(torch.cat([getattr(layer, name) for layer in pair]) for name in ("keys", "values")))
+             for pair in crossing]  # fmt: skip
+    return holding(first, [_RoomyLayer.of_rows(pair) for pair in own], views)

@@ -1,6 +1,7 @@
-"""What a training step costs: ours against TRL 1.13's Nash-MD and online DPO trainers at equal work, in one run.
+"""What a training step costs: ours against TRL's Nash-MD and online DPO trainers at equal work, in one run.
 
     python tests/benchmarks/bench_step.py [--lengths 32 128] [--prompt 32] [--batch 4] [--hidden 256] [--layers 4]
+    python tests/benchmarks/bench_step.py --trl FOLDER FOLDER ...  # or TRL_FOLDERS=FOLDER:FOLDER in the environment
     python tests/benchmarks/bench_step.py --hidden 576 --layers 30 --vocabulary 49152 --batch 32 --precision bf16 ...
 
 The same random Llama, prompts and optimiser; two completions a prompt, all of full length: the end of the sequence is
@@ -8,10 +9,12 @@ excluded from sampling in both.  Judge and reward cost nothing.  A step is every
 Times are processor time of one thread (wall time where there is a GPU), the best of ``--repeats`` steps after a first
 one, ours between two of theirs.  Then where the time of our step goes.
 
-TRL's Nash-MD trainer is measured without a cache, as it runs by default, with gradient checkpointing, and samples from
-the right distribution; and with one: faster, but both models write into it, and the mixture is another policy.
-TRL 1.13 is a peer, not a requirement: where it is missing its columns are left out.  ``--keep`` writes the table of
-notebooks/background/speed.md.
+TRL is a peer, not a requirement, and two versions of it cannot live in one process.  So each is measured in a process
+of its own, together with steps of ours: those that ``pip install --no-deps --target FOLDER trl==VERSION`` has put into
+folders, or the one that is installed; without any, its columns are left out.  A version without the trainer says
+"none": 1.13 has one for Nash-MD, 1.16 has not.  That trainer is measured without a cache, as it runs by default, with
+gradient checkpointing, and samples from the right distribution; and with one: faster, but both models write into it,
+and the mixture is another policy.  ``--keep`` writes the table of notebooks/background/speed.md.
 """
 
 from __future__ import annotations
@@ -21,11 +24,14 @@ import copy
 import functools
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,6 +52,7 @@ from nashlab.claims import environment_of
 from nashlab.files import replacing
 
 BETA, TAU, RATE = 0.125, 0.1, 1e-6
+NASH = "nash-md-pg"
 Step = Callable[[], float]
 
 
@@ -157,18 +164,13 @@ class Timed(TrainerCallback):
         self.own.append(self.between())
 
 
-def theirs(
-    method: str, base: Policy, length: int, options: argparse.Namespace, cache: bool, between: Step
-) -> tuple[float, float] | None:
-    """The best step of TRL's trainer and of ours in turns, or None where TRL is missing."""
-    warnings.simplefilter("ignore")
-    try:
-        from datasets import Dataset
-        from trl.experimental.nash_md import NashMDConfig, NashMDTrainer
-        from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
-    except ImportError:
-        return None
-    nash = method == "nash-md-pg"
+def trainer_of_trl(
+    method: str, base: Policy, length: int, options: argparse.Namespace, cache: bool, timed: Timed
+) -> Any:
+    """TRL's trainer for as many steps as are timed.  Raises ImportError where it is missing."""
+    from datasets import Dataset
+    from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
+
     common: dict[str, Any] = {
         "output_dir": tempfile.mkdtemp(), "per_device_train_batch_size": options.batch, "max_new_tokens": length,
         "max_length": options.prompt + length, "temperature": 1.0, "beta": TAU, "learning_rate": RATE,
@@ -179,19 +181,56 @@ def theirs(
         "generation_kwargs": {"use_cache": cache, "min_new_tokens": length},
     }  # fmt: skip
     data = Dataset.from_dict({"prompt": texts(options)})
-    timed = Timed(options, between)
     given: dict[str, Any] = {"model": copy.deepcopy(base.model), "train_dataset": data,
                              "processing_class": base.tokenizer, "callbacks": [timed]}  # fmt: skip
-    if nash:
-        trainer = NashMDTrainer(**given, ref_model=copy.deepcopy(base.model), reward_funcs=Nothing(),
-                                args=NashMDConfig(**common, mixture_coef=[BETA]))  # fmt: skip
-    else:
-        kind = {"online-dpo": "sigmoid", "online-ipo": "ipo"}[method]
-        free: Callable[..., list[float]] = lambda completions, **_: [0.0] * len(completions)  # noqa: E731
-        trainer = OnlineDPOTrainer(**given, reward_funcs=free, args=OnlineDPOConfig(**common, loss_type=kind))
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    return min(timed.seconds[1:]), min(timed.own[1:])
+    if method == NASH:
+        from trl.experimental.nash_md import NashMDConfig, NashMDTrainer
+
+        return NashMDTrainer(**given, ref_model=copy.deepcopy(base.model), reward_funcs=Nothing(),
+                             args=NashMDConfig(**common, mixture_coef=[BETA]))  # fmt: skip
+    kind = {"online-dpo": "sigmoid", "online-ipo": "ipo"}[method]
+    free: Callable[..., list[float]] = lambda completions, **_: [0.0] * len(completions)  # noqa: E731
+    return OnlineDPOTrainer(**given, reward_funcs=free, args=OnlineDPOConfig(**common, loss_type=kind))
+
+
+def turns_with_trl(options: argparse.Namespace) -> dict[str, Any]:
+    """TRL's version, and the best step of its trainer and of ours in turns; only the version if it has no trainer."""
+    warnings.simplefilter("ignore")
+    (method,), (length,), policy = options.methods, options.lengths, base(options)
+    step, _ = ours(method, policy, length, options)
+    step()
+    found: dict[str, Any] = {"version": version("trl"), "seconds": {}, "ours": []}
+    for cache in (False, True) if method == NASH else (True,):
+        timed = Timed(options, step)
+        try:
+            trainer = trainer_of_trl(method, policy, length, options, cache, timed)
+        except ImportError:
+            break
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        found["seconds"]["one cache (wrong)" if method == NASH and cache else "as it runs"] = min(timed.seconds[1:])
+        found["ours"].append(min(timed.own[1:]))
+    return found
+
+
+def theirs(method: str, length: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """:func:`turns_with_trl` for each version, in a process of its own; nothing for one that cannot be imported."""
+    results = []
+    for folder in options.trl or [None]:
+        places = [*([folder] if folder else []), os.environ.get("PYTHONPATH", "")]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
+        kept = ("prompt", "batch", "hidden", "layers", "vocabulary", "precision", "repeats", "device")
+        same = [part for name in kept for part in (f"--{name}", str(getattr(options, name)))]
+        with tempfile.TemporaryDirectory() as room:
+            answer = Path(room) / "turns.json"
+            asked = ["--methods", method, "--lengths", str(length), "--turns", str(answer)]
+            done = subprocess.run([sys.executable, __file__, *same, *asked], env=environment, capture_output=True,
+                                  text=True, check=False)  # fmt: skip
+            if done.returncode == 0:
+                results.append(json.loads(answer.read_text(encoding="utf-8")))
+            else:
+                print(f"TRL of {folder or 'this environment'} is left out: {done.stderr.strip().splitlines()[-1:]}")
+    return results
 
 
 def compare(method: str, base: Policy, length: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -202,28 +241,30 @@ def compare(method: str, base: Policy, length: int, options: argparse.Namespace)
     own = [step() for _ in range(options.repeats)]
     parts = dict(watch.seconds) | {"rest": sum(own) - sum(watch.seconds.values())}
     tokens, line = 2 * options.batch * length, f"{method:10} {length:4} tokens"
-    peers = {}
-    for cache in (False, True) if method == "nash-md-pg" else (True,):
-        turns = theirs(method, base, length, options, cache, step)
-        name = "TRL" if method != "nash-md-pg" or not cache else "TRL, one cache (wrong)"
-        if turns is not None:
-            seconds, mine = turns
-            peers[name] = seconds
+    peers: dict[str, float | None] = {}
+    for found in theirs(method, length, options):
+        name = f"TRL {found['version']}"
+        if not found["seconds"]:
+            peers[name] = None
+            line += f"  {name} has no such trainer;"
+        for (way, seconds), mine in zip(found["seconds"].items(), found["ours"], strict=True):
+            peers[name if way == "as it runs" else f"{name}, {way}"] = seconds
             own.append(mine)
-            line += f"  {name} {seconds:6.3f} s {tokens / seconds:5.0f} tokens/s, {seconds / mine:5.2f}x ours;"
+            line += f"  {name} {way} {seconds:6.3f} s {tokens / seconds:5.0f} tokens/s, {seconds / mine:5.2f}x ours;"
     print(f"{line}  ours {min(own):6.3f} s {tokens / min(own):5.0f} tokens/s")
     shares = "  ".join(f"{name} {value / sum(parts.values()):.0%}" for name, value in parts.items())
     print(f"           {shares}", flush=True)
-    return {"method": method, "length": length, "ours": min(own), **peers, "parts": parts}
+    return {"method": method, "length": length, "ours": min(own), "peers": peers, "parts": parts}
 
 
 def shown(row: dict[str, Any], options: argparse.Namespace) -> Row:
     """A row as the page shows it: steps a second, and the share of a step that each part takes."""
-    peers = {f"{name} 1.13": 1 / row[name] for name in ("TRL",) if name in row}
+    right = {name: seconds for name, seconds in row["peers"].items() if "wrong" not in name}
     whole = sum(row["parts"].values())
     shares = ", ".join(f"{name} {x / whole:.0%}" for name, x in row["parts"].items())
     what = f"{row['method']}, {2 * options.batch} completions of {row['length']} tokens"
-    return {"what": what, "unit": "steps/s", "ours": 1 / row["ours"], "peers": peers, "work": shares}
+    return {"what": what, "unit": "steps/s", "ours": 1 / row["ours"],
+            "peers": {name: seconds and 1 / seconds for name, seconds in right.items()}, "work": shares}  # fmt: skip
 
 
 def main() -> None:
@@ -240,8 +281,15 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--keep", action="store_true", help="write the figures into the book")
     parser.add_argument("--json", help="where to write the seconds, and what device they are of")
+    known = list(filter(None, os.environ.get("TRL_FOLDERS", "").split(os.pathsep)))
+    parser.add_argument("--trl", nargs="+", default=known,
+                        help="folders that hold one TRL each, by default those of TRL_FOLDERS")  # fmt: skip
+    parser.add_argument("--turns", help="measure one method and length against the TRL that is found, into this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.turns:
+        Path(options.turns).write_text(json.dumps(turns_with_trl(options)), encoding="utf-8")
+        return
     policy = base(options)
     print(f"{policy.model.num_parameters() / 1e6:.1f} M weights, batch {options.batch}, prompts of {options.prompt}, "
           f"{device_name(policy.device)}, precision {options.precision}")  # fmt: skip

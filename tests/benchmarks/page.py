@@ -3,7 +3,7 @@
     python tests/benchmarks/page.py        writes all tables again, without measuring
 
 A row says ``what`` was measured, ``ours``, its ``peers`` and ``limits`` by name, and ``work``, in words; figures are in
-its ``unit``: s, MiB, or one with "/s", where more is better.
+its ``unit``: s, MiB, or one with "/s", where more is better.  A peer that does not do this has None.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ def table(found: Row) -> str:
 def _cells(row: Row) -> list[str]:
     unit, ours = row.get("unit", "s"), row["ours"]
     others = row.get("peers", {}) | row.get("limits", {})
-    ratios = [ours / x if "/s" in unit else x / ours for x in row.get("peers", {}).values()]
+    ratios = [ours / x if "/s" in unit else x / ours for x in row.get("peers", {}).values() if x is not None]
     limits = [f"{ours / x:.0%} of the limit" if "/s" in unit else f"{ours / x:.2g} times the limit"
               for x in row.get("limits", {}).values()]  # fmt: skip
     return [
         row["what"],
         figure(ours, unit),
-        "; ".join(f"{name} {figure(x, unit)}" for name, x in others.items()),
+        "; ".join(f"{name} {'none' if x is None else figure(x, unit)}" for name, x in others.items()),
         "; ".join([*(f"{x:.2g}x" for x in ratios), *limits]),
         row.get("work", ""),
     ]
