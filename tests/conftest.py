@@ -1,11 +1,16 @@
 """Hypothesis profiles: `quick` for every run, `deep` with HYPOTHESIS_PROFILE=deep; and which tests stay together."""
 
 import os
+import signal
 from typing import Any
 
 # before numpy: a second BLAS thread on a busy core is slower than none, by up to 100x; workers inherit this
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# a shell lets what runs in its background ignore Ctrl-C, and so would every program that a test starts
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from hypothesis import HealthCheck, settings
