@@ -241,6 +241,17 @@ def test_an_unstable_step_is_predicted_and_seen() -> None:
     assert abs(closed.predicted - abs(1 - 0.2 + 2j * np.sqrt(3) / 6)) <= 1e-12
 
 
+def test_the_limit_of_nash_md_is_known_up_to_a_mixture_that_is_the_reference() -> None:
+    """At ητ = 1 it is the best reply to μ; beyond, where the mixture would have a negative weight, nothing is said."""
+    target = REGISTRY["nash-md"].target
+    assert target is not None
+    at_one = target(Problem(GAME, 0.5, 2.0, BETA, GAME.log_reference))
+    reply = GAME.log_reference + GAME.margins @ np.exp(GAME.log_reference) / 0.5
+    assert at_one is not None
+    assert np.abs(at_one - log_softmax(reply)).max() <= 1e-14
+    assert target(Problem(GAME, 0.5, 2.001, BETA, GAME.log_reference)) is None
+
+
 def test_nash_md_names_its_limit_and_offers_the_unbiased_form() -> None:
     spec = get("nash-md")
     assert spec.unbiased == "nash-md-debiased"

@@ -140,6 +140,21 @@ def test_the_recurrence_falls_as_fast_as_theory_says_and_without_its_shares_it_d
     assert plain.products > 2 * most
 
 
+@pytest.mark.parametrize("t", [1.0, 8.0])
+def test_a_direction_of_newton_solves_its_linear_system(t: float) -> None:
+    """(I − tAD) d = −F up to a constant, to the accuracy asked for, by a dense solve; and None when out of patience."""
+    margins, mu = drawn(30, 4)
+    work = products._Work(margins.__matmul__, margins.__matmul__, np.log(mu), t)
+    now = work.at(np.random.default_rng(5).normal(size=30))
+    covariance = np.diag(now.pi) - np.outer(now.pi, now.pi)
+    known = covariance @ np.linalg.solve(np.eye(30) - t * margins @ covariance, -now.f)
+    for accuracy in (1e-2, 1e-10):
+        shift = products._shift(work, now, accuracy, 10**6)
+        assert shift is not None
+        assert np.linalg.norm((shift - known) / np.sqrt(now.pi)) <= accuracy * np.linalg.norm(now.f) * (1 + t)
+    assert products._shift(work, now, 1e-10, work.products + 4) is None
+
+
 def test_directions_in_single_precision_cost_no_digits() -> None:
     margins, mu = drawn(80, 3)
     single = margins.astype(np.float32)

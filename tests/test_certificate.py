@@ -278,6 +278,18 @@ def test_what_is_not_near_not_in_doubles_or_of_no_ordinary_size_is_left_to_balls
     assert near.certified(tiny, regularised_nash(tiny, 1e-151).log_policy, 1e-151) is None
 
 
+def test_a_contextual_certificate_is_that_of_each_prompt() -> None:
+    """Bounds and gaps prompt by prompt, in balls, and rigorous."""
+    games = [random_game("uniform", 3, np.random.default_rng(k)) for k in range(2)]
+    both = PreferenceGame.from_margins(np.stack([g.margins for g in games]))
+    log_pi = np.log([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
+    found = certify_ball(both, log_pi, 0.3)
+    parts = [certify_ball(g, x, 0.3) for g, x in zip(games, log_pi, strict=True)]
+    assert found.l1_bound.tolist() == [part.l1_bound for part in parts]
+    assert found.exploitability.tolist() == [part.exploitability for part in parts]
+    assert (found.kind, found.rigorous) == ("ball", True)
+
+
 def test_enclosures_need_strict_inequalities() -> None:
     even_weight = PreferenceGame.from_margins([[0, 1, 0], [-1, 0, 1], [0, -1, 0]])  # its kernel is (1, 0, 1)
     copy = PreferenceGame.from_margins([[0, 1, -1, 0], [-1, 0, 1, -1], [1, -1, 0, 1], [0, 1, -1, 0]])

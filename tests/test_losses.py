@@ -91,6 +91,13 @@ def test_units_make_every_loss_pull_alike_at_zero() -> None:
     assert ipo.unit(0.3) == pytest.approx(0.3 / 4, rel=1e-14)
 
 
+def test_without_a_scale_the_convex_function_is_the_loss() -> None:
+    """s(τ) = 1 for a loss that states none, built by hand or by gpo."""
+    for build in (PairwiseLoss, gpo):
+        plain = build("plain", convex=lambda x: (x - 1) ** 2, convex_slope=lambda x: 2 * (x - 1), citation="")
+        assert float(plain.value(np.array(0.5), 1.0, 0.4)) == pytest.approx(0.8**2, rel=1e-14)
+
+
 def test_a_new_convex_function_is_one_line() -> None:
     square = gpo("square", lambda x: (x - 1) ** 2, lambda x: 2 * (x - 1))
     d = np.linspace(-2, 2, 9)

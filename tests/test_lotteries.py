@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from small_games import RPS, SHARES, WEIGHTED, distance, game
 
 from nashlab.certificate import balls, certify, check_lottery
-from nashlab.equilibrium import lottery_batch, maximal_lottery, projection, regularised_nash
+from nashlab.equilibrium import lottery_batch, maximal_lottery, nash, projection, regularised_nash
 from nashlab.equilibrium.exact import _sampled_vertices, exact_face, strictly_complementary
 from nashlab.equilibrium.interior import kernel_policy
 from nashlab.equilibrium.lottery import together
@@ -371,6 +371,21 @@ def test_only_rational_projections_are_called_exact() -> None:
         assert projection._sign([Fraction(1), Fraction(-2)], [Fraction(10**40 - 1), Fraction(10**20)]) == -1
 
 
+def test_an_irrational_projection_of_one_prompt_is_no_exact_answer() -> None:
+    """Asked for exactly, a game without a rational answer is refused, and two prompts where one of them has none."""
+    cycle = get("four-cycle").margins
+    with pytest.raises(BadInput, match="the one nearest to the reference is irrational"):
+        nash(get("four-cycle").with_reference([0.4, 0.3, 0.2, 0.1]), exact=True)
+    both = game(np.array([cycle, cycle]))
+    for reference, exact in (([0.25] * 4, True), ([0.4, 0.3, 0.2, 0.1], False)):
+        asked = both.with_reference([[0.25] * 4, reference])
+        if exact:
+            assert nash(asked, exact=True).status is Status.EXACT
+        else:
+            with pytest.raises(BadInput, match="the one nearest to the reference is irrational"):
+                nash(asked, exact=True)
+
+
 def test_cut_faces_keep_their_middle() -> None:
     # 11 two-sided ties in a cycle of clones: 2^11 vertices, more than are kept
     n, parts = 24, 8
@@ -410,6 +425,22 @@ def test_batches_agree_with_exact_lotteries_on_degenerate_games() -> None:
     found = lottery_batch(a / 2)
     for margins, policy in zip(a.tolist(), found, strict=True):
         assert distance(policy, maximal_lottery(game(margins)).policy) <= 1e-12
+
+
+def test_batches_of_clear_games_leave_none_to_the_careful_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled simplex alone solves games without near ties, each as the careful solver does."""
+    rng = np.random.default_rng(3)
+    games = np.stack([random_game("uniform", 5, rng).margins for _ in range(40)])
+    known = [maximal_lottery(game(a), exact=False).policy for a in games]
+
+    def refuse(*given: Any) -> Any:
+        raise AssertionError("left to the careful solver")
+
+    monkeypatch.setattr("nashlab.equilibrium.batch._careful", refuse)
+    for policy, careful in zip(lottery_batch(games), known, strict=True):
+        assert distance(policy, careful) <= 1e-12
+    with pytest.raises(AssertionError, match="careful"):  # canary: ties are
+        lottery_batch(np.zeros((1, 5, 5)))
 
 
 def test_large_lotteries_are_proved_unique() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from nashlab.algorithms import get
+from nashlab.environment import Feedback
 from nashlab.gallery import get as gallery
-from nashlab.game import PreferenceGame
+from nashlab.game import BadInput, PreferenceGame
 from nashlab.rates import _fixed_point, local_rate, rate_answer, rated_run, run_answer, trajectory_rate
 
 Flat = NDArray[np.float64]
@@ -65,8 +68,19 @@ def test_an_orbit_and_a_run_that_begins_at_its_end_have_no_rate() -> None:
     t = np.arange(60)
     orbit = np.stack([np.cos(0.1 * t), np.sin(0.1 * t)], axis=1)
     assert trajectory_rate(orbit) is None
+    assert trajectory_rate(0.01 * orbit) is None
     assert trajectory_rate(np.zeros((60, 2))) is None
     assert trajectory_rate(1e-3 * 0.5 ** np.arange(9.0)[:, None]) is None  # nine displacements are too few
+
+
+def test_a_run_that_came_near_and_circles_there_has_the_rate_one() -> None:
+    """It is the distance at the start that says whether a run came near, not the one a record later."""
+    t = np.arange(60)
+    circle = 1e-4 * np.stack([np.cos(0.1 * t), np.sin(0.1 * t)], axis=1)
+    found = trajectory_rate(np.concatenate([[[1e-2, 0.0]], circle]))
+    assert found is not None
+    assert abs(found - 1) <= 1e-9
+    assert trajectory_rate(np.concatenate([[[1.2e-3, 0.0]], 8 * circle])) is None
 
 
 def test_an_answer_says_whether_a_step_is_stable() -> None:
@@ -78,7 +92,7 @@ def test_an_answer_says_whether_a_step_is_stable() -> None:
         assert answer.eigenvalues is not None
         sizes = [np.hypot(*z) for z in answer.eigenvalues]
         assert sizes == sorted(sizes, reverse=True)
-        assert answer.predicted_rate == sizes[0]
+        assert answer.predicted_rate == pytest.approx(sizes[0], rel=1e-15)  # two ways to take a modulus
         assert answer.stable == (answer.predicted_rate < 1)
     assert rate_answer(spec, GAME, None).stable is None
 
@@ -101,6 +115,31 @@ def test_a_method_that_reports_another_policy_than_its_iterate_is_measured_at_wh
     run = rated_run("nash-md-debiased", TWO, 0.5, step_size=0.3, steps=4000)
     assert run.predicted is not None
     assert run.measured == pytest.approx(run.predicted, abs=1e-6)
+
+
+def test_a_rate_belongs_to_one_game_run_exactly_with_a_constant_step() -> None:
+    """A contextual game, sampled feedback and a shrinking step leave both rates open."""
+    numbers: dict[str, Any] = {"step_size": 0.3, "steps": 20}
+    two = PreferenceGame.from_margins(np.stack([TWO.margins, -TWO.margins]), weights=[0.5, 0.5])
+    assert rated_run("online-ipo", TWO, 0.5, **numbers).predicted is not None
+    open_ones = [
+        rated_run("online-ipo", two, 0.5, **numbers),
+        rated_run("online-ipo", TWO, 0.5, feedback=Feedback(2), **numbers),
+        rated_run("online-ipo", TWO, 0.5, schedule="harmonic", **numbers),
+    ]
+    assert [(run.predicted, run.measured) for run in open_ones] == [(None, None)] * 3
+    with pytest.raises(BadInput, match="rates belong to one prompt"):
+        local_rate("online-ipo", two, 0.5, step_size=0.3)
+
+
+def test_a_rate_is_measured_unless_it_is_not_asked_for() -> None:
+    """By a run from near the fixed point, to six digits."""
+    rate = local_rate("mmd", TWO, 0.5, step_size=0.3)
+    assert rate is not None
+    assert rate.measured == pytest.approx(rate.predicted, abs=1e-6)
+    quick = local_rate("mmd", TWO, 0.5, step_size=0.3, measure=False)
+    assert quick is not None
+    assert (quick.predicted, quick.measured) == (rate.predicted, None)
 
 
 @pytest.mark.parametrize("p", [0.51, 0.7, 0.9])

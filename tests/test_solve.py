@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from nashlab.certificate import exploitability
 from nashlab.environment import Feedback
 from nashlab.gallery import get
 from nashlab.game import BadInput, PreferenceGame
+from nashlab.solution import NotSolved
 from nashlab.solve import solve
 
 GAME = get("figure-6").with_reference([0.5, 0.3, 0.2])
@@ -103,6 +106,98 @@ def test_a_run_that_leaves_the_floats_ends_at_its_last_finite_record() -> None:
     assert run.status.token == "diverged"
     assert np.isfinite(run.policy).all()
     assert all(np.isfinite(series).all() for series in run.history.values())
+
+
+def test_a_run_that_leaves_the_floats_is_the_run_up_to_there() -> None:
+    """Its policy is that of a run of as many steps as were finite, and its records stay there."""
+    numbers: dict[str, Any] = {"step_size": 1e40, "every": 2}  # log π grows by 1e39 a step
+    run = solve("omd", GAME, TAU, steps=11, keep_path=True, **numbers)
+    assert run.status.token == "diverged"
+    path = run.history["log_policy"]
+    assert run.history["steps"].tolist() == [0, 2, 4, 6, 8, 10, 11]
+    assert path.shape == (7, 3)
+    last = int(np.argmax(np.all(path == path[-1], axis=1)))
+    assert 0 < last < 6
+    short = solve("omd", GAME, TAU, steps=2 * last, **numbers)
+    assert short.status.token != "diverged"
+    assert np.array_equal(run.log_policy, short.log_policy)
+    assert np.array_equal(run.log_policy, path[-1])
+    for name in ("exploitability", "distance"):
+        assert run.history[name][: last + 1].tolist() == short.history[name].tolist()
+        assert set(run.history[name][last:].tolist()) == {short.history[name][-1]}
+
+
+def test_prompts_move_with_their_share_of_the_step_and_are_averaged_by_it() -> None:
+    """Prompt x is the run of its game with step ηρ(x); the series are means over ρ; a batch without ρ is neither."""
+    rho = np.array([0.7, 0.3])
+    margins = np.stack([GAME.margins, 0.5 * GAME.margins.T])
+    both = PreferenceGame.from_margins(margins, weights=rho)
+    whole = solve("online-ipo", both, TAU, step_size=STEP, steps=12)
+    alone = [
+        solve("online-ipo", PreferenceGame.from_margins(a), TAU, step_size=STEP * share, steps=12)
+        for a, share in zip(margins, rho, strict=True)
+    ]
+    assert np.abs(whole.log_policy - np.stack([run.log_policy for run in alone])).max() <= 1e-13
+    for name in ("exploitability", "distance", "target_distance"):
+        mean = sum(share * run.history[name] for share, run in zip(rho, alone, strict=True))
+        assert np.abs(whole.history[name] - mean).max() <= 1e-13
+    batch = solve("online-ipo", PreferenceGame.from_margins(margins), TAU, step_size=STEP, steps=12)
+    assert batch.history["distance"].shape == (2, 13)
+    assert np.abs(batch.log_policy[0] - alone[0].log_policy).max() > 1e-3
+
+
+def test_what_is_not_given_is_what_is_documented() -> None:
+    """β = 1/8, the reference as the start, a record every step up to a thousand, and no seed but 0."""
+    name = "ipo-md"  # its opponent depends on β
+    plain = solve(name, GAME, TAU, step_size=STEP, steps=6)
+    same = solve(name, GAME, TAU, step_size=STEP, steps=6, beta=0.125, start=GAME.log_reference, every=1)
+    assert np.array_equal(plain.log_policy, same.log_policy)
+    assert len(plain.history["steps"]) == 7
+    for other in ({"start": np.log([0.2, 0.2, 0.6])}, {"beta": 0.25}):
+        moved = solve(name, GAME, TAU, step_size=STEP, steps=6, **other)  # type: ignore[arg-type]
+        assert np.abs(moved.policy - plain.policy).max() > 1e-5
+    long = solve(name, GAME, TAU, step_size=STEP, steps=2002)
+    assert long.history["steps"].tolist() == [*range(0, 2002, 3), 2002]
+    drawn = [
+        solve("online-ipo", GAME, TAU, step_size=STEP, steps=6, feedback=Feedback(2), **seed)  # type: ignore[arg-type]
+        for seed in ({}, {"seed": 0}, {"seed": 1})
+    ]
+    assert np.array_equal(drawn[0].policy, drawn[1].policy)
+    assert not np.array_equal(drawn[0].policy, drawn[2].policy)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"step_size": -1.0}, "step_size = -1"),
+        ({"beta": 1.5}, "beta = 1.5"),
+        ({"temperature": -0.1}, "temperature = -0.1"),
+        ({"steps": 0}, "steps = 0, must be at least 1"),
+        ({"schedule": "slow"}, "schedule = 'slow', must be one of constant, inverse-root, harmonic"),
+        ({"feedback": Feedback(3)}, "completions = 3, must be even"),
+    ],
+    ids=lambda x: next(iter(x)) if isinstance(x, dict) else "",
+)
+def test_numbers_that_no_run_can_have_are_refused_by_name(wrong: dict[str, Any], words: str) -> None:
+    """Before anything is compiled."""
+    numbers: dict[str, Any] = {"temperature": TAU, "step_size": STEP, "steps": 2} | wrong
+    with pytest.raises(BadInput, match=words):
+        solve("nash-md-pg", GAME, **numbers)
+
+
+def test_a_run_has_converged_at_its_target_or_where_it_no_longer_moves() -> None:
+    """Within 1e-8 in ℓ₁; with neither it has run out of steps, which ``throw`` raises."""
+    near = solve("omd", GAME, TAU, step_size=STEP, steps=400)
+    assert near.status.token == "converged"
+    assert near.history["target_distance"][-1] <= 1e-8
+    short = solve("omd", GAME, TAU, step_size=STEP, steps=5, every=1)
+    assert short.status.token == "steps_exhausted"
+    assert short.history["target_distance"][-1] > 1e-8
+    with pytest.raises(NotSolved):
+        solve("omd", GAME, TAU, step_size=STEP, steps=5, every=1, throw=True)
+    for steps, word in ((3, "steps_exhausted"), (400, "converged")):
+        run = solve("nash-md", GAME, TAU, step_size=STEP, steps=steps)
+        assert run.status.token == word
 
 
 def test_two_completions_are_the_least_that_can_be_compared() -> None:

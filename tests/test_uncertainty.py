@@ -276,3 +276,11 @@ def test_ranges_of_no_box_are_refused(bound: list[list[float]]) -> None:
 def test_ranges_do_not_depend_on_the_size_of_margins(size: float) -> None:
     p = 0.5 + size * np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]])
     assert np.allclose(lottery_ranges(p, p), 1 / 3, rtol=0, atol=1e-16 / size + 1e-9)  # what of p a double keeps
+
+
+def test_a_box_around_a_tie_leaves_every_share_open_and_one_beside_it_none() -> None:
+    """From 0 to 1 where either may win; the winner's 1 and the loser's 0 where the first wins throughout."""
+    for first, known in (((0.4, 0.6), [[0.0, 1.0], [0.0, 1.0]]), ((0.6, 0.7), [[1.0, 1.0], [0.0, 0.0]])):
+        least, most = first
+        found = lottery_ranges([[0.5, least], [1 - most, 0.5]], [[0.5, most], [1 - least, 0.5]])
+        assert np.abs(found - known).max() <= 1e-9

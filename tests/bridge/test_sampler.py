@@ -23,6 +23,7 @@ from llm_bridge.policy import (
     Tokens,
     draw,
     mixture_log_probs,
+    mixture_tilt,
     pad_right,
     sample,
     seeded,
@@ -400,6 +401,41 @@ def test_sampling_leaves_modes_gradients_and_the_random_state_as_they_were(lora:
     assert policy.model.config.use_cache == cached
 
 
+def test_uniform_numbers_take_the_place_of_a_generator() -> None:
+    """The same numbers give the same completions; their row by row slices give those of a part of the batch."""
+    policy, prompt = tiny_policy("gpt2"), prompts(rows=3)
+    one = sample(policy, prompt, max_new_tokens=4, completions=2, generator=torch.Generator().manual_seed(5))
+    numbers = torch.rand(6, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    two = sample(policy, prompt, max_new_tokens=4, completions=2, uniforms=numbers)
+    assert [row(one, i) for i in range(6)] == [row(two, i) for i in range(6)]
+    part = sample(policy, prompt.rows(slice(1, 2)), max_new_tokens=4, completions=2, uniforms=numbers[2:4])
+    assert [row(part, i) for i in range(2)] == [row(two, i) for i in (2, 3)]
+    other = sample(policy, prompt, max_new_tokens=4, completions=2, uniforms=1 - numbers)
+    assert [row(other, i) for i in range(6)] != [row(two, i) for i in range(6)]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_the_tilt_is_what_a_mixture_made_token_by_token_lacks(temperature: float) -> None:
+    """log m(y) − (1−β) log π(y) − β log μ(y) over the tokens of each completion, never negative, and 0 at β = 0, 1."""
+    policy, reference, _ = pair("gpt2", False)
+    prompt, beta = prompts(rows=4), 0.3
+    with torch.no_grad():
+        drawn = sample(policy, prompt, max_new_tokens=LENGTH, generator=torch.Generator().manual_seed(2))
+        mixed, own, theirs = (
+            mixture_log_probs(policy, reference, prompt, drawn, b, temperature=temperature) for b in (beta, 0.0, 1.0)
+        )
+        off = (mixed - (1 - beta) * own - beta * theirs).gather(2, drawn.ids.unsqueeze(2)).squeeze(2)
+        known = (off * drawn.mask).sum(1)
+        found = mixture_tilt(policy, reference, prompt, drawn, beta, temperature=temperature)
+        ends = [mixture_tilt(policy, reference, prompt, drawn, b, temperature=temperature) for b in (0.0, 1.0)]
+    assert len(set(drawn.mask.sum(1).tolist())) > 1
+    assert float((found - known).abs().max()) <= 1e-12
+    assert float(found.min()) > 1e-3
+    assert max(float(end.abs().max()) for end in ends) <= 1e-12
+    with pytest.raises(BadInput, match="temperature = 0"):
+        mixture_tilt(policy, reference, prompt, drawn, beta, temperature=0.0)
+
+
 def test_bad_input_is_named() -> None:
     policy, prompt = tiny_policy("gpt2"), prompts()
     with pytest.raises(BadInput, match=r"beta = 1.5, must be between 0 and 1"):
@@ -410,5 +446,21 @@ def test_bad_input_is_named() -> None:
         sample(policy, prompt, max_new_tokens=2, min_new_tokens=3)
     with pytest.raises(BadInput, match="temperature = 0"):
         sample(policy, prompt, max_new_tokens=2, temperature=0.0)
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"max_new_tokens": 0}, "min_new_tokens = 0, max_new_tokens = 0"),
+        ({"min_new_tokens": -1}, "min_new_tokens = -1"),
+        ({"beta": -0.1}, "beta = -0.1"),
+        ({"completions": 0}, "completions = 0, must be at least 1"),
+        ({"plain": -1}, "plain = -1"),
+        ({"plain": 1, "beta": 1.0, "reference": policy.reference()}, "plain = 1 at beta = 1"),
+        ({"uniforms": torch.zeros(len(prompt.ids), 3)}, r"uniforms of shape .*, must be"),
+        ({"uniforms": torch.zeros(len(prompt.ids), 2), "generator": torch.Generator()}, "without a generator"),
+    ]
+    for options, words in refused:
+        with pytest.raises(BadInput, match=words):
+            sample(policy, prompt, **{"max_new_tokens": 2, **options})
+    # canary: what is next to them is taken
+    least = {"max_new_tokens": 1, "min_new_tokens": 1, "completions": 1, "plain": 1}
+    sample(policy, prompt, **least, uniforms=torch.zeros(len(prompt.ids), 1))
     with pytest.raises(BadInput, match="vocabularies of"):
         sample(policy, prompt, max_new_tokens=2, beta=0.5, reference=tiny_policy("gpt2", vocab=9).reference())

@@ -102,6 +102,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[Any, Any]]:
             continue
         if isinstance(node, ast.Raise | ast.Import | ast.ImportFrom):
             continue
+        if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip, between lists of one length
+            continue
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             continue
         for child in value if isinstance(value, list) else [value]:

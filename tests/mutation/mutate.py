@@ -40,9 +40,9 @@ MEMORY = 6 << 30  # bytes of data that a mutant may hold
 
 FAULTS = ("tests/test_faults.py", "tests/test_faults_verifier.py")
 SOLVERS = ("tests/test_equilibrium.py", "tests/test_lotteries.py")
-CERTIFICATE = ("tests/test_certificate.py", *FAULTS)
+CERTIFICATE = ("tests/test_certificate.py", "tests/test_certificate_bounds.py", *FAULTS)
 EQUILIBRIUM = (*SOLVERS, "tests/test_certificate.py", *FAULTS)
-CERTIFY = ("tests/test_certify.py", *FAULTS)
+CERTIFY = ("tests/test_certify_rows.py", "tests/test_certify.py", *FAULTS)
 # those of test_algorithms.py that compile nothing, or little
 PLAIN = tuple(
     f"tests/test_algorithms.py::test_{name}"
@@ -51,11 +51,11 @@ PLAIN = tuple(
         "relabelling_the_responses_relabels_the_run",
         "the_declared_guarantee_holds_on_random_games",
         "the_papers_table_1_is_read_off_the_specifications",
+        "the_limit_of_nash_md_is_known_up_to_a_mixture_that_is_the_reference",
         "nash_md_names_its_limit_and_offers_the_unbiased_form",
         "bad_input_is_named",
     )
 )
-BRIDGE = tuple(f"tests/bridge/test_{name}.py" for name in ("trainer", "forms", "contemporary_forms"))
 ALGORITHMS = ("tests/test_written_out.py", *PLAIN)
 
 # the tests of a module or of everything below a package: the longest name that fits
@@ -69,17 +69,20 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nashlab.equilibrium": EQUILIBRIUM,
     "nashlab.equilibrium.alone": ("tests/test_alone.py", *SOLVERS),
     "nashlab.equilibrium.tableau": ("tests/test_interior.py", *SOLVERS),
+    "nashlab.equilibrium.interior": ("tests/test_interior.py", *EQUILIBRIUM),
+    "nashlab.equilibrium.operator": ("tests/test_operator.py",),
+    "nashlab.equilibrium.products": ("tests/test_operator.py", "tests/test_alone.py"),
     "nashlab.equilibrium.possible": ("tests/test_possible.py",),
-    "nashlab.equilibrium.uncertainty": ("tests/test_uncertainty.py", *FAULTS),
+    "nashlab.equilibrium.uncertainty": ("tests/test_uncertainty.py", "tests/test_ranking.py"),
     "nashlab.equilibrium.sensitivity": (*SOLVERS, "tests/test_uncertainty.py"),
     "nashlab.algorithm": ALGORITHMS,
     "nashlab.algorithms": ALGORITHMS,
-    "nashlab.environment": ("tests/test_written_out.py", "tests/test_bandit.py", *FAULTS),
+    "nashlab.environment": ("tests/test_environment.py", "tests/test_written_out.py"),
     "llm_bridge.policy.sampler": ("tests/bridge/test_sampler.py",),
-    "llm_bridge.training.objective": BRIDGE,
-    "llm_bridge.training.forms": BRIDGE,
-    "nashlab.rates": ("tests/test_rates.py", "tests/test_algorithms.py", "tests/test_optimiser.py", *FAULTS),
-    "nashlab.solve": ("tests/test_algorithms.py", "tests/test_bandit.py", "tests/test_optimiser.py", *FAULTS),
+    "llm_bridge.training.objective": ("tests/bridge/test_objective.py",),
+    "llm_bridge.training.forms": ("tests/bridge/test_forms_alone.py",),
+    "nashlab.rates": ("tests/test_rates.py",),
+    "nashlab.solve": ("tests/test_solve.py", "tests/test_rates.py"),
 }
 LIBRARIES = ("numpy", "scipy.optimize", "scipy.special", "flint", "hypothesis", "array_api_compat", "threadpoolctl")
 HEAVY = {
@@ -141,6 +144,7 @@ class Referee:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Watch a test."""
+        self._began = time.process_time()
         if self.files:
             seen: set[tuple[str, int]] = set()
             self.lines[nodeid] = []  # filled when it has finished
@@ -153,14 +157,14 @@ class Referee:
             self._seen = seen
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Keep what was seen."""
+        """Keep what it took of the processor, and what was seen."""
+        self.times[nodeid] = time.process_time() - self._began
         if self.files:
             sys.settrace(None)
             self.lines[nodeid] = sorted(self._seen)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep the outcome."""
-        self.times[report.nodeid] = self.times.get(report.nodeid, 0.0) + report.duration
         if report.failed:
             self.failed = self.failed or report.nodeid
             self.failures.add(report.nodeid)
@@ -248,7 +252,7 @@ def campaign(module: str, tests: tuple[str, ...], sample: int, seed: int, only: 
     """Try a random sample of the module's mutants; counts of killed, timeouts and survived."""
     files = list(files_of(module))
     everything = [(name, path, m) for name, path in files for m in mutants_of(path.read_bytes())]
-    chosen = [row for row in everything if only in row[2].diff()]
+    chosen = [row for row in everything if only in f"{place(row[1], row[2])}  {row[2].diff()}"]
     if sample < len(chosen):
         picked = sorted(random.Random(seed).sample(range(len(chosen)), sample))
         chosen = [chosen[k] for k in picked]
@@ -272,22 +276,40 @@ def campaign(module: str, tests: tuple[str, ...], sample: int, seed: int, only: 
     return count
 
 
+def place(path: Path, mutant: Mutant) -> str:
+    """Where it is, as a file and a line."""
+    return f"{path.relative_to(ROOT)}:{mutant.line}"
+
+
 def telling(path: Path, mutant: Mutant, lines: dict[str, list[tuple[str, int]]]) -> set[str]:
-    """The tests that ran the mutant's line; where that is unknown, its function; all of them for what runs at import,
-    and for compiled code, which leaves no trace."""
+    """The tests that ran the mutant's line; where that is unknown, its function; those that ran any function of the
+    file for code that is compiled or kept, which only the first of them runs; all of them for what runs at import."""
     own = {test: {line for name, line in seen if name == str(path)} for test, seen in lines.items()}
-    if functions := _functions(mutant):
-        for place in (range(mutant.line, mutant.line + 1), *functions):
-            if found := {test for test, seen in own.items() if seen.intersection(place)}:
+    functions = _functions(mutant)
+    if functions and _kept(mutant):
+        everywhere = [_body(n) for n in ast.walk(ast.parse(mutant.source)) if isinstance(n, ast.FunctionDef)]
+        return {test for test, seen in own.items() if any(seen.intersection(body) for body in everywhere)} or set(lines)
+    if functions:
+        for lines_of in (range(mutant.line, mutant.line + 1), *map(_body, functions)):
+            if found := {test for test, seen in own.items() if seen.intersection(lines_of)}:
                 return found
     return set(lines)
 
 
-def _functions(mutant: Mutant) -> list[range]:
-    """The lines of the bodies of the functions around the mutant, the innermost first."""
+def _functions(mutant: Mutant) -> list[ast.FunctionDef]:
+    """The functions around the mutant, the innermost first."""
     functions = [n for n in ast.walk(ast.parse(mutant.source)) if isinstance(n, ast.FunctionDef)]
-    bodies = [range(n.body[0].lineno, (n.end_lineno or n.lineno) + 1) for n in functions]
-    return sorted((lines for lines in bodies if mutant.line in lines), key=len)
+    return sorted((n for n in functions if mutant.line in _body(n)), key=lambda n: len(_body(n)))
+
+
+def _body(function: ast.FunctionDef) -> range:
+    return range(function.body[0].lineno, (function.end_lineno or function.lineno) + 1)
+
+
+def _kept(mutant: Mutant) -> bool:
+    """Is it in a function in a function, as compiled code is here, or in one whose results are cached?"""
+    around = _functions(mutant)
+    return len(around) > 1 or any("cache" in ast.unparse(d) for n in around for d in n.decorator_list)
 
 
 def _tried(
@@ -309,8 +331,7 @@ def _tried(
     fate = "timeout" if result["timeout"] else "survived" if result["failed"] is None else "killed"
     kills[result["failed"]] += 1
     by = result["failed"] if fate == "killed" else f"{len(worth)} tests" if fate == "survived" else ""
-    place = f"{path.relative_to(ROOT)}:{mutant.line}"
-    print(f"{fate:8} {place}  {mutant.diff()}   {by} [{time.monotonic() - began:.0f} s]", flush=True)
+    print(f"{fate:8} {place(path, mutant)}  {mutant.diff()}   {by} [{time.monotonic() - began:.0f} s]", flush=True)
     return fate
 
 
@@ -320,11 +341,12 @@ def main() -> None:
     parser.add_argument("--module", required=True, help="a module or package, such as nashlab.certify.proofs")
     parser.add_argument("--sample", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="only mutants whose line of change contains this text")
+    parser.add_argument("--only", default="", help="only mutants whose printed line contains this text, a place too")
     parser.add_argument("--tests", nargs="*", help="instead of those in the table")
     parser.add_argument("--longest", type=float, default=1000, help="leave out tests that take more seconds")
     given = parser.parse_args()
-    tests = tuple(given.tests or of(TESTS, given.module) or ())
+    rows = [of(TESTS, name) or () for name, _ in files_of(given.module)]
+    tests = tuple(given.tests or dict.fromkeys(test for row in rows for test in row))
     if not tests:
         sys.exit(f"module = {given.module}, must lie below one of {', '.join(TESTS)} (or give --tests)")
     prepare(given.module)
