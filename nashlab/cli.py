@@ -394,7 +394,10 @@ def verify_command(
             proved = proof_results() if proofs else ()
             rows = recorded(checks, folder, environment, advance=advance, proved=proved, beside=beside, **numbers)
     except KeyboardInterrupt:
-        print(f"interrupted: the claims that ended are in {folder / 'verify.json'}", file=sys.stderr)
+        for name in pictures:  # of a worker that was ended while it drew
+            (folder / f".{name}.png.part").unlink(missing_ok=True)
+        if (folder / "verify.json").exists():
+            print(f"interrupted: the claims that ended are in {folder / 'verify.json'}", file=sys.stderr)
         raise
     figures = save_figures(folder, figures_of(rows)) | {name: DRAWINGS[name].caption for name in pictures}
     write_verify_report(folder, rows, environment, figures, book=book)

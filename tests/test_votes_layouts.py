@@ -418,6 +418,11 @@ def test_a_parquet_file_of_several_parts_with_other_names_and_blank_rows_is_read
         (b"3:A>A\n", ".abif", "line 1: ranks 'A' twice"),
         (b"hello\n", ".abif", "line 1: 'hello' must be COUNT"),
         (b"4 2\n3 1 3 4 0\n", ".blt", "no line 0 ends the ballots"),
+        (
+            parquet({"a": ["x"], "b": ["y"], "wins_a": [float("inf")], "wins_b": [1.0]}),
+            ".parquet",
+            "judgment 1: wins_a: 'inf' is not a finite number",
+        ),
         (b",0.5\n0.5,0\n", ".csv", "row 1, column 1 is empty and row 2, column 2 is not"),
     ],
 )

@@ -16,11 +16,12 @@ from transformers.pytorch_utils import Conv1D
 from llm_bridge.policy.forward import Forward
 from llm_bridge.policy.stream import Stream
 
-__all__ = ["Rows", "Swap", "Unlike", "lay_out", "spoiled", "swaps"]
+__all__ = ["Rows", "Swap", "Unlike", "lay_out", "spoiled", "surely", "swaps"]
 
 Function = Callable[..., Tensor]
 
 HEAD = "head of the model"
+GRADIENTS_HOOK = "make_inputs_require_grads"
 ROOM = 2**29  # bytes of weights that are copied at most
 PRODUCTS = (nn.Linear, Conv1D)
 # what describes a file and not a computation
@@ -76,20 +77,35 @@ def swaps(first: Stream, second: Stream, rows: Rows) -> list[Swap]:
 
 
 @contextmanager
+def surely(undo: Callable[[], None]) -> Iterator[None]:
+    """Undo what the block does, however it ends: once more from the start if Ctrl-C comes in the middle of it."""
+    try:
+        yield
+    finally:
+        try:
+            undo()
+        except BaseException:
+            undo()
+            raise
+
+
+@contextmanager
 def spoiled(replaced: Sequence[Swap]) -> Iterator[None]:
     """NaN in place of the weights that replaced methods hold, so that any other use of them shows in the logits."""
     layers = [swap.layer for swap in replaced]
     saved = [dict(layer._parameters) for layer in layers]
-    try:
+
+    def restore() -> None:
+        for layer, weights in zip(layers, saved, strict=True):
+            layer._parameters.update(weights)
+
+    with surely(restore):
         for layer in layers:
             for name, weight in layer._parameters.items():
                 if weight is not None and weight.is_floating_point():
                     nan: Any = torch.full((), torch.nan, dtype=weight.dtype, device=weight.device)
                     layer._parameters[name] = nan.expand(weight.shape)
         yield
-    finally:
-        for layer, weights in zip(layers, saved, strict=True):
-            layer._parameters.update(weights)
 
 
 def lay_out(replaced: Sequence[Swap]) -> None:
@@ -135,6 +151,7 @@ def _beside_adapters(forward: Forward, rows: Rows, first_silent: bool) -> list[S
 
     found: list[Swap] = []
     for name, layer in _modules(forward):
+        _check_untouched(name, layer)
         if not hasattr(layer, "_disable_adapters") or layer.disable_adapters:
             continue
         factors = _factors(layer)
@@ -162,13 +179,13 @@ def _factors(layer: Any) -> list[tuple[nn.Module, nn.Module]]:
 def _beside_each_other(one: Forward, other: Forward, rows: Rows) -> list[Swap]:
     """A product for each model's rows wherever weights differ."""
     _check_configurations(one, other)
-    ours, theirs, embedding = _modules(one), _modules(other), one.base.get_input_embeddings()
+    ours, theirs = _modules(one), _modules(other)
     found: list[Swap] = []
     covered: set[nn.Module] = set()
     if len(ours) != len(theirs):
         raise Unlike(f"they have {len(ours)} and {len(theirs)} layers")
     for (name, a), (_, b) in zip(ours, theirs, strict=True):
-        _check_kinds(name, a, b, embedding)
+        _check_kinds(name, a, b)
         if _has_position_bias(a) and not _shared(a.relative_attention_bias, b.relative_attention_bias):
             found.append(_biases(a, b, rows))
             covered.add(found[-1].layer)
@@ -190,15 +207,20 @@ def _check_configurations(one: Forward, other: Forward) -> None:
         raise Unlike(f"weights in {one.dtype} on {one.device} and in {other.dtype} on {other.device}")
 
 
-def _check_kinds(name: str, a: Any, b: Any, embedding: nn.Module) -> None:
-    """The same kind of layer, with no call of somebody else's around it that would be missed or meet both's rows."""
+def _check_untouched(name: str, module: Any) -> None:
+    """No call of somebody else's stands around a layer, which would be missed or meet both models' rows."""
+    # the hook with which PEFT lets gradients pass the embedding changes nothing here
+    hooks = [hook for hook in module._forward_hooks.values() if getattr(hook, "__name__", "") != GRADIENTS_HOOK]
+    if hooks or module._forward_pre_hooks or {"forward", "compute_bias"} & vars(module).keys():
+        raise Unlike(f"{name} has hooks")
+
+
+def _check_kinds(name: str, a: Any, b: Any) -> None:
+    """The same kind of layer, with nothing around it."""
     if type(a) is not type(b):
         raise Unlike(f"{name} is a {type(a).__name__} and a {type(b).__name__}")
-    for module in (a, b):
-        # the hook with which PEFT lets gradients pass the embedding changes nothing here
-        hooked = a is not embedding and (module._forward_hooks or module._forward_pre_hooks)
-        if hooked or "forward" in vars(module):
-            raise Unlike(f"{name} has hooks")
+    _check_untouched(name, a)
+    _check_untouched(name, b)
     if hasattr(a, "_disable_adapters"):
         if hasattr(a, "lora_A"):
             _factors(a)

@@ -11,24 +11,26 @@ through the modules of the first; only where weights are used, each row is given
 Each model reads the prompt by itself; then keys and values of both share one cache.  After a few tokens, copies of the
 weights that differ are laid out as a CPU multiplies them fastest.  Models of other architectures or configurations, or
 with layers that are not known to treat rows one by one, decode in a pass each, and the log says why.  So do models
-whose first joint token differs from that of two passes.  For that comparison the first model's replaced weights are NaN
-on their layers, so that a use of them past the replacement is seen even if both models are equal.
+whose first joint token differs from that of two passes, which every sample compares anew: a model may have changed.
+For that comparison the first model's replaced weights are NaN on their layers, so that a use of them past the
+replacement is seen even if both models are equal.  Methods of the first model are replaced during a pass, so samples
+that are drawn in other threads than the main one take two.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from llm_bridge.policy.forward import Forward
-from llm_bridge.policy.rows import Rows, Unlike, lay_out, spoiled, swaps
+from llm_bridge.policy.rows import Rows, Unlike, lay_out, spoiled, surely, swaps
 from llm_bridge.policy.soundness import close, precision
 from llm_bridge.policy.stream import Stream, merged
 from llm_bridge.policy.tokens import Tokens
@@ -40,17 +42,8 @@ logger = logging.getLogger(__name__)
 WORTH_IT = 12  # tokens after which weights are laid out for more: it costs about what it saves on so many
 
 
-@dataclass
-class _Verdict:
-    """Of two models: what the first joint token showed ("": nothing wrong; None: not seen yet), and what was said."""
-
-    shown: str | None = None
-    said: str = ""
-
-
-# by first model, second model, and whether adapters are off in each
-_verdicts: weakref.WeakKeyDictionary[Forward, weakref.WeakKeyDictionary[Forward, dict[tuple[bool, bool], _Verdict]]]
-_verdicts = weakref.WeakKeyDictionary()
+# what the log has said, by first and second model
+_said: weakref.WeakKeyDictionary[Forward, weakref.WeakKeyDictionary[Forward, str]] = weakref.WeakKeyDictionary()
 
 
 class Together:
@@ -104,41 +97,34 @@ class Together:
     def _begin(self, tokens: Sequence[Tensor]) -> None:
         """Push the first token, jointly if the models allow it."""
         first, second = self.streams
-        verdict, whole, joint = _verdict(first, second), torch.cat(list(tokens)), None
-        why = verdict.shown or ""
+        joint, why = None, ""
         try:
-            joint = None if why else _Joint(first, second)
-            if joint is not None and verdict.shown is not None:
-                joint.push(whole)
+            joint = _Joint(first, second)
         except Exception as error:  # whatever a model is made of, two passes are possible
-            joint, why = None, _told(error)
-        if joint is None or verdict.shown is None:
-            for stream, pushed in zip(self.streams, tokens, strict=True):
-                stream.push(pushed)
-        if joint is not None and verdict.shown is None:
-            why = verdict.shown = joint.distrust(whole, torch.cat([first.logits, second.logits]))
+            why = _told(error)
+        for stream, pushed in zip(self.streams, tokens, strict=True):
+            stream.push(pushed)
+        if joint is not None:
+            why = joint.distrust(torch.cat(list(tokens)), torch.cat([first.logits, second.logits]))
         if joint is not None and not why:
             self.joint = joint
             first.cache = second.cache = None  # it has its own
-        if why and why != verdict.said:
+        said = _said.setdefault(first.forward, weakref.WeakKeyDictionary())
+        if why and why != said.get(second.forward):
             logger.info("%s and its reference decode in two passes a token: %s", first.forward.name, why)
-            verdict.said = why
+            said[second.forward] = why
 
 
 def _told(error: Exception) -> str:
     return str(error) if isinstance(error, Unlike) else f"{type(error).__name__}: {error}"
 
 
-def _verdict(first: Stream, second: Stream) -> _Verdict:
-    of_first = _verdicts.setdefault(first.forward, weakref.WeakKeyDictionary())
-    way = bool(first.silent), bool(second.silent)
-    return of_first.setdefault(second.forward, {}).setdefault(way, _Verdict())
-
-
 class _Joint(Stream):
     """Both streams' rows in one batch through the first model's modules."""
 
     def __init__(self, first: Stream, second: Stream) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise Unlike("a thread of its own draws the sample")
         vars(self).update(vars(first))
         self.rows = Rows(len(first.logits), len(second.logits))
         self._first = first
@@ -190,11 +176,11 @@ class _Joint(Stream):
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
-        with super()._at_work():
+        with super()._at_work(), surely(self._put_back):
             for swap in self._swaps:
                 vars(swap.module)[swap.name] = swap.function  # found before the method of the class
-            try:
-                yield
-            finally:
-                for swap in self._swaps:
-                    del vars(swap.module)[swap.name]
+            yield
+
+    def _put_back(self) -> None:
+        for swap in self._swaps:
+            vars(swap.module).pop(swap.name, None)

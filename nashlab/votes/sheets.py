@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -311,6 +312,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and math.isinf(value):
+        return repr(value)
     if isinstance(value, float):
         return repr(int(value)) if value == int(value) and abs(value) < SAFE else repr(value)
     if isinstance(value, (str, Decimal, datetime.date, datetime.time)):

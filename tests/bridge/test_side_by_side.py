@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -251,6 +252,92 @@ def test_models_that_cannot_share_a_pass_take_two_and_the_log_says_why_once(
     assert line.startswith("LlamaForCausalLM and its reference decode in two passes a token: ")
     assert REASONS[made] in line
     assert apart(found, in_two_passes(monkeypatch, policy, reference)) == 0
+
+
+def hook_an_embedding(policy: Policy, reference: Any) -> None:
+    policy.model.get_input_embeddings().register_forward_hook(lambda module, given, found: found + 0.5)
+
+
+def scale_attention(policy: Policy, reference: Any) -> None:
+    attention = next(m for m in policy.model.modules() if hasattr(m, "scaling") and hasattr(m, "q_proj"))
+    attention.scaling *= 2
+
+
+def steer_a_layer(policy: Policy, reference: Any) -> None:
+    layer = next(m for name, m in policy.model.named_modules() if name.endswith("layers.0"))
+    layer.register_forward_hook(lambda module, given, found: found - found.mean(0))
+
+
+def call_another_function(policy: Policy, reference: Any) -> None:
+    factor = next(m for name, m in policy.model.named_modules() if name.endswith("lora_A.default"))
+    factor.forward = lambda x: 2 * torch.nn.functional.linear(x, factor.weight)
+
+
+CHANGES = [
+    (hook_an_embedding, "copy"),
+    (scale_attention, "copy"),
+    (hook_an_embedding, "adapters off"),
+    (steer_a_layer, "adapters off"),
+    (call_another_function, "adapters off"),
+]
+
+
+@pytest.mark.parametrize(("change", "kind"), CHANGES)
+def test_a_pair_that_shared_a_pass_and_has_changed_since_takes_two(
+    change: Callable[[Policy, Any], None], kind: str, monkeypatch: Patch
+) -> None:
+    """What somebody put around a layer is still there afterwards."""
+    policy, reference = pair("llama", kind)
+    assert passes(policy, reference) == 1
+    change(policy, reference)
+    put_there = [module for module in policy.model.modules() if "forward" in vars(module)]
+    assert passes(policy, reference) == 2
+    assert apart(drawn(policy, reference), in_two_passes(monkeypatch, policy, reference)) == 0
+    assert [module for module in policy.model.modules() if "forward" in vars(module)] == put_there
+
+
+def test_an_interrupted_pass_leaves_the_model_as_it_was(monkeypatch: Patch) -> None:
+    policy, reference = pair("llama", "copy")
+    before = {name: weight.clone() for name, weight in policy.model.state_dict().items()}
+    calls = itertools.count()
+    check = rows.Rows.check
+
+    def interrupted(self: rows.Rows, x: torch.Tensor, in_head: bool) -> None:
+        if next(calls) == 40:  # in the third pass or so, with methods replaced
+            raise KeyboardInterrupt
+        check(self, x, in_head)
+
+    monkeypatch.setattr(rows.Rows, "check", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        drawn(policy, reference)
+    assert next(calls) > 40
+    assert not any("forward" in vars(module) for module in policy.model.modules())
+    after = policy.model.state_dict()
+    assert all(torch.equal(weight, after[name]) for name, weight in before.items())
+
+
+def test_what_is_undone_is_undone_even_if_that_is_interrupted() -> None:
+    undone: list[int] = []
+
+    def undo() -> None:
+        undone.append(1)
+        if len(undone) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), rows.surely(undo):
+        pass
+    assert len(undone) == 2
+
+
+def test_a_sample_in_another_thread_takes_two_passes() -> None:
+    """Methods of a model are replaced during a joint pass, which another thread would meet."""
+    policy, reference = pair("llama", "copy")
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(passes(policy, reference)))
+    thread.start()
+    thread.join()
+    assert found == [2]
+    assert passes(policy, reference) == 1
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
