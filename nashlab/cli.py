@@ -370,6 +370,7 @@ def verify_command(
              nashlab verify --claims L1,L5 --canary --json
              nashlab verify --proofs
     """
+    from nashlab.files import part_of
     from nashlab.report import book_address, save_figures, write_verify_report
     from nashlab.verify import environment_of, recorded, select
     from nashlab.verify.figures import DRAWINGS, draw, figures_of, illustrations
@@ -395,7 +396,7 @@ def verify_command(
             rows = recorded(checks, folder, environment, advance=advance, proved=proved, beside=beside, **numbers)
     except KeyboardInterrupt:
         for name in pictures:  # of a worker that was ended while it drew
-            (folder / f".{name}.png.part").unlink(missing_ok=True)
+            part_of(folder / f"{name}.png").unlink(missing_ok=True)
         if (folder / "verify.json").exists():
             print(f"interrupted: the claims that ended are in {folder / 'verify.json'}", file=sys.stderr)
         raise

@@ -19,17 +19,36 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-__all__ = ["alone", "appearing", "plain", "read_bytes", "read_source", "replacing", "replacing_folder", "sha256_of"]
+__all__ = [
+    "alone",
+    "appearing",
+    "part_of",
+    "plain",
+    "read_bytes",
+    "read_source",
+    "replacing",
+    "replacing_folder",
+    "sha256_of",
+]
 
 
 # a pipe without a writer must not hold us up; Windows knows neither flag, and would translate line ends
 READING = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 
 
+def part_of(path: Path) -> Path:
+    """The temporary file of :func:`replacing`, which a process that was killed may have left.
+
+    >>> part_of(Path("a.png")).name
+    '.a.png.part'
+    """
+    return path.with_name(f".{path.name}.part")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file that is renamed to ``path`` when the block ends, and removed if the block fails."""
-    part = path.with_name(f".{path.name}.part")
+    part = part_of(path)
     try:
         with _system_errors():
             yield part

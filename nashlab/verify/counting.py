@@ -20,11 +20,12 @@ def _tables(wins: Array, counts: tuple[int, ...]) -> Iterator[tuple[float, Array
     """Every table of wins of two or three responses with its probability; counts are the comparisons of each pair."""
     n = len(wins)
     pairs = PAIRS[: len(counts)]
+    chances = [oracle.binomial(m, wins[pair]) for pair, m in zip(pairs, counts, strict=True)]
     for drawn in itertools.product(*(range(m + 1) for m in counts)):
         table, chance = np.full((n, n), 0.5), 1.0
-        for (i, j), k, m in zip(pairs, drawn, counts, strict=True):
+        for (i, j), k, m, each in zip(pairs, drawn, counts, chances, strict=True):
             table[i, j], table[j, i] = k / m, 1 - k / m
-            chance *= float(oracle.binomial(m, wins[i, j])[k])
+            chance *= float(each[k])
         yield chance, table
 
 
